@@ -1,0 +1,181 @@
+"""From Parquet columns to request bodies, without parsing a property again.
+
+Belongs here: the JSON text of events and batches for both protocols. Does not belong here: compression,
+HTTP, or which events go into which batch.
+
+Text is assembled column-wise by Arrow; only rows whose properties hold one of the few keys that the v1 protocol
+moves elsewhere are parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from posthog_assets.capture.destination import Protocol
+
+#: PostHog corrects timestamps by the difference between its clock and the sender's unless told not to:
+#: rust/capture/src/v1/context.rs `clock_skew`. History must stay where it was.
+_V1_OPTIONS: Final = '"options":{"disable_skew_correction":true},'
+
+#: Properties with a place of their own in a v1 event: rust/capture/src/v1/analytics/types.rs.
+_TOP_LEVEL: Final = {"$session_id": "session_id", "$window_id": "window_id"}
+_OPTION: Final = {
+    "$cookieless_mode": "cookieless_mode",
+    "$ignore_sent_at": "disable_skew_correction",
+    "$product_tour_id": "product_tour_id",
+    "$process_person_profile": "process_person_profile",
+}
+_MOVED: Final = "|".join(re.escape(f'"{key}":') for key in (*_TOP_LEVEL, *_OPTION))
+
+
+class EncodedEvents:
+    """Consecutive events as JSON text, ready to be cut into batches.
+
+    `uuids`, `hashes` and `keys` have one entry an event: the uuid as 16 bytes, the hash of what is sent, and the
+    hash of PostHog's de-duplication key without the uuid (UTC day, event, distinct_id). The hashes do not depend
+    on the protocol.
+    """
+
+    def __init__(self, events: pa.RecordBatch) -> None:
+        """Encode rows of the `POSTHOG_EVENTS` schema (rejected ones removed)."""
+        self.timestamps: np.ndarray = events["timestamp"].cast(pa.int64()).to_numpy(zero_copy_only=False)
+        names, ids = _json_strings(events["event"]), _json_strings(events["distinct_id"])
+        stamps = format_timestamps(self.timestamps)
+        self._properties = events["properties"]
+        self._core = _concat(
+            '"event":', names, ',"uuid":"', events["uuid"], '","distinct_id":', ids,
+            ',"timestamp":"', stamps, '","properties":', self._properties,
+        )  # fmt: skip
+        self.sizes: np.ndarray = np.diff(_offsets(self._core))
+        self.uuids: np.ndarray = uuid_bytes(events["uuid"])
+        self.hashes: np.ndarray = _hashes(self._core)
+        self.keys: np.ndarray = _hashes(_concat(pc.utf8_slice_codeunits(stamps, 0, 10), names, ids))
+        self.text_uuids = events["uuid"]
+
+    def __len__(self) -> int:
+        return len(self._core)
+
+    def body(self, protocol: Protocol, start: int, stop: int, api_key: str, created_at: datetime) -> bytes:
+        """Return the request body with events *start* to *stop*.
+
+        *created_at* is only sent with v1; `/batch/` gets no `sent_at`, so that nothing moves the timestamps.
+        """
+        core = self._core.slice(start, stop - start)
+        if protocol is Protocol.BATCH:
+            head = b'{"api_key":' + orjson.dumps(api_key) + b',"historical_migration":true,"batch":[{'
+            return b"".join((head, _joined(core, "},{"), b"}]}"))
+        head = b'{"created_at":"' + created_at.isoformat().encode() + b'","historical_migration":true,"batch":['
+        moved = pc.match_substring_regex(self._properties.slice(start, stop - start), _MOVED)
+        if pc.any(moved).as_py():
+            events = [
+                _moved(text) if touched else f"{{{_V1_OPTIONS}{text}}}"
+                for text, touched in zip(core.to_pylist(), moved.to_pylist(), strict=True)
+            ]
+            return head + ",".join(events).encode() + b"]}"
+        return b"".join((head, b"{", _V1_OPTIONS.encode(), _joined(core, "},{" + _V1_OPTIONS), b"}]}"))
+
+
+def _moved(core: str) -> str:
+    """Return one v1 event whose special properties stand where v1 wants them."""
+    event: dict[str, Any] = orjson.loads("{" + core + "}")
+    properties = event["properties"]
+    options: dict[str, Any] = {}
+    for key, name in _TOP_LEVEL.items():
+        if key in properties and isinstance(properties[key], str):
+            event[name] = properties.pop(key)
+    for key, name in _OPTION.items():
+        if key in properties:
+            value = properties.pop(key)
+            # The server drops an event whose option it cannot coerce; a value it would not take is left out.
+            if isinstance(value, str if name == "product_tour_id" else bool | int):
+                options[name] = value
+    event["options"] = options | {"disable_skew_correction": True}
+    return orjson.dumps(event).decode()
+
+
+def format_timestamps(microseconds: np.ndarray) -> pa.StringArray:
+    """Return RFC 3339 texts, `2013-01-01T10:00:00.000000Z`, of µs since 1970 in UTC (years 1 to 9999)."""
+    stamps = np.asarray(microseconds, dtype="int64").view("datetime64[us]")
+    days = stamps.astype("datetime64[D]")
+    unique, where = np.unique(days, return_inverse=True)
+    dates = np.array([str(day) for day in unique], dtype="S10")
+    text = np.empty((len(stamps), 27), dtype=np.uint8)
+    if len(stamps):
+        text[:, :10] = dates.view(np.uint8).reshape(-1, 10)[where.reshape(-1)]
+    text[:] = _fill_time(text, (stamps - days).astype("int64"))
+    offsets = np.arange(len(stamps) + 1, dtype=np.int32) * 27
+    return pa.StringArray.from_buffers(len(stamps), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(text)))
+
+
+def _fill_time(text: np.ndarray, micros: np.ndarray) -> np.ndarray:
+    seconds, fraction = np.divmod(micros, 1_000_000)
+    seconds = seconds.astype(np.int32)
+    fraction = fraction.astype(np.int32)
+    text[:, 10], text[:, 13], text[:, 16], text[:, 19], text[:, 26] = b"T::.Z"
+    for column, value in ((11, seconds // 3600), (14, seconds // 60 % 60), (17, seconds % 60)):
+        text[:, column] = value // 10 + 48
+        text[:, column + 1] = value % 10 + 48
+    for column in range(25, 19, -1):
+        text[:, column] = fraction % 10 + 48
+        fraction = fraction // 10
+    return text
+
+
+def uuid_bytes(texts: pa.StringArray) -> np.ndarray:
+    """Return hyphenated lower-case uuids as an array of 16 bytes each (`S16`)."""
+    if not len(texts):
+        return np.empty(0, dtype="S16")
+    flat = np.frombuffer(texts.buffers()[2], dtype=np.uint8, count=len(texts) * 36, offset=_offsets(texts)[0])
+    digits = flat.reshape(-1, 36)[:, _HEX_POSITIONS]
+    nibbles = digits - np.where(digits > 57, np.uint8(87), np.uint8(48))
+    packed = (nibbles[:, ::2] << 4) | nibbles[:, 1::2]
+    return np.ascontiguousarray(packed).view("S16").reshape(-1)
+
+
+_HEX_POSITIONS: Final = np.array([i for i in range(36) if i not in (8, 13, 18, 23)])
+
+
+def uuid_texts(packed: np.ndarray) -> list[str]:
+    """Return 16-byte uuids (`S16`) as hyphenated text."""
+    raw = packed.tobytes().hex()
+    rows = (raw[i : i + 32] for i in range(0, len(raw), 32))
+    return [f"{r[:8]}-{r[8:12]}-{r[12:16]}-{r[16:20]}-{r[20:]}" for r in rows]
+
+
+def _json_strings(texts: pa.StringArray) -> pa.StringArray:
+    """Return each text as a JSON string, quotes included."""
+    plain = pc.match_substring_regex(texts, r'[\x00-\x1f"\\]')
+    if pc.any(plain).as_py():
+        return pa.array([orjson.dumps(text).decode() for text in texts.to_pylist()], pa.string())
+    return _concat('"', texts, '"')
+
+
+def _concat(*parts: Any) -> pa.StringArray:
+    return pc.binary_join_element_wise(*parts, "")
+
+
+def _joined(texts: pa.StringArray, separator: str) -> pa.Buffer:
+    offsets = pa.array([0, len(texts)], pa.int32())
+    return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), separator)[0].as_buffer()
+
+
+def _offsets(texts: pa.StringArray) -> np.ndarray:
+    buffer = texts.buffers()[1]
+    return np.frombuffer(buffer, dtype=np.int32, count=len(texts) + 1, offset=texts.offset * 4)
+
+
+def _hashes(texts: pa.StringArray) -> np.ndarray:
+    if not len(texts):
+        return np.empty(0, dtype=np.uint64)
+    view = memoryview(texts.buffers()[2])
+    ends = _offsets(texts).tolist()
+    digest = xxhash.xxh3_64_intdigest
+    return np.array([digest(view[a:b]) for a, b in zip(ends, ends[1:], strict=False)], dtype=np.uint64)

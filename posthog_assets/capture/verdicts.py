@@ -1,0 +1,169 @@
+"""What PostHog's answers mean, and what follows from each.
+
+Belongs here: reading one HTTP answer into a consequence. Does not belong here: waiting, resending, recording.
+
+| answer | consequence |
+|---|---|
+| v1 200: `ok`, `warning` | acknowledged |
+| v1 200: `drop` | dropped, with PostHog's reason; `billing_limit_exceeded` stops the import instead |
+| v1 200: `retry`, or a uuid missing from the results | still owed: asked again |
+| `/batch/` 200 `{"status":"Ok"}`, 204 | the whole batch is acknowledged |
+| 200 with any other body | no proof: the identical bytes are sent again |
+| 400 | the whole batch was refused: halved until the bad event is found, which is dropped with PostHog's words |
+| 413 | as 400 (part of the batch may have been stored: uuids make the second time harmless) |
+| 401, 402, 403, 415, other 4xx | stop: sending again cannot help |
+| v1 404, 405, 503 "not configured" | v1 is not served here: `/batch/` instead, where `protocol` is `auto` |
+| 429, 503 with Retry-After | wait as long as asked; does not use up the budget |
+| 408, 5xx, no answer, connection lost | ambiguous: the identical bytes are sent again, with growing pauses |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Final
+
+import orjson
+
+from posthog_assets.capture.destination import Protocol
+from posthog_assets.errors import shorten
+
+
+class Verdict(StrEnum):
+    """What became of one event."""
+
+    OK = "ok"
+    WARNING = "warning"
+    DROP = "drop"
+    #: Sent or not, without a verdict yet; also an acknowledged event that a query did not find.
+    OWED = "owed"
+
+    @property
+    def acknowledged(self) -> bool:
+        return self in (Verdict.OK, Verdict.WARNING)
+
+
+class Consequence(StrEnum):
+    """What follows from one answer."""
+
+    SETTLED = "settled"
+    SPLIT = "split"
+    WAIT = "wait"
+    RETRY = "retry"
+    FALL_BACK = "fall back"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer, read.
+
+    `all_ok` says that every event of the batch is acknowledged without detail; otherwise `verdicts` holds
+    (verdict, detail) by uuid text, and a uuid that is absent is owed. `retry_after` is in seconds.
+    """
+
+    consequence: Consequence
+    status: int | None
+    words: str = ""
+    retry_after: float | None = None
+    all_ok: bool = False
+    verdicts: Mapping[str, tuple[Verdict, str]] = field(default_factory=dict)
+
+
+_RESULTS: Final = {"ok": Verdict.OK, "warning": Verdict.WARNING, "drop": Verdict.DROP}
+
+#: The one drop that time cures: the project is over its quota.
+BILLING: Final = "billing_limit_exceeded"
+
+
+def no_answer(reason: str) -> Answer:
+    """Return the answer that stands for none: refused, reset, timed out."""
+    return Answer(Consequence.RETRY, None, reason)
+
+
+def judge(
+    protocol: Protocol, status: int, headers: Mapping[str, str], body: bytes, events: int, now: datetime
+) -> Answer:
+    """Read the answer to a batch of *events* events; *now* (UTC) turns an HTTP date into seconds."""
+    retry_after = parse_retry_after(headers.get("Retry-After"), now)
+    if 200 <= status < 300:
+        return _judge_v1(status, body, events, retry_after) if protocol is Protocol.V1 else _judge_batch(status, body)
+    words = _words(body) or f"HTTP {status}"
+    return Answer(_consequence(protocol, status, words, retry_after), status, words, retry_after)
+
+
+def _consequence(protocol: Protocol, status: int, words: str, retry_after: float | None) -> Consequence:
+    if protocol is Protocol.V1 and _not_served(status, words):
+        return Consequence.FALL_BACK
+    if status in (400, 413):
+        return Consequence.SPLIT
+    if status == 429 or (status == 503 and retry_after is not None):
+        return Consequence.WAIT
+    if status == 408 or status >= 500:
+        return Consequence.RETRY
+    return Consequence.STOP
+
+
+def _not_served(status: int, words: str) -> bool:
+    # A PostHog whose CAPTURE_V1_SINKS is empty answers 503 and says so; an older one has no such route.
+    return status in (404, 405) or (status == 503 and "sink" in words.lower() and "not configured" in words.lower())
+
+
+def _judge_v1(status: int, body: bytes, events: int, retry_after: float | None) -> Answer:
+    try:
+        results = orjson.loads(body)["results"]
+        read = {uuid: (entry["result"], entry.get("details") or "") for uuid, entry in results.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Answer(Consequence.RETRY, status, f"an answer that is no results map: {_words(body)}", retry_after)
+    if len(read) == events and all(entry == ("ok", "") for entry in read.values()):
+        return Answer(Consequence.SETTLED, status, all_ok=True)
+    verdicts = {uuid: (_RESULTS.get(result, Verdict.OWED), str(detail)) for uuid, (result, detail) in read.items()}
+    if any(detail == BILLING for verdict, detail in verdicts.values() if verdict is Verdict.DROP):
+        verdicts = {u: (Verdict.OWED, d) if d == BILLING else (v, d) for u, (v, d) in verdicts.items()}
+    return Answer(Consequence.SETTLED, status, retry_after=retry_after, verdicts=verdicts)
+
+
+def _judge_batch(status: int, body: bytes) -> Answer:
+    if status == 204:
+        return Answer(Consequence.SETTLED, status, all_ok=True)
+    try:
+        answer = orjson.loads(body)
+    except ValueError:
+        answer = None
+    # Older self-hosted versions answer {"status": 1}.
+    if not isinstance(answer, dict) or answer.get("status") not in ("Ok", "ok", 1):
+        return Answer(Consequence.RETRY, status, f"an answer that is not PostHog's: {_words(body)}")
+    if "events" in (answer.get("quota_limited") or []):
+        return Answer(Consequence.STOP, status, "the project is over its event quota (quota_limited: events)")
+    return Answer(Consequence.SETTLED, status, all_ok=True)
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Return a Retry-After header as seconds from *now* (seconds or an HTTP date); None where it is neither."""
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds())
+
+
+def _words(body: bytes) -> str:
+    """Return what the server said, for a message: text or the error fields of a JSON answer."""
+    text = body[:4096].decode("utf-8", "replace").strip()
+    try:
+        answer = orjson.loads(body)
+    except ValueError:
+        return shorten(" ".join(text.split()))
+    if isinstance(answer, dict):
+        said = [str(answer[key]) for key in ("error", "error_description", "detail", "message") if answer.get(key)]
+        return shorten(": ".join(said) or text)
+    return shorten(text)

@@ -1,0 +1,92 @@
+"""Every error this package raises on purpose, drawn as a tree that says who can do what about it.
+
+    PosthogAssetsError
+    ├── ImportFileError          the import file or a setting is wrong: a person edits it
+    ├── SourceError              the history could not be fetched or read
+    │   ├── NoExport             there is no export for this day (an empty export is not an error)
+    │   ├── BrokenPart           an exported file cannot be read to its end: export it again
+    │   └── SourceUnavailable    the source did not answer: try again later            (temporary)
+    ├── MissingUpstream          a partition this step reads does not exist: materialize it first
+    ├── MappingError             the mapping (or the user's own hook) failed on this day
+    ├── DeliveryError            PostHog did not take the events
+    │   ├── Refused              PostHog refuses the request itself (key, host, quota): a person acts
+    │   ├── Unavailable          PostHog did not answer, or asked to wait: try again later (temporary)
+    │   └── KeyWouldChange       re-sending would leave permanent duplicates: a person decides
+    ├── VerificationError        PostHog's query API refused, or events have not landed
+    └── PartitionBusy            another run works on the same partition               (temporary)
+
+`temporary` says whether running the same thing again can help; everything else waits for a person.
+Messages are written for the person who must act and never contain a credential.
+"""
+
+from __future__ import annotations
+
+
+class PosthogAssetsError(Exception):
+    """Base of all errors raised on purpose by this package."""
+
+    temporary = False
+
+
+class ImportFileError(PosthogAssetsError):
+    """The import file, or a setting in it, is wrong."""
+
+
+class SourceError(PosthogAssetsError):
+    """The history could not be fetched or read."""
+
+
+class NoExport(SourceError):
+    """The source has no export for this day."""
+
+
+class BrokenPart(SourceError):
+    """An exported file cannot be read to its end (truncated, corrupt, wrong format)."""
+
+
+class SourceUnavailable(SourceError):
+    """The source did not answer; trying again may help."""
+
+    temporary = True
+
+
+class MissingUpstream(PosthogAssetsError):
+    """A partition this step reads has not been materialized."""
+
+
+class MappingError(PosthogAssetsError):
+    """The mapping, or the user's own transform, failed."""
+
+
+class DeliveryError(PosthogAssetsError):
+    """PostHog did not take the events."""
+
+
+class Refused(DeliveryError):
+    """PostHog refuses the request itself; sending it again cannot help."""
+
+
+class Unavailable(DeliveryError):
+    """PostHog did not answer or asked to wait, for longer than the retry budget."""
+
+    temporary = True
+
+
+class KeyWouldChange(DeliveryError):
+    """Events acknowledged earlier would be stored a second time under another de-duplication key."""
+
+
+class VerificationError(PosthogAssetsError):
+    """PostHog's query API refused, or events have not landed."""
+
+
+class PartitionBusy(PosthogAssetsError):
+    """Another run is working on the same partition."""
+
+    temporary = True
+
+
+def shorten(value: object, limit: int = 200) -> str:
+    """Return *value* as text of at most *limit* characters, for use inside a message."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

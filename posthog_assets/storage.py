@@ -1,0 +1,218 @@
+"""Where a partition lives, and how it is written so that a crash never leaves half of it.
+
+Belongs here: paths below an import's folder, atomic writes, Parquet streams, the partition lock. Does not
+belong here: what the files mean.
+
+Layout below the storage folder, one folder per import:
+
+    <import>/raw_export/<day>/manifest.json and parts
+    <import>/staged_events/<day>.parquet
+    <import>/posthog_events/<day>.parquet
+    <import>/imported_batches/<day>/...
+    <import>/landed_events/<day>.parquet
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from upath import UPath
+
+from posthog_assets.errors import ImportFileError, PartitionBusy
+
+_TEMPORARY: Final = ".tmp-"
+
+
+class Store:
+    """One import's folder, on a local disk or on any fsspec store.
+
+    A write goes to a temporary file first. On a local disk that file lies beside its target, is synced and
+    renamed over it; elsewhere it is uploaded whole, and object stores show an object only once it is complete.
+    """
+
+    def __init__(self, url: str, import_name: str) -> None:
+        """Open *import_name*'s folder below *url*, a path or an fsspec URL.
+
+        Raises:
+            ImportFileError: the URL names a protocol that is not installed.
+        """
+        try:
+            self.root = UPath(url) / import_name
+            self._local = self.root.protocol in ("", "file", "local")
+        except (ValueError, ImportError) as error:
+            raise ImportFileError(f"storage {url!r} cannot be opened: {error}") from error
+        if self._local:
+            self.root = UPath(Path(self.root.path).absolute())
+
+    @property
+    def is_local(self) -> bool:
+        return self._local
+
+    def path(self, relative: str) -> UPath:
+        """Return the full path of *relative*, for messages and metadata."""
+        return self.root / relative
+
+    def exists(self, relative: str) -> bool:
+        return self.path(relative).exists()
+
+    def size(self, relative: str) -> int:
+        """Return the size in bytes; raises FileNotFoundError."""
+        return int(self.path(relative).stat().st_size)
+
+    def names(self, relative: str) -> list[str]:
+        """Return the sorted names of the files in folder *relative*; none where it does not exist."""
+        folder = self.path(relative)
+        if not folder.exists():
+            return []
+        return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith(_TEMPORARY))
+
+    def delete(self, relative: str) -> None:
+        """Delete a file; one that does not exist is fine."""
+        with contextlib.suppress(FileNotFoundError):
+            self.path(relative).unlink()
+
+    def open(self, relative: str) -> IO[bytes]:
+        """Open a file for reading, seekable; raises FileNotFoundError."""
+        return self.path(relative).open("rb")
+
+    def read_bytes(self, relative: str) -> bytes:
+        return self.path(relative).read_bytes()
+
+    def write_bytes(self, relative: str, content: bytes) -> None:
+        """Write a small file atomically."""
+        with self.replace(relative) as path:
+            path.write_bytes(content)
+
+    @contextlib.contextmanager
+    def replace(self, relative: str) -> Iterator[Path]:
+        """Yield a local temporary path; what is written there becomes *relative* when the block ends.
+
+        Where the block raises, the old content of *relative* stays as it was.
+        """
+        target = self.path(relative)
+        if self._local:
+            folder = Path(target.path).parent
+            folder.mkdir(parents=True, exist_ok=True)
+        else:
+            folder = Path(tempfile.gettempdir())
+        temporary = folder / f"{_TEMPORARY}{uuid.uuid4().hex}-{target.name}"
+        try:
+            yield temporary
+            if self._local:
+                _sync(temporary)
+                os.replace(temporary, target.path)
+                _sync(folder)
+            else:
+                with temporary.open("rb") as source, target.open("wb") as sink:
+                    shutil.copyfileobj(source, sink, 1 << 20)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def sweep(self, relative: str) -> None:
+        """Delete temporary files that a killed process left in folder *relative* (call with its lock held)."""
+        folder = self.path(relative)
+        if self._local and folder.exists():
+            for entry in Path(folder.path).glob(f"{_TEMPORARY}*"):
+                entry.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def lock(self, asset: str, day: str) -> Iterator[None]:
+        """Hold the partition while the block runs.
+
+        On a local disk this is an OS lock that dies with its process.
+
+        Raises:
+            PartitionBusy: another process holds it.
+        """
+        if not self._local:
+            yield
+            return
+        path = Path(self.path(f".locks/{asset}-{day}").path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise PartitionBusy(
+                    f"another run is materializing {self.root.name}/{asset} for {day}; "
+                    "wait for it to finish, then run this one again"
+                ) from error
+            yield
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class ParquetSink:
+    """A Parquet file written batch by batch, encoding on a thread of its own.
+
+    Use as a context manager around `write`; `rows` counts what was written. Memory stays at a few batches.
+    """
+
+    _AHEAD: Final = 2
+
+    def __init__(self, path: Path, schema: pa.Schema, metadata: dict[str, str] | None = None) -> None:
+        self.rows = 0
+        self.schema = schema
+        full = schema.with_metadata(metadata) if metadata else schema
+        self._writer = pq.ParquetWriter(
+            path,
+            full,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[name for name in ("kind", "event", "raw_part", "reject_reason") if name in schema.names],
+            write_statistics=["timestamp"] if "timestamp" in schema.names else False,
+        )
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="parquet")
+        self._pending: list[Future[None]] = []
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Queue one batch of the sink's schema; raises what an earlier write raised."""
+        if batch.num_rows == 0:
+            return
+        while len(self._pending) >= self._AHEAD:
+            self._pending.pop(0).result()
+        self.rows += batch.num_rows
+        self._pending.append(self._pool.submit(self._writer.write_batch, batch))
+
+    def __enter__(self) -> ParquetSink:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        try:
+            if exc[0] is None:
+                for future in self._pending:
+                    future.result()
+        finally:
+            self._pool.shutdown(wait=True, cancel_futures=exc[0] is not None)
+            self._writer.close()
+
+
+#: A batch of rows in memory holds about this much at most, unless one row is larger.
+_BATCH_BYTES: Final = 32 << 20
+
+
+def read_batches(
+    file: IO[bytes], columns: list[str] | None = None, rows: int = 20_000
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of an open Parquet file in order, at most *rows* (and about 32 MiB) at a time."""
+    reader = pq.ParquetFile(file, pre_buffer=False)
+    groups = [reader.metadata.row_group(i) for i in range(reader.metadata.num_row_groups)]
+    widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1.0)
+    yield from reader.iter_batches(batch_size=max(1, min(rows, int(_BATCH_BYTES / max(widest, 1)))), columns=columns)
