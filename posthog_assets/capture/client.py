@@ -77,7 +77,7 @@ class CaptureClient:
         except urllib3.exceptions.LocationValueError as error:
             return Answer(Consequence.STOP, None, f"{self._host} is not a usable host: {error}")
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            return no_answer(f"no answer from {self._host}: {shorten(_reason(error))}")
+            return no_answer(f"no answer from {self._host}: {shorten(failure_reason(error))}")
         return judge(request.protocol, response.status, response.headers, body, request.events, now)
 
     def _headers(self, request: Request, attempt: int, now: datetime) -> dict[str, str]:
@@ -103,6 +103,6 @@ class CaptureClient:
         self._pool.clear()
 
 
-def _reason(error: Exception) -> str:
+def failure_reason(error: Exception) -> str:
     cause = getattr(error, "reason", None) or error
     return f"{type(cause).__name__}: {cause}"

@@ -43,6 +43,9 @@ class Destination(Settings):
     retry_seconds: float = Field(
         300, ge=0, description="How long one batch may keep failing before the day is given up for now"
     )
+    allow_duplicates: bool = Field(
+        False, description="Send acknowledged events whose de-duplication key changed; PostHog keeps both versions"
+    )
     landing_seconds: float = Field(600, ge=0, description="How long to wait until events show up in queries")
 
     @field_validator("host")

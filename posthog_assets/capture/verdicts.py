@@ -91,12 +91,12 @@ def judge(
     retry_after = parse_retry_after(headers.get("Retry-After"), now)
     if 200 <= status < 300:
         return _judge_v1(status, body, events, retry_after) if protocol is Protocol.V1 else _judge_batch(status, body)
-    words = _words(body) or f"HTTP {status}"
-    return Answer(_consequence(protocol, status, words, retry_after), status, words, retry_after)
+    said = words(body) or f"HTTP {status}"
+    return Answer(_consequence(protocol, status, said, retry_after), status, said, retry_after)
 
 
-def _consequence(protocol: Protocol, status: int, words: str, retry_after: float | None) -> Consequence:
-    if protocol is Protocol.V1 and _not_served(status, words):
+def _consequence(protocol: Protocol, status: int, said: str, retry_after: float | None) -> Consequence:
+    if protocol is Protocol.V1 and _not_served(status, said):
         return Consequence.FALL_BACK
     if status in (400, 413):
         return Consequence.SPLIT
@@ -107,9 +107,9 @@ def _consequence(protocol: Protocol, status: int, words: str, retry_after: float
     return Consequence.STOP
 
 
-def _not_served(status: int, words: str) -> bool:
+def _not_served(status: int, said: str) -> bool:
     # A PostHog whose CAPTURE_V1_SINKS is empty answers 503 and says so; an older one has no such route.
-    return status in (404, 405) or (status == 503 and "sink" in words.lower() and "not configured" in words.lower())
+    return status in (404, 405) or (status == 503 and "sink" in said.lower() and "not configured" in said.lower())
 
 
 def _judge_v1(status: int, body: bytes, events: int, retry_after: float | None) -> Answer:
@@ -117,7 +117,7 @@ def _judge_v1(status: int, body: bytes, events: int, retry_after: float | None) 
         results = orjson.loads(body)["results"]
         read = {uuid: (entry["result"], entry.get("details") or "") for uuid, entry in results.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Answer(Consequence.RETRY, status, f"an answer that is no results map: {_words(body)}", retry_after)
+        return Answer(Consequence.RETRY, status, f"an answer that is no results map: {words(body)}", retry_after)
     if len(read) == events and all(entry == ("ok", "") for entry in read.values()):
         return Answer(Consequence.SETTLED, status, all_ok=True)
     verdicts = {uuid: (_RESULTS.get(result, Verdict.OWED), str(detail)) for uuid, (result, detail) in read.items()}
@@ -135,7 +135,7 @@ def _judge_batch(status: int, body: bytes) -> Answer:
         answer = None
     # Older self-hosted versions answer {"status": 1}.
     if not isinstance(answer, dict) or answer.get("status") not in ("Ok", "ok", 1):
-        return Answer(Consequence.RETRY, status, f"an answer that is not PostHog's: {_words(body)}")
+        return Answer(Consequence.RETRY, status, f"an answer that is not PostHog's: {words(body)}")
     if "events" in (answer.get("quota_limited") or []):
         return Answer(Consequence.STOP, status, "the project is over its event quota (quota_limited: events)")
     return Answer(Consequence.SETTLED, status, all_ok=True)
@@ -156,7 +156,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds())
 
 
-def _words(body: bytes) -> str:
+def words(body: bytes) -> str:
     """Return what the server said, for a message: text or the error fields of a JSON answer."""
     text = body[:4096].decode("utf-8", "replace").strip()
     try:

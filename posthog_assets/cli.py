@@ -1,0 +1,65 @@
+"""The command `posthog-assets`.
+
+Belongs here: arguments and exit codes. Does not belong here: work; heavy modules are imported by the command that
+needs them, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from posthog_assets.errors import PosthogAssetsError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Bring historical product-analytics data into PostHog."""
+
+
+@cli.command()
+@click.option("--days", default=31, show_default=True, type=click.IntRange(1, 365), help="Days of 2013 to import.")
+@click.option("--port", default=8010, show_default=True, help="Port of the sandbox.")
+def demo(days: int, port: int) -> None:
+    """Import a real data set into a PostHog on this machine, and look at the result.
+
+    Each day is a Dagster run of its own, recorded so that `dagster dev` shows it. Run it again: nothing is sent twice.
+    """
+    from posthog_assets.demo import run_demo
+
+    sys.exit(run_demo(days, port))
+
+
+@cli.command()
+@click.option("--port", default=8010, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), default=None, help="Folder for the events; default ./data/sandbox."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--project-key", default=None, help="The one key whose events are stored; default: any phc_… key.")
+@click.option(
+    "--v1", type=click.Choice(["on", "unconfigured", "absent"]), default="on", show_default=True,
+    help="How /i/v1/analytics/events behaves.",
+)  # fmt: skip
+def sandbox(port: int, data: Path | None, host: str, project_key: str | None, v1: str) -> None:
+    """Run a PostHog on this machine: capture and query endpoints over embedded ClickHouse."""
+    from posthog_assets.sandbox import serve
+
+    sys.exit(serve(port=port, data=data or Path("data/sandbox"), project_key=project_key, host=host, v1=v1))
+
+
+def main() -> None:
+    """Run the command line; our own errors become one sentence and exit code 1."""
+    try:
+        cli(standalone_mode=False)
+    except PosthogAssetsError as error:
+        click.echo(f"posthog-assets: {error}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped; running the same command again goes on from here", err=True)
+        sys.exit(130)

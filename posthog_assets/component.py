@@ -1,0 +1,94 @@
+"""HistoricalImport: one YAML file becomes the assets, checks and job of one import.
+
+Belongs here: Dagster's side of the import file. Does not belong here: what its sections mean (`import_file`).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+from dagster.components import ComponentLoadContext
+from dagster.components.resolved.context import ResolutionContext
+from pydantic import BaseModel, ConfigDict, Field
+
+from posthog_assets.assets.imported_batches import build_imported_batches
+from posthog_assets.assets.landed_events import build_landed_events
+from posthog_assets.assets.posthog_events import build_posthog_events
+from posthog_assets.assets.raw_export import build_raw_export
+from posthog_assets.assets.staged_events import build_staged_events
+from posthog_assets.import_file import Import
+
+
+class HistoricalImportModel(BaseModel):
+    """The `attributes` of a defs.yaml; sections are validated after `{{ env.… }}` has been filled in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="Prefix of the asset keys and name of the storage folder")
+    start_date: str = Field(description="First day of history, YYYY-MM-DD")
+    end_date: str | None = Field(None, description="Last day; absent: every day that is over (UTC)")
+    storage: str | None = Field(None, description="Folder or fsspec URL; default $POSTHOG_ASSETS_STORAGE, else ./data")
+    source: dict[str, Any] = Field(description="How bytes are fetched; `type` chooses the source")
+    dialect: dict[str, Any] = Field(description="How one record reads; `type` chooses the dialect")
+    mapping: dict[str, Any] | None = Field(None, description="What records are to be in PostHog")
+    destination: dict[str, Any] | None = Field(None, description="Which PostHog project gets the events")
+
+
+class HistoricalImport(dg.Component):
+    """Brings one source's history into one PostHog project, a day at a time."""
+
+    def __init__(self, imp: Import) -> None:
+        self.imp = imp
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        return HistoricalImportModel
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: ComponentLoadContext) -> HistoricalImport:
+        """Return the component of one import file.
+
+        Raises:
+            ImportFileError: a field is wrong; names the file, the field, what was found and what is allowed.
+        """
+        given = attributes.model_dump(exclude_none=True) if attributes else {}
+        filled = _filled_in(given, context.resolution_context)
+        return cls(Import.read(filled, where=str(context.path / "defs.yaml")))
+
+    def build_defs(self, context: ComponentLoadContext) -> dg.Definitions:
+        return build_definitions(self.imp)
+
+
+def build_definitions(imp: Import) -> dg.Definitions:
+    """Return the assets and the job of *imp*, for use without a YAML file too."""
+    partitions = dg.DailyPartitionsDefinition(
+        start_date=imp.start_date.isoformat(),
+        # Dagster's end is exclusive, the import file's is the last day.
+        end_date=(imp.end_date + timedelta(days=1)).isoformat() if imp.end_date else None,
+        timezone="UTC",
+    )
+    builders = (
+        build_raw_export,
+        build_staged_events,
+        build_posthog_events,
+        build_imported_batches,
+        build_landed_events,
+    )
+    job = dg.define_asset_job(
+        f"import_{imp.name}",
+        selection=dg.AssetSelection.groups(imp.name),
+        executor_def=dg.in_process_executor,
+        description=f"All steps of {imp.name} for one day, from raw export to the look into PostHog",
+    )
+    return dg.Definitions(assets=[build(imp, partitions) for build in builders], jobs=[job])
+
+
+def _filled_in(value: Any, context: ResolutionContext) -> Any:
+    """Return *value* with its `{{ … }}` replaced; a section whose variables are not set keeps None there."""
+    if isinstance(value, dict):
+        return {key: _filled_in(item, context) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled_in(item, context) for item in value]
+    return context.resolve_value(value) if isinstance(value, str) else value

@@ -1,0 +1,71 @@
+"""One import, as its file describes it.
+
+Belongs here: the whole of the import file, and the words that explain a wrong one. Does not belong here: Dagster
+(`component`), or what any section does (its own room).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping as MappingABC
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+
+from posthog_assets.capture.destination import Destination
+from posthog_assets.dialects import Dialect, load_dialect
+from posthog_assets.errors import ImportFileError
+from posthog_assets.mapping import Mapping
+from posthog_assets.settings import Settings, explain
+from posthog_assets.sources import Source, load_source
+from posthog_assets.storage import Store
+
+_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
+
+
+def default_storage() -> str:
+    """Return where imports are stored unless their file says otherwise: $POSTHOG_ASSETS_STORAGE, else ./data."""
+    return os.environ.get("POSTHOG_ASSETS_STORAGE") or "data"
+
+
+class Import(Settings):
+    """One import: where the events are, how they read, what they become, and which project gets them."""
+
+    name: str = Field(description="Prefix of the asset keys and name of the storage folder")
+    start_date: date = Field(description="First day of history")
+    end_date: date | None = Field(None, description="Last day; absent: every day that is over (UTC)")
+    storage: str | None = Field(None, description="Folder or fsspec URL; default $POSTHOG_ASSETS_STORAGE, else ./data")
+    source: Annotated[SerializeAsAny[Source], BeforeValidator(load_source)]
+    dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect)]
+    mapping: Mapping = Field(default_factory=lambda: Mapping.model_validate({}))
+    destination: Destination = Field(default_factory=lambda: Destination.model_validate({}))
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Import:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"name {self.name!r} must be a letter followed by letters, digits and underscores (at most 64)"
+            )
+        if self.end_date and self.end_date < self.start_date:
+            raise ValueError(f"end_date {self.end_date} lies before start_date {self.start_date}")
+        return self
+
+    @classmethod
+    def read(cls, attributes: MappingABC[str, Any], where: str = "the import file") -> Import:
+        """Return the import that *attributes* describe.
+
+        Raises:
+            ImportFileError: one sentence per problem, each naming the field, what was found and what is allowed.
+        """
+        try:
+            return cls.model_validate(dict(attributes))
+        except ValidationError as error:
+            problems = "\n".join(f"  - {sentence}" for sentence in explain(error))
+            raise ImportFileError(f"{where} is wrong:\n{problems}") from None
+
+    @property
+    def store(self) -> Store:
+        """Return the folder this import lives in."""
+        return Store(self.storage or default_storage(), self.name)
