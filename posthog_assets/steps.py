@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +25,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from posthog_assets.capture.delivery import DeliveryReport, deliver
-from posthog_assets.capture.encoder import uuid_bytes
 from posthog_assets.capture.ledger import BatchFacts, Entries, Ledger, codes_of
 from posthog_assets.capture.query import Landing, QueryClient, look
 from posthog_assets.capture.verdicts import Verdict
@@ -33,6 +33,7 @@ from posthog_assets.errors import MissingUpstream
 from posthog_assets.formats import read_records
 from posthog_assets.import_file import Import
 from posthog_assets.mapping import EventMapper, MappingReport, map_day
+from posthog_assets.packed_uuids import pack
 from posthog_assets.schemas import POSTHOG_EVENTS, STAGED_EVENTS
 from posthog_assets.sources.raw_export import Manifest, RawExport
 from posthog_assets.storage import ParquetSink, Store, read_batches
@@ -138,19 +139,27 @@ def transform_day(
     with store.lock("posthog_events", key_of(day)), _collector_off():
         with _open(store, staged_path(day), "staged_events", imp.name, day) as file:
             reader = pq.ParquetFile(file)
-            fetched_at = (reader.schema_arrow.metadata or {}).get(b"posthog_assets.fetched_at", b"").decode()
-            total = reader.metadata.num_rows
-            ordered = _is_sorted(reader)
+            fetched_at = (reader.schema_arrow.metadata or {})[b"posthog_assets.fetched_at"].decode()
             mapper = EventMapper(
                 imp.mapping, imp.name, imp.dialect, day=day, fetched_at=datetime.fromisoformat(fetched_at)
             )
             spill = Path(tempfile.mkdtemp(prefix="posthog-assets-"))
             try:
-                with store.replace(events_path(day)) as path, ParquetSink(path, POSTHOG_EVENTS) as sink:
-                    batches = _counted(read_batches(file), total, progress)
-                    return map_day(batches, mapper, sink.write, spill, sorted_input=ordered)
+                return map_day(
+                    lambda: _counted(read_batches(file), reader.metadata.num_rows, progress),
+                    mapper,
+                    lambda: _events_sink(store, day),
+                    spill,
+                    ordered=_is_sorted(reader),
+                )
             finally:
                 shutil.rmtree(spill, ignore_errors=True)
+
+
+@contextmanager
+def _events_sink(store: Store, day: date) -> Iterator[ParquetSink]:
+    with store.replace(events_path(day)) as path, ParquetSink(path, POSTHOG_EVENTS) as sink:
+        yield sink
 
 
 def _counted(
@@ -250,7 +259,7 @@ def _acknowledged(
     last: datetime | None = None
     for batch in _stored_events(store, day, ["uuid", "event", "timestamp", "reject_reason"]):
         sendable = batch.filter(batch["reject_reason"].is_null())
-        where = known.find(uuid_bytes(sendable["uuid"]))
+        where = known.find(pack(sendable["uuid"]))
         taken = sendable.filter(pa.array((where >= 0) & (known.acknowledged[np.maximum(where, 0)] if len(known) else False)))
         if not taken.num_rows:
             continue
@@ -262,7 +271,7 @@ def _acknowledged(
 
 def _owe_again(ledger: Ledger, known: Entries, missing: list[str]) -> None:
     """Take back the acknowledgement of events that a query did not find, so that the next run sends them again."""
-    where = known.find(uuid_bytes(pa.array(sorted(missing), pa.string())))
+    where = known.find(pack(pa.array(sorted(missing), pa.string())))
     where.sort()
     count = len(where)
     entries = Entries(
@@ -280,7 +289,7 @@ def _owe_again(ledger: Ledger, known: Entries, missing: list[str]) -> None:
 # --- shared -------------------------------------------------------------------------------------------------
 
 
-def _open(store: Store, relative: str, asset: str, name: str, day: date):  # noqa: ANN202
+def _open(store: Store, relative: str, asset: str, name: str, day: date) -> IO[bytes]:
     try:
         return store.open(relative)
     except FileNotFoundError:

@@ -151,6 +151,19 @@ class Store:
             yield
 
 
+    @contextlib.contextmanager
+    def shared_lock(self, name: str) -> Iterator[None]:
+        """Hold *name* while the block runs, waiting for whoever holds it (local disks only)."""
+        if not self._local:
+            yield
+            return
+        path = Path(self.path(f".locks/{name}").path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -24,10 +24,11 @@ import pyarrow as pa
 
 from posthog_assets.capture.client import CaptureClient, Request, compressed
 from posthog_assets.capture.destination import Destination, Protocol
-from posthog_assets.capture.encoder import EncodedEvents, uuid_texts
+from posthog_assets.capture.encoder import EncodedEvents
 from posthog_assets.capture.ledger import BatchFacts, Entries, Ledger, codes_of
 from posthog_assets.capture.verdicts import BILLING, Answer, Consequence, Verdict
 from posthog_assets.errors import DeliveryError, KeyWouldChange, Refused, Unavailable
+from posthog_assets.packed_uuids import unpack
 
 #: The longest pause between two tries of the same bytes, seconds.
 _LONGEST_PAUSE: Final = 30.0
@@ -151,7 +152,7 @@ def _survey(
             report.drop_reasons[reason] = report.drop_reasons.get(reason, 0) + 1
         clash = found & known.acknowledged[at] & (known.keys[at] != encoded.keys)
         moved_count += int(clash.sum())
-        moved += uuid_texts(encoded.uuids[clash][: max(0, 5 - len(moved))])
+        moved += unpack(encoded.uuids[clash][: max(0, 5 - len(moved))])
     report.acknowledged = report.already_acknowledged
     report.orphaned = int((known.acknowledged & ~seen).sum())
     if moved_count and not allow_duplicates:

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from posthog_assets.capture.destination import Protocol
+from posthog_assets.packed_uuids import offsets_of, pack
 
 #: PostHog corrects timestamps by the difference between its clock and the sender's unless told not to:
 #: rust/capture/src/v1/context.rs `clock_skew`. History must stay where it was.
@@ -54,8 +55,8 @@ class EncodedEvents:
             '"event":', names, ',"uuid":"', events["uuid"], '","distinct_id":', ids,
             ',"timestamp":"', stamps, '","properties":', self._properties,
         )  # fmt: skip
-        self.sizes: np.ndarray = np.diff(_offsets(self._core))
-        self.uuids: np.ndarray = uuid_bytes(events["uuid"])
+        self.sizes: np.ndarray = np.diff(offsets_of(self._core))
+        self.uuids: np.ndarray = pack(events["uuid"])
         self.hashes: np.ndarray = _hashes(self._core)
         self.keys: np.ndarray = _hashes(_concat(pc.utf8_slice_codeunits(stamps, 0, 10), names, ids))
         self.text_uuids = events["uuid"]
@@ -129,27 +130,6 @@ def _fill_time(text: np.ndarray, micros: np.ndarray) -> np.ndarray:
     return text
 
 
-def uuid_bytes(texts: pa.StringArray) -> np.ndarray:
-    """Return hyphenated lower-case uuids as an array of 16 bytes each (`S16`)."""
-    if not len(texts):
-        return np.empty(0, dtype="S16")
-    flat = np.frombuffer(texts.buffers()[2], dtype=np.uint8, count=len(texts) * 36, offset=_offsets(texts)[0])
-    digits = flat.reshape(-1, 36)[:, _HEX_POSITIONS]
-    nibbles = digits - np.where(digits > 57, np.uint8(87), np.uint8(48))
-    packed = (nibbles[:, ::2] << 4) | nibbles[:, 1::2]
-    return np.ascontiguousarray(packed).view("S16").reshape(-1)
-
-
-_HEX_POSITIONS: Final = np.array([i for i in range(36) if i not in (8, 13, 18, 23)])
-
-
-def uuid_texts(packed: np.ndarray) -> list[str]:
-    """Return 16-byte uuids (`S16`) as hyphenated text."""
-    raw = packed.tobytes().hex()
-    rows = (raw[i : i + 32] for i in range(0, len(raw), 32))
-    return [f"{r[:8]}-{r[8:12]}-{r[12:16]}-{r[16:20]}-{r[20:]}" for r in rows]
-
-
 def _json_strings(texts: pa.StringArray) -> pa.StringArray:
     """Return each text as a JSON string, quotes included."""
     plain = pc.match_substring_regex(texts, r'[\x00-\x1f"\\]')
@@ -167,15 +147,10 @@ def _joined(texts: pa.StringArray, separator: str) -> pa.Buffer:
     return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), separator)[0].as_buffer()
 
 
-def _offsets(texts: pa.StringArray) -> np.ndarray:
-    buffer = texts.buffers()[1]
-    return np.frombuffer(buffer, dtype=np.int32, count=len(texts) + 1, offset=texts.offset * 4)
-
-
 def _hashes(texts: pa.StringArray) -> np.ndarray:
     if not len(texts):
         return np.empty(0, dtype=np.uint64)
     view = memoryview(texts.buffers()[2])
-    ends = _offsets(texts).tolist()
+    ends = offsets_of(texts).tolist()
     digest = xxhash.xxh3_64_intdigest
     return np.array([digest(view[a:b]) for a, b in zip(ends, ends[1:], strict=False)], dtype=np.uint64)

@@ -68,27 +68,33 @@ class _Zstd:
         self._file = file
         self._frame = zstandard.ZstdDecompressor().decompressobj()
         self._rest = b""
+        self._ready = b""
         self._started = False
 
     def read(self, size: int = -1) -> bytes:
-        pieces: list[bytes] = []
-        length = 0
-        while size < 0 or length < size:
-            data = self._rest or self._file.read(1 << 20)
-            self._rest = b""
-            if not data:
-                if self._started:
-                    raise EOFError("the zstd frame ends early")
+        while size < 0 or len(self._ready) < size:
+            if not self._more():
                 break
-            if self._frame.eof:
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
-            self._started = True
-            piece = self._frame.decompress(data)
-            if self._frame.eof:
-                self._rest, self._started = self._frame.unused_data, False
-            pieces.append(piece)
-            length += len(piece)
-        return b"".join(pieces)
+        if size < 0:
+            size = len(self._ready)
+        content, self._ready = self._ready[:size], self._ready[size:]
+        return content
+
+    def _more(self) -> bool:
+        """Decompress some more; False at the end."""
+        data = self._rest or self._file.read(1 << 20)
+        self._rest = b""
+        if not data:
+            if self._started:
+                raise EOFError("the zstd frame ends early")
+            return False
+        if self._frame.eof:
+            self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._started = True
+        self._ready += self._frame.decompress(data)
+        if self._frame.eof:
+            self._rest, self._started = self._frame.unused_data, False
+        return True
 
 
 def blocks(stream: IO[bytes], name: str) -> Iterator[bytes]:

@@ -1,0 +1,59 @@
+"""What a dialect is: one vendor's record becomes one staged row.
+
+Belongs here: the machinery every dialect shares. Does not belong here: any vendor.
+
+Reasons for rejecting a record are sentences whose head, up to the first ": ", is the same for all records with the
+same flaw; values come after it. Counts are kept by head (`reason_head`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Any, ClassVar, Final
+
+import orjson
+import pyarrow as pa
+
+from posthog_assets.formats.records import RecordChunk
+from posthog_assets.settings import Settings
+
+#: Marks a source id that stands for the record's content, because the record has no id of its own.
+CONTENT: Final = "content:"
+
+#: The root of all uuids this project makes; part of the contract with everything imported so far.
+NAMESPACE: Final = uuid.UUID("6f1d8c9e-4f0b-5c8a-9f6e-2f6f3b1a7d42")
+
+
+def reason_head(reason: str) -> str:
+    """Return the countable part of a reject reason."""
+    return reason.split(": ", 1)[0]
+
+
+class Dialect(Settings):
+    """How one record reads. Subclasses implement `stage`."""
+
+    type: str = "custom"
+    namespace: str | None = None
+
+    #: Whether the source's id, where it is a uuid, is PostHog's uuid as it stands.
+    verbatim_uuid: ClassVar[bool] = False
+
+    def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
+        """Return one `STAGED_EVENTS` row per record of *chunk*, in order."""
+        raise NotImplementedError
+
+    def uuid_namespace(self, import_name: str) -> uuid.UUID:
+        """Return the namespace of this import's uuids: the vendor's convention, or one per import name."""
+        return uuid.uuid5(NAMESPACE, self.namespace or import_name)
+
+    @property
+    def links_identities(self) -> bool:
+        """Whether records may carry both an anonymous and a user id."""
+        return False
+
+
+def content_id(record: dict[str, Any]) -> str:
+    """Return an id made of a record's content, the same whatever the order of its keys or the file's format."""
+    text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+    return CONTENT + hashlib.blake2b(text, digest_size=16).hexdigest()

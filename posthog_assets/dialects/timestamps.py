@@ -1,0 +1,140 @@
+"""Reading times.
+
+Belongs here: every way a source writes an instant. Does not belong here: which column holds it.
+
+An unreadable time is an error with the value in it, never the present.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from posthog_assets.errors import shorten
+from posthog_assets.schemas import TIMESTAMP
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+#: µs per unit of an epoch.
+UNITS: Final = {"s": 1_000_000.0, "ms": 1_000.0, "us": 1.0, "ns": 0.001}
+
+#: An epoch below the limit is in the unit: seconds until the year 5138, and so on.
+_MAGNITUDES: Final = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (1e20, "ns"))
+
+#: 0001-01-01 to 9999-12-31 in µs.
+_LOWEST: Final = -62_135_596_800_000_000
+_HIGHEST: Final = 253_402_300_799_999_999
+
+_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?")
+_FRACTION: Final = re.compile(r"(\.\d{6})\d+")
+
+
+def read_timestamps(
+    values: list[Any], zone: str, pattern: str | None = None, unit: str | None = None
+) -> tuple[pa.Array, dict[int, str]]:
+    """Return the instants (`timestamp[us, UTC]`, null where unreadable) and the reason by index of each null.
+
+    *zone* is that of times without one; a time that a clock change repeats is its first occurrence, one it skips is
+    read with the offset before the change, as Python does. *pattern* is for `strptime`; *unit* is s, ms, us or ns.
+    """
+    if not pattern and not unit:
+        fast = _texts(values, zone)
+        if fast is not None:
+            return fast, {}
+    info = ZoneInfo(zone)
+    stamps = np.zeros(len(values), dtype=np.int64)
+    reasons: dict[int, str] = {}
+    for index, value in enumerate(values):
+        try:
+            stamps[index] = _read(value, info, pattern, unit)
+        except _Unreadable as flaw:
+            reasons[index] = str(flaw)
+    mask = np.zeros(len(values), dtype=bool)
+    mask[list(reasons)] = True
+    return pa.array(stamps, pa.int64(), mask=mask).cast(TIMESTAMP), reasons
+
+
+class _Unreadable(Exception):
+    pass
+
+
+def _texts(values: list[Any], zone: str) -> pa.Array | None:
+    """Return the instants of texts that are all ISO 8601 alike; None where they are not."""
+    if not values or type(values[0]) is not str or len(values[0]) < 19:
+        return None
+    try:
+        texts = pa.array(values, pa.string())
+        if texts.null_count:
+            return None
+        zoned = values[0][-1] in "Zz" or values[0][-6] in "+-"
+        if zoned:
+            return texts.cast(TIMESTAMP)
+        naive = texts.cast(pa.timestamp("us"))
+        if zone == "UTC":
+            return naive.cast(TIMESTAMP)
+        return pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="raise").cast(TIMESTAMP)
+    except (pa.ArrowException, TypeError, ValueError):
+        return None
+
+
+def _read(value: Any, zone: ZoneInfo, pattern: str | None, unit: str | None) -> int:
+    match value:
+        case None | "":
+            raise _Unreadable("timestamp is empty")
+        case bool():
+            raise _flaw(value)
+        case datetime():
+            return _instant(value, zone)
+        case date():
+            return _instant(datetime(value.year, value.month, value.day), zone)  # noqa: DTZ001
+        case int() | float():
+            return _epoch(value, unit)
+        case str():
+            return _text(value.strip(), zone, pattern, unit)
+    raise _flaw(value)
+
+
+def _text(text: str, zone: ZoneInfo, pattern: str | None, unit: str | None) -> int:
+    try:
+        if pattern:
+            return _instant(datetime.strptime(text, pattern), zone)  # noqa: DTZ007
+        if _NUMBER.fullmatch(text) and (unit or len(text) > 8):
+            return _epoch(float(text) if "." in text else int(text), unit)
+        return _instant(datetime.fromisoformat(_FRACTION.sub(r"\1", text)), zone)
+    except (ValueError, OverflowError):
+        raise _flaw(text) from None
+
+
+def _instant(moment: datetime, zone: ZoneInfo) -> int:
+    try:
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+        return (aware.astimezone(UTC) - _EPOCH) // _MICROSECOND
+    except OverflowError:
+        raise _flaw(moment) from None
+
+
+def _epoch(value: int | float, unit: str | None) -> int:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _flaw(value)
+    unit = unit or next((name for limit, name in _MAGNITUDES if abs(value) < limit), None)
+    if unit is None:
+        raise _flaw(value)
+    if isinstance(value, int):
+        micros = value // 1000 if unit == "ns" else value * int(UNITS[unit])
+    else:
+        micros = round(value * UNITS[unit])
+    if not _LOWEST <= micros <= _HIGHEST:
+        raise _flaw(value)
+    return micros
+
+
+def _flaw(value: Any) -> _Unreadable:
+    return _Unreadable(f"timestamp cannot be read: {shorten(value)!r}")

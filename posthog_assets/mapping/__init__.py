@@ -1,0 +1,11 @@
+"""What the user wants a record to be in PostHog.
+
+Belongs here: names, properties, identity, uuids, PostHog's rules, the order of a day. Does not belong here: files other
+than the spill folder a caller gives, network, clock, Dagster.
+"""
+
+from posthog_assets.mapping.day import MappingReport, map_day
+from posthog_assets.mapping.events import EventMapper
+from posthog_assets.mapping.settings import Mapping
+
+__all__ = ["EventMapper", "Mapping", "MappingReport", "map_day"]

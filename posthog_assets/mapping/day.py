@@ -1,0 +1,157 @@
+"""A whole day: mapped, sorted, without repeated uuids.
+
+Belongs here: what needs to see all rows of a partition. Does not belong here: a single row (`events`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from posthog_assets.dialects.base import reason_head
+from posthog_assets.mapping.events import EventMapper
+from posthog_assets.mapping.order import Sorter
+from posthog_assets.mapping.repeats import Distinguisher, UuidSpool
+from posthog_assets.packed_uuids import pack, unpack
+from posthog_assets.schemas import POSTHOG_EVENTS
+
+
+class Sink(Protocol):
+    """Where batches go."""
+
+    def write(self, batch: pa.RecordBatch) -> None: ...
+
+
+@dataclass
+class MappingReport:
+    """What mapping did: staged - staged_rejected + derived = rows; instants are UTC."""
+
+    staged: int = 0
+    staged_rejected: int = 0
+    derived: int = 0
+    rows: int = 0
+    rejected: int = 0
+    reject_reasons: dict[str, int] = field(default_factory=dict)
+    #: Events whose source id belonged to another payload already.
+    reused_ids: int = 0
+    events_by_name: dict[str, int] = field(default_factory=dict)
+    first: datetime | None = None
+    last: datetime | None = None
+    seconds: float = 0.0
+
+
+class _Repeats(Exception):
+    def __init__(self, uuids: np.ndarray) -> None:
+        super().__init__()
+        self.uuids = uuids
+
+
+def map_day(
+    batches: Callable[[], Iterable[pa.RecordBatch]],
+    mapper: EventMapper,
+    open_sink: Callable[[], AbstractContextManager[Sink]],
+    spill: Path,
+    *,
+    ordered: bool,
+) -> MappingReport:
+    """Map the staged *batches* of a day into a sink, oldest first.
+
+    Memory does not grow with the day: what does not arrive in order is sorted through files in *spill*. Where uuids
+    repeat, which is rare, the day is read a second time to tell them apart. *ordered* says that the staged rows are in
+    the order of time.
+    """
+    began = time.monotonic()
+    repeated: np.ndarray | None = None
+    for attempt in (1, 2):
+        folder = spill / str(attempt)
+        folder.mkdir()
+        try:
+            with open_sink() as sink:
+                report = _pass(batches(), mapper, sink, folder, ordered, repeated)
+            break
+        except _Repeats as again:
+            repeated = again.uuids
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _pass(
+    batches: Iterable[pa.RecordBatch],
+    mapper: EventMapper,
+    sink: Sink,
+    folder: Path,
+    ordered: bool,
+    repeated: np.ndarray | None,
+) -> MappingReport:
+    report = MappingReport()
+    mapped = _mapped(batches, mapper, report)
+    if not ordered or mapper.may_identify or mapper.moves_time:
+        sorter = Sorter(folder, POSTHOG_EVENTS)
+        pairs: dict[tuple[str, str], int] = {}
+        for batch in _mapped(batches, mapper, report, pairs):
+            sorter.add(batch)
+        if pairs:
+            derived = mapper.identify(pairs)
+            report.derived = derived.num_rows
+            sorter.add_before(derived)
+        mapped = sorter.sorted_batches()
+    spool = UuidSpool(folder) if repeated is None else None
+    distinct = Distinguisher(mapper.namespace, unpack(repeated)) if repeated is not None else None
+    for batch in mapped:
+        if spool is not None:
+            sendable = batch.filter(pc.is_null(batch["reject_reason"])) if _has_rejects(batch) else batch
+            spool.add(pack(sendable["uuid"]))
+        elif distinct is not None:
+            batch = distinct.apply(batch)
+        sink.write(batch)
+        _count(report, batch)
+    if spool is not None and len(again := spool.repeated()):
+        raise _Repeats(again)
+    report.reused_ids = distinct.reused_ids if distinct else 0
+    return report
+
+
+def _mapped(
+    batches: Iterable[pa.RecordBatch],
+    mapper: EventMapper,
+    report: MappingReport,
+    pairs: dict[tuple[str, str], int] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the events of each batch of staged rows; *pairs* collects the first instant of each identity link."""
+    for batch in batches:
+        report.staged += batch.num_rows
+        report.staged_rejected += batch.num_rows - batch["reject_reason"].null_count
+        if _has_rejects(batch):
+            batch = batch.filter(pc.is_null(batch["reject_reason"]))
+        if not batch.num_rows:
+            continue
+        if mapper.may_identify and pairs is not None:
+            for anonymous, user, stamp in mapper.pairs(batch):
+                pairs[anonymous, user] = min(stamp, pairs.get((anonymous, user), stamp))
+        yield mapper.map(batch)
+
+
+def _has_rejects(batch: pa.RecordBatch) -> bool:
+    return batch["reject_reason"].null_count != batch.num_rows
+
+
+def _count(report: MappingReport, batch: pa.RecordBatch) -> None:
+    report.rows += batch.num_rows
+    for item in pc.value_counts(batch["event"]).to_pylist():
+        report.events_by_name[item["values"]] = report.events_by_name.get(item["values"], 0) + item["counts"]
+    for reason in batch["reject_reason"].drop_null().to_pylist() if _has_rejects(batch) else ():
+        head = reason_head(reason)
+        report.rejected += 1
+        report.reject_reasons[head] = report.reject_reasons.get(head, 0) + 1
+    span = pc.min_max(batch["timestamp"]).as_py()
+    report.first = min(report.first or span["min"], span["min"])
+    report.last = max(report.last or span["max"], span["max"])

@@ -1,0 +1,171 @@
+"""One staged row becomes one PostHog event.
+
+Belongs here: the order in which the parts of the mapping apply to a batch of rows. Does not belong here: anything that
+needs more than one batch (`day`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from datetime import date, datetime
+from typing import Any
+
+import orjson
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from posthog_assets.dialects.base import Dialect
+from posthog_assets.errors import ImportFileError, MappingError, shorten
+from posthog_assets.mapping.properties import PropertyWriter
+from posthog_assets.mapping.settings import Mapping
+from posthog_assets.mapping.uuids import uuids5, verbatim
+from posthog_assets.mapping.validation import id_flaws, is_illegal, name_flaw, size_flaws, time_flaws
+from posthog_assets.schemas import POSTHOG_EVENTS
+
+
+class EventMapper:
+    """The mapping of one import, applied to one day.
+
+    *fetched_at* is when the day was exported: later instants cannot be true. Pure: no files, no network, no clock.
+    """
+
+    def __init__(self, mapping: Mapping, import_name: str, dialect: Dialect, *, day: date, fetched_at: datetime) -> None:
+        self.namespace = dialect.uuid_namespace(import_name)
+        self.may_identify = mapping.identify and dialect.links_identities
+        self._mapping = mapping
+        self._verbatim = dialect.verbatim_uuid
+        self._day = day
+        self._fetched_at = fetched_at
+        self._properties = PropertyWriter(mapping, import_name, dialect.type.rsplit(".", 1)[-1])
+        self._hook = _hook(mapping.transform) if mapping.transform else None
+        #: Whether events may come out in another order of time than they went in.
+        self.moves_time = self._hook is not None
+
+    def map(self, staged: pa.RecordBatch) -> pa.RecordBatch:
+        """Return one `POSTHOG_EVENTS` row per staged row (rows rejected while staging removed), in the same order."""
+        sources = staged["source_id"].to_pylist()
+        uuids = uuids5(self.namespace, sources)
+        if self._verbatim:
+            uuids = verbatim(sources, uuids)
+        reasons: dict[int, str] = {}
+        events = self._names(staged["event"], reasons)
+        ids = pc.utf8_trim_whitespace(pc.coalesce(staged["user_id"], staged["anonymous_id"]))
+        properties = self._properties.write(staged)
+        for flaws in (id_flaws(ids), time_flaws(staged["timestamp"], self._fetched_at), size_flaws(properties)):
+            for index, flaw in flaws.items():
+                reasons.setdefault(index, flaw)
+        batch = pa.RecordBatch.from_arrays(
+            [uuids, events, ids, staged["timestamp"], properties, staged["source_id"], _reasons(reasons, len(staged))],
+            schema=POSTHOG_EVENTS,
+        )
+        return self._transformed(batch) if self._hook else batch
+
+    def _names(self, names: pa.Array, reasons: dict[int, str]) -> pa.Array:
+        coded = names.dictionary_encode()
+        known = coded.dictionary.to_pylist()
+        wished = [self._mapping.events.get(name, name) for name in known]
+        flaws = {
+            index: f"excluded by mapping.events: {old}" if new is None else flaw
+            for index, (old, new) in enumerate(zip(known, wished, strict=True))
+            if new is None or (flaw := name_flaw(new))
+        }
+        if flaws:
+            for row, code in enumerate(coded.indices.to_pylist()):
+                if code in flaws:
+                    reasons[row] = flaws[code]
+        return pa.array([new if new is not None else old for old, new in zip(known, wished, strict=True)], pa.string()).take(
+            coded.indices
+        )
+
+    def pairs(self, staged: pa.RecordBatch) -> list[tuple[str, str, int]]:
+        """Return (anonymous id, user id, µs since 1970) of rows that carry both, where PostHog would link them."""
+        both = pc.and_(pc.is_valid(staged["user_id"]), pc.is_valid(staged["anonymous_id"]))
+        rows = staged.select(["anonymous_id", "user_id", "timestamp"]).filter(both)
+        stamps = rows["timestamp"].cast(pa.int64()).to_pylist()
+        trimmed = (
+            (anonymous.strip(), user.strip(), stamp)
+            for anonymous, user, stamp in zip(
+                rows["anonymous_id"].to_pylist(), rows["user_id"].to_pylist(), stamps, strict=True
+            )
+        )
+        return [(a, u, t) for a, u, t in trimmed if a != u and not is_illegal(a) and not is_illegal(u)]
+
+    def identify(self, pairs: dict[tuple[str, str], int]) -> pa.RecordBatch:
+        """Return one `$identify` per pair, at the pair's first instant of the day."""
+        ordered = sorted(pairs.items(), key=lambda item: (item[1], item[0]))
+        names = [orjson.dumps([user, anonymous, self._day.isoformat()]).decode() for (anonymous, user), _ in ordered]
+        stage = pa.RecordBatch.from_pydict(
+            {
+                "properties": [orjson.dumps({"$anon_distinct_id": anonymous}).decode() for (anonymous, _), _ in ordered],
+                "source_id": names,
+                "set": pa.nulls(len(ordered), pa.string()),
+                "set_once": pa.nulls(len(ordered), pa.string()),
+                "groups": pa.nulls(len(ordered), pa.string()),
+            }
+        )
+        ids = pa.array([user for (_, user), _ in ordered], pa.string())
+        count = len(ordered)
+        return pa.RecordBatch.from_arrays(
+            [
+                uuids5(self.namespace, [f"$identify {name}" for name in names]),
+                pa.array(["$identify"] * count, pa.string()),
+                ids,
+                pa.array([stamp for _, stamp in ordered], pa.int64()).cast(POSTHOG_EVENTS.field("timestamp").type),
+                self._properties.write(stage),
+                pa.nulls(count, pa.string()),
+                _reasons(id_flaws(ids), count),
+            ],
+            schema=POSTHOG_EVENTS,
+        )
+
+    def _transformed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Apply the user's own function; a row it leaves out stays, rejected."""
+        frame = batch.to_pandas()
+        frame["properties"] = [orjson.loads(text) for text in frame["properties"]]
+        sendable = frame[frame["reject_reason"].isna()]
+        try:
+            assert self._hook is not None
+            result = self._hook(sendable.copy())
+            if not isinstance(result, pd.DataFrame):
+                raise TypeError(f"it returned {type(result).__name__}, not a DataFrame")
+            for column in frame.columns:
+                frame.loc[result.index, column] = result[column]
+            gone = sendable.index.difference(result.index)
+            frame.loc[gone, "reject_reason"] = "removed by mapping.transform"
+            frame["properties"] = [orjson.dumps(item, default=str).decode() for item in frame["properties"]]
+            changed = pa.RecordBatch.from_pandas(frame, schema=POSTHOG_EVENTS, preserve_index=False)
+        except Exception as error:
+            raise MappingError(
+                f"mapping.transform {self._mapping.transform} failed: {type(error).__name__}: {shorten(str(error))}"
+            ) from error
+        return self._checked(changed)
+
+    def _checked(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Hold what the user's function made against PostHog's rules again."""
+        reasons = dict(enumerate(batch["reject_reason"].to_pylist()))
+        flaws = (
+            {i: flaw for i, name in enumerate(batch["event"].to_pylist()) if (flaw := name_flaw(name))},
+            id_flaws(batch["distinct_id"]),
+            time_flaws(batch["timestamp"], self._fetched_at),
+            size_flaws(batch["properties"]),
+        )
+        for found in flaws:
+            for index, flaw in found.items():
+                reasons[index] = reasons[index] or flaw
+        column = batch.schema.get_field_index("reject_reason")
+        return batch.set_column(column, "reject_reason", pa.array(list(reasons.values()), pa.string()))
+
+
+def _reasons(reasons: dict[int, str], count: int) -> pa.Array:
+    if not reasons:
+        return pa.nulls(count, pa.string())
+    return pa.array([reasons.get(index) for index in range(count)], pa.string())
+
+
+def _hook(path: str) -> Any:
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ImportFileError(f"mapping.transform {path!r} cannot be imported: {error}") from error

@@ -1,0 +1,96 @@
+"""Finding, and telling apart, events of one day that would get the same uuid.
+
+Belongs here: repeated ids within a partition. Does not belong here: repeats across days, which PostHog replaces.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from posthog_assets.dialects.base import CONTENT
+from posthog_assets.mapping.uuids import uuids5
+
+_BUCKETS: Final = 64
+
+
+class UuidSpool:
+    """Remembers uuids on disk, and says which occurred more than once, in memory of one bucket."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = [(folder / f"uuids-{bucket:02d}").open("w+b") for bucket in range(_BUCKETS)]
+
+    def add(self, uuids: np.ndarray) -> None:
+        """Remember uuids given as 16 bytes each (`S16`)."""
+        raw = uuids.view(np.uint8).reshape(-1, 16)
+        buckets = raw[:, 15] & (_BUCKETS - 1)
+        order = np.argsort(buckets, kind="stable")
+        ends = np.cumsum(np.bincount(buckets, minlength=_BUCKETS))
+        ordered = raw[order].tobytes()
+        start = 0
+        for file, end in zip(self._files, ends.tolist(), strict=True):
+            file.write(ordered[start * 16 : end * 16])
+            start = end
+
+    def repeated(self) -> np.ndarray:
+        """Return the uuids that were added more than once, sorted; closes the spool."""
+        found = [np.empty(0, dtype="S16")]
+        for file in self._files:
+            file.flush()
+            file.seek(0)
+            uuids = np.sort(np.frombuffer(file.read(), dtype="S16"))
+            found.append(np.unique(uuids[1:][uuids[1:] == uuids[:-1]]))
+            file.close()
+        return np.sort(np.concatenate(found))
+
+
+class Distinguisher:
+    """Gives the second and later events of one uuid an identity of their own, in the order of time.
+
+    Records without an id that are alike are all kept: the n-th gets its number mixed into its uuid; they are
+    interchangeable, so any order gives the same set. Records that share a source id: an exact repetition is rejected; one
+    with another payload gets the payload's hash mixed into its uuid, and is counted.
+    """
+
+    def __init__(self, namespace: uuid.UUID, repeated: list[str]) -> None:
+        self._namespace = namespace
+        self._repeated = pa.array(repeated, pa.string())
+        self._seen: dict[str, list[int]] = {}
+        self.reused_ids = 0
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return *batch* with repeated uuids resolved."""
+        concerned = pc.and_(pc.is_in(batch["uuid"], value_set=self._repeated), pc.is_null(batch["reject_reason"]))
+        indices = pc.indices_nonzero(concerned).to_pylist()
+        if not indices:
+            return batch
+        uuids, reasons = batch["uuid"].to_pylist(), batch["reject_reason"].to_pylist()
+        for index, row in zip(indices, batch.take(pa.array(indices)).to_pylist(), strict=True):
+            uuids[index], reasons[index] = self._resolve(row)
+        batch = batch.set_column(0, "uuid", pa.array(uuids, pa.string()))
+        return batch.set_column(6, "reject_reason", pa.array(reasons, pa.string()))
+
+    def _resolve(self, row: dict) -> tuple[str, str | None]:
+        key = [row["event"], row["distinct_id"], row["timestamp"].isoformat(), row["properties"]]
+        digest = xxhash.xxh3_64_intdigest(orjson.dumps(key))
+        seen = self._seen.setdefault(row["uuid"], [])
+        seen.append(digest)
+        if len(seen) == 1:
+            return row["uuid"], None
+        source = row["source_id"] or row["uuid"]
+        if source.startswith(CONTENT):
+            return self._made(f"{source}#{len(seen)}"), None
+        if digest in seen[:-1]:
+            return row["uuid"], f"repeats an earlier record: id {source}"
+        self.reused_ids += 1
+        return self._made(f"{source}#{digest:016x}"), None
+
+    def _made(self, name: str) -> str:
+        return uuids5(self._namespace, [name])[0].as_py()
