@@ -1,0 +1,222 @@
+"""The HTTP side of the sandbox.
+
+Belongs here: routes, and answers in PostHog's shape. Does not belong here: rules (`v1`, `v0`, `query`), storage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from posthog_assets.sandbox import v0, v1
+from posthog_assets.sandbox.bodies import BATCH_WIRE, EVENT_WIRE, BodyRefused, unpack_v0
+from posthog_assets.sandbox.query import QueryRefused, translate
+from posthog_assets.sandbox.store import EventStore, QueryFailed, Row
+
+PROJECT_ID: Final = "1"
+
+_EVENT_PATHS: Final = ("/i/v0/e", "/e", "/capture", "/track", "/engage")
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSettings:
+    """How the sandbox behaves: *project_key* None takes any well-formed key; *v1* is on, unconfigured or absent."""
+
+    project_key: str | None = None
+    v1: str = "on"
+
+
+class _App:
+    def __init__(self, store: EventStore, settings: SandboxSettings) -> None:
+        self._store = store
+        self._settings = settings
+        self._work = ThreadPoolExecutor(1, "clickhouse")
+        self._requests: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+
+    def routes(self) -> list[Route]:
+        capture = [
+            Route(f"{path}{slash}", self.capture, methods=["POST", "GET"])
+            for path in (*_EVENT_PATHS, "/batch")
+            for slash in ("", "/")
+        ]
+        if self._settings.v1 != "absent":
+            capture.append(Route("/i/v1/analytics/events", self.events_v1, methods=["POST"]))
+        return [
+            *capture,
+            Route("/api/projects/{project}/query", self.query, methods=["POST"]),
+            Route("/api/projects/{project}/query/", self.query, methods=["POST"]),
+            Route("/sandbox/stats", self.stats),
+            Route("/sandbox/events", self.events),
+            *(Route(path, _alive) for path in ("/", "/_readiness", "/_liveness")),
+        ]
+
+    async def _in_thread(self, function: Any, *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._work, function, *arguments)
+
+    async def events_v1(self, request: Request) -> Response:
+        self._requests[request.url.path] += 1
+        if self._settings.v1 == "unconfigured":
+            return _json({"error": "service_unavailable", "error_description": "v1 sink not configured"}, 503)
+        try:
+            token = v1.token_of(request.headers)
+            body = await request.body()
+            results, rows = await self._in_thread(v1.take, request.headers, body, datetime.now(UTC))
+            await self._in_thread(self._keep, token, rows, len(results))
+        except BodyRefused as refused:
+            return _json({"error": refused.tag, "error_description": refused.words}, refused.status)
+        return _json({"results": results})
+
+    async def capture(self, request: Request) -> Response:
+        self._requests[request.url.path] += 1
+        if request.method == "GET":
+            return PlainTextResponse("No data", 400)
+        limit = BATCH_WIRE if request.url.path.startswith("/batch") else EVENT_WIRE
+        form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+        hint = request.query_params.get("compression") or request.headers.get("content-encoding") or ""
+        try:
+            body = await request.body()
+            raw = unpack_v0(body, limit, form=form, hint=hint)
+            sent_at = _milliseconds(request.query_params.get("_"))
+            token, rows, too_large = await self._in_thread(v0.take, raw, datetime.now(UTC), sent_at)
+            await self._in_thread(self._keep, token, rows, len(rows))
+        except BodyRefused as refused:
+            return PlainTextResponse(refused.words, refused.status)
+        if too_large:
+            return PlainTextResponse("event is too big", 413)
+        if request.query_params.get("beacon") == "1":
+            return Response(status_code=204)
+        return _json({"status": "Ok"})
+
+    def _keep(self, token: str, rows: list[Row], received: int) -> None:
+        self._counts["events_received"] += received
+        # PostHog does not know at its edge which keys exist: events of another one are taken and go nowhere.
+        if self._settings.project_key not in (None, token):
+            self._counts["misdirected"] += len(rows)
+            return
+        self._store.insert(rows)
+        self._counts["events_stored"] += len(rows)
+
+    async def query(self, request: Request) -> Response:
+        self._requests[request.url.path] += 1
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            return _refused(401, "authentication_error", "not_authenticated", "Authentication credentials were not provided.")
+        if not key.strip().startswith("phx_"):
+            return _refused(401, "authentication_error", "authentication_failed", "Personal API key is invalid.")
+        if request.path_params["project"] != PROJECT_ID:
+            return _refused(404, "invalid_request", "not_found", "Project not found.")
+        try:
+            content = orjson.loads(await request.body())
+            asked = content["query"]
+            if asked.get("kind") != "HogQLQuery":
+                return _refused(400, "validation_error", "invalid_input", "only queries of kind HogQLQuery are answered")
+            sql = translate(asked["query"])
+            answer = await self._in_thread(self._store.query, sql)
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            return _refused(400, "validation_error", "invalid_input", 'expected {"query": {"kind": "HogQLQuery", "query": "…"}}')
+        except (QueryRefused, QueryFailed) as error:
+            return _refused(400, "validation_error", "hogql_error", str(error)[:500])
+        return _json(
+            {
+                "results": answer["data"],
+                "columns": [column["name"] for column in answer["meta"]],
+                "types": [[column["name"], column["type"]] for column in answer["meta"]],
+                "hogql": asked["query"],
+                "is_cached": False,
+                "error": None,
+            }
+        )
+
+    async def stats(self, request: Request) -> Response:
+        rows, events = await self._in_thread(self._store.count)
+        return _json(
+            {
+                "requests": sum(self._requests.values()),
+                "requests_by_path": dict(self._requests),
+                "events_received": self._counts["events_received"],
+                "events_stored": self._counts["events_stored"],
+                "misdirected": self._counts["misdirected"],
+                "rows": rows,
+                "rows_final": events,
+            }
+        )
+
+    async def events(self, request: Request) -> Response:
+        return _json(await self._in_thread(self._store.final))
+
+
+def _milliseconds(value: str | None) -> str | None:
+    """Return posthog-js's `_` parameter, its clock in ms, as an ISO 8601 time."""
+    if not value or not value.isdigit():
+        return None
+    return datetime.fromtimestamp(int(value) / 1000, UTC).isoformat()
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(content), status, media_type="application/json")
+
+
+def _refused(status: int, kind: str, code: str, words: str) -> Response:
+    return _json({"type": kind, "code": code, "detail": words, "attr": None}, status)
+
+
+async def _alive(request: Request) -> Response:
+    return PlainTextResponse("capture" if request.url.path == "/" else "ok")
+
+
+def serve(
+    port: int = 8010,
+    data: Path | None = None,
+    project_key: str | None = None,
+    host: str = "127.0.0.1",
+    v1: str = "on",
+) -> int:
+    """Serve until interrupted; returns the exit code.
+
+    Says in one sentence where the port is taken or embedded ClickHouse is not installed.
+    """
+    import socket
+    import tempfile
+
+    try:
+        import chdb  # noqa: F401
+    except ImportError:
+        print("the sandbox needs embedded ClickHouse: pip install 'posthog_assets[sandbox]'", file=sys.stderr)
+        return 1
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        # From here on connections wait instead of being refused, while ClickHouse starts.
+        listener.listen(128)
+    except OSError as error:
+        print(f"port {port} of {host} cannot be used ({error.strerror}); choose another with --port", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory(prefix="posthog-sandbox-") as temporary:
+        store = EventStore(data or Path(temporary))
+        app = _App(store, SandboxSettings(project_key, v1))
+        server = uvicorn.Server(
+            uvicorn.Config(Starlette(routes=app.routes()), log_level="warning", access_log=False, lifespan="off")
+        )
+        print(f"PostHog sandbox on http://{host}:{listener.getsockname()[1]} (project {PROJECT_ID})", flush=True)
+        try:
+            server.run(sockets=[listener])
+        except KeyboardInterrupt:
+            pass
+        finally:
+            store.close()
+    return 0

@@ -1,0 +1,141 @@
+"""The events table of PostHog, in embedded ClickHouse.
+
+Belongs here: the schema, inserting, querying. Does not belong here: HTTP, or PostHog's rules for an event.
+
+ClickHouse runs inside this process and takes one statement at a time, so all access goes through one lock.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+#: Engine, partitioning and order are PostHog's own: posthog/models/event/sql.py. Rows equal in team, day, event,
+#: distinct_id and uuid are one event, of which the last to arrive stays.
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS events (
+    uuid UUID,
+    event String,
+    properties String,
+    timestamp DateTime64(6, 'UTC'),
+    team_id Int64,
+    distinct_id String,
+    created_at DateTime64(6, 'UTC'),
+    historical_migration Bool,
+    _timestamp DateTime64(6, 'UTC')
+) ENGINE = ReplacingMergeTree(_timestamp)
+PARTITION BY toYYYYMM(timestamp)
+ORDER BY (team_id, toDate(timestamp), event, cityHash64(distinct_id), cityHash64(uuid))
+"""
+
+_ROWS: Final = pa.schema(
+    [
+        pa.field("uuid", pa.string()),
+        pa.field("event", pa.string()),
+        pa.field("properties", pa.string()),
+        pa.field("timestamp", pa.int64()),
+        pa.field("distinct_id", pa.string()),
+        pa.field("historical_migration", pa.bool_()),
+        pa.field("arrived", pa.int64()),
+    ]
+)
+
+_TEAM: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One event as it is stored; *timestamp* in µs since 1970, UTC; *properties* a JSON object as text."""
+
+    uuid: str
+    event: str
+    distinct_id: str
+    timestamp: int
+    properties: str
+    historical_migration: bool = False
+
+
+class QueryFailed(Exception):
+    """ClickHouse refused a statement."""
+
+
+class EventStore:
+    """The events of one project."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open, or create, the table below *folder*."""
+        from chdb import session
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._session = session.Session(str(folder))
+        self._temporary = tempfile.TemporaryDirectory(prefix="posthog-sandbox-")
+        self._last = 0
+        self._run("CREATE DATABASE IF NOT EXISTS posthog")
+        self._run("USE posthog")
+        self._run(_TABLE)
+
+    def insert(self, rows: list[Row]) -> None:
+        """Store rows; when this returns, queries see them and a killed process does not lose them."""
+        if not rows:
+            return
+        with self._lock:
+            # Strictly growing, so that of two arrivals the later one replaces the earlier.
+            first = max(self._last + 1, time.time_ns() // 1000)
+            self._last = first + len(rows)
+            table = pa.table(
+                [
+                    [row.uuid for row in rows],
+                    [row.event for row in rows],
+                    [row.properties for row in rows],
+                    [row.timestamp for row in rows],
+                    [row.distinct_id for row in rows],
+                    [row.historical_migration for row in rows],
+                    list(range(first, self._last)),
+                ],
+                schema=_ROWS,
+            )
+            path = Path(self._temporary.name) / "rows.parquet"
+            pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
+            self._run(
+                "INSERT INTO events SELECT toUUID(uuid), event, properties, "
+                f"fromUnixTimestamp64Micro(timestamp, 'UTC'), {_TEAM}, distinct_id, "
+                "fromUnixTimestamp64Micro(arrived, 'UTC'), historical_migration, "
+                f"fromUnixTimestamp64Micro(arrived, 'UTC') FROM file('{path}', Parquet)"
+            )
+
+    def query(self, sql: str) -> dict[str, Any]:
+        """Return the answer to a SELECT as ClickHouse's JSONCompact; raises QueryFailed."""
+        settings = " SETTINGS readonly = 1, max_execution_time = 60, output_format_json_quote_64bit_integers = 0"
+        with self._lock:
+            return orjson.loads(self._run(sql + settings, "JSONCompact"))
+
+    def count(self) -> tuple[int, int]:
+        """Return the number of rows, and of events after de-duplication."""
+        rows = self.query("SELECT (SELECT count() FROM events), (SELECT count() FROM events FINAL)")["data"][0]
+        return int(rows[0]), int(rows[1])
+
+    def final(self) -> list[list[Any]]:
+        """Return (uuid, event, distinct_id, µs since 1970, properties text) of every event, de-duplicated."""
+        return self.query(
+            "SELECT toString(uuid), event, distinct_id, toUnixTimestamp64Micro(timestamp), properties "
+            "FROM events FINAL ORDER BY timestamp, uuid"
+        )["data"]
+
+    def close(self) -> None:
+        self._session.close()
+        self._temporary.cleanup()
+
+    def _run(self, sql: str, shape: str = "CSV") -> bytes:
+        try:
+            return self._session.query(sql, shape).bytes()
+        except RuntimeError as error:
+            raise QueryFailed(str(error)) from error
