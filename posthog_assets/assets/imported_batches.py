@@ -1,7 +1,5 @@
 """imported_batches: what PostHog acknowledged, dropped, or is still owed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg

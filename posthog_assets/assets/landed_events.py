@@ -1,7 +1,5 @@
 """landed_events: what PostHog itself says it has."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from posthog_assets.assets.glue import day_of, declare, explained

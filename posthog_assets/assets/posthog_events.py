@@ -1,7 +1,5 @@
 """posthog_events: what the day's records are to be in PostHog."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from posthog_assets.assets.glue import Progress, day_of, declare, explained, rate, table

@@ -1,7 +1,5 @@
 """raw_export: one day as the source delivered it, pinned once."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from posthog_assets.assets.glue import RETRIES, day_of, declare, explained

@@ -1,7 +1,5 @@
 """staged_events: every raw record as one row of one fixed schema."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from posthog_assets.assets.glue import Progress, day_of, declare, explained, rate, table
