@@ -15,7 +15,7 @@ TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 #: One row per raw record, readable or not: records in = rows out.
 STAGED_EVENTS: Final = pa.schema(
     [
-        # The source's own id of the record; where it has none, `content:` and a hash of the record. None on rejected rows.
+        # The source's own id of the record; where it has none, `content:` and a hash of the record.
         pa.field("source_id", pa.string()),
         # event | identify | alias | group; None on a rejected row.
         pa.field("kind", pa.string()),

@@ -197,9 +197,7 @@ def deliver_day(
     with store.lock("imported_batches", key_of(day)):
         _open(store, events_path(day), "posthog_events", imp.name, day).close()
         ledger = Ledger(store, key_of(day))
-        return deliver(
-            imp.destination, ledger, lambda: _stored_events(store, day), report=report, progress=progress
-        )
+        return deliver(imp.destination, ledger, lambda: _stored_events(store, day), report=report, progress=progress)
 
 
 def _stored_events(store: Store, day: date, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -237,9 +235,7 @@ def verify_day(imp: Import, day: date) -> Landing | None:
         ledger = Ledger(store, key_of(day))
         known = ledger.load()
         expected, span = _acknowledged(store, day, known)
-        landing = look(
-            QueryClient(imp.destination), imp.name, lambda: expected, span, imp.destination.landing_seconds
-        )
+        landing = look(QueryClient(imp.destination), imp.name, lambda: expected, span, imp.destination.landing_seconds)
         if landing.missing:
             _owe_again(ledger, known, [uuid for uuids in landing.missing.values() for uuid in uuids])
     with store.replace(landed_path(day)) as path:
@@ -260,7 +256,9 @@ def _acknowledged(
     for batch in _stored_events(store, day, ["uuid", "event", "timestamp", "reject_reason"]):
         sendable = batch.filter(batch["reject_reason"].is_null())
         where = known.find(pack(sendable["uuid"]))
-        taken = sendable.filter(pa.array((where >= 0) & (known.acknowledged[np.maximum(where, 0)] if len(known) else False)))
+        taken = sendable.filter(
+            pa.array((where >= 0) & (known.acknowledged[np.maximum(where, 0)] if len(known) else False))
+        )
         if not taken.num_rows:
             continue
         expected += zip(taken["uuid"].to_pylist(), taken["event"].to_pylist(), strict=True)

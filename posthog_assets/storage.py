@@ -111,7 +111,7 @@ class Store:
             yield temporary
             if self._local:
                 _sync(temporary)
-                os.replace(temporary, target.path)
+                temporary.replace(target.path)
                 _sync(folder)
             else:
                 with temporary.open("rb") as source, target.open("wb") as sink:
@@ -149,7 +149,6 @@ class Store:
                     "wait for it to finish, then run this one again"
                 ) from error
             yield
-
 
     @contextlib.contextmanager
     def shared_lock(self, name: str) -> Iterator[None]:
@@ -221,9 +220,7 @@ class ParquetSink:
 _BATCH_BYTES: Final = 32 << 20
 
 
-def read_batches(
-    file: IO[bytes], columns: list[str] | None = None, rows: int = 20_000
-) -> Iterator[pa.RecordBatch]:
+def read_batches(file: IO[bytes], columns: list[str] | None = None, rows: int = 20_000) -> Iterator[pa.RecordBatch]:
     """Yield the rows of an open Parquet file in order, at most *rows* (and about 32 MiB) at a time."""
     reader = pq.ParquetFile(file, pre_buffer=False)
     groups = [reader.metadata.row_group(i) for i in range(reader.metadata.num_row_groups)]

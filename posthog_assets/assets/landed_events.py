@@ -33,8 +33,8 @@ def build_landed_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -
         missing = sum(len(uuids) for uuids in landing.missing.values())
         if missing:
             raise dg.Failure(
-                f"{missing:,} of {landing.acknowledged:,} acknowledged events of {context.partition_key} were not found "
-                f"in PostHog within {imp.destination.landing_seconds:.0f} s. They are owed again: materialize "
+                f"{missing:,} of {landing.acknowledged:,} acknowledged events of {context.partition_key} were not "
+                f"found in PostHog within {imp.destination.landing_seconds:.0f} s. They are owed again: materialize "
                 "imported_batches for this day to send exactly those, then landed_events",
                 metadata={"missing": missing, "landed": landing.landed},
                 allow_retries=False,
@@ -49,16 +49,16 @@ def _nobody_looked() -> dg.MaterializeResult:
     return dg.MaterializeResult(
         metadata={"verification": words},
         check_results=[
-            dg.AssetCheckResult(
-                passed=False, severity=dg.AssetCheckSeverity.WARN, check_name=CHECK, description=words
-            )
+            dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, check_name=CHECK, description=words)
         ],
     )
 
 
 def _found(imp: Import, landing: Landing, file: str) -> dg.MaterializeResult:
     columns = ["event", "acknowledged", "landed"]
-    rows = [dg.TableRecord(dict(zip(columns, (name, *counts), strict=True))) for name, counts in landing.by_event.items()]
+    rows = [
+        dg.TableRecord(dict(zip(columns, (name, *counts), strict=True))) for name, counts in landing.by_event.items()
+    ]
     return dg.MaterializeResult(
         metadata={
             "dagster/partition_row_count": landing.landed,
@@ -67,7 +67,8 @@ def _found(imp: Import, landing: Landing, file: str) -> dg.MaterializeResult:
             "duplicates": landing.duplicates,
             "looks": landing.looks,
             "by_event": dg.MetadataValue.table(
-                rows[:100], dg.TableSchema([dg.TableColumn(columns[0]), *(dg.TableColumn(c, "int") for c in columns[1:])])
+                rows[:100],
+                dg.TableSchema([dg.TableColumn(columns[0]), *(dg.TableColumn(c, "int") for c in columns[1:])]),
             ),
             "file": dg.MetadataValue.path(file),
         },

@@ -7,7 +7,7 @@ from posthog_assets.import_file import Import
 from posthog_assets.schemas import POSTHOG_EVENTS
 from posthog_assets.steps import events_path, transform_day
 
-DESCRIPTION = """The day's events as PostHog will get them, oldest first: uuid, event, distinct_id, timestamp, properties.
+DESCRIPTION = """The day's events as PostHog will get them, oldest first.
 
 A uuid is a function of the source's own id, so importing again replaces instead of duplicating. Events PostHog would
 refuse stay here with the reason and are not sent. Running this twice gives the same bytes."""

@@ -326,9 +326,7 @@ class _Delivery:
         outcome.verdicts[batch.start - origin] = Verdict.DROP
         outcome.details[batch.start - origin] = f"HTTP {answer.status}: {answer.words}"
 
-    def _read_verdicts(
-        self, batch: _Batch, request: Request, answer: Answer, outcome: _Outcome, origin: int
-    ) -> None:
+    def _read_verdicts(self, batch: _Batch, request: Request, answer: Answer, outcome: _Outcome, origin: int) -> None:
         """Take over v1 verdicts; events answered `retry`, or not at all, are asked again with the same bytes."""
         for again in range(_ASK_AGAIN):
             owed = self._take(batch, answer, outcome, origin)

@@ -142,9 +142,7 @@ def look(
         wait = min(wait * 2, 60.0)
 
 
-def _pages(
-    client: QueryClient, import_name: str, span: tuple[datetime, datetime]
-) -> Iterator[list[tuple[str, int]]]:
+def _pages(client: QueryClient, import_name: str, span: tuple[datetime, datetime]) -> Iterator[list[tuple[str, int]]]:
     """Yield (uuid, number of rows) PostHog holds of this import in *span*, in pages ordered by uuid."""
     first, last = (moment.astimezone(UTC) for moment in (span[0], span[1] + timedelta(milliseconds=1)))
     after = ""

@@ -169,9 +169,7 @@ class Columns(Dialect):
             pa.array(groups, pa.string()) if groups else pa.nulls(count, pa.string()),
         ]
 
-    def _explain_times(
-        self, flaws: dict[int, str], records: list[dict[str, Any]], reasons: dict[int, str]
-    ) -> None:
+    def _explain_times(self, flaws: dict[int, str], records: list[dict[str, Any]], reasons: dict[int, str]) -> None:
         values = self.timestamp.values(records)
         for index, flaw in flaws.items():
             absent = values[index] is _ABSENT and flaw == "timestamp is empty"
@@ -260,9 +258,7 @@ def _ids(
     return ids
 
 
-def _id(
-    value: Any, what: str, column: str, record: dict[str, Any], reasons: dict[int, str], index: int
-) -> str | None:
+def _id(value: Any, what: str, column: str, record: dict[str, Any], reasons: dict[int, str], index: int) -> str | None:
     match value:
         case str():
             return value

@@ -23,7 +23,7 @@ BLOCK: Final = 4 << 20
 #: A zip member that unpacks to more than this many times its size is no export but a bomb.
 _LARGEST_RATIO: Final = 1_000
 
-_BROKEN: Final = (
+_BROKEN: Final[tuple[type[BaseException], ...]] = (
     EOFError, OSError, zlib.error, isal_zlib.error, zstandard.ZstdError, zipfile.BadZipFile, RuntimeError,
 )  # fmt: skip
 
@@ -125,4 +125,6 @@ class broken:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, _BROKEN) and not isinstance(error, BrokenPart):
             where = f" after {self._done:,} bytes of content" if self._done else ""
-            raise BrokenPart(f"{self._name} cannot be read{where}: {shorten(str(error) or type(error).__name__)}") from error
+            raise BrokenPart(
+                f"{self._name} cannot be read{where}: {shorten(str(error) or type(error).__name__)}"
+            ) from error

@@ -103,7 +103,9 @@ def _rows(reader: Any, name: str) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise BrokenPart(f"{name}, line {line}: not CSV ({error}); records after it cannot be told apart") from error
+            raise BrokenPart(
+                f"{name}, line {line}: not CSV ({error}); records after it cannot be told apart"
+            ) from error
         yield line, row
 
 

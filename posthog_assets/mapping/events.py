@@ -30,7 +30,9 @@ class EventMapper:
     *fetched_at* is when the day was exported: later instants cannot be true. Pure: no files, no network, no clock.
     """
 
-    def __init__(self, mapping: Mapping, import_name: str, dialect: Dialect, *, day: date, fetched_at: datetime) -> None:
+    def __init__(
+        self, mapping: Mapping, import_name: str, dialect: Dialect, *, day: date, fetched_at: datetime
+    ) -> None:
         self.namespace = dialect.uuid_namespace(import_name)
         self.may_identify = mapping.identify and dialect.links_identities
         self._mapping = mapping
@@ -65,18 +67,18 @@ class EventMapper:
         coded = names.dictionary_encode()
         known = coded.dictionary.to_pylist()
         wished = [self._mapping.events.get(name, name) for name in known]
-        flaws = {
-            index: f"excluded by mapping.events: {old}" if new is None else flaw
-            for index, (old, new) in enumerate(zip(known, wished, strict=True))
-            if new is None or (flaw := name_flaw(new))
-        }
+        flaws: dict[int, str] = {}
+        for index, (old, new) in enumerate(zip(known, wished, strict=True)):
+            flaw = f"excluded by mapping.events: {old}" if new is None else name_flaw(new)
+            if flaw:
+                flaws[index] = flaw
         if flaws:
             for row, code in enumerate(coded.indices.to_pylist()):
                 if code in flaws:
                     reasons[row] = flaws[code]
-        return pa.array([new if new is not None else old for old, new in zip(known, wished, strict=True)], pa.string()).take(
-            coded.indices
-        )
+        return pa.array(
+            [new if new is not None else old for old, new in zip(known, wished, strict=True)], pa.string()
+        ).take(coded.indices)
 
     def pairs(self, staged: pa.RecordBatch) -> list[tuple[str, str, int]]:
         """Return (anonymous id, user id, µs since 1970) of rows that carry both, where PostHog would link them."""
@@ -97,7 +99,9 @@ class EventMapper:
         names = [orjson.dumps([user, anonymous, self._day.isoformat()]).decode() for (anonymous, user), _ in ordered]
         stage = pa.RecordBatch.from_pydict(
             {
-                "properties": [orjson.dumps({"$anon_distinct_id": anonymous}).decode() for (anonymous, _), _ in ordered],
+                "properties": [
+                    orjson.dumps({"$anon_distinct_id": anonymous}).decode() for (anonymous, _), _ in ordered
+                ],
                 "source_id": names,
                 "set": pa.nulls(len(ordered), pa.string()),
                 "set_once": pa.nulls(len(ordered), pa.string()),

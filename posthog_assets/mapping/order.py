@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -115,7 +115,7 @@ def _merged(runs: list[_Run]) -> Iterator[pa.RecordBatch]:
         bound = first.stamps[-1]
         heads = []
         for run in live:
-            side = "right" if run.number <= first.number else "left"
+            side: Literal["left", "right"] = "right" if run.number <= first.number else "left"
             count = int(np.searchsorted(run.stamps, bound, side=side))
             if count:
                 heads.append(run.cut(count))

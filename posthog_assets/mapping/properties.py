@@ -2,8 +2,8 @@
 
 Belongs here: markers, rename, drop, keep, add, `$set`, `$groups`. Does not belong here: names and ids.
 
-Staged properties were written by orjson, so a key stands in the text exactly as orjson writes it. Only rows in which one
-of the concerned keys occurs are parsed; the others get their markers by splicing text.
+Staged properties were written by orjson, so a key stands in the text exactly as orjson writes it. Only rows in which
+one of the concerned keys occurs are parsed; the others get their markers by splicing text.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class PropertyWriter:
     def write(self, staged: pa.RecordBatch) -> pa.StringArray:
         """Return the properties of each staged row as JSON text, markers included, no key twice."""
         texts = staged["properties"]
-        spliced = pc.binary_join_element_wise(self._head, _quoted(staged["source_id"]), self._extras(staged), _tail(texts), "")
+        spliced = pc.binary_join_element_wise(
+            self._head, _quoted(staged["source_id"]), self._extras(staged), _tail(texts), ""
+        )
         slow = pc.indices_nonzero(self._touched(staged)).to_pylist()
         if not slow:
             return spliced
@@ -54,7 +56,9 @@ class PropertyWriter:
         if len(slow) == len(texts):
             return pa.array([self._rewritten(row) for row in rows], pa.binary()).view(pa.string())
         mask = self._mask(len(texts), slow)
-        return pc.replace_with_mask(spliced, mask, pa.array([self._rewritten(row).decode() for row in rows], pa.string()))
+        return pc.replace_with_mask(
+            spliced, mask, pa.array([self._rewritten(row).decode() for row in rows], pa.string())
+        )
 
     @staticmethod
     def _mask(count: int, indices: list[int]) -> pa.Array:
@@ -81,7 +85,7 @@ class PropertyWriter:
         return touched
 
     def _extras(self, staged: pa.RecordBatch) -> Any:
-        """Return the text of `$set`, `$set_once` and `$groups`, each with a comma before it; empty where there is none."""
+        """Return the text of `$set`, `$set_once` and `$groups`, each with a comma before it, or nothing."""
         parts = []
         if self._person != "none":
             for column, key in zip(("set", "set_once"), _PERSON[self._person], strict=True):

@@ -55,8 +55,8 @@ class Distinguisher:
     """Gives the second and later events of one uuid an identity of their own, in the order of time.
 
     Records without an id that are alike are all kept: the n-th gets its number mixed into its uuid; they are
-    interchangeable, so any order gives the same set. Records that share a source id: an exact repetition is rejected; one
-    with another payload gets the payload's hash mixed into its uuid, and is counted.
+    interchangeable, so any order gives the same set. Of records that share a source id, an exact repetition is
+    rejected; one with another payload gets the payload's hash mixed into its uuid, and is counted.
     """
 
     def __init__(self, namespace: uuid.UUID, repeated: list[str]) -> None:

@@ -19,7 +19,9 @@ class Properties(Settings):
     rename: dict[str, str] = Field(default_factory=dict)
     drop: list[str] = Field(default_factory=list)
     keep: list[str] | None = Field(None, description="Only these, by their new names; absent: all")
-    add: dict[str, Any] = Field(default_factory=dict, description="Constants; an event's own value of the name is kept out")
+    add: dict[str, Any] = Field(
+        default_factory=dict, description="Constants; an event's own value of the name is kept out"
+    )
 
     @field_validator("add", "rename")
     @classmethod

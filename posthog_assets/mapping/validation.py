@@ -49,9 +49,7 @@ def id_flaws(ids: pa.StringArray) -> dict[int, str]:
     lowered = pc.utf8_lower(ids)
     odd = pc.or_kleene(
         pc.or_kleene(pc.is_null(ids), pc.is_in(lowered, value_set=pa.array(sorted(ILLEGAL_IDS)))),
-        pc.or_kleene(
-            pc.greater(pc.binary_length(ids), ID_BYTES), pc.match_substring(ids, "\x00")
-        ),
+        pc.or_kleene(pc.greater(pc.binary_length(ids), ID_BYTES), pc.match_substring(ids, "\x00")),
     )
     if not pc.any(odd).as_py():
         return {}

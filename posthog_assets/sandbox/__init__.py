@@ -1,6 +1,6 @@
 """A PostHog on this machine: its capture and query endpoints over embedded ClickHouse.
 
-Belongs here: everything that only demo, tests and `posthog-assets sandbox` use. Nothing else of this project imports it.
+Belongs here: everything that only demo, tests and `posthog-assets sandbox` use. Nothing else imports it.
 """
 
 from pathlib import Path

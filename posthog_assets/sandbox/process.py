@@ -31,9 +31,7 @@ class Sandbox:
     personal_api_key = "phx_sandbox"
     project_id = "1"
 
-    def __init__(
-        self, data: Path | None = None, port: int = 0, project_key: str | None = None, v1: str = "on"
-    ) -> None:
+    def __init__(self, data: Path | None = None, port: int = 0, project_key: str | None = None, v1: str = "on") -> None:
         self._command = [sys.executable, "-m", "posthog_assets.sandbox", "--port", str(port), "--v1", v1]
         self._command += ["--data", str(data)] if data else []
         self._command += ["--project-key", project_key] if project_key else []

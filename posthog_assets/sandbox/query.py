@@ -25,15 +25,17 @@ _COLUMNS: Final = frozenset(
     {"uuid", "event", "properties", "timestamp", "team_id", "distinct_id", "created_at", "historical_migration"}
 )
 _FUNCTIONS: Final = frozenset(
-    """abs accuratecast and any anylast argmax argmin array arraydistinct arrayjoin arraysort avg cast ceil cityhash64
-    coalesce concat count countdistinct countif dateadd datediff datetrunc distinct empty endswith extract floor format
-    formatdatetime grouparray groupuniqarray has if ifnull in isnotnull isnull jsonextract jsonextractbool
-    jsonextractfloat jsonextractint jsonextractkeys jsonextractraw jsonextractstring jsonhas left length like lower
-    lowerutf8 max maxif median min minif multiif not notempty notin now nullif or position quantile quantiles replaceall
-    right round row_number siphash64 startswith substring sum sumif toboolean todate todatetime todatetime64
-    todayofmonth todayofweek tofloat tohour toint tominute tomonth tosecond tostartofday tostartofhour tostartofinterval
-    tostartofminute tostartofmonth tostartofweek tostring totypename tounixtimestamp touint8 touuid toyear toyyyymm
-    toyyyymmdd trim tuple uniq uniqexact uniqif upper values""".split()
+    """
+    abs accuratecast and any anylast argmax argmin array arraydistinct arrayjoin arraysort avg cast ceil
+    cityhash64 coalesce concat count countdistinct countif dateadd datediff datetrunc distinct empty endswith
+    extract floor format formatdatetime grouparray groupuniqarray has if ifnull in isnotnull isnull jsonextract
+    jsonextractbool jsonextractfloat jsonextractint jsonextractkeys jsonextractraw jsonextractstring jsonhas left
+    length like lower lowerutf8 max maxif median min minif multiif not notempty notin now nullif or position
+    quantile quantiles replaceall right round row_number siphash64 startswith substring sum sumif toboolean todate
+    todatetime todatetime64 todayofmonth todayofweek tofloat tohour toint tominute tomonth tosecond tostartofday
+    tostartofhour tostartofinterval tostartofminute tostartofmonth tostartofweek tostring totypename
+    tounixtimestamp touint8 touuid toyear toyyyymm toyyyymmdd trim tuple uniq uniqexact uniqif upper values
+    """.split()  # noqa: SIM905
 )
 _KEYWORDS_BEFORE_PARENTHESIS: Final = frozenset(
     {"in", "and", "or", "not", "from", "join", "where", "on", "as", "by", "having", "over", "select", "when", "then",
@@ -41,7 +43,20 @@ _KEYWORDS_BEFORE_PARENTHESIS: Final = frozenset(
 )  # fmt: skip
 _TABLE_FOLLOWS: Final = frozenset({"from", "join"})
 _FORBIDDEN: Final = frozenset(
-    {"into", "outfile", "settings", "format", "final", "insert", "alter", "drop", "create", "attach", "detach", "system"}
+    {
+        "into",
+        "outfile",
+        "settings",
+        "format",
+        "final",
+        "insert",
+        "alter",
+        "drop",
+        "create",
+        "attach",
+        "detach",
+        "system",
+    }
 )
 
 

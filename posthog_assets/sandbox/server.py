@@ -114,7 +114,9 @@ class _App:
         self._requests[request.url.path] += 1
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
-            return _refused(401, "authentication_error", "not_authenticated", "Authentication credentials were not provided.")
+            return _refused(
+                401, "authentication_error", "not_authenticated", "Authentication credentials were not provided."
+            )
         if not key.strip().startswith("phx_"):
             return _refused(401, "authentication_error", "authentication_failed", "Personal API key is invalid.")
         if request.path_params["project"] != PROJECT_ID:
@@ -123,11 +125,15 @@ class _App:
             content = orjson.loads(await request.body())
             asked = content["query"]
             if asked.get("kind") != "HogQLQuery":
-                return _refused(400, "validation_error", "invalid_input", "only queries of kind HogQLQuery are answered")
+                return _refused(
+                    400, "validation_error", "invalid_input", "only queries of kind HogQLQuery are answered"
+                )
             sql = translate(asked["query"])
             answer = await self._in_thread(self._store.query, sql)
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-            return _refused(400, "validation_error", "invalid_input", 'expected {"query": {"kind": "HogQLQuery", "query": "…"}}')
+            return _refused(
+                400, "validation_error", "invalid_input", 'expected {"query": {"kind": "HogQLQuery", "query": "…"}}'
+            )
         except (QueryRefused, QueryFailed) as error:
             return _refused(400, "validation_error", "hogql_error", str(error)[:500])
         return _json(

@@ -85,7 +85,9 @@ def _row(event: dict[str, Any], now: datetime, sent_at: datetime | None, histori
         sent_at=None if properties.get("$ignore_sent_at") is True else sent_at, offset_ms=offset,
     )  # fmt: skip
     kept = properties | {key: event[key] for key in ("$set", "$set_once") if event.get(key) is not None}
-    return Row(_uuid(event), name, _distinct_id(event, properties), micros(moment), orjson.dumps(kept).decode(), historical)
+    return Row(
+        _uuid(event), name, _distinct_id(event, properties), micros(moment), orjson.dumps(kept).decode(), historical
+    )
 
 
 def _uuid(event: dict[str, Any]) -> str:

@@ -13,7 +13,16 @@ from typing import Any, Final
 import orjson
 
 from posthog_assets.sandbox.bodies import BodyRefused, unpack_v1
-from posthog_assets.sandbox.rules import EVENT_BYTES, ID_LENGTH, NAME_BYTES, has_person, micros, rfc3339, settled, token_flaw
+from posthog_assets.sandbox.rules import (
+    EVENT_BYTES,
+    ID_LENGTH,
+    NAME_BYTES,
+    has_person,
+    micros,
+    rfc3339,
+    settled,
+    token_flaw,
+)
 from posthog_assets.sandbox.store import Row
 
 _REQUIRED: Final = (

@@ -53,7 +53,7 @@ class Files(Source):
     column that says the day, and the files hold all days.
     """
 
-    type: Literal["files"] = "files"
+    type: str = "files"
     path: str = Field(description="Path or fsspec URL; {day}, {day:%Y-%m-%d} and globs are filled in")
     day_column: str | None = Field(None, description="Column that says the day, where files hold all days")
     format: Format | None = Field(None, description="Absent: told by the file's name")
@@ -188,7 +188,9 @@ def _package_file(url: str) -> str:
     try:
         return str(metadata.distribution(distribution).locate_file(path))
     except metadata.PackageNotFoundError:
-        raise ImportFileError(f"{url}: the package {distribution} is not installed (pip install {distribution})") from None
+        raise ImportFileError(
+            f"{url}: the package {distribution} is not installed (pip install {distribution})"
+        ) from None
 
 
 def _is_glob(path: str) -> bool:
@@ -208,7 +210,9 @@ def _digest(found: list[Found], extra: str) -> str:
 def _part_names(found: list[Found]) -> list[str]:
     """Return part names that stay the same when other files appear: the base name, and the URL's digest if needed."""
     bases = [re.sub(r"[^A-Za-z0-9._-]", "_", file.url.split("?")[0].rstrip("/").rsplit("/", 1)[-1]) for file in found]
-    return [f"{hashlib.sha256(file.url.encode()).hexdigest()[:8]}-{base}" for base, file in zip(bases, found, strict=True)]
+    return [
+        f"{hashlib.sha256(file.url.encode()).hexdigest()[:8]}-{base}" for base, file in zip(bases, found, strict=True)
+    ]
 
 
 @contextmanager

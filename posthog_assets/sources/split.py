@@ -101,9 +101,7 @@ class DaySplit:
         self.write("index.json", orjson.dumps(self._index, option=orjson.OPT_INDENT_2))
 
 
-def split_by_day(
-    split: DaySplit, file: IO[bytes], framing: Framing, name: str, column: str, first_day: date
-) -> None:
+def split_by_day(split: DaySplit, file: IO[bytes], framing: Framing, name: str, column: str, first_day: date) -> None:
     """Read *file* once and write the extract of every day found in it.
 
     Raises:
