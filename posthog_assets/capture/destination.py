@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from urllib.parse import urlsplit, urlunsplit
 
-from posthog.request import normalize_host
+from posthog.request import determine_server_host
 from pydantic import Field, SecretStr, field_validator
 
 from posthog_assets.errors import ImportFileError
@@ -79,7 +79,7 @@ class Destination(Settings):
                 "destination.host is empty: set it to your PostHog's ingestion host, such as "
                 "https://us.i.posthog.com (or set the environment variable the import file names)"
             )
-        return normalize_host(self.host).rstrip("/")
+        return determine_server_host(self.host).rstrip("/")
 
     def app_host(self) -> str:
         """Return the URL that answers queries: on PostHog Cloud not the host that takes events."""

@@ -99,13 +99,15 @@ class _Scanner:
                 self._closed, self._at = True, self._at + 1
             elif letter == b"," and self._wants_comma:
                 self._wants_comma, self._at = False, self._at + 1
-            elif not self._wants_comma and (self._in_array or letter == b"{"):
+            elif not self._wants_comma and letter not in b",]}" and (self._in_array or letter == b"{"):
                 self._in_array = bool(self._in_array)
                 self._start = self._at
                 return True
             else:
                 found = shorten(buffer[self._at : self._at + 20].decode("utf-8", "replace"))
-                raise BrokenPart(f"{self._name}: after element {self._count} stands {found!r}, no comma")
+                raise BrokenPart(
+                    f"{self._name}: after element {self._count} stands {found!r}, which does not belong there"
+                )
         return False
 
     def _end(self) -> int | None:

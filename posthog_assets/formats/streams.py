@@ -23,7 +23,8 @@ BLOCK: Final = 4 << 20
 #: A zip member that unpacks to more than this many times its size is no export but a bomb.
 _LARGEST_RATIO: Final = 1_000
 
-_BROKEN: Final[tuple[type[BaseException], ...]] = (
+# isal types its error as an instance.
+_BROKEN: Final[tuple[type[BaseException], ...]] = (  # type: ignore[assignment]
     EOFError, OSError, zlib.error, isal_zlib.error, zstandard.ZstdError, zipfile.BadZipFile, RuntimeError,
 )  # fmt: skip
 

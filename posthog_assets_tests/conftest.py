@@ -1,0 +1,64 @@
+"""What several rooms' tests share: real data beside the repository, a running sandbox, a small import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posthog_assets.import_file import Import
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def real_data() -> Callable[[str], Path]:
+    """Return a function from a file's name to its path; skips where the file is absent."""
+
+    def find(name: str) -> Path:
+        path = DATA / name
+        if not path.exists():
+            pytest.skip(f"needs ../shared/data/{name}, which is not here")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def shared_sandbox() -> Iterator[Any]:
+    """A sandbox for tests that do not mind each other's events."""
+    pytest.importorskip("chdb", reason="needs the extra posthog_assets[sandbox]")
+    from posthog_assets.sandbox import Sandbox
+
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Any]:
+    """A sandbox of one's own."""
+    pytest.importorskip("chdb", reason="needs the extra posthog_assets[sandbox]")
+    from posthog_assets.sandbox import Sandbox
+
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+def small_import(tmp_path: Path, **changes: Any) -> Import:
+    """Return an import of `exports/<day>.jsonl`, each line with id, user, at and what."""
+    attributes: dict[str, Any] = {
+        "name": "small",
+        "start_date": "2024-03-01",
+        "storage": str(tmp_path / "data"),
+        "source": {"type": "files", "path": str(tmp_path / "exports/{day}.jsonl")},
+        "dialect": {
+            "type": "columns",
+            "event": {"column": "what"},
+            "user_id": {"column": "user"},
+            "timestamp": {"column": "at"},
+            "source_id": {"column": "id"},
+        },
+    }
+    return Import.read(attributes | changes)

@@ -1,0 +1,301 @@
+"""From staged rows to PostHog events: uuids, names, properties, PostHog's rules, order."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from posthog_assets.dialects import load_dialect
+from posthog_assets.errors import ImportFileError, MappingError
+from posthog_assets.mapping import EventMapper, Mapping, MappingReport, map_day, order
+from posthog_assets.mapping.uuids import uuids5
+from posthog_assets.schemas import STAGED_EVENTS
+
+DAY = date(2024, 3, 1)
+NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
+DIALECT = load_dialect(
+    {
+        "type": "columns",
+        "event": {"value": "e"},
+        "user_id": {"column": "u"},
+        "anonymous_id": {"column": "a"},
+        "timestamp": {"column": "t"},
+    }
+)
+
+
+def row(number: int = 1, **changes: Any) -> dict[str, Any]:
+    base: dict[str, Any] = dict.fromkeys(STAGED_EVENTS.names)
+    base |= {
+        "source_id": str(number), "kind": "event", "event": "edit", "user_id": "ann", "timestamp": NOON,
+        "properties": '{"page":"Home"}', "raw_part": "p", "raw_line": number,
+    }  # fmt: skip
+    return base | changes
+
+
+class Collected:
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self.rows += batch.to_pylist()
+
+
+def map_rows(
+    rows: list[dict[str, Any]], tmp_path: Path, *, ordered: bool = False, chunk: int = 3, **mapping: Any
+) -> tuple[list[dict[str, Any]], MappingReport]:
+    mapper = EventMapper(Mapping.model_validate(mapping), "wiki", DIALECT, day=DAY, fetched_at=NOON + timedelta(days=1))
+    sinks: list[Collected] = []
+
+    @contextmanager
+    def open_sink() -> Iterator[Collected]:
+        sinks.append(Collected())
+        yield sinks[-1]
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(rows), chunk):
+            yield pa.RecordBatch.from_pylist(rows[start : start + chunk], schema=STAGED_EVENTS)
+
+    spill = tmp_path / uuid.uuid4().hex
+    spill.mkdir(parents=True)
+    report = map_day(batches, mapper, open_sink, spill, ordered=ordered)
+    return sinks[-1].rows, report
+
+
+def test_a_uuid_is_a_version_5_uuid_of_import_and_source_id(tmp_path: Path) -> None:
+    (event,), _ = map_rows([row(7)], tmp_path)
+    # Spelled out again on purpose: everything imported so far depends on these bytes.
+    root = uuid.UUID(bytes=bytes.fromhex("6f1d8c9e4f0b5c8a9f6e2f6f3b1a7d42"))
+    assert event["uuid"] == str(uuid.uuid5(uuid.uuid5(root, "wiki"), "7"))
+    assert event["uuid"] == "c7ae2a86-310f-5f9b-bd89-4496960d0ab9"
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1))
+def test_uuids_in_bulk_are_those_of_the_standard_library(names: list[str]) -> None:
+    assert uuids5(uuid.NAMESPACE_DNS, names).to_pylist() == [str(uuid.uuid5(uuid.NAMESPACE_DNS, n)) for n in names]
+
+
+def test_every_event_carries_its_markers(tmp_path: Path) -> None:
+    (event,), _ = map_rows([row(7), ], tmp_path)  # fmt: skip
+    assert event["properties"] == (
+        '{"$geoip_disable":true,"historical_migration":true,"$import_job_id":"wiki","analytics_source":"columns",'
+        '"$import_source_id":"7","page":"Home"}'
+    )
+
+
+def test_events_are_renamed_or_left_out_and_counted(tmp_path: Path) -> None:
+    events, report = map_rows(
+        [row(1), row(2, event="beat"), row(3, event="other")], tmp_path, events={"edit": "wiki_edit", "beat": None}
+    )
+    assert [(event["event"], event["reject_reason"]) for event in events] == [
+        ("wiki_edit", None),
+        ("beat", "excluded by mapping.events: beat"),
+        ("other", None),
+    ]
+    assert report.reject_reasons == {"excluded by mapping.events": 1}
+
+
+def test_properties_are_renamed_dropped_kept_and_added(tmp_path: Path) -> None:
+    text = '{"city":"Bonn","secret":1,"page":"Home","origin":"old"}'
+    wish = {"rename": {"city": "$geoip_city_name"}, "drop": ["secret"], "add": {"origin": "wiki"}}
+
+    def own(event: dict[str, Any]) -> dict[str, Any]:
+        return {
+            k: v
+            for k, v in json.loads(event["properties"]).items()
+            if "import" not in k and k in text + "$geoip_city_name"
+        }
+
+    (event,), _ = map_rows([row(properties=text)], tmp_path, properties=wish)
+    assert own(event) == {"$geoip_city_name": "Bonn", "page": "Home", "origin": "wiki"}
+    (event,), _ = map_rows([row(properties=text)], tmp_path, properties={"keep": ["page"]})
+    assert own(event) == {"page": "Home"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("set_once", {"$set_once": {"mail": "a", "first": "b"}}),
+        ("set", {"$set": {"mail": "a"}, "$set_once": {"first": "b"}}),
+        ("none", {}),
+    ],
+)
+def test_person_properties_are_set_once_unless_told_otherwise(mode: str, expected: dict, tmp_path: Path) -> None:
+    (event,), _ = map_rows([row(set='{"mail":"a"}', set_once='{"first":"b"}')], tmp_path, person_properties=mode)
+    assert {k: v for k, v in json.loads(event["properties"]).items() if k.startswith("$set")} == expected
+
+
+def test_groups_become_a_property(tmp_path: Path) -> None:
+    (event,), _ = map_rows([row(groups='{"company":"5"}')], tmp_path)
+    assert json.loads(event["properties"])["$groups"] == {"company": "5"}
+
+
+keys = st.sampled_from(
+    [
+        "$geoip_disable",
+        "$import_job_id",
+        "$set",
+        "$set_once",
+        "$groups",
+        "a",
+        'q"uote',
+        "back\\slash",
+        "ü",
+        "new",
+        "old",
+    ]
+)
+
+
+@given(
+    st.lists(
+        st.dictionaries(keys, st.none() | st.text() | st.integers(0, 9) | st.just({"a": 1}), max_size=6), max_size=5
+    ),
+    st.booleans(),
+)
+def test_no_key_stands_twice_whatever_the_properties_are(properties: list[dict], person: bool) -> None:
+    mapper = EventMapper(
+        Mapping.model_validate({"properties": {"rename": {"old": "new"}, "drop": ["a"], "add": {"new": 1}}}),
+        "wiki", DIALECT, day=DAY, fetched_at=NOON,
+    )  # fmt: skip
+    rows = [
+        row(i, properties=orjson.dumps(p).decode(), set='{"m":1}' if person else None) for i, p in enumerate(properties)
+    ]
+    for event in mapper.map(pa.RecordBatch.from_pylist(rows, schema=STAGED_EVENTS)).to_pylist():
+        pairs = json.loads(event["properties"], object_pairs_hook=list)
+        names = [name for name, _ in pairs]
+        assert len(names) == len(set(names))
+        assert dict(pairs)["$import_job_id"] == "wiki"
+        assert "a" not in names
+        assert "old" not in names
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"user_id": None}, "distinct_id is empty"),
+        ({"user_id": "  "}, "distinct_id is empty"),
+        ({"user_id": "x" * 201}, "distinct_id is longer than 200 bytes"),
+        ({"user_id": "ü" * 101}, "distinct_id is longer than 200 bytes"),
+        ({"user_id": "NULL"}, "distinct_id is one PostHog gives no person: 'NULL'"),
+        ({"user_id": "[object Object]"}, "distinct_id is one PostHog gives no person"),
+        ({"user_id": "a\x00b"}, "distinct_id holds a NUL character"),
+        ({"event": "x" * 201}, "event name is longer than 200 bytes"),
+        ({"event": ""}, "event name is empty"),
+        ({"timestamp": NOON + timedelta(days=2, minutes=1)}, "timestamp lies in the future"),
+        ({"properties": '{"a":"' + "x" * 900_000 + '"}'}, "event is larger than 900,000 bytes"),
+    ],
+)
+def test_what_posthog_would_not_take_is_rejected_with_the_reason(changes: dict, reason: str, tmp_path: Path) -> None:
+    events, report = map_rows([row(1), row(2, **changes), row(3)], tmp_path)
+    by_source = {event["source_id"]: event["reject_reason"] for event in events}
+    assert (by_source["1"], by_source["3"]) == (None, None)
+    assert by_source["2"].startswith(reason)
+    assert (report.rows, report.rejected) == (3, 1)
+
+
+def test_the_user_id_comes_before_the_anonymous_one_and_is_trimmed(tmp_path: Path) -> None:
+    events, _ = map_rows(
+        [row(1, user_id=" ann ", anonymous_id="x"), row(2, user_id=None, anonymous_id="y")], tmp_path, identify=False
+    )
+    assert [event["distinct_id"] for event in events] == ["ann", "y"]
+
+
+def test_an_identity_is_linked_once_a_day_before_its_first_event(tmp_path: Path) -> None:
+    late, early = NOON + timedelta(hours=2), NOON - timedelta(hours=2)
+    rows = [
+        row(1, anonymous_id="dev", timestamp=late),
+        row(2, anonymous_id="dev", timestamp=early),
+        row(3, anonymous_id="anonymous", timestamp=early),
+        row(4, anonymous_id="ann", timestamp=early),
+    ]
+    events, report = map_rows(rows, tmp_path)
+    assert [(e["event"], e["source_id"], e["timestamp"]) for e in events][:2] == [
+        ("$identify", None, early),
+        ("edit", "2", early),
+    ]
+    assert (report.staged, report.derived, report.rows) == (4, 1, 5)
+    assert json.loads(events[0]["properties"])["$anon_distinct_id"] == "dev"
+    again, _ = map_rows(rows[::-1], tmp_path)
+    assert [e["uuid"] for e in again if e["event"] == "$identify"] == [events[0]["uuid"]]
+
+
+def test_records_without_an_id_that_are_alike_are_all_kept(tmp_path: Path) -> None:
+    events, report = map_rows([row(i, source_id="content:abc") for i in range(3)], tmp_path)
+    assert len({event["uuid"] for event in events}) == 3
+    assert report.rejected == 0
+    again, _ = map_rows([row(i, source_id="content:abc") for i in range(3)], tmp_path, chunk=1)
+    assert [event["uuid"] for event in again] == [event["uuid"] for event in events]
+
+
+def test_an_id_used_twice_is_told_apart_or_rejected_as_a_repetition(tmp_path: Path) -> None:
+    rows = [row(1), row(1), row(1, properties='{"page":"Other"}'), row(2)]
+    events, report = map_rows(rows, tmp_path)
+    assert [event["reject_reason"] for event in events] == [None, "repeats an earlier record: id 1", None, None]
+    assert len({event["uuid"] for event in events if event["reject_reason"] is None}) == 3
+    assert (report.reused_ids, report.rejected) == (1, 1)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 6), max_size=40), st.integers(1, 7), st.sampled_from([1, 2_000, 1 << 26]), st.booleans())
+def test_any_chunks_and_any_memory_give_the_same_stable_order(
+    minutes: list[int], chunk: int, memory: int, shrink_blocks: bool
+) -> None:
+    import tempfile
+
+    rows = [row(i, timestamp=NOON + timedelta(minutes=minute)) for i, minute in enumerate(minutes)]
+    expected = [str(i) for i in sorted(range(len(rows)), key=lambda i: minutes[i])]
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(order, "_RUN_BYTES", memory)
+        patch.setattr(order, "_BLOCK_ROWS", 2 if shrink_blocks else 2_048)
+        events, report = map_rows(rows, Path(folder), chunk=chunk)
+    assert [event["source_id"] for event in events] == expected
+    assert report.rows == report.staged == len(rows)
+
+
+def test_rows_rejected_while_staging_do_not_become_events(tmp_path: Path) -> None:
+    events, report = map_rows([row(1), row(2, reject_reason="timestamp is empty"), row(3)], tmp_path)
+    assert [event["source_id"] for event in events] == ["1", "3"]
+    assert (report.staged, report.staged_rejected, report.rows) == (3, 1, 2)
+
+
+def test_an_empty_day_is_no_event(tmp_path: Path) -> None:
+    assert map_rows([], tmp_path)[0] == []
+
+
+HOOK = """
+def clean(frame):
+    frame = frame[frame["source_id"] != "2"].copy()
+    frame["event"] = frame["event"].str.upper()
+    frame["properties"] = [{"page": p["page"].lower()} for p in frame["properties"]]
+    return frame
+
+def breaks(frame):
+    return frame["no such column"]
+"""
+
+
+def test_a_function_of_ones_own_changes_events_and_loses_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_hooks.py").write_text(HOOK)
+    monkeypatch.syspath_prepend(tmp_path)
+    events, report = map_rows([row(1), row(2), row(3)], tmp_path, transform="my_hooks:clean")
+    assert [(e["event"], e["properties"], e["reject_reason"]) for e in events][::2] == [
+        ("EDIT", '{"page":"home"}', None)
+    ] * 2
+    assert events[1]["reject_reason"] == "removed by mapping.transform"
+    assert report.rows == 3
+    with pytest.raises(MappingError, match="my_hooks:breaks failed: KeyError"):
+        map_rows([row(1)], tmp_path, transform="my_hooks:breaks")
+    with pytest.raises(ImportFileError, match="my_hooks:gone"):
+        map_rows([row(1)], tmp_path, transform="my_hooks:gone")
