@@ -92,7 +92,7 @@ def test_a_day_of_wikipedia_lands_as_it_is_in_the_file(
         "everything_acknowledged_has_landed": True,
     }
     truth = Counter()
-    for line in gzip.open(path):
+    for line in gzip.decompress(path.read_bytes()).split(b"\n")[:-1]:
         record = json.loads(line)
         moment = datetime.fromisoformat(record["time"])
         truth[
@@ -138,7 +138,7 @@ def test_github_events_land_with_their_ids_and_nesting(
     result = materialize(imp, "2021-07-21")
     assert result.success
     truth = set()
-    for line in gzip.open(path):
+    for line in gzip.decompress(path.read_bytes()).split(b"\n")[:-1]:
         record = json.loads(line)
         at = milliseconds(datetime.fromisoformat(record["created_at"]))
         truth.add(
@@ -164,8 +164,8 @@ def record(number: int, **changes: Any) -> dict[str, Any]:
 
 def test_bad_records_are_rejected_with_reasons_and_the_rest_arrives(tmp_path: Path, shared_sandbox: Any) -> None:
     write_day(
-        tmp_path, record(1), record(2, at="soon"), record(3, user="null"), record(4, user=None), record(5, what="x" * 201),
-        record(6, note="y" * 1_000_000), record(7, at=None), record(8, n=2**53 + 1, text="a\rb\u0000ü"),
+        tmp_path, record(1), record(2, at="soon"), record(3, user="null"), record(4, user=None),
+        record(5, what="x" * 201), record(6, note="y" * 1_000_000), record(7, at=None), record(8, n=2**53 + 1, text="a\rb\u0000ü"),
     )  # fmt: skip
     imp = small_import(tmp_path, name="bad", destination=destination(shared_sandbox))
     result = materialize(imp, "2024-03-01")

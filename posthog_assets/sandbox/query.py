@@ -78,6 +78,8 @@ def translate(hogql: str) -> str:
         if kind == "word":
             step, sql = _word(tokens, position, previous, after, aliases)
         else:
+            if kind == "quoted" and (after in ("(", ".") or previous in _TABLE_FOLLOWS):
+                raise QueryRefused(f"Unknown table or function: {text}")
             step, sql = 1, text
         output.append(sql)
         position += step
