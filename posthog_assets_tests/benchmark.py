@@ -1,0 +1,262 @@
+"""How fast a day goes from the raw file to the last acknowledgement, and what it costs.
+
+    python -m posthog_assets_tests.benchmark --events 500000
+
+Everything is measured in one run on one machine, so that the ratios hold whatever the machine does: each step of the
+pipeline through the functions the assets call, the official SDK's `capture()` loop, and the floor - bodies made before,
+posted as fast as the server takes them. The server is a process of its own that only answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import gzip
+import json
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+from isal import igzip
+
+DAY = date(2024, 3, 1)
+SDK_EVENTS = 20_000
+
+
+def answering_server(port_pipe: Any) -> None:
+    """Answer every capture request with success, as cheaply as Python can; runs in a process of its own."""
+    import re
+
+    find = re.compile(rb'"uuid":"([0-9a-f-]{36})"').findall
+    listener = socket.create_server(("127.0.0.1", 0))
+    port_pipe.send(listener.getsockname()[1])
+
+    def serve(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        buffer = bytearray()
+        while True:
+            while (end := buffer.find(b"\r\n\r\n")) < 0:
+                data = connection.recv(1 << 20)
+                if not data:
+                    return
+                buffer += data
+            head = bytes(buffer[:end]).lower()
+            length = int(re.search(rb"content-length: (\d+)", head)[1])  # type: ignore[index]
+            while len(buffer) < end + 4 + length:
+                buffer += connection.recv(1 << 20)
+            body = bytes(buffer[end + 4 : end + 4 + length])
+            del buffer[: end + 4 + length]
+            if b"/i/v1/" in head[:40]:
+                raw = igzip.decompress(body) if b"content-encoding: gzip" in head else body
+                verdicts = b'":{"result":"ok"},"'.join(find(raw))
+                answer = b'{"results":{"' + verdicts + b'":{"result":"ok"}}}'
+            else:
+                answer = b'{"status":"Ok"}'
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(answer)
+                + answer
+            )
+
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+
+def write_day(path: Path, events: int, *, ordered: bool) -> None:
+    """Write a gzipped day of about 800 bytes an event, as a web shop's export might look."""
+    chance = random.Random(1)
+    start = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC)
+    step = 86_000_000_000 // events
+    pages = [f"https://shop.example/{chance.choice(['p', 'c'])}/{chance.randrange(10**6)}/details" for _ in range(500)]
+    agents = [
+        f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.{n} Chrome/12{n}.0.0.0 Safari/537.36" for n in range(30)
+    ]
+    with gzip.open(path, "wb", 1) as file:
+        for first in range(0, events, 20_000):
+            numbers = list(range(first, min(first + 20_000, events)))
+            if not ordered:
+                chance.shuffle(numbers)
+            lines = []
+            for number in numbers:
+                at = start + timedelta(microseconds=number * step + chance.randrange(step or 1))
+                lines.append(orjson.dumps(_record(number, at, chance, pages, agents)))
+            file.write(b"\n".join(lines) + b"\n")
+
+
+def _record(number: int, at: datetime, chance: random.Random, pages: list[str], agents: list[str]) -> dict[str, Any]:
+    return {
+        "id": f"{number:x}-{chance.getrandbits(64):016x}",
+        "event": ("page viewed", "item added", "search", "checkout started")[number % 4],
+        "user": f"user-{chance.randrange(50_000):06d}",
+        "time": at.isoformat().replace("+00:00", "Z"),
+        "url": chance.choice(pages),
+        "referrer": chance.choice(pages),
+        "user_agent": chance.choice(agents),
+        "price": chance.randrange(100_000) / 100,
+        "quantity": chance.randrange(1, 9),
+        "currency": "EUR",
+        "country": chance.choice(["DE", "FR", "NL", "PL"]),
+        "city": chance.choice(["Köln", "Lyon", "Utrecht", "Łódź"]),
+        "screen": {"width": 1920, "height": 1080},
+        "tags": ["spring", "sale", f"t{chance.randrange(50)}"],
+        "session": f"{chance.getrandbits(128):032x}",
+        "experiment": f"variant-{chance.randrange(4)}",
+        "logged_in": bool(number % 3),
+        "coupon": None,
+        "note": "x" * chance.randrange(40, 120),
+    }
+
+
+def run_pipeline(folder: str, url: str, results: Any) -> None:
+    """Take the day through all steps in a process of its own, and report seconds, processor time and memory."""
+    from posthog_assets import steps
+    from posthog_assets.import_file import Import
+
+    imp = Import.read(
+        {
+            "name": "bench",
+            "start_date": DAY.isoformat(),
+            "storage": f"{folder}/data",
+            "source": {"type": "files", "path": f"{folder}/{{day}}.jsonl.gz"},
+            "dialect": {
+                "type": "columns",
+                "event": {"column": "event"},
+                "user_id": {"column": "user"},
+                "timestamp": {"column": "time"},
+                "source_id": {"column": "id"},
+            },
+            "destination": {"host": url, "project_api_key": "phc_bench"},
+        }
+    )
+    measured: dict[str, tuple[float, float]] = {}
+    chain: tuple[tuple[str, Callable[..., Any]], ...] = (
+        ("raw_export", steps.export_day),
+        ("staged_events", steps.stage_day),
+        ("posthog_events", steps.transform_day),
+        ("imported_batches", steps.deliver_day),
+    )
+    acknowledged = 0
+    for name, step in chain:
+        began, cpu = time.perf_counter(), _processor_seconds()
+        report = step(imp, DAY)
+        measured[name] = (time.perf_counter() - began, _processor_seconds() - cpu)
+        acknowledged = getattr(report, "acknowledged", 0)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    results.send((measured, peak, acknowledged))
+
+
+def _processor_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def run_floor(folder: str, url: str, results: Any) -> None:
+    """Post ready bodies one after the other."""
+    import urllib3
+
+    from posthog_assets.capture.destination import Protocol
+    from posthog_assets.capture.encoder import EncodedEvents
+    from posthog_assets.storage import read_batches
+
+    bodies: list[tuple[int, bytes]] = []
+    with Path(f"{folder}/data/bench/posthog_events/{DAY}.parquet").open("rb") as file:
+        for batch in read_batches(file):
+            encoded = EncodedEvents(batch)
+            for start in range(0, len(encoded), 5_000):
+                stop = min(start + 5_000, len(encoded))
+                raw = encoded.body(Protocol.V1, start, stop, "phc_bench", datetime.now(UTC))
+                bodies.append((stop - start, igzip.compress(raw, 1)))
+            if len(bodies) >= 40:
+                break
+    pool = urllib3.PoolManager()
+    began = time.perf_counter()
+    for _, body in bodies:
+        headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+        pool.request("POST", f"{url}/i/v1/analytics/events", body=body, headers=headers)
+    results.send((sum(count for count, _ in bodies), time.perf_counter() - began))
+
+
+def run_sdk(folder: str, url: str, results: Any) -> None:
+    """Send the first events of the day with the official SDK's `capture()`."""
+    from posthog import Posthog
+
+    with gzip.open(f"{folder}/{DAY}.jsonl.gz") as file:
+        records = [json.loads(line) for _, line in zip(range(SDK_EVENTS), file, strict=False)]
+    client = Posthog("phc_bench", host=url, historical_migration=True, gzip=True, max_queue_size=10**6, flush_at=1_000)
+    began = time.perf_counter()
+    for record in records:
+        properties = {k: v for k, v in record.items() if k not in ("id", "event", "user", "time")}
+        at = datetime.fromisoformat(record["time"])
+        client.capture(record["event"], distinct_id=record["user"], properties=properties, timestamp=at)
+    client.shutdown()
+    results.send((len(records), time.perf_counter() - began))
+
+
+def in_process(function: Callable[..., None], *arguments: Any) -> Any:
+    """Run a function that sends its result through a pipe in a fresh process."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=function, args=(*arguments, sender))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    finally:
+        process.join(5)
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=500_000)
+    parser.add_argument("--ordered", action="store_true", help="the day's records come in the order of time")
+    arguments = parser.parse_args()
+    gc.collect()
+    folder = tempfile.mkdtemp(prefix="posthog-benchmark-")
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    server = context.Process(target=answering_server, args=(sender,), daemon=True)
+    server.start()
+    url = f"http://127.0.0.1:{receiver.recv()}"
+    try:
+        write_day(Path(folder) / f"{DAY}.jsonl.gz", arguments.events, ordered=arguments.ordered)
+        measured, peak, acknowledged = in_process(run_pipeline, folder, url)
+        assert acknowledged == arguments.events, (acknowledged, arguments.events)
+        floor_events, floor_seconds = in_process(run_floor, folder, url)
+        sdk_events, sdk_seconds = in_process(run_sdk, folder, url)
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+    show(arguments.events, measured, peak, floor_events / floor_seconds, sdk_events / sdk_seconds)
+
+
+def show(events: int, measured: dict[str, tuple[float, float]], peak: float, floor: float, sdk: float) -> None:
+    """Print one line a step, then the whole way against the SDK and the floor."""
+    print(f"{events:,} events, {os.cpu_count()} cores")
+    print(f"{'step':18} {'events/s':>10} {'seconds':>9} {'µs of CPU/event':>16}")
+    for name, (seconds, cpu) in measured.items():
+        print(f"{name:18} {events / seconds:>10,.0f} {seconds:>9.2f} {cpu / events * 1e6:>16.2f}")
+    seconds = sum(wall for wall, _ in measured.values())
+    cpu = sum(processor for _, processor in measured.values())
+    whole = events / seconds
+    print(f"{'whole way':18} {whole:>10,.0f} {seconds:>9.2f} {cpu / events * 1e6:>16.2f}")
+    print(f"{'SDK capture()':18} {sdk:>10,.0f}   the whole way is {whole / sdk:.1f} times as fast")
+    print(
+        f"{'ready bodies':18} {floor:>10,.0f}   sending reaches {events / measured['imported_batches'][0] / floor:.0%}"
+    )
+    print(f"peak memory {peak:,.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
