@@ -197,7 +197,13 @@ def deliver_day(
     with store.lock("imported_batches", key_of(day)):
         _open(store, events_path(day), "posthog_events", imp.name, day).close()
         ledger = Ledger(store, key_of(day))
-        return deliver(imp.destination, ledger, lambda: _stored_events(store, day), report=report, progress=progress)
+        return deliver(
+            imp.destination,
+            ledger,
+            lambda columns: _stored_events(store, day, columns),
+            report=report,
+            progress=progress,
+        )
 
 
 def _stored_events(store: Store, day: date, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:

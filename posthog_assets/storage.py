@@ -179,6 +179,9 @@ class ParquetSink:
 
     _AHEAD: Final = 2
 
+    #: A row group holds about this many bytes before compression.
+    _GROUP_BYTES: Final = 16 << 20
+
     def __init__(self, path: Path, schema: pa.Schema, metadata: dict[str, str] | None = None) -> None:
         self.rows = 0
         self.schema = schema
@@ -193,15 +196,27 @@ class ParquetSink:
         )
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="parquet")
         self._pending: list[Future[None]] = []
+        self._group: list[pa.RecordBatch] = []
+        self._group_bytes = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Queue one batch of the sink's schema; raises what an earlier write raised."""
         if batch.num_rows == 0:
             return
+        self.rows += batch.num_rows
+        self._group.append(batch)
+        self._group_bytes += batch.nbytes
+        if self._group_bytes >= self._GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._group:
+            return
         while len(self._pending) >= self._AHEAD:
             self._pending.pop(0).result()
-        self.rows += batch.num_rows
-        self._pending.append(self._pool.submit(self._writer.write_batch, batch))
+        table = pa.Table.from_batches(self._group, self.schema)
+        self._group, self._group_bytes = [], 0
+        self._pending.append(self._pool.submit(self._writer.write_table, table, table.num_rows))
 
     def __enter__(self) -> ParquetSink:
         return self
@@ -209,6 +224,7 @@ class ParquetSink:
     def __exit__(self, *exc: Any) -> None:
         try:
             if exc[0] is None:
+                self._flush()
                 for future in self._pending:
                     future.result()
         finally:
@@ -221,8 +237,17 @@ _BATCH_BYTES: Final = 32 << 20
 
 
 def read_batches(file: IO[bytes], columns: list[str] | None = None, rows: int = 20_000) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of an open Parquet file in order, at most *rows* (and about 32 MiB) at a time."""
+    """Yield the rows of an open Parquet file in order, at most *rows* (and about 32 MiB) at a time.
+
+    The next batch is read on a thread of its own while the caller works on the last one.
+    """
     reader = pq.ParquetFile(file, pre_buffer=False)
     groups = [reader.metadata.row_group(i) for i in range(reader.metadata.num_row_groups)]
     widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1.0)
-    yield from reader.iter_batches(batch_size=max(1, min(rows, int(_BATCH_BYTES / max(widest, 1)))), columns=columns)
+    size = max(1, min(rows, int(_BATCH_BYTES / max(widest, 1))))
+    batches = reader.iter_batches(batch_size=size, columns=columns)
+    with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
+        ahead = pool.submit(next, batches, None)
+        while (batch := ahead.result()) is not None:
+            ahead = pool.submit(next, batches, None)
+            yield batch

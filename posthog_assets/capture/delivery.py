@@ -40,6 +40,10 @@ _REFUSED_IN_A_ROW: Final = 10
 _ASK_AGAIN: Final = 8
 
 
+#: Opens the stored events of a day; takes the names of the columns that are needed, or None for all.
+StoredEvents = Callable[[list[str] | None], Iterable[pa.RecordBatch]]
+
+
 @dataclass
 class DeliveryReport:
     """What a delivery did: `events` = `acknowledged` + `dropped` + `owed`, at any moment."""
@@ -100,7 +104,7 @@ class _Outcome:
 def deliver(
     destination: Destination,
     ledger: Ledger,
-    events: Callable[[], Iterable[pa.RecordBatch]],
+    events: StoredEvents,
     *,
     allow_duplicates: bool = False,
     report: DeliveryReport | None = None,
@@ -126,17 +130,18 @@ def deliver(
     return report
 
 
-def _survey(
-    events: Callable[[], Iterable[pa.RecordBatch]], known: Entries, report: DeliveryReport, *, allow_duplicates: bool
-) -> None:
+def _survey(events: StoredEvents, known: Entries, report: DeliveryReport, *, allow_duplicates: bool) -> None:
     """Count what is to be sent, and refuse before the first byte what could never be taken back."""
+    if not len(known):
+        report.events = sum(batch["reject_reason"].null_count for batch in events(["reject_reason"]))
+        return
     seen = np.zeros(len(known), dtype=bool)
     moved: list[str] = []
     moved_count = 0
-    for batch in events():
+    for batch in events(None):
         sendable = _sendable(batch)
         report.events += sendable.num_rows
-        if not len(known) or not sendable.num_rows:
+        if not sendable.num_rows:
             continue
         encoded = EncodedEvents(sendable)
         where = known.find(encoded.uuids)
@@ -163,9 +168,9 @@ def _survey(
         )
 
 
-def _owed_events(events: Callable[[], Iterable[pa.RecordBatch]], known: Entries) -> Iterator[EncodedEvents]:
+def _owed_events(events: StoredEvents, known: Entries) -> Iterator[EncodedEvents]:
     settled = known.acknowledged | known.dropped
-    for batch in events():
+    for batch in events(None):
         sendable = _sendable(batch)
         if not sendable.num_rows:
             continue

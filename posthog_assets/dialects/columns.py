@@ -128,13 +128,10 @@ class Columns(Dialect):
         )
 
     def _readable(self, chunk: RecordChunk, reasons: dict[int, str]) -> list[dict[str, Any]]:
-        records: list[dict[str, Any]] = []
-        for index, record in enumerate(chunk.records):
-            if isinstance(record, Unreadable):
-                reasons[index] = record.reason
-                records.append({})
-            else:
-                records.append(record)
+        records: list[Any] = chunk.records
+        if Unreadable in set(map(type, records)):
+            reasons.update((i, record.reason) for i, record in enumerate(records) if isinstance(record, Unreadable))
+            records = [{} if isinstance(record, Unreadable) else record for record in records]
         if chunk.untyped:
             nulls = set(self.nulls)
             return [{key: value for key, value in record.items() if value not in nulls} for record in records]
@@ -247,11 +244,11 @@ def _ids(
     if column is None:
         return None
     values = column.values(records)
-    if all(type(value) is str for value in values):
+    if set(map(type, values)) == {str}:
         ids: list[str | None] = values
     else:
         ids = [_id(value, what, column.column, records[i], reasons, i) for i, value in enumerate(values)]
-    if not optional:
+    if not optional and not all(ids):
         for index, text in enumerate(ids):
             if not text:
                 reasons.setdefault(index, f"{what} is empty")

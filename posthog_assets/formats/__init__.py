@@ -23,10 +23,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-def read_records(file: IO[bytes], framing: Framing, name: str, rows: int = 5_000) -> Iterator[RecordChunk]:
+def read_records(file: IO[bytes], framing: Framing, name: str, rows: int = 500) -> Iterator[RecordChunk]:
     """Yield every record of an open part, good or not, at most *rows* at a time.
 
-    Positions count on through the members of a zip.
+    Positions count on through the members of a zip. Chunks are small so that their records stay in the
+    processor's cache until they are written out again.
 
     Raises:
         BrokenPart: the part cannot be read to its end; the records before the break were yielded.

@@ -55,7 +55,7 @@ def _chunk(lines: list[bytes], number: int) -> RecordChunk:
         records: list[Any] = [loads(line) for line in lines]
     except orjson.JSONDecodeError:
         return _chunk_with_flaws(lines, number)
-    if any(type(record) is not dict for record in records):
+    if set(map(type, records)) != {dict}:
         return _chunk_with_flaws(lines, number)
     return RecordChunk(range(number, number + len(lines)), records)
 

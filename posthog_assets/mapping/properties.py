@@ -8,6 +8,7 @@ one of the concerned keys occurs are parsed; the others get their markers by spl
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -76,10 +77,8 @@ class PropertyWriter:
         carried = [name for name in ("set", "set_once", "groups") if staged[name].null_count != len(staged)]
         if carried:
             keys += ['"$set":', '"$set_once":', '"$groups":']
-        # One pass of a fixed-string search each; a regular expression over the lot is several times slower.
-        touched = pc.match_substring(texts, keys[0])
-        for key in keys[1:]:
-            touched = pc.or_(touched, pc.match_substring(texts, key))
+        # One pass of RE2 over all keys is several times faster than a fixed-string search for each.
+        touched = pc.match_substring_regex(texts, "|".join(re.escape(key) for key in keys))
         if "set" in carried and "set_once" in carried and self._person == "set_once":
             touched = pc.or_(touched, pc.and_(pc.is_valid(staged["set"]), pc.is_valid(staged["set_once"])))
         return touched

@@ -63,7 +63,9 @@ def run(
     destination = Destination.model_validate(settings | options)
     ledger = Ledger(Store(str(folder), "small"), "2024-03-01")
     batches = [pa.RecordBatch.from_pylist(rows[i : i + 25], schema=POSTHOG_EVENTS) for i in range(0, len(rows), 25)]
-    return deliver(destination, ledger, lambda: batches, report=report, allow_duplicates=destination.allow_duplicates)
+    return deliver(
+        destination, ledger, lambda columns: batches, report=report, allow_duplicates=destination.allow_duplicates
+    )
 
 
 def test_events_arrive_in_order_of_time_with_everything_posthog_needs(tmp_path: Path) -> None:
@@ -414,7 +416,7 @@ def test_a_wrong_destination_is_explained_without_its_key(settings: dict, words:
         deliver(
             destination,
             Ledger(Store(str(tmp_path), "small"), "2024-03-01"),
-            lambda: [pa.RecordBatch.from_pylist(events(1), schema=POSTHOG_EVENTS)],
+            lambda columns: [pa.RecordBatch.from_pylist(events(1), schema=POSTHOG_EVENTS)],
         )
 
 
