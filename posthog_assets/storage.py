@@ -180,7 +180,7 @@ class ParquetSink:
     _AHEAD: Final = 2
 
     #: A row group holds about this many bytes before compression.
-    _GROUP_BYTES: Final = 16 << 20
+    _GROUP_BYTES: Final = 8 << 20
 
     def __init__(self, path: Path, schema: pa.Schema, metadata: dict[str, str] | None = None) -> None:
         self.rows = 0

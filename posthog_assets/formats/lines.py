@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+import numpy as np
 import orjson
 
 from posthog_assets.errors import shorten
@@ -16,9 +17,14 @@ from posthog_assets.formats.records import RecordChunk, Unreadable
 #: A longer line is no record; PostHog takes none above 1 MB.
 LONGEST_LINE: Final = 64 << 20
 
+_NEWLINE: Final = 10
 
-def line_blocks(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Yield the lines of a stream, several at a time; an overlong one is cut to just above `LONGEST_LINE`."""
+#: What a blank line begins with: the end of the line, a space, a tab, a carriage return.
+_BLANK: Final = np.frombuffer(b"\n \t\r", dtype=np.uint8)
+
+
+def text_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a stream in pieces that end between lines; an overlong line is cut to just above `LONGEST_LINE`."""
     rest: list[bytes] = []
     held = 0
     for block in blocks:
@@ -29,12 +35,18 @@ def line_blocks(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
                 held += len(block)
             continue
         rest.append(block[:cut])
-        lines = b"".join(rest).split(b"\n")
+        text = b"".join(rest)
         rest, held = [block[cut + 1 :]], len(block) - cut - 1
-        yield lines
+        yield text
     last = b"".join(rest)
     if last:
-        yield [last]
+        yield last
+
+
+def line_blocks(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines of a stream, several at a time."""
+    for text in text_blocks(blocks):
+        yield text.split(b"\n")
 
 
 def read_lines(blocks: Iterable[bytes], rows: int, first: int = 1) -> Iterator[RecordChunk]:
@@ -87,9 +99,14 @@ def parse(text: bytes) -> dict[str, Any] | Unreadable:
 
 def count_lines(blocks: Iterable[bytes]) -> int:
     """Return how many lines are not blank."""
-    return sum(_full(lines) for lines in line_blocks(blocks))
+    return sum(_full_lines(text) for text in text_blocks(blocks))
 
 
-def _full(lines: list[bytes]) -> int:
-    # A blank line is short; only short lines need the careful look.
-    return sum(1 for line in lines if len(line) > 8 or line.strip(b" \t\r"))
+def _full_lines(text: bytes) -> int:
+    letters = np.frombuffer(text, dtype=np.uint8)
+    ends = np.flatnonzero(letters == _NEWLINE)
+    # A line that begins with white space may be blank; only then is a careful look needed.
+    firsts = letters[np.append(0, ends + 1)] if len(text) and text[-1] != _NEWLINE else _BLANK
+    if np.isin(firsts, _BLANK).any():
+        return sum(1 for line in text.split(b"\n") if line.strip(b" \t\r"))
+    return len(ends) + 1

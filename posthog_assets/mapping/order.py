@@ -15,8 +15,8 @@ from typing import Final, Literal
 import numpy as np
 import pyarrow as pa
 
-_RUN_BYTES: Final = 64 << 20
-_BLOCK_ROWS: Final = 2_048
+_RUN_BYTES: Final = 32 << 20
+_BLOCK_ROWS: Final = 1_024
 
 
 class Sorter:
@@ -27,7 +27,7 @@ class Sorter:
         self._schema = schema
         self._held: list[pa.RecordBatch] = []
         self._size = 0
-        self._runs: list[Path] = []
+        self._runs: list[_Run] = []
 
     def add(self, batch: pa.RecordBatch) -> None:
         self._held.append(batch)
@@ -48,10 +48,11 @@ class Sorter:
         if not self._held:
             return
         path = self._folder / f"run-{len(self._runs):06d}.arrow"
+        batch = self._sorted()
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, self._schema) as writer:
-            for block in _blocks(self._sorted()):
+            for block in _blocks(batch):
                 writer.write_batch(block)
-        self._runs.insert(0 if first else len(self._runs), path)
+        self._runs.insert(0 if first else len(self._runs), _Run(path, int(_stamps(batch.slice(0, 1))[0])))
 
     def _sorted(self) -> pa.RecordBatch:
         table = pa.Table.from_batches(self._held, self._schema).combine_chunks()
@@ -69,7 +70,9 @@ class Sorter:
                 yield from _blocks(self._sorted(), 20_000)
             return
         self._spill()
-        yield from _merged([_Run(path, number) for number, path in enumerate(self._runs)])
+        for number, run in enumerate(self._runs):
+            run.number = number
+        yield from _merged(self._runs)
 
 
 def _blocks(batch: pa.RecordBatch, rows: int = _BLOCK_ROWS) -> Iterator[pa.RecordBatch]:
@@ -82,18 +85,21 @@ def _stamps(batch: pa.RecordBatch) -> np.ndarray:
 
 
 class _Run:
-    """A sorted run, a block of it in memory."""
+    """A sorted run on disk, of which a block is in memory once it is opened; *first* is its first timestamp."""
 
-    def __init__(self, path: Path, number: int) -> None:
-        self.number = number
-        self._file = pa.ipc.open_file(pa.OSFile(str(path), "rb"))
+    def __init__(self, path: Path, first: int) -> None:
+        self._path = path
         self._next = 0
+        self.first = first
+        self.number = 0
+
+    def open(self) -> None:
+        self._file = pa.ipc.open_file(pa.OSFile(str(self._path), "rb"))
         self.load()
 
     def load(self) -> bool:
         """Take the next block; False at the end."""
         if self._next >= self._file.num_record_batches:
-            self.stamps = np.empty(0, dtype=np.int64)
             return False
         self.block = self._file.get_batch(self._next)
         self.stamps = _stamps(self.block)
@@ -108,13 +114,13 @@ class _Run:
 
 
 def _merged(runs: list[_Run]) -> Iterator[pa.RecordBatch]:
-    live = [run for run in runs if len(run.stamps)]
-    while live:
-        # All rows up to the earliest end of a block are known: nothing still on disk comes before them.
-        first = min(live, key=lambda run: (run.stamps[-1], run.number))
+    waiting = sorted(runs, key=lambda run: run.first, reverse=True)
+    live: list[_Run] = []
+    while live or waiting:
+        first = _bound(live, waiting)
         bound = first.stamps[-1]
         heads = []
-        for run in live:
+        for run in sorted(live, key=lambda run: run.number):
             side: Literal["left", "right"] = "right" if run.number <= first.number else "left"
             count = int(np.searchsorted(run.stamps, bound, side=side))
             if count:
@@ -124,3 +130,16 @@ def _merged(runs: list[_Run]) -> Iterator[pa.RecordBatch]:
             merged = merged.take(pa.array(np.argsort(_stamps(merged), kind="stable")))
         yield merged
         live = [run for run in live if len(run.stamps) or run.load()]
+
+
+def _bound(live: list[_Run], waiting: list[_Run]) -> _Run:
+    """Return the run whose block ends first, having opened every run that begins before that.
+
+    All rows up to there are known then: nothing still on disk comes before them.
+    """
+    while True:
+        ends = min(live, key=lambda run: (run.stamps[-1], run.number)) if live else None
+        if ends is not None and (not waiting or waiting[-1].first > ends.stamps[-1]):
+            return ends
+        waiting[-1].open()
+        live.append(waiting.pop())
