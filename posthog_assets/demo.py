@@ -7,9 +7,12 @@ here: anything an import does; the demo import is an ordinary folder in `defs/`.
 from __future__ import annotations
 
 import os
+import signal
 import warnings
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 _NAME = "nycflights"
 _FIRST = date(2013, 1, 1)
+#: Processes that run days at the same time.
+_WORKERS = 2
 _URL_VARIABLE = "POSTHOG_ASSETS_SANDBOX_URL"
 
 
@@ -67,33 +72,56 @@ def _capture_requests(by_path: dict[str, int]) -> int:
 
 
 def _run_days(days: int, console: Console) -> list[_Day]:
+    """Run each day in one of a few warm processes, so that Dagster starts once for each and not once a day."""
     console.print("Starting Dagster …")
+    home = Path(os.environ.get("DAGSTER_HOME") or ".dagster_home").absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["DAGSTER_HOME"] = str(home)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    rows: list[_Day] = []
+    workers = ProcessPoolExecutor(_WORKERS, get_context("spawn"), initializer=_start_worker)
+    with workers, Progress(*columns, console=console) as bar:
+        task = bar.add_task("days", total=days)
+        futures = [workers.submit(_run_day, _FIRST + timedelta(days=offset)) for offset in range(days)]
+        try:
+            for future in as_completed(futures):
+                rows.append(future.result())
+                bar.advance(task)
+        except BaseException:
+            workers.shutdown(cancel_futures=True)
+            raise
+    return sorted(rows, key=lambda row: row.day)
+
+
+@dataclass
+class _Worker:
+    """What a worker process loads once."""
+
+    job: dg.JobDefinition
+    instance: dg.DagsterInstance
+
+
+_worker: _Worker | None = None
+
+
+def _start_worker() -> None:
+    global _worker
+    # Ctrl-C is for the parent, which stops the workers between two days.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     import dagster as dg
 
     from posthog_assets.definitions import defs
 
-    home = Path(os.environ.get("DAGSTER_HOME") or ".dagster_home").absolute()
-    home.mkdir(parents=True, exist_ok=True)
-    os.environ["DAGSTER_HOME"] = str(home)
-    job = defs().get_job_def(f"import_{_NAME}")
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    rows = []
-    with dg.DagsterInstance.get() as instance, Progress(*columns, console=console) as bar:
-        task = bar.add_task("days", total=days)
-        for offset in range(days):
-            day = _FIRST + timedelta(days=offset)
-            bar.update(task, description=day.isoformat())
-            rows.append(_run_day(job, instance, day))
-            bar.advance(task)
-    return rows
+    _worker = _Worker(defs().resolve_job_def(f"import_{_NAME}"), dg.DagsterInstance.get())
 
 
-def _run_day(job: dg.JobDefinition, instance: dg.DagsterInstance, day: date) -> _Day:
-    result = job.execute_in_process(
-        instance=instance,
+def _run_day(day: date) -> _Day:
+    assert _worker is not None
+    result = _worker.job.execute_in_process(
+        instance=_worker.instance,
         partition_key=day.isoformat(),
         raise_on_error=False,
         tags={"posthog_assets/by": "demo"},
