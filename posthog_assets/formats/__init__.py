@@ -6,28 +6,29 @@ belong here: where the bytes come from (`sources`) or what the records mean (`di
 
 from __future__ import annotations
 
-import io
-import tempfile
 from collections.abc import Iterator
 from typing import IO
 
-from posthog_assets.formats.arrays import count_elements, read_array
-from posthog_assets.formats.framing import Compression, Format, Framing, detect
+from posthog_assets.formats.arrays import count_json, read_json
+from posthog_assets.formats.delimited import count_csv, read_csv
+from posthog_assets.formats.framing import SUFFIXES, Compression, Format, Framing, detect
 from posthog_assets.formats.lines import count_lines, read_lines
+from posthog_assets.formats.parquet import count_parquet, read_parquet
 from posthog_assets.formats.records import RecordChunk, Unreadable
-from posthog_assets.formats.streams import BLOCK, blocks, broken, members
-from posthog_assets.formats.tables import count_csv, count_parquet, read_csv, read_parquet
+from posthog_assets.formats.streams import blocks, broken, members, seekable, text_blocks
 
 __all__ = [
-    "Compression", "Format", "Framing", "RecordChunk", "Unreadable", "count_records", "detect", "read_records",
+    "SUFFIXES", "Compression", "Format", "Framing", "RecordChunk", "Unreadable", "count_records", "detect",
+    "read_records",
 ]  # fmt: skip
 
 
 def read_records(file: IO[bytes], framing: Framing, name: str, rows: int = 500) -> Iterator[RecordChunk]:
-    """Yield every record of an open part, good or not, at most *rows* at a time.
+    """Yield every record of an open part, good or not, at most *rows* (and some 16 MiB) at a time.
 
-    Positions count on through the members of a zip. Chunks are small so that their records stay in the
-    processor's cache until they are written out again.
+    Positions count on through the members of a zip. Chunks are small so that their records stay in the processor's
+    caches until they are written out again. *file* is read from where it stands and left open. The caller
+    may disable the garbage collector around the loop: records are trees.
 
     Raises:
         BrokenPart: the part cannot be read to its end; the records before the break were yielded.
@@ -44,15 +45,15 @@ def read_records(file: IO[bytes], framing: Framing, name: str, rows: int = 500) 
 
 def _read(stream: IO[bytes], framing: Framing, name: str, rows: int, first: int) -> Iterator[RecordChunk]:
     match framing.format:
-        case Format.JSONL:
-            yield from read_lines(blocks(stream, name), rows, first)
-        case Format.JSON:
-            yield from read_array(blocks(stream, name), name, rows, first)
         case Format.CSV:
-            yield from read_csv(stream, framing, name, rows, first)
+            yield from read_csv(blocks(stream, name), framing, name, rows, first)
         case Format.PARQUET:
-            with _seekable(stream) as file:
+            with seekable(stream) as file:
                 yield from read_parquet(file, name, rows, first)
+        case Format.JSON:
+            yield from read_json(text_blocks(blocks(stream, name), name), name, rows, first)
+        case _:
+            yield from read_lines(text_blocks(blocks(stream, name), name), rows, first)
 
 
 def count_records(file: IO[bytes], framing: Framing, name: str) -> int:
@@ -60,33 +61,18 @@ def count_records(file: IO[bytes], framing: Framing, name: str) -> int:
     total = 0
     for inside, stream, inner in members(file, framing, name):
         with broken(inside):
-            match inner.format:
-                case Format.JSONL:
-                    total += count_lines(blocks(stream, inside))
-                case Format.JSON:
-                    total += count_elements(blocks(stream, inside), inside)
-                case Format.CSV:
-                    total += count_csv(stream, inner, inside)
-                case Format.PARQUET:
-                    with _seekable(stream) as seekable:
-                        total += count_parquet(seekable, inside)
+            total += _count(stream, inner, inside)
     return total
 
 
-def _seekable(stream: IO[bytes]) -> IO[bytes]:
-    """Return *stream*, or a copy on disk where Parquet could not jump about in it."""
-    if isinstance(stream, io.IOBase) and type(stream) is not io.BufferedIOBase and _can_seek(stream):
-        return stream
-    copy = tempfile.TemporaryFile()  # noqa: SIM115
-    while block := stream.read(BLOCK):
-        copy.write(block)
-    copy.seek(0)
-    return copy
-
-
-def _can_seek(stream: io.IOBase) -> bool:
-    import zipfile
-
-    from isal import igzip
-
-    return stream.seekable() and not isinstance(stream, igzip.IGzipFile | zipfile.ZipExtFile)
+def _count(stream: IO[bytes], framing: Framing, name: str) -> int:
+    match framing.format:
+        case Format.CSV:
+            return count_csv(blocks(stream, name), framing, name)
+        case Format.PARQUET:
+            with seekable(stream) as file:
+                return count_parquet(file, name)
+        case Format.JSON:
+            return count_json(text_blocks(blocks(stream, name), name), name)
+        case _:
+            return count_lines(text_blocks(blocks(stream, name), name))

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
 from posthog_assets.errors import ImportFileError
 
 
 class Format(StrEnum):
+    """`JSON` is an array, one object, or objects one after the other: told apart by looking."""
+
     JSONL = "jsonl"
     JSON = "json"
     CSV = "csv"
@@ -36,10 +38,15 @@ _COMPRESSIONS: Final = {
     "bz2": Compression.BZ2, "zip": Compression.ZIP,
 }  # fmt: skip
 
+#: Every suffix that says something, for whoever needs to take a name apart.
+SUFFIXES: Final = frozenset(_FORMATS) | frozenset(_COMPRESSIONS)
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How to read one part. `format` is None in a zip: its members say their own."""
+    """How to read one part. `format` is None in a zip whose members say their own."""
 
     format: Format | None
     compression: Compression = Compression.NONE
@@ -60,23 +67,29 @@ def detect(
     """Return the framing that the suffixes of *name* show; explicit settings win.
 
     Raises:
-        ImportFileError: neither the name nor a setting says the format.
+        ImportFileError: neither the name nor a setting says the format, or a setting is none that is known.
     """
     suffixes = [suffix.lower() for suffix in name.rsplit("/", 1)[-1].split(".")[1:]]
-    found_compression = Compression.NONE
-    if suffixes and suffixes[-1] in _COMPRESSIONS:
-        found_compression = _COMPRESSIONS[suffixes.pop()]
-    chosen = Compression(compression) if compression else found_compression
-    found_format = _FORMATS.get(suffixes[-1]) if suffixes else None
-    shape = Format(format) if format else found_format
-    # `.parquet.zst`, as PostHog's own batch exports are named, is Parquet whose columns are compressed inside.
-    if shape is Format.PARQUET and chosen in (Compression.ZSTD, Compression.GZIP) and not compression:
-        chosen = Compression.NONE
+    found = _COMPRESSIONS.get(suffixes[-1], Compression.NONE) if suffixes else Compression.NONE
+    if found is not Compression.NONE:
+        suffixes.pop()
+    chosen = _choice(Compression, compression, "compression") or found
+    shape = _choice(Format, format, "format")
     if shape is None and chosen is not Compression.ZIP:
-        raise ImportFileError(
-            f"{name}: the name does not tell the format; set source.format to one of "
-            f"{', '.join(Format)} (suffixes that tell: {', '.join(sorted(_FORMATS))}, each also with "
-            f"{', '.join(sorted(_COMPRESSIONS))})"
-        )
-    comma = delimiter or ("\t" if suffixes and suffixes[-1] == "tsv" else ",")
-    return Framing(shape, chosen, comma, encoding, quote)
+        shape = _FORMATS.get(suffixes[-1]) if suffixes else None
+        if shape is None:
+            raise ImportFileError(
+                f"{name}: the name does not tell the format; set source.format to one of {', '.join(Format)} "
+                f"(suffixes that tell: {', '.join(sorted(_FORMATS))}; then {', '.join(sorted(_COMPRESSIONS))})"
+            )
+    tabs = shape is Format.CSV and suffixes[-1:] == ["tsv"]
+    return Framing(shape, chosen, delimiter or ("\t" if tabs else ","), encoding, quote)
+
+
+def _choice(kind: type[Choice], value: str | None, field: str) -> Choice | None:
+    if value is None:
+        return None
+    try:
+        return kind(value)
+    except ValueError:
+        raise ImportFileError(f"source.{field} {value!r} is unknown; allowed: {', '.join(kind)}") from None

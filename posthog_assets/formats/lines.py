@@ -16,37 +16,36 @@ from posthog_assets.formats.records import RecordChunk, Unreadable
 
 #: A longer line is no record; PostHog takes none above 1 MB.
 LONGEST_LINE: Final = 64 << 20
+#: Stands where a longer one stood. Starts with a byte that no JSON text has, so that it can never pass for a record.
+TOO_LONG: Final = b"\0longer than 64 MiB"
 
-_NEWLINE: Final = 10
+_SPACE: Final = b" \t\r"
+_LINE_END: Final = ord("\n")
+_MAY_BE_BLANK: Final = np.zeros(256, bool)
+_MAY_BE_BLANK[list(b"\n\r \t")] = True
 
-#: What a blank line begins with: the end of the line, a space, a tab, a carriage return.
-_BLANK: Final = np.frombuffer(b"\n \t\r", dtype=np.uint8)
 
-
-def text_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield a stream in pieces that end between lines; an overlong line is cut to just above `LONGEST_LINE`."""
+def line_blocks(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines of a stream, split at \\n only, several at a time; `TOO_LONG` stands for an overlong one."""
     rest: list[bytes] = []
     held = 0
     for block in blocks:
         cut = block.rfind(b"\n")
         if cut < 0:
+            held += len(block)
+            # Of an overlong line nothing needs to be kept but that it was one.
             if held <= LONGEST_LINE:
                 rest.append(block)
-                held += len(block)
+            else:
+                rest.clear()
             continue
-        rest.append(block[:cut])
-        text = b"".join(rest)
+        lines = block[:cut].split(b"\n")
+        held += len(lines[0])
+        lines[0] = b"".join((*rest, lines[0])) if held <= LONGEST_LINE else TOO_LONG
         rest, held = [block[cut + 1 :]], len(block) - cut - 1
-        yield text
-    last = b"".join(rest)
-    if last:
-        yield last
-
-
-def line_blocks(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Yield the lines of a stream, several at a time."""
-    for text in text_blocks(blocks):
-        yield text.split(b"\n")
+        yield lines
+    if held:
+        yield [b"".join(rest) if held <= LONGEST_LINE else TOO_LONG]
 
 
 def read_lines(blocks: Iterable[bytes], rows: int, first: int = 1) -> Iterator[RecordChunk]:
@@ -54,59 +53,84 @@ def read_lines(blocks: Iterable[bytes], rows: int, first: int = 1) -> Iterator[R
     number = first
     for lines in line_blocks(blocks):
         for start in range(0, len(lines), rows):
-            part = lines[start : start + rows]
-            chunk = _chunk(part, number)
+            part = lines[start : start + rows] if len(lines) > rows else lines
+            chunk = parse_all(part, number)
             number += len(part)
             if chunk.records:
                 yield chunk
 
 
-def _chunk(lines: list[bytes], number: int) -> RecordChunk:
+def parse_all(texts: list[bytes], number: int) -> RecordChunk:
+    """Return the records of consecutive texts, the first of which is at position *number*; blank ones are none."""
     loads = orjson.loads
     try:
-        records: list[Any] = [loads(line) for line in lines]
+        records: list[Any] = [loads(text) for text in texts]
     except orjson.JSONDecodeError:
-        return _chunk_with_flaws(lines, number)
+        return _with_flaws(texts, number)
     if set(map(type, records)) != {dict}:
-        return _chunk_with_flaws(lines, number)
-    return RecordChunk(range(number, number + len(lines)), records)
+        return _with_flaws(texts, number)
+    return RecordChunk(range(number, number + len(texts)), records)
 
 
-def _chunk_with_flaws(lines: list[bytes], number: int) -> RecordChunk:
-    positions, records = [], []
-    for position, line in enumerate(lines, number):
-        if line.strip(b" \t\r"):
-            positions.append(position)
-            records.append(parse(line))
-    return RecordChunk(positions, records)
+def _with_flaws(texts: list[bytes], number: int) -> RecordChunk:
+    full = [(position, text) for position, text in enumerate(texts, number) if not is_blank(text)]
+    return RecordChunk([position for position, _ in full], [parse(text) for _, text in full])
+
+
+def is_blank(line: bytes) -> bool:
+    return not line.strip(_SPACE)
 
 
 def parse(text: bytes) -> dict[str, Any] | Unreadable:
     """Return one JSON object, or why it is none.
 
-    Integers up to 2^64 - 1 stay exact; larger ones become floats, as they do in PostHog's own parser.
+    Integers from -2^63 to 2^64 - 1 stay exact; beyond, they become floats, as serde_json has it, which PostHog reads
+    with (https://docs.rs/serde_json/latest/serde_json/struct.Number.html).
     """
-    if len(text) > LONGEST_LINE:
+    if text == TOO_LONG:
         return Unreadable(f"longer than {LONGEST_LINE >> 20} MiB")
     try:
         record = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        return Unreadable(f"not valid JSON: {shorten(str(error))}")
+        return Unreadable(shorten(_why(text, error)))
     if not isinstance(record, dict):
-        return Unreadable(f"not a JSON object: {shorten(type(record).__name__)}")
+        return Unreadable(f"not a JSON object but {_KINDS.get(type(record), 'null')}")
     return record
 
 
+_KINDS: Final[dict[type, str]] = {list: "an array", str: "text", int: "a number", float: "a number", bool: "a boolean"}
+
+
+def _why(text: bytes, error: orjson.JSONDecodeError) -> str:
+    try:
+        text.decode()
+    except UnicodeDecodeError as bad:
+        return f"not valid JSON: not UTF-8, byte 0x{text[bad.start]:02x} at byte {bad.start + 1}"
+    found = error.doc[error.pos : error.pos + 20]
+    return f"not valid JSON: {error.msg} (column {error.colno}, at {found!r})"
+
+
 def count_lines(blocks: Iterable[bytes]) -> int:
-    """Return how many lines are not blank."""
-    return sum(_full_lines(text) for text in text_blocks(blocks))
+    """Return how many lines are not blank, without making any of them."""
+    total = 0
+    started = False
+    for block in blocks:
+        begin, end = block.find(b"\n"), block.rfind(b"\n")
+        if begin < 0:
+            started = started or not is_blank(block)
+            continue
+        total += started or not is_blank(block[:begin])
+        total += _count_whole(block[begin : end + 1])
+        started = not is_blank(block[end + 1 :])
+    return total + started
 
 
-def _full_lines(text: bytes) -> int:
-    letters = np.frombuffer(text, dtype=np.uint8)
-    ends = np.flatnonzero(letters == _NEWLINE)
-    # A line that begins with white space may be blank; only then is a careful look needed.
-    firsts = letters[np.append(0, ends + 1)] if len(text) and text[-1] != _NEWLINE else _BLANK
-    if np.isin(firsts, _BLANK).any():
-        return sum(1 for line in text.split(b"\n") if line.strip(b" \t\r"))
-    return len(ends) + 1
+def _count_whole(lines: bytes) -> int:
+    """Count the full lines of text that begins and ends with a line end."""
+    letters = np.frombuffer(lines, np.uint8)
+    ends = np.flatnonzero(letters == _LINE_END)
+    count = len(ends) - 1
+    # Only a line that begins with space, or is nothing, needs a closer look.
+    if count and _MAY_BE_BLANK[letters[ends[:-1] + 1]].any():
+        count -= sum(map(is_blank, lines[1:-1].split(b"\n")))
+    return count

@@ -10,12 +10,18 @@ from typing import Any, Final
 from posthog_assets.settings import load_by_type
 from posthog_assets.sources.base import Source
 from posthog_assets.sources.files import Files
+from posthog_assets.sources.raw_export import Manifest, Part, RawExport
 
-__all__ = ["SOURCES", "Files", "Source", "load_source"]
+__all__ = ["SOURCES", "Files", "Manifest", "Part", "RawExport", "Source", "load_source"]
 
+#: What `type` may say; besides, the dotted path of anybody's own subclass of `Source`.
 SOURCES: Final[dict[str, type[Source]]] = {"files": Files}
 
 
 def load_source(value: Any) -> Source:
     """Return the source that a `source` section describes; raises ValueError saying what is wrong."""
-    return load_by_type(value, SOURCES, Source)
+    try:
+        return load_by_type(value, SOURCES, Source)  # type: ignore[type-abstract]
+    except TypeError as error:
+        # A subclass that does not define `export` or `fingerprint` cannot be made.
+        raise ValueError(f"type {value.get('type')!r} is not a whole source: {error}") from error

@@ -1,49 +1,50 @@
-"""Files, on a disk or on anything fsspec reaches: one per day, or one for all days.
+"""Files, on a disk or on anything fsspec reaches: one or more a day, or one or more for all days.
 
-Belongs here: finding files, and pinning them as parts. Does not belong here: reading records (`formats`), splitting one
-file into days (`split`).
+Belongs here: which files are a day's, and pinning them as parts. Does not belong here: reaching files (`locations`),
+reading records (`formats`), splitting one file into days (`split`).
 """
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date
-from importlib import metadata
-from typing import IO, Any, Literal
+from datetime import UTC, date
+from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import fsspec
 from pydantic import Field, field_validator, model_validator
 
-from posthog_assets.errors import ImportFileError, NoExport, SourceError, SourceUnavailable, shorten
-from posthog_assets.formats import Compression, Format, Framing, detect
+from posthog_assets.errors import NoExport
+from posthog_assets.formats import SUFFIXES, Compression, Format, Framing, detect
 from posthog_assets.settings import Settings
 from posthog_assets.sources.base import Source
+from posthog_assets.sources.days import Days
+from posthog_assets.sources.locations import Found, Location
 from posthog_assets.sources.raw_export import RawExport
-from posthog_assets.sources.split import DaySplit, split_by_day
+from posthog_assets.sources.split import WITHOUT_DAY, DaySplit, Extract
 
-_DAY = re.compile(r"\{day(?::([^}]*))?\}")
-_PACKAGE = "python-package://"
+_DAY: Final = re.compile(r"\{day(?::([^}]*))?\}")
+_PLACEHOLDER: Final = re.compile(r"\{[A-Za-z_]\w*(?:[:!.][^}]*)?\}")
+_SECRET: Final = re.compile(r"key|secret|password|token|credential", re.IGNORECASE)
+_PASSWORD: Final = re.compile(r"\w://[^/@\s:]*:([^/@\s]+)@")
 
 
 class CsvOptions(Settings):
     """How a CSV file is written."""
 
-    delimiter: str | None = Field(None, min_length=1, max_length=1)
-    encoding: str = "utf-8"
+    delimiter: str | None = Field(None, min_length=1, max_length=1, description="Absent: a tab in .tsv, else a comma")
+    encoding: str = Field("utf-8", description="Any that Python knows, such as cp1252")
     quote: str = Field('"', min_length=1, max_length=1)
 
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One file of the source; *fingerprint* changes when its content does (size, time, etag)."""
-
-    url: str
-    fingerprint: str
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        try:
+            codecs.lookup(value)
+        except LookupError:
+            raise ValueError(f"encoding {value!r} is unknown; common ones: utf-8, cp1252, latin-1, utf-16") from None
+        return value
 
 
 class Files(Source):
@@ -54,21 +55,36 @@ class Files(Source):
     """
 
     type: str = "files"
-    path: str = Field(description="Path or fsspec URL; {day}, {day:%Y-%m-%d} and globs are filled in")
-    day_column: str | None = Field(None, description="Column that says the day, where files hold all days")
+    path: str = Field(
+        min_length=1,
+        description="Path, fsspec URL or python-package://<distribution>/<file>; {day}, {day:%Y-%m-%d} and globs are "
+        "filled in; hidden files (.x, _SUCCESS) never match",
+    )
+    day_column: str | None = Field(None, min_length=1, description="Column that says the day, as in a.b; for all days")
+    day_timezone: str = Field("UTC", description="Whose days they are; times in day_column without a zone are in it")
     format: Format | None = Field(None, description="Absent: told by the file's name")
     compression: Compression | None = Field(None, description="Absent: told by the file's name")
     csv: CsvOptions = Field(default_factory=lambda: CsvOptions.model_validate({}))
-    storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec")
+    storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
     missing: Literal["error", "empty"] = Field("error", description="What a day without a file is")
 
     @field_validator("path")
     @classmethod
     def _days_are_dates(cls, value: str) -> str:
         for match in _DAY.finditer(value):
-            pattern = match.group(1)
-            if pattern is not None and "%" not in pattern:
+            if match.group(1) is not None and "%" not in match.group(1):
                 raise ValueError(f"{match.group()} must hold a date pattern such as {{day:%Y-%m-%d}}")
+        if stray := _PLACEHOLDER.search(_DAY.sub("", value)):
+            raise ValueError(f"{stray.group()} is unknown; the only placeholder is {{day}}, as in {{day:%Y-%m-%d}}")
+        return value
+
+    @field_validator("day_timezone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{value!r} is no time zone; write it as in Europe/Berlin, or UTC") from None
         return value
 
     @model_validator(mode="after")
@@ -80,153 +96,143 @@ class Files(Source):
             )
         return self
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return the credentials in `storage_options` and the password in `path`."""
+        return tuple(dict.fromkeys([*_secrets(self.storage_options), *_PASSWORD.findall(self.path)]))
+
     def fingerprint(self, day: date) -> str | None:
-        """Return a digest over the day's files; None where there is none."""
+        """Return a digest over names, sizes, times and etags of the day's files; None where there is none."""
         found = self.find(day)
-        return _digest(found, self.day_column or "") if found else None
+        return self._position(found) if found else None
 
     def export(self, day: date, raw: RawExport, first_day: date) -> None:
-        """Pin the day's files byte for byte, or its extract of the files that hold all days."""
-        found = self.find(day)
+        """Pin the day's files byte for byte, or its extract of the files that hold all days.
+
+        Records whose day cannot be read are pinned with *first_day*.
+        """
+        location = self.location(day)
+        found = location.find()
         if not found and (self.day_column or self.missing == "error"):
-            raise NoExport(self._nothing(day))
-        position = _digest(found, self.day_column or "")
+            raise NoExport(self._nothing(day, location))
+        position = self._position(found)
         if raw.is_complete(position):
             return
         raw.begin(position)
-        names = self._extracts(day, raw, found, first_day) if self.day_column else self._copies(raw, found)
-        raw.complete(names)
+        for file in found:
+            if self.day_column:
+                self._pin_extracts(day, raw, location, file, first_day)
+            else:
+                self._pin_copy(raw, location, file)
+        raw.complete()
 
     def find(self, day: date) -> list[Found]:
-        """Return the files of *day* in the order of their URLs.
-
-        Raises:
-            ImportFileError: the URL's protocol is unknown or its package is not installed.
-            SourceUnavailable: the store did not answer.
-        """
-        url = self.url(day)
-        with _answers(url):
-            files, path = self._filesystem(url)
-            names = sorted(files.glob(path)) if _is_glob(path) else [path] * files.exists(path)
-            infos = [(name, files.info(name)) for name in names]
-            return [
-                Found(files.unstrip_protocol(name), _fingerprint(info))
-                for name, info in infos
-                if info.get("type", "file") == "file"
-            ]
+        """Return the day's files, in the order of their paths; raises like `Location.find`."""
+        return self.location(day).find()
 
     def url(self, day: date) -> str:
         """Return the path with the day filled in."""
         return _DAY.sub(lambda match: day.strftime(match.group(1) or "%Y-%m-%d"), self.path)
 
-    def framing(self, url: str) -> Framing:
-        """Return how the file at *url* is to be read."""
+    def location(self, day: date) -> Location:
+        """Return where the day's files are."""
+        return Location(self.url(day), self.storage_options, self.secrets())
+
+    def framing(self, file: Found) -> Framing:
+        """Return how a found file is to be read; raises ImportFileError."""
         return detect(
-            url.split("?")[0], self.format, self.compression,
+            _base_name(file), self.format, self.compression,
             delimiter=self.csv.delimiter, encoding=self.csv.encoding, quote=self.csv.quote,
         )  # fmt: skip
 
-    @contextmanager
-    def open(self, url: str) -> Iterator[IO[bytes]]:
-        """Open a found file for reading."""
-        with _answers(url):
-            files, path = self._filesystem(url)
-            file = files.open(path, "rb")
-        with file:
-            yield file
+    def _pin_copy(self, raw: RawExport, location: Location, file: Found) -> None:
+        name = part_name(file)
+        if raw.has(name, file.fingerprint):
+            return
+        with raw.part(name, self.framing(file), file.url, file.fingerprint) as sink:
+            location.copy(file, sink)
 
-    def _copies(self, raw: RawExport, found: list[Found]) -> list[str]:
-        names = _part_names(found)
-        for file, name in zip(found, names, strict=True):
-            if raw.has(name, file.fingerprint):
-                continue
-            with raw.part(name, self.framing(file.url), file.url, file.fingerprint) as path:
-                with self.open(file.url) as source, path.open("wb") as sink, _answers(file.url):
-                    shutil.copyfileobj(source, sink, 4 << 20)
-        return names
+    def _pin_extracts(self, day: date, raw: RawExport, location: Location, file: Found, first_day: date) -> None:
+        split = self._split(raw, location, file)
+        for key in (day.isoformat(), *([WITHOUT_DAY] if day == first_day else [])):
+            for extract in split.extracts(key):
+                self._pin_extract(raw, split, extract, file, key)
 
-    def _extracts(self, day: date, raw: RawExport, found: list[Found], first_day: date) -> list[str]:
-        names = []
-        for file in found:
-            with raw.store.shared_lock(f"split-{_digest([file], self.day_column or '')}"):
-                split = self._split(raw, file, first_day)
-            extract = split.extract(day)
-            if extract is None:
-                continue
-            name = f"{_part_names([file])[0].split('.')[0]}.{day.isoformat()}{split.suffix}"
-            names.append(name)
-            if not raw.has(name, file.fingerprint):
-                with raw.part(name, split.framing, f"{file.url} [{day}]", file.fingerprint) as path:
-                    with extract as source, path.open("wb") as sink:
-                        shutil.copyfileobj(source, sink, 1 << 20)
-        return names
+    def _pin_extract(self, raw: RawExport, split: DaySplit, extract: Extract, file: Found, key: str) -> None:
+        label = key or "without-day"
+        number = f".{extract.kind}" if extract.kind else ""
+        name = f"{_stem(file)}-{file.id}.{label}{number}{split.suffix(extract)}"
+        if raw.has(name, extract.digest):
+            return
+        origin = f"{file.url} [{label}]"
+        with raw.part(name, split.framing(extract), origin, extract.digest, without_day=key == WITHOUT_DAY) as sink:
+            split.copy(extract, sink)
 
-    def _split(self, raw: RawExport, file: Found, first_day: date) -> DaySplit:
+    def _split(self, raw: RawExport, location: Location, file: Found) -> DaySplit:
+        """Return the file's extracts, made now unless somebody has made them already."""
         assert self.day_column is not None
-        key = _digest([file], f"{self.day_column} {first_day}")
-        split = DaySplit(raw.store, key)
-        if not split.done:
-            with self.open(file.url) as source, _answers(file.url):
-                split_by_day(split, source, self.framing(file.url), file.url, self.day_column, first_day)
+        framing = self.framing(file)
+        split = DaySplit(raw.store, file.id, _digest([file.fingerprint, self.day_column, self.day_timezone, framing]))
+        if not split.load():
+            with raw.store.shared_lock(f"split-{file.id}"):
+                if not split.load():
+                    with location.open(file) as source:
+                        split.write(source, framing, file.url, self.day_column, self._days())
         return split
 
-    def _filesystem(self, url: str) -> tuple[Any, str]:
-        if url.startswith(_PACKAGE):
-            return fsspec.filesystem("file"), _package_file(url)
-        return fsspec.core.url_to_fs(url, **self.storage_options)
+    def _days(self) -> Days:
+        return Days(UTC if self.day_timezone == "UTC" else ZoneInfo(self.day_timezone))
 
-    def _nothing(self, day: date) -> str:
+    def _position(self, found: list[Found]) -> str:
+        how = [self.day_column, self.day_timezone, self.format, self.compression, self.csv]
+        return _digest([*[f"{file.id} {file.fingerprint}" for file in found], how])
+
+    def _nothing(self, day: date, location: Location) -> str:
+        words = f"there is no file at {location.shown}"
+        pattern = _DAY.sub("*", self.path)
+        if nearest := location.nearest(pattern) if pattern != self.path else []:
+            words += f" (nearest: {', '.join(nearest)})"
+        if self.day_column:
+            return f"{words}; correct source.path"
         return (
-            f"there is no file at {self.url(day)}; export the day there, correct source.path, or set "
-            "source.missing: empty if a day without a file is a day without events"
+            f"{words}; export {day} there, correct source.path, or set source.missing: empty if a day without a file "
+            "is a day without events"
         )
 
 
-def _package_file(url: str) -> str:
-    """Return the file that `python-package://<distribution>/<path>` means, without importing the package."""
-    distribution, _, path = url.removeprefix(_PACKAGE).partition("/")
-    try:
-        return str(metadata.distribution(distribution).locate_file(path))
-    except metadata.PackageNotFoundError:
-        raise ImportFileError(
-            f"{url}: the package {distribution} is not installed (pip install {distribution})"
-        ) from None
+def part_name(file: Found) -> str:
+    """Return a name that is safe, unique, and the same when other files appear: the file's own, and eight letters.
+
+    `exports/2013/a b.jsonl.gz` becomes `a_b-5f3a9c01.jsonl.gz`.
+    """
+    stem = _stem(file)
+    return f"{stem}-{file.id}{_suffixes(_base_name(file))}"
 
 
-def _is_glob(path: str) -> bool:
-    return any(sign in path for sign in "*?[")
+def _base_name(file: Found) -> str:
+    path = file.path.split("?")[0] if "://" in file.path else file.path
+    return path.rstrip("/").rsplit("/", 1)[-1]
 
 
-def _fingerprint(info: dict[str, Any]) -> str:
-    keys = ("size", "mtime", "ETag", "etag", "LastModified", "last_modified", "md5Hash", "generation")
-    return " ".join(f"{key}={info[key]}" for key in keys if info.get(key) is not None)
+def _stem(file: Found) -> str:
+    base = _base_name(file)
+    stem = base.removesuffix(_suffixes(base))
+    return re.sub(r"[^A-Za-z0-9._-]|^[.]", "_", stem)[:100] or "part"
 
 
-def _digest(found: list[Found], extra: str) -> str:
-    text = "\n".join(f"{file.url} {file.fingerprint}" for file in found) + f"\n{extra}"
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _suffixes(base: str) -> str:
+    """Return those last suffixes that say how the file is framed, `.jsonl.gz`."""
+    pieces = base.split(".")
+    count = 0
+    while count < len(pieces) - 1 and pieces[-1 - count].lower() in SUFFIXES:
+        count += 1
+    return "".join(f".{piece}" for piece in pieces[len(pieces) - count :])
 
 
-def _part_names(found: list[Found]) -> list[str]:
-    """Return part names that stay the same when other files appear: the base name, and the URL's digest if needed."""
-    bases = [re.sub(r"[^A-Za-z0-9._-]", "_", file.url.split("?")[0].rstrip("/").rsplit("/", 1)[-1]) for file in found]
-    return [
-        f"{hashlib.sha256(file.url.encode()).hexdigest()[:8]}-{base}" for base, file in zip(bases, found, strict=True)
-    ]
+def _digest(content: list[Any]) -> str:
+    return hashlib.sha256("\n".join(map(str, content)).encode()).hexdigest()[:32]
 
 
-@contextmanager
-def _answers(url: str) -> Iterator[None]:
-    """Turn what file systems raise into our errors."""
-    try:
-        yield
-    except (SourceError, ImportFileError):
-        raise
-    except FileNotFoundError as error:
-        raise NoExport(f"there is no file at {url}") from error
-    except PermissionError as error:
-        raise SourceError(f"no permission to read {url}: {shorten(str(error))}") from error
-    except (ValueError, ImportError) as error:
-        raise ImportFileError(f"source.path {url!r} cannot be opened: {shorten(str(error))}") from error
-    except (OSError, TimeoutError) as error:
-        raise SourceUnavailable(f"{url} could not be read: {shorten(str(error))}") from error
+def _secrets(options: Any, name: str = "") -> list[str]:
+    if isinstance(options, dict):
+        return [secret for key, value in options.items() for secret in _secrets(value, str(key))]
+    return [options] if isinstance(options, str) and options and _SECRET.search(name) else []

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import IO, Any, Final
 
 import orjson
@@ -29,7 +28,11 @@ _MANIFEST: Final = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One delivered file. `origin` says where it came from; `origin_fingerprint` changes when that changes."""
+    """One delivered file.
+
+    `origin` says where it came from, `origin_fingerprint` changes when that changes. `without_day` says that its
+    records are here because the source could not tell their day.
+    """
 
     name: str
     sha256: str
@@ -38,6 +41,7 @@ class Part:
     origin: str
     origin_fingerprint: str
     framing: Framing
+    without_day: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,11 @@ class Manifest:
     position: str
     parts: tuple[Part, ...]
 
+    @property
+    def records_without_day(self) -> int:
+        """Records of the import whose day the source could not tell; they are kept with its first day."""
+        return sum(part.records for part in self.parts if part.without_day)
+
     def digest(self) -> str:
         """Return a text that is equal for equal content."""
         return hashlib.sha256("".join(part.sha256 for part in self.parts).encode()).hexdigest()[:32]
@@ -59,10 +68,13 @@ class RawExport:
     """The raw export of one day. Only one process may write (hold the partition's lock)."""
 
     def __init__(self, store: Store, day: date) -> None:
-        self._store = self.store = store
+        """Open the day; raises BrokenPart where its manifest is damaged."""
+        self.store = store
         self._day = day.isoformat()
         self._folder = f"raw_export/{self._day}"
         self._manifest = self._load()
+        #: Names of the parts that belong to the export under way, in order.
+        self._confirmed: list[str] = []
 
     def manifest(self) -> Manifest:
         """Return the complete manifest.
@@ -73,97 +85,143 @@ class RawExport:
         if self._manifest is None or not self._manifest.complete:
             state = "has no partition" if self._manifest is None else "was interrupted for"
             raise MissingUpstream(
-                f"{self._store.root.name}/raw_export {state} {self._day}: materialize raw_export for {self._day} first"
+                f"{self.store.root.name}/raw_export {state} {self._day}: materialize raw_export for {self._day} first"
             )
         return self._manifest
 
+    def parts(self) -> tuple[Part, ...]:
+        """Return the parts of the complete manifest, in the order they are to be read; raises MissingUpstream."""
+        return self.manifest().parts
+
     def is_complete(self, position: str) -> bool:
-        """Whether the day is pinned already, from the same *position* of the source."""
-        return bool(self._manifest and self._manifest.complete and self._manifest.position == position)
+        """Whether the day is pinned already, from the same *position* of the source, and its parts are intact."""
+        found = self._manifest
+        return bool(found and found.complete and found.position == position and all(map(self._is_intact, found.parts)))
 
     def begin(self, position: str) -> None:
-        """Start, or go on with, an export; parts of an earlier one stay known to `has`."""
-        parts = self._manifest.parts if self._manifest else ()
-        self._store.sweep(self._folder)
-        self._save(Manifest(self._day, False, datetime.now(UTC).isoformat(), position, parts))
+        """Start an export, or go on with one; the parts of an earlier one stay until `complete`."""
+        self._confirmed = []
+        self.store.sweep(self._folder)
+        if self._manifest is None:
+            self._save(Manifest(self._day, False, _now(), position, ()))
+        elif self._manifest.complete or self._manifest.position != position:
+            self._save(replace(self._manifest, complete=False, position=position))
 
     def has(self, name: str, origin_fingerprint: str) -> bool:
-        """Whether part *name* was fetched already, unchanged since."""
-        return any(
-            part.name == name and part.origin_fingerprint == origin_fingerprint and self._size(part) == part.bytes
-            for part in self._parts
-        )
+        """Whether part *name* was fetched already, has not changed since, and is intact; it then stays."""
+        part = next((part for part in self._parts if part.name == name), None)
+        if part is None or part.origin_fingerprint != origin_fingerprint or not self._is_intact(part):
+            return False
+        self._confirmed.append(name)
+        return True
 
     @contextmanager
-    def part(self, name: str, framing: Framing, origin: str, origin_fingerprint: str = "") -> Iterator[Path]:
-        """Yield a path to write part *name* to; when the block ends it is hashed, counted, stored and noted.
+    def part(
+        self, name: str, framing: Framing, origin: str, origin_fingerprint: str = "", *, without_day: bool = False
+    ) -> Iterator[IO[bytes]]:
+        """Yield a file to write part *name* to; when the block ends it is hashed, counted, stored and noted.
 
         Raises:
             BrokenPart: what was written cannot be read to its end; nothing of it is kept.
         """
-        with self._store.replace(f"{self._folder}/{name}") as path:
-            yield path
+        _check_name(name)
+        with self.store.replace(f"{self._folder}/{name}") as path:
+            with path.open("wb") as sink:
+                yield sink
             with path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 file.seek(0)
                 records = count_records(file, framing, origin)
             size = path.stat().st_size
-        part = Part(name, sha256, size, records, origin, origin_fingerprint, framing)
+        part = Part(name, sha256, size, records, origin, origin_fingerprint, framing, without_day)
         others = tuple(other for other in self._parts if other.name != name)
-        self._save(replace(self._current, parts=tuple(sorted((*others, part), key=lambda part: part.name))))
+        self._confirmed.append(name)
+        self._save(replace(self._current, fetched_at=_now(), parts=(*others, part)))
 
-    def complete(self, names: list[str] | None = None) -> None:
-        """Pin the day; parts not in *names* (default: all stay) are of an earlier export and are deleted."""
-        kept = tuple(part for part in self._parts if names is None or part.name in names)
-        stale = [part.name for part in self._parts if part not in kept]
-        self._save(replace(self._current, complete=True, parts=kept))
+    def complete(self, position: str | None = None) -> None:
+        """Pin the day, at *position* if that is known only now; parts the source no longer has are deleted.
+
+        These are the ones for which there was neither `part` nor a `has` that said yes since `begin`. The others stand
+        in the manifest in the order in which that happened.
+        """
+        by_name = {part.name: part for part in self._parts}
+        kept = [by_name.pop(name) for name in dict.fromkeys(self._confirmed)]
+        stale = list(by_name)
+        current = self._current
+        self._save(replace(current, complete=True, parts=tuple(kept), position=position or current.position))
         for name in stale:
-            self._store.delete(f"{self._folder}/{name}")
+            self.store.delete(f"{self._folder}/{name}")
 
-    def open(self, part: Part) -> IO[bytes]:
-        """Open a part for reading.
+    def open(self, part: Part, *, verify: bool = False) -> IO[bytes]:
+        """Open a part for reading; with *verify*, every byte is checked first.
 
         Raises:
-            BrokenPart: it is gone, or not as long as it was.
+            BrokenPart: it is gone, or not what was fetched.
         """
-        if self._size(part) != part.bytes:
+        if self._size(part) != part.bytes or (verify and self._sha256(part) != part.sha256):
             raise BrokenPart(
-                f"part {part.name} of {self._store.root.name}/raw_export {self._day} is missing or damaged: "
+                f"part {part.name} of {self.store.root.name}/raw_export {self._day} is missing or damaged: "
                 f"materialize raw_export for {self._day} again"
             )
-        return self._store.open(f"{self._folder}/{part.name}")
+        return self.store.open(f"{self._folder}/{part.name}")
 
     @property
     def _current(self) -> Manifest:
-        assert self._manifest is not None, "begin() comes first"
+        if self._manifest is None:
+            raise RuntimeError("RawExport.begin() comes before part() and complete()")
         return self._manifest
 
     @property
     def _parts(self) -> tuple[Part, ...]:
         return self._manifest.parts if self._manifest else ()
 
+    def _is_intact(self, part: Part) -> bool:
+        # Object stores keep their objects intact themselves; reading everything back from them would cost.
+        return self._size(part) == part.bytes and (not self.store.is_local or self._sha256(part) == part.sha256)
+
     def _size(self, part: Part) -> int:
         try:
-            return self._store.size(f"{self._folder}/{part.name}")
+            return self.store.size(f"{self._folder}/{part.name}")
         except FileNotFoundError:
             return -1
 
+    def _sha256(self, part: Part) -> str:
+        with self.store.open(f"{self._folder}/{part.name}") as file:
+            digest = hashlib.sha256()
+            while block := file.read(4 << 20):
+                digest.update(block)
+        return digest.hexdigest()
+
     def _load(self) -> Manifest | None:
         try:
-            content = orjson.loads(self._store.read_bytes(f"{self._folder}/{_MANIFEST}"))
+            content = orjson.loads(self.store.read_bytes(f"{self._folder}/{_MANIFEST}"))
+            if content["version"] != _VERSION:
+                raise ValueError(f"version {content['version']!r}, where this program knows {_VERSION}")
+            parts = tuple(Part(**(part | {"framing": _framing(part["framing"])})) for part in content["parts"])
+            return Manifest(content["day"], content["complete"], content["fetched_at"], content["position"], parts)
         except FileNotFoundError:
             return None
-        except orjson.JSONDecodeError as error:
-            raise BrokenPart(f"{self._store.path(self._folder)}/{_MANIFEST} is damaged: delete it") from error
-        parts = tuple(Part(**(part | {"framing": _framing(part["framing"])})) for part in content["parts"])
-        return Manifest(content["day"], content["complete"], content["fetched_at"], content["position"], parts)
+        except (ValueError, KeyError, TypeError) as error:
+            raise BrokenPart(
+                f"{self.store.path(self._folder)}/{_MANIFEST} cannot be read ({error!r}): delete it, then materialize "
+                f"raw_export for {self._day} again"
+            ) from error
 
     def _save(self, manifest: Manifest) -> None:
         self._manifest = manifest
-        content = {"version": _VERSION} | asdict(manifest)
-        self._store.write_bytes(
+        content = {"version": _VERSION} | asdict(manifest) | {"records_without_day": manifest.records_without_day}
+        self.store.write_bytes(
             f"{self._folder}/{_MANIFEST}", orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def _check_name(name: str) -> None:
+    if not name or "/" in name or "\\" in name or name.startswith(".") or name == _MANIFEST or len(name) > 200:
+        raise ValueError(f"part name {name!r} must be a plain file name, not {_MANIFEST}, of at most 200 characters")
 
 
 def _framing(content: dict[str, Any]) -> Framing:

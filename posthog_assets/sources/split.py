@@ -1,273 +1,352 @@
 """One file that holds all days, split into one extract a day, once.
 
-Belongs here: the cache below `raw_export/.split/` and how a record's day is found. Does not belong here: finding the
-file.
+Belongs here: the cache of extracts below `raw_export/.split/`. Does not belong here: finding the file (`locations`),
+which day a value names (`days`).
 
-The file is read once, whatever the number of days. JSON lines keep their bytes, CSV rows their values below the same
-header, Parquet rows stay Parquet. A record whose day cannot be read belongs to the import's first day, where it becomes
-a rejected row: it is counted once and lost nowhere.
+    raw_export/.split/<file>/<fingerprint>-index.json        which extract lies where
+    raw_export/.split/<file>/<fingerprint>-<run>-0000        a segment: pieces of many days, one after the other
+
+The file is read once, whatever the number of days. What is read is collected by day and written out as a segment
+whenever it fills the memory it may take, so neither memory nor the number of files grows with the number of days.
+JSON lines and CSV rows keep their text (one zstd frame per piece, and frames make a file when put in a row), Parquet
+rows stay Parquet. Records whose day cannot be read are an extract of their own, under "": nothing is lost.
 """
 
 from __future__ import annotations
 
-import csv
+import hashlib
 import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, date, datetime
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import IO, Any, Final
 
+import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 import zstandard
 
-from posthog_assets.errors import ImportFileError
+from posthog_assets.errors import ImportFileError, SourceUnavailable, shorten
 from posthog_assets.formats import Compression, Format, Framing
-from posthog_assets.formats.arrays import elements
-from posthog_assets.formats.lines import line_blocks, parse
+from posthog_assets.formats.arrays import Scanner, look
+from posthog_assets.formats.delimited import CsvRows
+from posthog_assets.formats.lines import is_blank, line_blocks, parse
+from posthog_assets.formats.parquet import rows_within
 from posthog_assets.formats.records import Unreadable
-from posthog_assets.formats.streams import blocks, members
-from posthog_assets.formats.tables import read_csv
+from posthog_assets.formats.streams import blocks, broken, members, seekable, text_blocks
+from posthog_assets.sources.days import Days, at_path
 from posthog_assets.storage import Store
 
-#: Extracts are held in memory up to this many bytes in all, then written out as segments.
-_HELD: Final = 64 << 20
+# Arrow makes its functions when it is imported; type checkers cannot see them.
+pc: Any = pyarrow.compute
+
+#: Extracts are held in memory up to about this many bytes in all, then written out as a segment.
+HELD: Final = 64 << 20
+#: What Python adds to each line that is held.
+_OVERHEAD: Final = 64
 
 _SUFFIXES: Final = {Format.JSONL: ".jsonl.zst", Format.CSV: ".csv.zst", Format.PARQUET: ".parquet"}
 
+#: The extract of records without a day.
+WITHOUT_DAY: Final = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """A day's records of one kind; `pieces` are (segment, offset, length), `digest` changes when the content does."""
+
+    kind: int
+    digest: str
+    pieces: list[tuple[int, int, int]]
+
 
 class DaySplit:
-    """The extracts of one file. A day's extract is one or more segments, concatenated where the format allows."""
+    """The extracts of one file, as far as they are cached; `key` changes when the file does."""
 
-    def __init__(self, store: Store, key: str) -> None:
+    def __init__(self, store: Store, file: str, key: str) -> None:
         self._store = store
-        self._folder = f"raw_export/.split/{key}"
+        self._folder = f"raw_export/.split/{file}"
+        self._key = key
         self._index: dict[str, Any] | None = None
-        if store.exists(f"{self._folder}/index.json"):
-            self._index = orjson.loads(store.read_bytes(f"{self._folder}/index.json"))
 
-    @property
-    def done(self) -> bool:
+    def load(self) -> bool:
+        """Return whether the split is done."""
+        if self._index is None and self._store.exists(f"{self._folder}/{self._key}-index.json"):
+            self._index = orjson.loads(self._store.read_bytes(f"{self._folder}/{self._key}-index.json"))
         return self._index is not None
 
-    @property
-    def _content(self) -> dict[str, Any]:
-        assert self._index is not None, "the split is not done"
-        return self._index
+    def extracts(self, day: str) -> list[Extract]:
+        """Return the extracts of a day (`2013-01-01`), one per kind of record; empty where the file has none."""
+        assert self._index is not None, "load() comes first"
+        return [Extract(*found) for found in self._index["days"].get(day, ())]
 
-    @property
-    def framing(self) -> Framing:
+    def framing(self, extract: Extract) -> Framing:
         """How an extract reads."""
-        shape = Format(self._content["format"])
-        return Framing(shape, Compression.NONE if shape is Format.PARQUET else Compression.ZSTD)
+        assert self._index is not None, "load() comes first"
+        kind = self._index["kinds"][extract.kind]
+        return Framing(**(kind | {"format": Format(kind["format"]), "compression": Compression(kind["compression"])}))
 
-    @property
-    def suffix(self) -> str:
-        return _SUFFIXES[Format(self._content["format"])]
+    def suffix(self, extract: Extract) -> str:
+        shape = self.framing(extract).format
+        return _SUFFIXES[shape or Format.JSONL]
 
-    @property
-    def without_day(self) -> int:
-        """Records whose day could not be read."""
-        return self._content["without_day"]
+    def copy(self, extract: Extract, sink: IO[bytes]) -> None:
+        """Write an extract.
 
-    def extract(self, day: date) -> Any:
-        """Return a context manager that opens the day's extract; None where the file has nothing of that day."""
-        segments = self._content["days"].get(day.isoformat())
-        return self._opened(segments) if segments else None
+        Raises:
+            SourceUnavailable: another process has replaced the cache, because the file changed.
+        """
+        try:
+            pieces = self._pieces(extract)
+            if len(extract.pieces) > 1 and self.framing(extract).format is Format.PARQUET:
+                _join_parquet(pieces, sink)
+            else:
+                for piece in pieces:
+                    sink.write(piece)
+        except FileNotFoundError as error:
+            raise SourceUnavailable("the file changed while its days were being exported: run again") from error
 
-    @contextmanager
-    def _opened(self, segments: list[str]) -> Iterator[IO[bytes]]:
-        paths = [f"{self._folder}/{name}" for name in segments]
-        if len(paths) == 1:
-            with self._store.open(paths[0]) as file:
-                yield file
-        elif self.framing.format is Format.PARQUET:
-            tables = [pq.read_table(pa.BufferReader(self._store.read_bytes(path))) for path in paths]
-            sink = io.BytesIO()
-            pq.write_table(pa.concat_tables(tables), sink, compression="zstd")
-            sink.seek(0)
-            yield sink
-        else:
-            # Frames one after the other are one zstd file.
-            yield io.BytesIO(b"".join(self._store.read_bytes(path) for path in paths))
+    def _pieces(self, extract: Extract) -> Iterator[bytes]:
+        assert self._index is not None, "load() comes first"
+        for segment, offset, length in extract.pieces:
+            with self._store.open(f"{self._folder}/{self._index['segments'][segment]}") as file:
+                file.seek(offset)
+                yield file.read(length)
 
-    def write(self, name: str, content: bytes) -> None:
-        self._store.write_bytes(f"{self._folder}/{name}", content)
+    def write(self, file: IO[bytes], framing: Framing, name: str, column: str, days: Days) -> None:
+        """Read *file* once and cache the extract of every day in it.
 
-    def finish(self, shape: Format, days: dict[str, list[str]], without_day: int) -> None:
-        """Write the index, which makes the split count."""
-        self._index = {"format": shape.value, "days": days, "without_day": without_day}
-        self.write("index.json", orjson.dumps(self._index, option=orjson.OPT_INDENT_2))
+        Raises:
+            BrokenPart: the file cannot be read to its end.
+            ImportFileError: no record has a day in *column*.
+        """
+        writer = _Writer(self._store, f"{self._folder}/{self._key}-{uuid.uuid4().hex[:8]}")
+        split = _Splitter(writer, column, days)
+        for inside, stream, inner in members(file, framing, name):
+            with broken(inside):
+                split.member(stream, inner, inside)
+        split.check(name)
+        index = writer.finish()
+        self._store.write_bytes(f"{self._folder}/{self._key}-index.json", orjson.dumps(index))
+        self._index = index
+        self._tidy(index)
+
+    def _tidy(self, index: dict[str, Any]) -> None:
+        """Delete what earlier contents of the file, and runs that were killed, have left.
+
+        Only on a local disk, where a lock keeps others from writing here at the same time.
+        """
+        if self._store.is_local:
+            wanted = {f"{self._key}-index.json", *index["segments"]}
+            for name in self._store.names(self._folder):
+                if name not in wanted:
+                    self._store.delete(f"{self._folder}/{name}")
+            self._store.sweep(self._folder)
 
 
-def split_by_day(split: DaySplit, file: IO[bytes], framing: Framing, name: str, column: str, first_day: date) -> None:
-    """Read *file* once and write the extract of every day found in it.
+def _join_parquet(pieces: Iterator[bytes], sink: IO[bytes]) -> None:
+    writer: pq.ParquetWriter | None = None
+    for piece in pieces:
+        table = pq.read_table(pa.BufferReader(piece))
+        writer = writer or pq.ParquetWriter(sink, table.schema, compression="zstd")
+        writer.write_table(table)
+    if writer:
+        writer.close()
 
-    Raises:
-        BrokenPart: the file cannot be read to its end.
-    """
-    writer = _Writer(split, first_day)
-    for inside, stream, inner in members(file, framing, name):
-        _check_same_format(writer, inner, inside)
-        match inner.format:
-            case Format.JSONL:
-                for lines in line_blocks(blocks(stream, inside)):
-                    for line in lines:
-                        if line.strip(b" \t\r"):
-                            writer.add(_day_of_json(line, column), line + b"\n")
-            case Format.JSON:
-                for element in elements(blocks(stream, inside), inside):
-                    flat = element.replace(b"\r", b" ").replace(b"\n", b" ")
-                    writer.add(_day_of_json(flat, column), flat + b"\n")
+
+class _Splitter:
+    """Gives every record of the file's members to the writer, with its day."""
+
+    def __init__(self, writer: _Writer, column: str, days: Days) -> None:
+        self._writer = writer
+        self._column = column
+        self._days = days
+        self._columns_seen: list[str] = []
+
+    def member(self, stream: IO[bytes], framing: Framing, name: str) -> None:
+        match framing.format:
             case Format.CSV:
-                _split_csv(writer, stream, inner, inside, column)
+                self._csv(stream, framing, name)
             case Format.PARQUET:
-                _split_parquet(writer, stream, column)
-    writer.finish()
+                with seekable(stream) as file:
+                    self._parquet(file)
+            case _:
+                self._json(text_blocks(blocks(stream, name), name), framing, name)
+
+    def check(self, name: str) -> None:
+        """Refuse a column that no record has: more likely a slip of the pen than a file of bad records."""
+        if self._writer.records and self._writer.records == self._writer.records_without_day:
+            seen = shorten(", ".join(self._columns_seen)) or "no readable record"
+            raise ImportFileError(
+                f"source.day_column {self._column!r}: none of the {self._writer.records:,} records of {name} has a day "
+                f"there; the first one's columns: {seen}"
+            )
+
+    def _json(self, stream: Iterator[bytes], framing: Framing, name: str) -> None:
+        level, stream = (None, stream) if framing.format is Format.JSONL else look(stream, name)
+        kind = self._writer.kind(Framing(Format.JSONL, Compression.ZSTD))
+        found = line_blocks(stream) if level is None else Scanner(name, level).scan(stream)
+        for texts in found:
+            for text in texts:
+                if not is_blank(text):
+                    # A line end inside an element is space, or an error in text; CR is so too, and makes no new line.
+                    line = text.replace(b"\n", b"\r") if level is not None else text
+                    self._writer.add(kind, self._day_of_json(line), line + b"\n")
+
+    def _day_of_json(self, line: bytes) -> str:
+        record = parse(line)
+        if isinstance(record, Unreadable):
+            return WITHOUT_DAY
+        self._columns_seen = self._columns_seen or list(record)
+        return self._days(at_path(record, self._column)) or WITHOUT_DAY
+
+    def _csv(self, stream: IO[bytes], framing: Framing, name: str) -> None:
+        table = CsvRows(blocks(stream, name), framing, name, keep_text=True)
+        self._columns_seen = self._columns_seen or table.header
+        if not table.header:
+            return
+        if self._column not in table.header:
+            raise ImportFileError(
+                f"source.day_column {self._column!r} is no column of {name}; it has: {shorten(', '.join(table.header))}"
+            )
+        place, width = table.header.index(self._column), len(table.header)
+        out = Framing(Format.CSV, Compression.ZSTD, framing.delimiter, "utf-8", framing.quote)
+        kind = self._writer.kind(out, _bytes(table.header_text))
+        for _, row in table:
+            day = self._days(row[place]) if isinstance(row, list) and len(row) == width else None
+            self._writer.add(kind, day or WITHOUT_DAY, _bytes(table.text()))
+
+    def _parquet(self, file: IO[bytes]) -> None:
+        with pq.ParquetFile(file, pre_buffer=False) as reader:
+            self._columns_seen = self._columns_seen or reader.schema_arrow.names
+            kind = self._writer.kind(Framing(Format.PARQUET), repr(reader.schema_arrow).encode())
+            for batch in reader.iter_batches(batch_size=min(50_000, rows_within(reader.metadata, HELD // 4))):
+                for day, rows in self._by_day(batch):
+                    self._writer.add_rows(kind, day, rows)
+
+    def _by_day(self, batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
+        column = _column(batch, self._column)
+        codes = column.dictionary_encode() if column is not None else None
+        if codes is None or not len(codes):
+            yield WITHOUT_DAY, batch
+            return
+        named = [self._days(value) or WITHOUT_DAY for value in codes.dictionary.to_pylist()] + [WITHOUT_DAY]
+        distinct, of_value = np.unique(np.array(named), return_inverse=True)
+        of_row = of_value[pc.fill_null(codes.indices, len(named) - 1).to_numpy()]
+        order = np.argsort(of_row, kind="stable")
+        sorted_rows = batch.take(pa.array(order))
+        edges = np.searchsorted(of_row[order], np.arange(len(distinct) + 1))
+        for number, day in enumerate(distinct.tolist()):
+            if edges[number + 1] > edges[number]:
+                yield day, sorted_rows.slice(int(edges[number]), int(edges[number + 1] - edges[number]))
 
 
-def _check_same_format(writer: _Writer, framing: Framing, name: str) -> None:
-    shape = Format.JSONL if framing.format is Format.JSON else framing.format
-    if writer.shape not in (None, shape):
-        raise ImportFileError(f"{name}: files of different formats in one archive cannot be split by day")
-    writer.shape = shape
-
-
-def _split_csv(writer: _Writer, stream: IO[bytes], framing: Framing, name: str, column: str) -> None:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-
-    def line(values: list[Any]) -> bytes:
-        text.seek(0)
-        text.truncate()
-        rows.writerow(values)
-        return text.getvalue().encode("utf-8", "surrogateescape")
-
-    for chunk in read_csv(stream, framing, name, 5_000):
-        for record in chunk.records:
-            if isinstance(record, Unreadable):
-                # A row with another number of fields stays one: it is rejected where it is read.
-                writer.add(None, line([f"unreadable row: {record.reason}"] + [""] * len(writer.header_fields)))
-                continue
-            if not writer.header:
-                writer.header_fields = list(record)
-                writer.header = line(writer.header_fields)
-            writer.add(read_day(record.get(column)), line(list(record.values())))
-
-
-def _split_parquet(writer: _Writer, stream: IO[bytes], column: str) -> None:
-    reader = pq.ParquetFile(stream)
-    for batch in reader.iter_batches(batch_size=20_000):
-        values = batch.column(batch.schema.get_field_index(column)).to_pylist() if column in batch.schema.names else []
-        days = [read_day(value) for value in values] or [None] * batch.num_rows
-        for day in dict.fromkeys(days):
-            mask = pa.array([other == day for other in days])
-            writer.add_rows(day, batch.filter(mask))
-
-
-def _day_of_json(line: bytes, column: str) -> date | None:
-    record = parse(line)
-    if isinstance(record, Unreadable):
+def _column(batch: pa.RecordBatch, path: str) -> Any:
+    """Return the column at `a.b.c`, in a form whose values are few; None where there is none."""
+    names = [path] if path in batch.schema.names else path.split(".")
+    if names[0] not in batch.schema.names:
         return None
-    value: Any = record.get(column)
-    if value is None and "." in column:
-        value = record
-        for key in column.split("."):
-            value = value.get(key) if isinstance(value, dict) else None
-    return read_day(value)
-
-
-def read_day(value: Any) -> date | None:
-    """Return the UTC day a value names: ISO 8601 text, a date or datetime, or an epoch in s, ms, µs or ns."""
-    match value:
-        case datetime():
-            return (value.astimezone(UTC) if value.tzinfo else value).date()
-        case date():
-            return value
-        case bool() | None:
+    column = batch.column(batch.schema.get_field_index(names[0]))
+    for name in names[1:]:
+        if not pa.types.is_struct(column.type) or column.type.get_field_index(name) < 0:
             return None
-        case int() | float():
-            return _epoch_day(float(value))
-        case str():
-            return _text_day(value.strip())
-    return None
+        column = pc.struct_field(column, name)
+    if pa.types.is_timestamp(column.type):
+        # An hour is the same day everywhere (zones differ by quarters of an hour: so quarters), and hours are few.
+        floored = pc.floor_temporal(column.cast(pa.timestamp("us", column.type.tz), safe=False), 15, "minute")
+        return floored.cast(pa.timestamp("us", "UTC" if column.type.tz else None))
+    if pa.types.is_dictionary(column.type):
+        return column.cast(column.type.value_type)
+    return column
 
 
-def _text_day(text: str) -> date | None:
-    try:
-        # Most are ISO 8601 in UTC or without a zone.
-        if text[-1:] in ("Z", "z") or len(text) == 10:
-            return date.fromisoformat(text[:10])
-        return read_day(datetime.fromisoformat(text))
-    except ValueError:
-        pass
-    try:
-        return _epoch_day(float(text))
-    except ValueError:
-        return None
-
-
-def _epoch_day(value: float) -> date | None:
-    for limit, unit in ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9)):
-        if abs(value) < limit:
-            try:
-                return datetime.fromtimestamp(value / unit, UTC).date()
-            except (OverflowError, OSError, ValueError):
-                return None
-    return None
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 class _Writer:
-    """Collects extracts and writes them out before they grow too large."""
+    """Collects extracts, and writes all of them out as one segment before they grow too large."""
 
-    def __init__(self, split: DaySplit, first_day: date) -> None:
-        self._split = split
-        self._first_day = first_day
-        self._held: dict[date, list[Any]] = {}
+    def __init__(self, store: Store, path: str) -> None:
+        self._store = store
+        self._path = path
+        self._kinds: list[tuple[Framing, bytes]] = []
+        self._held: dict[tuple[int, str], list[Any]] = {}
         self._size = 0
-        self._segments: dict[str, list[str]] = {}
-        self._without_day = 0
+        self._segments: list[str] = []
+        self._pieces: dict[tuple[int, str], list[tuple[int, int, int]]] = {}
+        self._digests: dict[tuple[int, str], Any] = {}
         self._compressor = zstandard.ZstdCompressor(level=1)
-        self.shape: Format | None = None
-        self.header = b""
-        self.header_fields: list[str] = []
+        self.records = 0
+        self.records_without_day = 0
 
-    def add(self, day: date | None, line: bytes) -> None:
-        self._hold(day, line, len(line), 1)
+    def kind(self, framing: Framing, head: bytes = b"") -> int:
+        """Return the number of a kind of records: those that can stand in one extract, below the same header."""
+        if (framing, head) not in self._kinds:
+            self._kinds.append((framing, head))
+        return self._kinds.index((framing, head))
 
-    def add_rows(self, day: date | None, rows: pa.RecordBatch) -> None:
-        self._hold(day, rows, rows.nbytes, rows.num_rows)
+    def add(self, kind: int, day: str, line: bytes) -> None:
+        self._hold(kind, day, line, len(line) + _OVERHEAD, 1)
 
-    def _hold(self, day: date | None, item: Any, size: int, count: int) -> None:
-        if day is None:
-            self._without_day += count
-            day = self._first_day
-        self._held.setdefault(day, []).append(item)
+    def add_rows(self, kind: int, day: str, rows: pa.RecordBatch) -> None:
+        self._hold(kind, day, rows, rows.nbytes + _OVERHEAD, rows.num_rows)
+
+    def _hold(self, kind: int, day: str, item: Any, size: int, count: int) -> None:
+        self.records += count
+        if day == WITHOUT_DAY:
+            self.records_without_day += count
+        self._held.setdefault((kind, day), []).append(item)
         self._size += size
-        if self._size > _HELD:
+        if self._size > HELD:
             self._flush()
 
     def _flush(self) -> None:
-        encode: Callable[[list[Any], bool], bytes] = _parquet if self.shape is Format.PARQUET else self._text
-        for day, items in sorted(self._held.items()):
-            names = self._segments.setdefault(day.isoformat(), [])
-            name = f"{day.isoformat()}-{len(names):04d}"
-            self._split.write(name, encode(items, not names))
-            names.append(name)
+        if not self._held:
+            return
+        number, at = len(self._segments), 0
+        relative = f"{self._path}-{number:04d}"
+        with self._store.replace(relative) as path, path.open("wb") as file:
+            for (kind, day), items in sorted(self._held.items()):
+                piece = self._encode(kind, day, items)
+                file.write(piece)
+                self._pieces.setdefault((kind, day), []).append((number, at, len(piece)))
+                at += len(piece)
+        self._segments.append(relative.rsplit("/", 1)[-1])
         self._held.clear()
         self._size = 0
 
-    def _text(self, items: list[bytes], first: bool) -> bytes:
-        head = self.header if first else b""
-        return self._compressor.compress(head + b"".join(items))
+    def _encode(self, kind: int, day: str, items: list[Any]) -> bytes:
+        framing, head = self._kinds[kind]
+        digest = self._digests.setdefault((kind, day), hashlib.sha256(head))
+        if framing.format is Format.PARQUET:
+            piece = _parquet(items)
+            digest.update(piece)
+            return piece
+        text = b"".join(items)
+        digest.update(text)
+        is_first = (kind, day) not in self._pieces
+        return self._compressor.compress(head + text if is_first else text)
 
-    def finish(self) -> None:
+    def finish(self) -> dict[str, Any]:
+        """Write what is left, and return the index."""
         self._flush()
-        self._split.finish(self.shape or Format.JSONL, self._segments, self._without_day)
+        days: dict[str, list[Any]] = {}
+        for (kind, day), pieces in sorted(self._pieces.items()):
+            digest = self._digests[kind, day].hexdigest()[:32]
+            days.setdefault(day, []).append((kind, digest, pieces))
+        return {
+            "segments": self._segments,
+            "kinds": [asdict(framing) for framing, _ in self._kinds],
+            "days": days,
+            "records": self.records,
+            "records_without_day": self.records_without_day,
+        }
 
 
-def _parquet(items: list[pa.RecordBatch], first: bool) -> bytes:
+def _parquet(items: list[pa.RecordBatch]) -> bytes:
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_batches(items), sink, compression="zstd")
     return sink.getvalue()

