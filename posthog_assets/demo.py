@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date, timedelta
 from multiprocessing import get_context
+from multiprocessing.synchronize import Lock
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,8 @@ def _run_days(days: int, console: Console) -> list[_Day]:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     rows: list[_Day] = []
-    workers = ProcessPoolExecutor(_WORKERS, get_context("spawn"), initializer=_start_worker)
+    context = get_context("spawn")
+    workers = ProcessPoolExecutor(_WORKERS, context, initializer=_start_worker, initargs=(context.Lock(),))
     with workers, Progress(*columns, console=console) as bar:
         task = bar.add_task("days", total=days)
         futures = [workers.submit(_run_day, _FIRST + timedelta(days=offset)) for offset in range(days)]
@@ -106,7 +108,7 @@ class _Worker:
 _worker: _Worker | None = None
 
 
-def _start_worker() -> None:
+def _start_worker(first: Lock) -> None:
     global _worker
     # Ctrl-C is for the parent, which stops the workers between two days.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -115,7 +117,10 @@ def _start_worker() -> None:
 
     from posthog_assets.definitions import defs
 
-    _worker = _Worker(defs().resolve_job_def(f"import_{_NAME}"), dg.DagsterInstance.get())
+    job = defs().resolve_job_def(f"import_{_NAME}")
+    # Two processes that create Dagster's database at the same moment break each other.
+    with first:
+        _worker = _Worker(job, dg.DagsterInstance.get())
 
 
 def _run_day(day: date) -> _Day:
