@@ -20,7 +20,9 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--days", default=31, show_default=True, type=click.IntRange(1, 365), help="Days of 2013 to import.")
+@click.option(
+    "--days", default=31, show_default=True, type=click.IntRange(1, 366), help="Days to import, from 2013-01-01 on."
+)
 @click.option("--port", default=8010, show_default=True, help="Port of the sandbox.")
 def demo(days: int, port: int) -> None:
     """Import a real data set into a PostHog on this machine, and look at the result.

@@ -45,13 +45,20 @@ def key_of(day: date) -> str:
 
 
 @contextmanager
-def _collector_off() -> Iterator[None]:
-    """Keep the cyclic garbage collector out of a loop that makes millions of small dicts, none of them cyclic."""
-    was_on = gc.isenabled()
+def _hot_loop() -> Iterator[None]:
+    """Make a loop over millions of rows cheap.
+
+    The cyclic garbage collector is kept out: the loop makes millions of small dicts, none of them cyclic. Arrow's
+    memory comes from jemalloc where there is one: mimalloc keeps what was freed, half as much again.
+    """
+    was_on, pool = gc.isenabled(), pa.default_memory_pool()
     gc.disable()
+    if "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
     try:
         yield
     finally:
+        pa.set_memory_pool(pool)
         if was_on:
             gc.enable()
 
@@ -92,7 +99,7 @@ def stage_day(imp: Import, day: date, progress: Callable[[int, int], None] = lam
     """Read every raw record of *day* into one row; *progress* gets (rows done, records in all)."""
     began = time.monotonic()
     store, report = imp.store, StagingReport()
-    with store.lock("staged_events", key_of(day)), _collector_off():
+    with store.lock("staged_events", key_of(day)), _hot_loop():
         raw = RawExport(store, day)
         manifest = raw.manifest()
         report.raw_records = sum(part.records for part in manifest.parts)
@@ -136,7 +143,7 @@ def transform_day(
 ) -> MappingReport:
     """Turn the staged rows of *day* into PostHog events, oldest first; *progress* gets (rows done, rows in all)."""
     store = imp.store
-    with store.lock("posthog_events", key_of(day)), _collector_off():
+    with store.lock("posthog_events", key_of(day)), _hot_loop():
         with _open(store, staged_path(day), "staged_events", imp.name, day) as file:
             reader = pq.ParquetFile(file)
             fetched_at = (reader.schema_arrow.metadata or {})[b"posthog_assets.fetched_at"].decode()
@@ -194,7 +201,7 @@ def deliver_day(
 ) -> DeliveryReport:
     """Send what is owed of *day*; *report* is filled on the way and tells the state where this raises."""
     store = imp.store
-    with store.lock("imported_batches", key_of(day)):
+    with store.lock("imported_batches", key_of(day)), _hot_loop():
         _open(store, events_path(day), "posthog_events", imp.name, day).close()
         ledger = Ledger(store, key_of(day))
         return deliver(

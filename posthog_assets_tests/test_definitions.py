@@ -27,7 +27,7 @@ def test_the_code_location_holds_the_demo_import() -> None:
     job = definitions.resolve_job_def("import_nycflights")
     assert job.partitions_def
     days = job.partitions_def.get_partition_keys()
-    assert (days[0], days[-1], len(days)) == ("2013-01-01", "2013-12-31", 365)
+    assert (days[0], days[-1], len(days)) == ("2013-01-01", "2014-01-01", 366)
 
 
 def test_rooms_below_the_assets_never_import_dagster() -> None:

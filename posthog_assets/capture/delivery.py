@@ -3,8 +3,8 @@
 Belongs here: which events are sent, in which batches, what follows from each answer, and the accounting. Does not
 belong here: HTTP (`client`), the meaning of an answer (`verdicts`), files (`ledger`).
 
-Three things run at the same time: this thread encodes the next batch and records the last answer, a second one
-compresses, a third one sends. One request is in flight, so PostHog gets the events in their order.
+Four things run at the same time, each on a thread of its own: encoding the next batch, compressing one, sending one,
+and recording the last answer. One request is in flight, so PostHog gets the events in their order.
 """
 
 from __future__ import annotations
@@ -216,16 +216,29 @@ class _Delivery:
     def run(self, events: Iterable[EncodedEvents]) -> None:
         began = time.monotonic()
         pending: deque[tuple[_Batch, Future[_Outcome]]] = deque()
-        with ThreadPoolExecutor(1, "compress") as compress, ThreadPoolExecutor(1, "send") as send:
+        recording: Future[None] | None = None
+        with (
+            ThreadPoolExecutor(1, "record") as record,
+            ThreadPoolExecutor(1, "compress") as compress,
+            ThreadPoolExecutor(1, "send") as send,
+        ):
+
+            def settle_one() -> None:
+                nonlocal recording
+                if recording is not None:
+                    recording.result()
+                    self._progress(self._report)
+                recording = record.submit(self._record, *pending.popleft()) if pending else None
+                self._report.seconds = time.monotonic() - began
+
             try:
                 for batch in self._cut(events):
                     request = compress.submit(self._request, batch, self._protocol)
                     pending.append((batch, send.submit(self._settle_first, batch, request)))
                     if len(pending) > 2:
-                        self._record(*pending.popleft())
-                        self._report.seconds = time.monotonic() - began
-                while pending:
-                    self._record(*pending.popleft())
+                        settle_one()
+                while pending or recording is not None:
+                    settle_one()
             except BaseException:
                 # What is not sent yet must not be: order, and a stop that means it.
                 self._stopped.set()
@@ -268,7 +281,6 @@ class _Delivery:
         report.sent_bytes += result.sent_bytes
         for reason, count in entries.drop_reasons().items():
             report.drop_reasons[reason] = report.drop_reasons.get(reason, 0) + count
-        self._progress(report)
         if result.failure:
             raise result.failure
 
