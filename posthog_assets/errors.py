@@ -13,6 +13,7 @@
     │   ├── Unavailable          PostHog did not answer, or asked to wait: try again later (temporary)
     │   └── KeyWouldChange       re-sending would leave permanent duplicates: a person decides
     ├── VerificationError        PostHog's query API refused, or events have not landed
+    ├── StorageError             the storage does not take what must be written: a person makes room
     └── PartitionBusy            another run works on the same partition               (temporary)
 
 `temporary` says whether running the same thing again can help; everything else waits for a person.
@@ -78,6 +79,10 @@ class KeyWouldChange(DeliveryError):
 
 class VerificationError(PosthogAssetsError):
     """PostHog's query API refused, or events have not landed."""
+
+
+class StorageError(PosthogAssetsError):
+    """The storage cannot be written (full, over quota, read-only)."""
 
 
 class PartitionBusy(PosthogAssetsError):

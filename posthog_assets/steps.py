@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from posthog_assets.capture.delivery import DeliveryReport, deliver
-from posthog_assets.capture.ledger import BatchFacts, Entries, Ledger, codes_of
+from posthog_assets.capture.ledger import CODES, BatchFacts, Entries, Ledger
 from posthog_assets.capture.query import Landing, QueryClient, look
 from posthog_assets.capture.verdicts import Verdict
 from posthog_assets.dialects.base import reason_head
@@ -210,6 +210,7 @@ def deliver_day(
             lambda columns: _stored_events(store, day, columns),
             report=report,
             progress=progress,
+            pace_file=store.local_path(".locks/pace"),
         )
 
 
@@ -289,7 +290,7 @@ def _owe_again(ledger: Ledger, known: Entries, missing: list[str]) -> None:
         known.uuids[where],
         known.hashes[where],
         known.keys[where],
-        codes_of([Verdict.OWED] * count),
+        np.full(count, CODES[Verdict.OWED], dtype=np.int8),
         ["acknowledged, but not found by a query"] * count,
     )
     now = datetime.now(UTC).isoformat()

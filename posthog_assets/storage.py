@@ -15,6 +15,7 @@ Layout below the storage folder, one folder per import:
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -29,9 +30,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from posthog_assets.errors import ImportFileError, PartitionBusy
+from posthog_assets.errors import ImportFileError, PartitionBusy, StorageError
 
 _TEMPORARY: Final = ".tmp-"
+
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class Store:
@@ -62,6 +65,10 @@ class Store:
     def path(self, relative: str) -> UPath:
         """Return the full path of *relative*, for messages and metadata."""
         return self.root / relative
+
+    def local_path(self, relative: str) -> Path | None:
+        """Return *relative* as a path of the local file system, None where the store is elsewhere."""
+        return Path(self.path(relative).path) if self._local else None
 
     def exists(self, relative: str) -> bool:
         return self.path(relative).exists()
@@ -99,6 +106,9 @@ class Store:
         """Yield a local temporary path; what is written there becomes *relative* when the block ends.
 
         Where the block raises, the old content of *relative* stays as it was.
+
+        Raises:
+            StorageError: there is no room for it.
         """
         target = self.path(relative)
         if self._local:
@@ -116,6 +126,13 @@ class Store:
             else:
                 with temporary.open("rb") as source, target.open("wb") as sink:
                     shutil.copyfileobj(source, sink, 1 << 20)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            raise StorageError(
+                f"{target} cannot be written: {error.strerror}. Nothing that was written before is lost: make room, "
+                "then run this again"
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
 

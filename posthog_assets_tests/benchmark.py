@@ -166,16 +166,16 @@ def run_floor(folder: str, url: str, results: Any) -> None:
     import urllib3
 
     from posthog_assets.capture.destination import Protocol
-    from posthog_assets.capture.encoder import EncodedEvents
+    from posthog_assets.capture.encoder import encode
     from posthog_assets.storage import read_batches
 
     bodies: list[tuple[int, bytes]] = []
     with Path(f"{folder}/data/bench/posthog_events/{DAY}.parquet").open("rb") as file:
         for batch in read_batches(file):
-            encoded = EncodedEvents(batch)
+            encoded = encode(batch)
             for start in range(0, len(encoded), 5_000):
                 stop = min(start + 5_000, len(encoded))
-                raw = encoded.body(Protocol.V1, start, stop, "phc_bench", datetime.now(UTC))
+                raw = encoded.slice(start, stop).body(Protocol.V1, "phc_bench", datetime.now(UTC))
                 bodies.append((stop - start, igzip.compress(raw, 1)))
             if len(bodies) >= 40:
                 break

@@ -1,43 +1,47 @@
 """A day's events, from Parquet to PostHog's acknowledgement.
 
-Belongs here: which events are sent, in which batches, what follows from each answer, and the accounting. Does not
-belong here: HTTP (`client`), the meaning of an answer (`verdicts`), files (`ledger`).
+Belongs here: which events are sent, in which batches, and the accounting. Does not belong here: what follows from an
+answer (`sender`), the order of one person's events (`lane`), files (`ledger`).
 
-Four things run at the same time, each on a thread of its own: encoding the next batch, compressing one, sending one,
-and recording the last answer. One request is in flight, so PostHog gets the events in their order.
+Several things run at the same time: encoding the next batches, compressing them, sending one in each lane, and
+recording the answers. A person's events are all in one lane, so they reach PostHog in the order of time.
 """
 
 from __future__ import annotations
 
-import random
+import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from posthog_assets.capture.client import CaptureClient, Request, compressed
+from posthog_assets.capture import persons
+from posthog_assets.capture.client import CaptureClient
 from posthog_assets.capture.destination import Destination, Protocol
-from posthog_assets.capture.encoder import EncodedEvents
-from posthog_assets.capture.ledger import BatchFacts, Entries, Ledger, codes_of
-from posthog_assets.capture.verdicts import BILLING, Answer, Consequence, Verdict
-from posthog_assets.errors import DeliveryError, KeyWouldChange, Refused, Unavailable
+from posthog_assets.capture.encoder import EncodedEvents, encode
+from posthog_assets.capture.lane import Lane
+from posthog_assets.capture.ledger import CODES, BatchFacts, Entries, Ledger
+from posthog_assets.capture.pace import Gate, Pace, Stopped
+from posthog_assets.capture.persons import Persons
+from posthog_assets.capture.sender import Outcome, Sender
+from posthog_assets.capture.verdicts import Verdict
+from posthog_assets.errors import KeyWouldChange
 from posthog_assets.packed_uuids import unpack
 
-#: The longest pause between two tries of the same bytes, seconds.
-_LONGEST_PAUSE: Final = 30.0
+#: Younger events are billed as live ones: posthog.com/docs/migrate.
+RECENT: Final = timedelta(hours=48)
 
-#: Single events refused in a row, none accepted, before the request itself is held to be what is refused.
-_REFUSED_IN_A_ROW: Final = 10
-
-#: How often an event may be answered `retry` before it stays owed until the next run.
-_ASK_AGAIN: Final = 8
+#: At a limited rate a batch holds the events of this many seconds at most.
+_BATCH_SECONDS: Final = 5.0
 
 
 #: Opens the stored events of a day; takes the names of the columns that are needed, or None for all.
@@ -55,7 +59,7 @@ class DeliveryReport:
     warnings: int = 0
     dropped: int = 0
     drop_reasons: dict[str, int] = field(default_factory=dict)
-    #: Events handed to PostHog at least once in this run.
+    #: Events that got their verdict in this run.
     sent: int = 0
     batches: int = 0
     requests: int = 0
@@ -64,6 +68,10 @@ class DeliveryReport:
     sent_bytes: int = 0
     seconds: float = 0.0
     protocol: str = ""
+    #: Younger than 48 hours: PostHog bills them as live.
+    recent: int = 0
+    #: Those of them that are kept back; they stay owed until a later run.
+    held_back: int = 0
     #: Acknowledged earlier, but not among the day's events any more; PostHog cannot delete them.
     orphaned: int = 0
 
@@ -72,68 +80,51 @@ class DeliveryReport:
         return self.events - self.acknowledged - self.dropped
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Events *start* to *stop* of *events*."""
-
-    events: EncodedEvents
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def halves(self) -> tuple[_Batch, _Batch]:
-        middle = (self.start + self.stop) // 2
-        return _Batch(self.events, self.start, middle), _Batch(self.events, middle, self.stop)
-
-
-@dataclass
-class _Outcome:
-    """What became of one batch, whole or in pieces."""
-
-    verdicts: list[Verdict]
-    details: list[str | None]
-    request: Request
-    requests: int = 0
-    raw_bytes: int = 0
-    sent_bytes: int = 0
-    failure: DeliveryError | None = None
-
-
 def deliver(
     destination: Destination,
     ledger: Ledger,
     events: StoredEvents,
     *,
-    allow_duplicates: bool = False,
     report: DeliveryReport | None = None,
     progress: Callable[[DeliveryReport], None] = lambda report: None,
+    pace_file: Path | None = None,
+    now: datetime | None = None,
 ) -> DeliveryReport:
-    """Send what *ledger* does not show as acknowledged, oldest first, and record every answer.
+    """Send what *ledger* does not show as acknowledged, each person's events oldest first, and record every answer.
 
     *events* opens the day's events anew each time it is called: batches of the `POSTHOG_EVENTS` schema, sorted by
-    timestamp. *report* is filled while the work goes on, so that it tells the state even where this raises.
+    timestamp. *report* is filled while the work goes on, so that it tells the state even where this raises. All
+    processes that name the same *pace_file* keep the destination's rates together. *now* (UTC) decides what is recent.
 
     Raises:
         Refused: PostHog refuses the request itself (key, quota, host).
         Unavailable: PostHog did not take a batch within `destination.retry_seconds`.
         KeyWouldChange: an acknowledged event would be stored a second time; nothing was sent.
+        StorageError: the ledger cannot be written; what was in flight is sent again by the next run.
     """
     report = report if report is not None else DeliveryReport()
+    since = (now or datetime.now(UTC)) - RECENT
     known = ledger.load()
-    _survey(events, known, report, allow_duplicates=allow_duplicates)
-    if report.owed:
+    _survey(events, known, report, since, allow_duplicates=destination.allow_duplicates)
+    hold_back = destination.recent_events == "hold_back"
+    report.held_back = report.recent if hold_back else 0
+    if report.owed > report.held_back:
         with CaptureClient(destination) as client:
-            _Delivery(destination, client, ledger, report, progress).run(_owed_events(events, known))
+            delivery = _Delivery(destination, client, ledger, report, progress, pace_file)
+            delivery.run(_owed_events(events, known, persons.of_day(events), since if hold_back else None))
     ledger.summarize()
     return report
 
 
-def _survey(events: StoredEvents, known: Entries, report: DeliveryReport, *, allow_duplicates: bool) -> None:
+def _survey(
+    events: StoredEvents, known: Entries, report: DeliveryReport, since: datetime, *, allow_duplicates: bool
+) -> None:
     """Count what is to be sent, and refuse before the first byte what could never be taken back."""
     if not len(known):
-        report.events = sum(batch["reject_reason"].null_count for batch in events(["reject_reason"]))
+        for batch in events(["timestamp", "reject_reason"]):
+            sendable = _sendable(batch)
+            report.events += sendable.num_rows
+            report.recent += _recent(sendable, since)
         return
     seen = np.zeros(len(known), dtype=bool)
     moved: list[str] = []
@@ -143,7 +134,7 @@ def _survey(events: StoredEvents, known: Entries, report: DeliveryReport, *, all
         report.events += sendable.num_rows
         if not sendable.num_rows:
             continue
-        encoded = EncodedEvents(sendable)
+        encoded = encode(sendable)
         where = known.find(encoded.uuids)
         found = where >= 0
         seen[where[found]] = True
@@ -153,8 +144,9 @@ def _survey(events: StoredEvents, known: Entries, report: DeliveryReport, *, all
         dropped = same & known.dropped[at]
         report.dropped += int(dropped.sum())
         for index in at[dropped]:
-            reason = known.details[index] or "no reason given"
-            report.drop_reasons[reason] = report.drop_reasons.get(reason, 0) + 1
+            _count(report.drop_reasons, known.details[index] or "no reason given", 1)
+        open_ = ~same | ~(known.acknowledged | known.dropped)[at]
+        report.recent += _recent(sendable.filter(pa.array(open_)), since)
         clash = found & known.acknowledged[at] & (known.keys[at] != encoded.keys)
         moved_count += int(clash.sum())
         moved += unpack(encoded.uuids[clash][: max(0, 5 - len(moved))])
@@ -168,13 +160,22 @@ def _survey(events: StoredEvents, known: Entries, report: DeliveryReport, *, all
         )
 
 
-def _owed_events(events: StoredEvents, known: Entries) -> Iterator[EncodedEvents]:
+def _recent(batch: pa.RecordBatch, since: datetime) -> int:
+    return int(pc.sum(pc.greater(batch["timestamp"], pa.scalar(since))).as_py() or 0)
+
+
+def _owed_events(
+    events: StoredEvents, known: Entries, people: Persons, until: datetime | None
+) -> Iterator[EncodedEvents]:
+    """Yield the events that are not settled as they are, and not younger than *until*."""
     settled = known.acknowledged | known.dropped
     for batch in events(None):
         sendable = _sendable(batch)
+        if until is not None:
+            sendable = sendable.filter(pc.less_equal(sendable["timestamp"], pa.scalar(until)))
         if not sendable.num_rows:
             continue
-        encoded = EncodedEvents(sendable)
+        encoded = encode(sendable, people.of(sendable))
         if not len(known):
             yield encoded
             continue
@@ -184,12 +185,53 @@ def _owed_events(events: StoredEvents, known: Entries) -> Iterator[EncodedEvents
         if not done.any():
             yield encoded
         elif not done.all():
-            yield EncodedEvents(sendable.filter(pa.array(~done)))
+            yield encoded.take(~done)
 
 
 def _sendable(batch: pa.RecordBatch) -> pa.RecordBatch:
     reasons = batch["reject_reason"]
     return batch if reasons.null_count == len(batch) else batch.filter(reasons.is_null())
+
+
+def _count(counts: dict[str, int], key: str, more: int) -> None:
+    counts[key] = counts.get(key, 0) + more
+
+
+class _Cutter:
+    """Cuts one lane's events into batches of at most so many events and bytes (one event always fits)."""
+
+    def __init__(self, most_events: int, most_bytes: int) -> None:
+        self._events = most_events
+        self._bytes = most_bytes
+        self._rest: list[EncodedEvents] = []
+        self._size = 0
+
+    def add(self, events: EncodedEvents) -> Iterator[EncodedEvents]:
+        """Take events; yield the batches that are full."""
+        self._rest.append(events)
+        self._size += len(events)
+        if self._size >= self._events or sum(int(part.sizes.sum()) for part in self._rest) >= self._bytes:
+            yield from self._cut(EncodedEvents.joined(self._rest), whole=False)
+
+    def end(self) -> Iterator[EncodedEvents]:
+        """Yield what is left."""
+        if self._size:
+            yield from self._cut(EncodedEvents.joined(self._rest), whole=True)
+
+    def _cut(self, events: EncodedEvents, *, whole: bool) -> Iterator[EncodedEvents]:
+        ends = np.cumsum(events.sizes + 64)
+        start = 0
+        while start < len(events):
+            before = ends[start - 1] if start else 0
+            fit = int(np.searchsorted(ends, before + self._bytes, side="right"))
+            stop = min(max(fit, start + 1), start + self._events)
+            if stop >= len(events) and not whole and stop - start < self._events:
+                break
+            stop = min(stop, len(events))
+            yield events.slice(start, stop)
+            start = stop
+        self._rest = [events.slice(start, len(events))] if start < len(events) else []
+        self._size = len(events) - start
 
 
 class _Delivery:
@@ -202,245 +244,125 @@ class _Delivery:
         ledger: Ledger,
         report: DeliveryReport,
         progress: Callable[[DeliveryReport], None],
+        pace_file: Path | None,
     ) -> None:
         self._destination = destination
-        self._client = client
         self._ledger = ledger
         self._report = report
         self._progress = progress
-        self._protocol = Protocol.BATCH if destination.protocol == "batch" else Protocol.V1
         self._stopped = threading.Event()
-        self._pace = _Pace(destination.max_events_per_second)
-        report.protocol = self._protocol.value
+        self._sender = Sender(
+            destination,
+            client,
+            Pace(destination.max_events_per_second, destination.max_requests_per_second, pace_file),
+            Gate(destination.retry_seconds, self._stopped),
+            self._stopped,
+            Protocol.BATCH if destination.protocol == "batch" else Protocol.V1,
+        )
+        self._limit = destination.batch_events
+        if destination.max_events_per_second:
+            self._limit = min(self._limit, math.ceil(destination.max_events_per_second * _BATCH_SECONDS))
 
     def run(self, events: Iterable[EncodedEvents]) -> None:
+        """Send *events*; raises what ended the first lane that ended before its time."""
         began = time.monotonic()
-        pending: deque[tuple[_Batch, Future[_Outcome]]] = deque()
-        recording: Future[None] | None = None
-        with (
-            ThreadPoolExecutor(1, "record") as record,
-            ThreadPoolExecutor(1, "compress") as compress,
-            ThreadPoolExecutor(1, "send") as send,
-        ):
+        count = self._destination.concurrency
+        with ExitStack() as stack:
+            record = stack.enter_context(ThreadPoolExecutor(1, "record"))
+            compress = stack.enter_context(ThreadPoolExecutor(1, "compress"))
+            ahead = 2 if count == 1 else 1
+            lanes = [Lane(self._sender, record, self._record, self._limit, ahead) for _ in range(count)]
+            # Runs before the executors are closed: lanes use both.
+            stack.callback(self._end, lanes, began)
+            with suppress(Stopped):
+                for lane, batch in self._batches(events, lanes):
+                    request = None if lane.holding else compress.submit(self._sender.request, batch)
+                    while not lane.put(batch, request, 0.1):
+                        self._breathe(began)
+                    self._breathe(began)
+                for lane in lanes:
+                    while not lane.put(None, None, 0.1):
+                        self._breathe(began)
+                for lane in lanes:
+                    while not lane.join(0.1):
+                        self._breathe(began)
+        self._raise_first(lanes)
 
-            def settle_one() -> None:
-                nonlocal recording
-                if recording is not None:
-                    recording.result()
-                    self._progress(self._report)
-                recording = record.submit(self._record, *pending.popleft()) if pending else None
-                self._report.seconds = time.monotonic() - began
-
-            try:
-                for batch in self._cut(events):
-                    request = compress.submit(self._request, batch, self._protocol)
-                    pending.append((batch, send.submit(self._settle_first, batch, request)))
-                    if len(pending) > 2:
-                        settle_one()
-                while pending or recording is not None:
-                    settle_one()
-            except BaseException:
-                # What is not sent yet must not be: order, and a stop that means it.
-                self._stopped.set()
-                raise
-            finally:
-                self._report.seconds = time.monotonic() - began
-
-    def _cut(self, events: Iterable[EncodedEvents]) -> Iterator[_Batch]:
-        """Cut into batches of at most `batch_events` events and `batch_bytes` bytes (one event always fits)."""
-        for encoded in events:
-            ends = np.cumsum(encoded.sizes + 64)
-            start = 0
-            while start < len(encoded):
-                before = ends[start - 1] if start else 0
-                fit = int(np.searchsorted(ends, before + self._destination.batch_bytes, side="right"))
-                stop = min(max(fit, start + 1), start + self._destination.batch_events, len(encoded))
-                yield _Batch(encoded, start, stop)
-                start = stop
-
-    def _request(self, batch: _Batch, protocol: Protocol) -> Request:
-        body = batch.events.body(protocol, batch.start, batch.stop, self._client.key, datetime.now(UTC))
-        return compressed(protocol, body, len(batch))
-
-    def _record(self, batch: _Batch, outcome: Future[_Outcome]) -> None:
-        """Write down what became of a batch, then count it; raises the failure that came with it."""
-        result = outcome.result()
-        events, where = batch.events, slice(batch.start, batch.stop)
-        codes = codes_of(result.verdicts)
-        entries = Entries(events.uuids[where], events.hashes[where], events.keys[where], codes, result.details)
-        acknowledged, dropped = int(entries.acknowledged.sum()), int(entries.dropped.sum())
-        if acknowledged or dropped:
-            self._ledger.append(entries, self._facts(batch, result, acknowledged, dropped))
-        report = self._report
-        report.batches += 1
-        report.sent += len(batch)
-        report.acknowledged += acknowledged
-        report.dropped += dropped
-        report.warnings += result.verdicts.count(Verdict.WARNING)
-        report.raw_bytes += result.raw_bytes
-        report.sent_bytes += result.sent_bytes
-        for reason, count in entries.drop_reasons().items():
-            report.drop_reasons[reason] = report.drop_reasons.get(reason, 0) + count
-        if result.failure:
-            raise result.failure
-
-    def _facts(self, batch: _Batch, result: _Outcome, acknowledged: int, dropped: int) -> BatchFacts:
-        first, last = (int(batch.events.timestamps[i]) for i in (batch.start, batch.stop - 1))
-        return BatchFacts(
-            answered_at=datetime.now(UTC).isoformat(),
-            protocol=result.request.protocol.value,
-            request_id=result.request.request_id,
-            requests=result.requests,
-            events=len(batch),
-            acknowledged=acknowledged,
-            dropped=dropped,
-            owed=len(batch) - acknowledged - dropped,
-            raw_bytes=result.raw_bytes,
-            sent_bytes=result.sent_bytes,
-            first_timestamp=_instant(first),
-            last_timestamp=_instant(last),
-        )
-
-    # From here on: the sending thread.
-
-    def _settle_first(self, batch: _Batch, request: Future[Request]) -> _Outcome:
+    def _breathe(self, began: float) -> None:
+        """Report; raises Stopped where a lane has ended before its time."""
+        self._report.seconds = time.monotonic() - began
+        self._progress(self._report)
         if self._stopped.is_set():
-            raise Unavailable("not sent: an earlier batch failed")
-        first = request.result()
-        if first.protocol is not self._protocol:
-            first = self._request(batch, self._protocol)
-        outcome = _Outcome([Verdict.OWED] * len(batch), [None] * len(batch), first)
-        try:
-            self._settle(batch, first, outcome, batch.start, [0])
-        except DeliveryError as failure:
-            # The verdicts that did arrive are recorded before the failure is raised.
-            self._stopped.set()
-            outcome.failure = failure
-        return outcome
+            raise Stopped
 
-    def _settle(self, batch: _Batch, request: Request, outcome: _Outcome, origin: int, refused: list[int]) -> None:
-        """Send until every event of *batch* has a verdict; fills *outcome*, whose first event is *origin*."""
-        answer, request = self._answered(batch, request, outcome)
-        if answer.consequence is Consequence.SPLIT:
-            self._split(batch, answer, outcome, origin, refused)
-            return
-        refused[0] = -1
-        if answer.all_ok:
-            outcome.verdicts[batch.start - origin : batch.stop - origin] = [Verdict.OK] * len(batch)
-            return
-        self._read_verdicts(batch, request, answer, outcome, origin)
-
-    def _split(self, batch: _Batch, answer: Answer, outcome: _Outcome, origin: int, refused: list[int]) -> None:
-        if len(batch) > 1:
-            for half in batch.halves():
-                self._settle(half, self._request(half, self._protocol), outcome, origin, refused)
-            return
-        # refused[0] counts single refusals while nothing was ever accepted; -1 once something was.
-        if refused[0] >= 0:
-            refused[0] += 1
-            if refused[0] >= _REFUSED_IN_A_ROW:
-                raise Refused(f"PostHog refuses every event alike (HTTP {answer.status}): {answer.words}")
-        outcome.verdicts[batch.start - origin] = Verdict.DROP
-        outcome.details[batch.start - origin] = f"HTTP {answer.status}: {answer.words}"
-
-    def _read_verdicts(self, batch: _Batch, request: Request, answer: Answer, outcome: _Outcome, origin: int) -> None:
-        """Take over v1 verdicts; events answered `retry`, or not at all, are asked again with the same bytes."""
-        for again in range(_ASK_AGAIN):
-            owed = self._take(batch, answer, outcome, origin)
-            if not owed:
-                return
-            if any(detail == BILLING for _, detail in answer.verdicts.values()):
-                raise Refused("PostHog drops events because the project is over its billing limit")
-            self._pause(max(answer.retry_after or 0.0, _backoff(again)))
-            answer, _ = self._answered(batch, request, outcome)
-            if answer.consequence is Consequence.SPLIT:
-                self._split(batch, answer, outcome, origin, [-1])
-                return
-        if self._take(batch, answer, outcome, origin):
-            raise Unavailable(f"PostHog answered `retry` {_ASK_AGAIN} times for the same events")
+    def _end(self, lanes: list[Lane], began: float) -> None:
+        # Whatever ended this: what is not sent yet must not be, what is answered is recorded.
+        self._stopped.set()
+        for lane in lanes:
+            lane.join()
+        self._report.seconds = time.monotonic() - began
+        self._report.protocol = self._sender.protocol.value
 
     @staticmethod
-    def _take(batch: _Batch, answer: Answer, outcome: _Outcome, origin: int) -> int:
-        owed = 0
-        uuids = batch.events.text_uuids.slice(batch.start, len(batch)).to_pylist()
-        for index, uuid in enumerate(uuids, batch.start - origin):
-            if outcome.verdicts[index] is not Verdict.OWED:
-                continue
-            verdict, detail = (Verdict.OK, "") if answer.all_ok else answer.verdicts.get(uuid, (Verdict.OWED, ""))
-            outcome.verdicts[index], outcome.details[index] = verdict, detail or None
-            owed += verdict is Verdict.OWED
-        return owed
+    def _raise_first(lanes: list[Lane]) -> None:
+        failures = [lane.failure for lane in lanes if lane.failure is not None]
+        for failure in failures:
+            if not isinstance(failure, Stopped):
+                raise failure
+        if failures:
+            raise failures[0]
 
-    def _answered(self, batch: _Batch, request: Request, outcome: _Outcome) -> tuple[Answer, Request]:
-        """Send the same bytes until there is an answer that settles or splits the batch."""
-        deadline = time.monotonic() + self._destination.retry_seconds
-        failures, attempt = 0, 0
-        while True:
-            self._pace.wait(len(batch), self._stopped)
-            attempt += 1
-            answer = self._client.send(request, attempt)
-            outcome.requests += 1
-            outcome.raw_bytes += request.raw_bytes
-            outcome.sent_bytes += len(request.body)
-            self._report.requests += 1
-            match answer.consequence:
-                case Consequence.SETTLED | Consequence.SPLIT:
-                    return answer, request
-                case Consequence.STOP:
-                    raise Refused(f"PostHog refuses the import (HTTP {answer.status}): {answer.words}")
-                case Consequence.FALL_BACK:
-                    request = outcome.request = self._fall_back(batch, answer)
-                    continue
-                case Consequence.WAIT:
-                    pause = min(answer.retry_after if answer.retry_after is not None else _backoff(failures), 3600.0)
-                    deadline += pause
-                case Consequence.RETRY:
-                    pause = max(_backoff(failures), answer.retry_after or 0.0)
-                    failures += 1
-            if time.monotonic() + pause > deadline:
-                raise Unavailable(
-                    f"PostHog did not take a batch in {attempt} tries over "
-                    f"{self._destination.retry_seconds:.0f} s; the last answer: {answer.words or answer.status}"
-                )
-            self._report.retries += 1
-            self._pause(pause)
+    def _batches(self, events: Iterable[EncodedEvents], lanes: list[Lane]) -> Iterator[tuple[Lane, EncodedEvents]]:
+        """Yield batches, each with its lane: all events of a person go to the same one."""
+        cutters = [_Cutter(self._limit, self._destination.batch_bytes) for _ in lanes]
+        for encoded in events:
+            for number, (lane, cutter) in enumerate(zip(lanes, cutters, strict=True)):
+                mine = encoded
+                if len(lanes) > 1:
+                    mine = encoded.take(encoded.persons % np.uint64(len(lanes)) == number)
+                if len(mine):
+                    for batch in cutter.add(mine):
+                        yield lane, batch
+        for lane, cutter in zip(lanes, cutters, strict=True):
+            for batch in cutter.end():
+                yield lane, batch
 
-    def _fall_back(self, batch: _Batch, answer: Answer) -> Request:
-        if self._destination.protocol == "v1":
-            raise Refused(
-                f"this PostHog does not serve /i/v1/analytics/events (HTTP {answer.status}: {answer.words}); "
-                "set destination.protocol to auto or batch"
-            )
-        self._protocol = Protocol.BATCH
-        self._report.protocol = self._protocol.value
-        return self._request(batch, self._protocol)
-
-    def _pause(self, seconds: float) -> None:
-        if self._stopped.wait(seconds):
-            raise Unavailable("stopped")
+    def _record(self, events: EncodedEvents, outcome: Outcome) -> None:
+        """Write down what became of a batch, then count it; what is still owed will be in a later batch."""
+        report = self._report
+        entries = Entries(events.uuids, events.hashes, events.keys, outcome.codes, outcome.details)
+        acknowledged, dropped = int(entries.acknowledged.sum()), int(entries.dropped.sum())
+        if acknowledged or dropped:
+            self._ledger.append(entries, _facts(events, outcome, acknowledged, dropped))
+        report.batches += 1
+        report.acknowledged += acknowledged
+        report.dropped += dropped
+        report.sent += acknowledged + dropped
+        report.warnings += int((outcome.codes == CODES[Verdict.WARNING]).sum())
+        report.requests += outcome.requests
+        report.retries += outcome.retries
+        report.raw_bytes += outcome.raw_bytes
+        report.sent_bytes += outcome.sent_bytes
+        for reason, count in entries.drop_reasons().items():
+            _count(report.drop_reasons, reason, count)
 
 
-def _backoff(failures: int) -> float:
-    """Return a pause in seconds that doubles with each failure, with jitter so that lanes do not march in step."""
-    return min(0.5 * 2.0**failures, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+def _facts(events: EncodedEvents, outcome: Outcome, acknowledged: int, dropped: int) -> BatchFacts:
+    return BatchFacts(
+        answered_at=datetime.now(UTC).isoformat(),
+        protocol=outcome.request.protocol.value,
+        request_id=outcome.request.request_id,
+        requests=outcome.requests,
+        events=len(events),
+        acknowledged=acknowledged,
+        dropped=dropped,
+        owed=len(events) - acknowledged - dropped,
+        raw_bytes=outcome.raw_bytes,
+        sent_bytes=outcome.sent_bytes,
+        first_timestamp=_instant(int(events.timestamps[0])),
+        last_timestamp=_instant(int(events.timestamps[-1])),
+    )
 
 
 def _instant(microseconds: int) -> str:
     return str(np.datetime64(microseconds, "us")) + "+00:00"
-
-
-class _Pace:
-    """Spreads events so that no second sees more than *rate* of them on average."""
-
-    def __init__(self, rate: float | None) -> None:
-        self._rate = rate
-        self._free_at = 0.0
-
-    def wait(self, events: int, stopped: threading.Event) -> None:
-        if self._rate is None:
-            return
-        now = time.monotonic()
-        start = max(now, self._free_at)
-        self._free_at = start + events / self._rate
-        if start > now and stopped.wait(start - now):
-            raise Unavailable("stopped")

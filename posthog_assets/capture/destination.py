@@ -38,10 +38,18 @@ class Destination(Settings):
     batch_bytes: int = Field(
         8 << 20, ge=1 << 20, le=9 << 20, description="Most bytes in one request, before compression"
     )
+    concurrency: int = Field(4, ge=1, le=32, description="Requests in flight; one person's events never overtake")
     max_events_per_second: float | None = Field(None, gt=0, description="Most events per second; absent: no limit")
+    max_requests_per_second: float | None = Field(None, gt=0, description="Most requests per second; absent: no limit")
     timeout_seconds: float = Field(60, gt=0, description="Longest wait for one answer")
     retry_seconds: float = Field(
         300, ge=0, description="How long one batch may keep failing before the day is given up for now"
+    )
+    historical_migration: bool = Field(True, description="PostHog's flag for history; without it events are billed")
+    recent_events: str = Field(
+        "send",
+        pattern="^(send|hold_back)$",
+        description="send | hold_back events younger than 48 h, which PostHog bills as live",
     )
     allow_duplicates: bool = Field(
         False, description="Send acknowledged events whose de-duplication key changed; PostHog keeps both versions"

@@ -10,6 +10,8 @@ moves elsewhere are parsed.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -37,51 +39,104 @@ _OPTION: Final = {
 _MOVED: Final = "|".join(re.escape(f'"{key}":') for key in (*_TOP_LEVEL, *_OPTION))
 
 
+@dataclass(frozen=True, slots=True)
 class EncodedEvents:
-    """Consecutive events as JSON text, ready to be cut into batches.
+    """Events as JSON text, ready to be cut into batches: parallel columns, one entry an event, oldest first.
 
-    `uuids`, `hashes` and `keys` have one entry an event: the uuid as 16 bytes, the hash of what is sent, and the
-    hash of PostHog's de-duplication key without the uuid (UTC day, event, distinct_id). The hashes do not depend
-    on the protocol.
+    The hashes do not depend on the protocol.
     """
 
-    def __init__(self, events: pa.RecordBatch) -> None:
-        """Encode rows of the `POSTHOG_EVENTS` schema (rejected ones removed)."""
-        self.timestamps: np.ndarray = events["timestamp"].cast(pa.int64()).to_numpy(zero_copy_only=False)
-        names, ids = _json_strings(events["event"]), _json_strings(events["distinct_id"])
-        stamps = format_timestamps(self.timestamps)
-        self._properties = events["properties"]
-        self._core = _concat(
-            '"event":', names, ',"uuid":"', events["uuid"], '","distinct_id":', ids,
-            ',"timestamp":"', stamps, '","properties":', self._properties,
-        )  # fmt: skip
-        self.sizes: np.ndarray = np.diff(offsets_of(self._core))
-        self.uuids: np.ndarray = pack(events["uuid"])
-        self.hashes: np.ndarray = _hashes(self._core)
-        self.keys: np.ndarray = _hashes(_concat(pc.utf8_slice_codeunits(stamps, 0, 10), names, ids))
-        self.text_uuids = events["uuid"]
+    #: The event's JSON without braces and without what only v1 has.
+    core: pa.StringArray
+    text_uuids: pa.StringArray
+    #: The uuids as 16 bytes each (`S16`).
+    uuids: np.ndarray
+    #: xxh3-64 of what is sent.
+    hashes: np.ndarray
+    #: xxh3-64 of PostHog's de-duplication key without the uuid: (UTC day, event, distinct_id).
+    keys: np.ndarray
+    #: Whose event it is: equal numbers must not overtake each other (`persons`).
+    persons: np.ndarray
+    #: µs since 1970, UTC.
+    timestamps: np.ndarray
+    #: Bytes of `core`.
+    sizes: np.ndarray
 
     def __len__(self) -> int:
-        return len(self._core)
+        return len(self.core)
 
-    def body(self, protocol: Protocol, start: int, stop: int, api_key: str, created_at: datetime) -> bytes:
-        """Return the request body with events *start* to *stop*.
+    def slice(self, start: int, stop: int) -> EncodedEvents:
+        """Return events *start* to *stop*, without copying."""
+        return EncodedEvents(
+            self.core.slice(start, stop - start),
+            self.text_uuids.slice(start, stop - start),
+            *(column[start:stop] for column in self._columns()),
+        )
+
+    def take(self, chosen: np.ndarray) -> EncodedEvents:
+        """Return the events that *chosen* (boolean mask) marks."""
+        mask = pa.array(chosen)
+        return EncodedEvents(
+            self.core.filter(mask), self.text_uuids.filter(mask), *(column[chosen] for column in self._columns())
+        )
+
+    def _columns(self) -> tuple[np.ndarray, ...]:
+        return self.uuids, self.hashes, self.keys, self.persons, self.timestamps, self.sizes
+
+    @staticmethod
+    def joined(parts: Sequence[EncodedEvents]) -> EncodedEvents:
+        """Return the events of *parts* (at least one), one part after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return EncodedEvents(
+            pa.concat_arrays([part.core for part in parts]),
+            pa.concat_arrays([part.text_uuids for part in parts]),
+            *(np.concatenate(columns) for columns in zip(*(part._columns() for part in parts), strict=True)),
+        )
+
+    def body(self, protocol: Protocol, api_key: str, created_at: datetime, *, historical: bool = True) -> bytes:
+        """Return the request body with these events.
 
         *created_at* is only sent with v1; `/batch/` gets no `sent_at`, so that nothing moves the timestamps.
+        *historical* is PostHog's flag `historical_migration`.
         """
-        core = self._core.slice(start, stop - start)
+        flag = b'"historical_migration":true,' if historical else b""
         if protocol is Protocol.BATCH:
-            head = b'{"api_key":' + orjson.dumps(api_key) + b',"historical_migration":true,"batch":[{'
-            return b"".join((head, _joined(core, "},{"), b"}]}"))
-        head = b'{"created_at":"' + created_at.isoformat().encode() + b'","historical_migration":true,"batch":['
-        moved = pc.match_substring_regex(self._properties.slice(start, stop - start), _MOVED)
+            head = b'{"api_key":' + orjson.dumps(api_key) + b"," + flag + b'"batch":[{'
+            return b"".join((head, _joined(self.core, "},{"), b"}]}"))
+        head = b'{"created_at":"' + created_at.isoformat().encode() + b'",' + flag + b'"batch":['
+        moved = pc.match_substring_regex(self.core, _MOVED)
         if pc.any(moved).as_py():
             events = [
                 _moved(text) if touched else f"{{{_V1_OPTIONS}{text}}}"
-                for text, touched in zip(core.to_pylist(), moved.to_pylist(), strict=True)
+                for text, touched in zip(self.core.to_pylist(), moved.to_pylist(), strict=True)
             ]
             return head + ",".join(events).encode() + b"]}"
-        return b"".join((head, b"{", _V1_OPTIONS.encode(), _joined(core, "},{" + _V1_OPTIONS), b"}]}"))
+        return b"".join((head, b"{", _V1_OPTIONS.encode(), _joined(self.core, "},{" + _V1_OPTIONS), b"}]}"))
+
+
+def encode(events: pa.RecordBatch, persons: np.ndarray | None = None) -> EncodedEvents:
+    """Return rows of the `POSTHOG_EVENTS` schema (rejected ones removed) as JSON text.
+
+    *persons* has one number an event; without it every event is the same person's.
+    """
+    timestamps: np.ndarray = events["timestamp"].cast(pa.int64()).to_numpy(zero_copy_only=False)
+    names, ids = _json_strings(events["event"]), _json_strings(events["distinct_id"])
+    stamps = format_timestamps(timestamps)
+    core = _concat(
+        '"event":', names, ',"uuid":"', events["uuid"], '","distinct_id":', ids,
+        ',"timestamp":"', stamps, '","properties":', events["properties"],
+    )  # fmt: skip
+    return EncodedEvents(
+        core=core,
+        text_uuids=events["uuid"],
+        uuids=pack(events["uuid"]),
+        hashes=hashes_of(core),
+        keys=hashes_of(_concat(pc.utf8_slice_codeunits(stamps, 0, 10), names, ids)),
+        persons=np.zeros(len(core), dtype=np.uint64) if persons is None else persons,
+        timestamps=timestamps,
+        sizes=np.diff(offsets_of(core)),
+    )
 
 
 def _moved(core: str) -> str:
@@ -147,7 +202,8 @@ def _joined(texts: pa.StringArray, separator: str) -> pa.Buffer:
     return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), separator)[0].as_buffer()
 
 
-def _hashes(texts: pa.StringArray) -> np.ndarray:
+def hashes_of(texts: pa.StringArray) -> np.ndarray:
+    """Return the xxh3-64 of each text."""
     if not len(texts):
         return np.empty(0, dtype=np.uint64)
     view = memoryview(texts.buffers()[2])

@@ -5,9 +5,10 @@ sending.
 
 Layout:
 
-    imported_batches/<day>/batches/<number>.parquet   one per answered batch, one row per event, never changed
-    imported_batches/<day>/ledger.parquet             one row per batch, derived from the above for reading
+    imported_batches/<day>/batches/<number>-<writer>.parquet   one per answered batch, a row per event, never changed
+    imported_batches/<day>/ledger.parquet                      one row per batch, derived from the above for reading
 
+No two writers ever use the same name, so even two runs at once on a store without locks leave a whole ledger.
 An entry of a later file replaces the entries of earlier ones for the same uuid. A batch file appears whole or not
 at all, after PostHog's answer and before the next one counts, so a crash forgets at most what was in flight.
 """
@@ -15,6 +16,7 @@ at all, after PostHog's answer and before the next one counts, so a crash forget
 from __future__ import annotations
 
 import io
+import uuid
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
@@ -58,7 +60,8 @@ LEDGER: Final = pa.schema(
     ]
 )
 
-_CODES: Final = {verdict: code for code, verdict in enumerate(Verdict)}
+#: Verdicts as the small integers that `Entries` holds.
+CODES: Final = {verdict: code for code, verdict in enumerate(Verdict)}
 _VERDICTS: Final = tuple(Verdict)
 
 
@@ -96,11 +99,11 @@ class Entries:
     @property
     def acknowledged(self) -> np.ndarray:
         """Which entries PostHog acknowledged (boolean mask)."""
-        return (self.codes == _CODES[Verdict.OK]) | (self.codes == _CODES[Verdict.WARNING])
+        return (self.codes == CODES[Verdict.OK]) | (self.codes == CODES[Verdict.WARNING])
 
     @property
     def dropped(self) -> np.ndarray:
-        return self.codes == _CODES[Verdict.DROP]
+        return self.codes == CODES[Verdict.DROP]
 
     def find(self, uuids: np.ndarray) -> np.ndarray:
         """Return each uuid's index in these (sorted) entries, -1 where there is none."""
@@ -118,11 +121,6 @@ class Entries:
         return reasons
 
 
-def codes_of(verdicts: list[Verdict]) -> np.ndarray:
-    """Return verdicts as the small integers that `Entries` holds."""
-    return np.array([_CODES[verdict] for verdict in verdicts], dtype=np.int8)
-
-
 class Ledger:
     """The ledger of one partition. One process at a time may write (hold the partition's lock)."""
 
@@ -131,7 +129,8 @@ class Ledger:
         self._folder = f"imported_batches/{day}"
         names = store.names(f"{self._folder}/batches")
         self._files = [name for name in names if name.endswith(".parquet")]
-        self._next = int(self._files[-1].split(".")[0]) + 1 if self._files else 1
+        self._next = _number(self._files[-1]) + 1 if self._files else 1
+        self._writer = uuid.uuid4().hex[:8]
 
     @property
     def location(self) -> str:
@@ -157,7 +156,7 @@ class Ledger:
         sink = io.BytesIO()
         # Hashes and uuids do not compress.
         pq.write_table(table, sink, compression="none", use_dictionary=["verdict", "detail"], write_statistics=False)
-        name = f"{self._next:08d}.parquet"
+        name = f"{self._next:08d}-{self._writer}.parquet"
         self._store.write_bytes(f"{self._folder}/batches/{name}", sink.getvalue())
         self._files.append(name)
         self._next += 1
@@ -186,7 +185,7 @@ class Ledger:
         table = pq.read_table(pa.BufferReader(self._store.read_bytes(f"{self._folder}/batches/{name}")))
         names = table["verdict"].combine_chunks().cast(pa.string())
         codes = np.zeros(len(table), dtype=np.int8)
-        for verdict, code in _CODES.items():
+        for verdict, code in CODES.items():
             codes[np.asarray(names.to_numpy(zero_copy_only=False)) == verdict.value] = code
         raw = b"".join(table["uuid"].to_pylist())
         return Entries(
@@ -206,7 +205,7 @@ class Ledger:
             row = orjson.loads(metadata[b"posthog_assets"])
             for instant in ("answered_at", "first_timestamp", "last_timestamp"):
                 row[instant] = datetime.fromisoformat(row[instant]) if row[instant] else None
-            rows.append({"number": int(name.split(".")[0])} | row)
+            rows.append({"number": _number(name)} | row)
         return rows
 
     def summarize(self) -> None:
@@ -214,6 +213,10 @@ class Ledger:
         table = pa.Table.from_pylist(self.facts(), schema=LEDGER)
         with self._store.replace(f"{self._folder}/ledger.parquet") as path:
             pq.write_table(table, path)
+
+
+def _number(name: str) -> int:
+    return int(name[:8])
 
 
 def _fixed(uuids: np.ndarray) -> list[bytes]:

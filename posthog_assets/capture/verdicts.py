@@ -6,15 +6,15 @@ Belongs here: reading one HTTP answer into a consequence. Does not belong here: 
 |---|---|
 | v1 200: `ok`, `warning` | acknowledged |
 | v1 200: `drop` | dropped, with PostHog's reason; `billing_limit_exceeded` stops the import instead |
-| v1 200: `retry`, or a uuid missing from the results | still owed: asked again |
+| v1 200: `retry`, or a uuid missing from the results | still owed: sent again before anything later of its person |
 | `/batch/` 200 `{"status":"Ok"}`, 204 | the whole batch is acknowledged |
 | 200 with any other body | no proof: the identical bytes are sent again |
 | 400 | the whole batch was refused: halved until the bad event is found, which is dropped with PostHog's words |
 | 413 | as 400 (part of the batch may have been stored: uuids make the second time harmless) |
 | 401, 402, 403, 415, other 4xx | stop: sending again cannot help |
 | v1 404, 405, 503 "not configured" | v1 is not served here: `/batch/` instead, where `protocol` is `auto` |
-| 429, 503 with Retry-After | wait as long as asked; does not use up the budget |
-| 408, 5xx, no answer, connection lost | ambiguous: the identical bytes are sent again, with growing pauses |
+| 429, 503 with Retry-After | all lanes wait as long as asked; does not use up the budget |
+| 408, 429, 5xx, no answer, connection lost | ambiguous: the identical bytes are sent again, with growing pauses |
 """
 
 from __future__ import annotations
@@ -72,6 +72,13 @@ class Answer:
     all_ok: bool = False
     verdicts: Mapping[str, tuple[Verdict, str]] = field(default_factory=dict)
 
+    def mostly_owed(self, events: int) -> bool:
+        """Whether half of the batch's *events* or more got no verdict: PostHog is in trouble, not an event."""
+        if self.all_ok:
+            return False
+        settled = sum(verdict is not Verdict.OWED for verdict, _ in self.verdicts.values())
+        return 2 * settled <= events
+
 
 _RESULTS: Final = {"ok": Verdict.OK, "warning": Verdict.WARNING, "drop": Verdict.DROP}
 
@@ -100,9 +107,9 @@ def _consequence(protocol: Protocol, status: int, said: str, retry_after: float 
         return Consequence.FALL_BACK
     if status in (400, 413):
         return Consequence.SPLIT
-    if status == 429 or (status == 503 and retry_after is not None):
+    if status in (429, 503) and retry_after is not None:
         return Consequence.WAIT
-    if status == 408 or status >= 500:
+    if status in (408, 429) or status >= 500:
         return Consequence.RETRY
     return Consequence.STOP
 

@@ -1,0 +1,148 @@
+"""How fast requests may leave, and when they must not leave at all.
+
+Belongs here: rates, and the pauses that PostHog's answers impose on all lanes at once. Does not belong here: what an
+answer means (`verdicts`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import random
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Final
+
+#: The longest pause between two tries that PostHog did not ask for, seconds.
+_LONGEST_PAUSE: Final = 30.0
+
+#: A reservation further ahead than this is a clock that was set back, seconds.
+_TOO_FAR: Final = 3600.0
+
+_TIMES: Final = struct.Struct("<dd")
+
+
+class Stopped(Exception):
+    """The delivery ends; whoever waits must not go on."""
+
+
+class Pace:
+    """Spreads requests and events evenly, so that neither rate is exceeded over any stretch of time.
+
+    With *shared*, a file on a local disk, the rates hold across all processes of this machine that name the same file.
+    """
+
+    def __init__(
+        self, events_per_second: float | None, requests_per_second: float | None, shared: Path | None = None
+    ) -> None:
+        self._rates = (events_per_second, requests_per_second)
+        self._shared = shared
+        self._free_at = (0.0, 0.0)
+        self._lock = threading.Lock()
+
+    def wait(self, events: int, stopped: threading.Event) -> None:
+        """Return when a request with *events* events may leave; raises Stopped."""
+        if self._rates == (None, None):
+            return
+        now = time.time()
+        with self._lock:
+            start = self._reserve(now, events)
+        if start > now and stopped.wait(start - now):
+            raise Stopped
+
+    def _reserve(self, now: float, events: int) -> float:
+        if self._shared is None:
+            start, self._free_at = self._next(now, self._free_at, events)
+            return start
+        self._shared.parent.mkdir(parents=True, exist_ok=True)
+        with self._shared.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            found = file.read(_TIMES.size)
+            start, free_at = self._next(now, _TIMES.unpack(found) if len(found) == _TIMES.size else (0.0, 0.0), events)
+            file.truncate(0)
+            file.write(_TIMES.pack(*free_at))
+        return start
+
+    def _next(self, now: float, free_at: tuple[float, float], events: int) -> tuple[float, tuple[float, float]]:
+        start = max([now, *(at for at in free_at if at < now + _TOO_FAR)])
+        by_events, by_requests = self._rates
+        return start, (
+            start + events / by_events if by_events else 0.0,
+            start + 1 / by_requests if by_requests else 0.0,
+        )
+
+
+class Gate:
+    """Holds all lanes back while PostHog does not answer or asks to wait, and lets them through one at a time after.
+
+    So an outage is met by one try at a time with growing pauses, however many lanes there are, and its end by one
+    request before the others follow. It begins in doubt: the first request leaves alone.
+    """
+
+    def __init__(self, budget: float, stopped: threading.Event) -> None:
+        """Make a gate; *budget* is how long an outage may last, in seconds."""
+        self._budget = budget
+        self._stopped = stopped
+        self._lock = threading.Lock()
+        self._one_at_a_time = threading.Lock()
+        self._in_doubt = True
+        self._closed_until = 0.0
+        self._failures = 0
+        self._spent = 0.0
+
+    @contextmanager
+    def passage(self) -> Iterator[None]:
+        """Hold a request's right to leave; raises Stopped."""
+        self._wait()
+        with self._one_at_a_time if self._in_doubt else nullcontext():
+            self._wait()
+            if self._in_doubt:
+                yield
+                return
+        yield
+
+    def _wait(self) -> None:
+        while True:
+            left = self._closed_until - time.monotonic()
+            if self._stopped.wait(left) if left > 0 else self._stopped.is_set():
+                raise Stopped
+            if left <= 0:
+                return
+
+    def open(self) -> None:
+        """PostHog answered."""
+        with self._lock:
+            self._in_doubt, self._failures, self._spent = False, 0, 0.0
+
+    def wait_as_asked(self, seconds: float | None) -> None:
+        """PostHog asked to wait, *seconds* or as long as seems right; costs no budget."""
+        with self._lock:
+            self._close(backoff(self._failures) if seconds is None else min(seconds, _TOO_FAR))
+            self._failures += 1
+
+    def failed(self, at_least: float, took: float) -> float:
+        """A try failed after *took* seconds: close the gate for a growing while; returns the budget's seconds used."""
+        with self._lock:
+            pause = max(backoff(self._failures), at_least)
+            self._close(pause)
+            self._failures += 1
+            self._spent += took + pause
+            return took + pause
+
+    def _close(self, seconds: float) -> None:
+        self._closed_until = max(self._closed_until, time.monotonic() + seconds)
+        self._in_doubt = True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether an outage has lasted longer than the budget."""
+        return self._spent > self._budget
+
+
+def backoff(failures: int) -> float:
+    """Return a pause in seconds that doubles with each failure, with jitter so that processes do not march in step."""
+    return min(0.1 * 2.0**failures, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
