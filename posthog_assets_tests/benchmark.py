@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gc
 import gzip
+import itertools
 import json
 import multiprocessing
 import os
@@ -22,7 +23,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,16 @@ DAY = date(2024, 3, 1)
 SDK_EVENTS = 20_000
 
 
-def answering_server(port_pipe: Any) -> None:
-    """Answer every capture request with success, as cheaply as Python can; runs in a process of its own."""
+def answering_server(faults: str, port_pipe: Any) -> None:
+    """Answer every capture request with success, as cheaply as Python can; runs in a process of its own.
+
+    With *faults* it answers every 20th request with 429, and `retry` for every 20th event; "later" asks for them
+    after a second, as PostHog does.
+    """
     import re
 
     find = re.compile(rb'"uuid":"([0-9a-f-]{36})"').findall
+    requests = itertools.count(1)
     listener = socket.create_server(("127.0.0.1", 0))
     port_pipe.send(listener.getsockname()[1])
 
@@ -57,14 +63,24 @@ def answering_server(port_pipe: Any) -> None:
                 buffer += connection.recv(1 << 20)
             body = bytes(buffer[end + 4 : end + 4 + length])
             del buffer[: end + 4 + length]
-            if b"/i/v1/" in head[:40]:
+            extra, status = b"", b"200 OK"
+            if faults and next(requests) % 20 == 0:
+                answer, status = b'{"error":"slow down"}', b"429 Too Many Requests"
+            elif b"/i/v1/" in head[:40]:
                 raw = igzip.decompress(body) if b"content-encoding: gzip" in head else body
-                verdicts = b'":{"result":"ok"},"'.join(find(raw))
-                answer = b'{"results":{"' + verdicts + b'":{"result":"ok"}}}'
+                uuids = find(raw)
+                owed = uuids[::20] if faults and len(uuids) >= 20 else []
+                answer = b'{"results":{"' + b'":{"result":"ok"},"'.join(uuids) + b'":{"result":"ok"}}}'
+                if owed:
+                    # A later entry of the same name replaces the earlier one.
+                    again = b'":{"result":"retry","details":"not_persisted"},"'.join(owed)
+                    answer = answer[:-2] + b',"' + again + b'":{"result":"retry","details":"not_persisted"}}}'
+                    extra = b"Retry-After: 1\r\n" if faults == "later" else b""
             else:
                 answer = b'{"status":"Ok"}'
             connection.sendall(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(answer)
+                b"HTTP/1.1 %s\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n"
+                % (status, extra, len(answer))
                 + answer
             )
 
@@ -156,6 +172,25 @@ def run_pipeline(folder: str, url: str, results: Any) -> None:
     results.send((measured, peak, acknowledged))
 
 
+def run_sending(folder: str, url: str, name: str, concurrency: int, results: Any) -> None:
+    """Send the transformed day again, to another server and with a ledger of its own."""
+    from posthog_assets.capture.delivery import deliver
+    from posthog_assets.capture.destination import Destination
+    from posthog_assets.capture.ledger import Ledger
+    from posthog_assets.storage import Store, read_batches
+
+    def stored(columns: list[str] | None) -> Iterator[Any]:
+        with Path(f"{folder}/data/bench/posthog_events/{DAY}.parquet").open("rb") as file:
+            yield from read_batches(file, columns)
+
+    destination = Destination.model_validate({"host": url, "project_api_key": "phc_bench", "concurrency": concurrency})
+    gc.disable()
+    began, cpu = time.perf_counter(), _processor_seconds()
+    report = deliver(destination, Ledger(Store(f"{folder}/{name}", "bench"), str(DAY)), stored)
+    assert report.owed == 0
+    results.send((report.events / (time.perf_counter() - began), _processor_seconds() - cpu, report.requests))
+
+
 def _processor_seconds() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
@@ -224,21 +259,44 @@ def main() -> None:
     arguments = parser.parse_args()
     gc.collect()
     folder = tempfile.mkdtemp(prefix="posthog-benchmark-")
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    server = context.Process(target=answering_server, args=(sender,), daemon=True)
-    server.start()
-    url = f"http://127.0.0.1:{receiver.recv()}"
+    (server, url), (faulty, faulty_url), (later, later_url) = serve(""), serve("now"), serve("later")
     try:
         write_day(Path(folder) / f"{DAY}.jsonl.gz", arguments.events, ordered=arguments.ordered)
         measured, peak, acknowledged = in_process(run_pipeline, folder, url)
         assert acknowledged == arguments.events, (acknowledged, arguments.events)
         floor_events, floor_seconds = in_process(run_floor, folder, url)
         sdk_events, sdk_seconds = in_process(run_sdk, folder, url)
+        sending = {
+            "one lane": in_process(run_sending, folder, url, "one", 1),
+            "four lanes": in_process(run_sending, folder, url, "four", 4),
+            "faults": in_process(run_sending, folder, faulty_url, "faults", 4),
+            "faults, Retry-After": in_process(run_sending, folder, later_url, "later", 4),
+        }
     finally:
         server.kill()
+        faulty.kill()
+        later.kill()
         shutil.rmtree(folder, ignore_errors=True)
     show(arguments.events, measured, peak, floor_events / floor_seconds, sdk_events / sdk_seconds)
+    show_sending(sending, arguments.events)
+
+
+def serve(faults: str) -> tuple[Any, str]:
+    """Start an answering server; return its process and URL."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    server = context.Process(target=answering_server, args=(faults, sender), daemon=True)
+    server.start()
+    return server, f"http://127.0.0.1:{receiver.recv()}"
+
+
+def show_sending(sending: dict[str, tuple[float, float, int]], events: int) -> None:
+    """Print how fast the same day is sent under different conditions, against the first."""
+    print(f"\n{'sending alone':20} {'events/s':>10} {'µs of CPU/event':>16} {'requests':>9}")
+    for name, (rate, cpu, requests) in sending.items():
+        print(f"{name:20} {rate:>10,.0f} {cpu / events * 1e6:>16.2f} {requests:>9,}")
+    best = max(sending["one lane"][0], sending["four lanes"][0])
+    print(f"5 % `retry` and a 429 every 20th request cost {1 - sending['faults'][0] / best:.0%}")
 
 
 def show(events: int, measured: dict[str, tuple[float, float]], peak: float, floor: float, sdk: float) -> None:

@@ -78,7 +78,7 @@ class CaptureClient:
             return Answer(Consequence.STOP, None, f"{self._host} is not a usable host: {error}")
         except (urllib3.exceptions.HTTPError, OSError) as error:
             return no_answer(f"no answer from {self._host}: {shorten(failure_reason(error))}")
-        return judge(request.protocol, response.status, response.headers, body, request.events, now)
+        return judge(request.protocol, response.status, response.headers, body, now)
 
     def _headers(self, request: Request, attempt: int, now: datetime) -> dict[str, str]:
         headers = {

@@ -33,35 +33,39 @@ _COMPANY: Final = 0.5
 _HELD_BATCHES: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Held events; *due* and *since* (the first `retry`) are monotonic seconds, *tries* how often they were sent."""
-
-    events: EncodedEvents
-    due: float
-    since: float
-    tries: int
-
-
 class Held:
-    """Events of a lane that may not leave yet, oldest first."""
+    """Events of a lane that may not leave yet; those of one person stand in their order.
+
+    The columns are parallel: whose each event is, when it is due, since when it is held (monotonic seconds), and how
+    often it was sent. An event that was never sent is due at once, but follows others of its person.
+    """
 
     def __init__(self) -> None:
-        self._parts: list[_Part] = []
+        self._parts: list[EncodedEvents] = []
         self._persons = np.empty(0, dtype=np.uint64)
+        self._due = np.empty(0)
+        self._since = np.empty(0)
+        self._tries = np.empty(0, dtype=np.int64)
 
     def __len__(self) -> int:
-        return sum(len(part.events) for part in self._parts)
+        return len(self._persons)
 
-    @property
-    def due(self) -> float:
-        """When the first of them may leave (monotonic seconds)."""
-        return self._parts[0].due
+    def seconds_left(self) -> float:
+        """Return how long it takes until more of them are due."""
+        left = self._due - time.monotonic()
+        return float(left[left > 0].min()) if bool((left > 0).any()) else 0.0
 
     def owe(self, events: EncodedEvents, due: float, since: float, tries: int, *, first: bool) -> None:
-        """Hold events that were answered `retry`; *first* where they were held before and come before all others."""
-        self._parts.insert(0 if first else len(self._parts), _Part(events, due, since, tries))
-        self._update()
+        """Hold events that were answered `retry`; *first* puts them before what followed them when they were held."""
+
+        def joined(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+            return np.concatenate((new, old) if first else (old, new))
+
+        self._parts.insert(0 if first else len(self._parts), events)
+        self._persons = joined(self._persons, events.persons)
+        self._due = joined(self._due, np.full(len(events), due))
+        self._since = joined(self._since, np.full(len(events), since))
+        self._tries = joined(self._tries, np.full(len(events), tries))
 
     def screen(self, batch: EncodedEvents) -> EncodedEvents:
         """Keep the events of *batch* whose person has a held event; return the others."""
@@ -69,45 +73,38 @@ class Held:
         if not blocked.any():
             return batch
         now = time.monotonic()
-        self._parts.append(_Part(batch.take(blocked), now, now, 0))
+        self.owe(batch.take(blocked), now, now, 0, first=False)
         return batch.take(~blocked)
 
     def ripe(self, limit: int, *, ending: bool) -> bool:
-        """Whether the due events should leave now: they fill half a batch of *limit*, or have waited for company."""
+        """Whether what is due should leave now: it fills half a batch of *limit* events, or has waited for company."""
         now = time.monotonic()
-        if not self._parts or self.due > now:
-            return False
-        due = 0
+        due = self._leaving(now)
+        count = int(due.sum())
+        return count > 0 and (ending or 2 * count >= limit or now - float(self._due[due].min()) >= _COMPANY)
+
+    def take(self, limit: int) -> tuple[EncodedEvents, float, int]:
+        """Remove at most *limit* of the due events; return them in their order, with *since* and *tries* of all."""
+        due = self._leaving(time.monotonic())
+        leaves = due & (np.cumsum(due) <= limit)
+        taken, kept, start = [], [], 0
         for part in self._parts:
-            if part.due > now:
-                break
-            due += len(part.events)
-        return ending or 2 * due >= limit or now - self.due >= _COMPANY
+            mask = leaves[start : start + len(part)]
+            start += len(part)
+            if mask.any():
+                taken.append(part.take(mask))
+            if not mask.all():
+                kept.append(part.take(~mask) if mask.any() else part)
+        tries, since = self._tries[leaves], float(self._since[leaves].min())
+        self._parts = kept
+        self._persons, self._due = self._persons[~leaves], self._due[~leaves]
+        self._since, self._tries = self._since[~leaves], self._tries[~leaves]
+        return EncodedEvents.joined(taken), since, int(tries[tries > 0].min()) if tries.any() else 0
 
-    def take(self, limit: int) -> _Part:
-        """Remove and return at most *limit* of the due events, in their order."""
-        now, count = time.monotonic(), 0
-        taken: list[_Part] = []
-        while self._parts and self._parts[0].due <= now and count < limit:
-            part = self._parts.pop(0)
-            room = limit - count
-            if len(part.events) > room:
-                rest = part.events.slice(room, len(part.events))
-                self._parts.insert(0, _Part(rest, part.due, part.since, part.tries))
-                part = _Part(part.events.slice(0, room), part.due, part.since, part.tries)
-            taken.append(part)
-            count += len(part.events)
-        self._update()
-        return _Part(
-            EncodedEvents.joined([part.events for part in taken]),
-            now,
-            min(part.since for part in taken),
-            max(part.tries for part in taken),
-        )
-
-    def _update(self) -> None:
-        persons = [part.events.persons for part in self._parts]
-        self._persons = np.unique(np.concatenate(persons)) if persons else np.empty(0, dtype=np.uint64)
+    def _leaving(self, now: float) -> np.ndarray:
+        """Return which events may leave: those that are due, unless another one of their person is not."""
+        late = self._due > now
+        return ~late & np.isin(self._persons, np.unique(self._persons[late]), invert=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +182,14 @@ class Lane:
             if self._held.ripe(self._limit, ending=ending):
                 self._send_held()
             elif ending or len(self._held) >= _HELD_BATCHES * self._limit:
-                self._sender.stopped.wait(max(0.0, self._held.due - time.monotonic()) + (0 if ending else _COMPANY))
+                self._sender.stopped.wait(self._held.seconds_left() or 0.01)
             else:
                 ending = self._take_one()
 
     def _take_one(self) -> bool:
-        """Send the next batch of the queue; True at the end. Gives up early where held events become due meanwhile."""
-        wait = max(0.01, min(0.1, self._held.due - time.monotonic())) if len(self._held) else 0.1
+        """Send the next batch of the queue, if one comes soon; True at the end."""
         with contextlib.suppress(queue.Empty):
-            queued = self._queue.get(timeout=wait)
+            queued = self._queue.get(timeout=0.05)
             if queued is None:
                 return True
             events = self._held.screen(queued.events) if len(self._held) else queued.events
@@ -203,19 +199,19 @@ class Lane:
         return False
 
     def _send_held(self) -> None:
-        part = self._held.take(self._limit)
-        if part.tries and part.since + self._sender.destination.retry_seconds < time.monotonic():
+        events, since, tries = self._held.take(self._limit)
+        if tries and since + self._sender.destination.retry_seconds < time.monotonic():
             raise Unavailable(
-                f"PostHog kept answering `retry` for {len(part.events):,} events, over "
+                f"PostHog kept answering `retry` for {len(events):,} events, over "
                 f"{self._sender.destination.retry_seconds:.0f} s"
             )
-        self._settle(part.events, None, since=part.since, tries=part.tries, again=True)
+        self._settle(events, None, since=since, tries=tries, again=True)
 
     def _settle(self, events: EncodedEvents, request: Request | None, *, since: float, tries: int, again: bool) -> None:
         outcome = self._sender.settle(events, request)
         owed = outcome.owed
         if outcome.failure is None and owed.any():
-            due = time.monotonic() + max(outcome.retry_after, backoff(tries))
+            due = time.monotonic() + (outcome.retry_after or backoff(tries))
             self._held.owe(events.take(owed), due, since, tries + 1, first=again)
             outcome.retries += 1
         if self._recording is not None:

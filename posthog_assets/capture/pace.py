@@ -145,4 +145,4 @@ class Gate:
 
 def backoff(failures: int) -> float:
     """Return a pause in seconds that doubles with each failure, with jitter so that processes do not march in step."""
-    return min(0.1 * 2.0**failures, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+    return min(0.05 * 2.0**failures, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)

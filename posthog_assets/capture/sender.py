@@ -99,9 +99,11 @@ class Sender:
             outcome.codes[origin : origin + len(batch)] = CODES[Verdict.OK]
             return
         outcome.retry_after = max(outcome.retry_after, answer.retry_after or 0.0)
+        outcome.codes[origin : origin + len(batch)] = CODES[Verdict.OK]
         for index, uuid in enumerate(batch.text_uuids.to_pylist(), origin):
-            verdict, detail = answer.verdicts.get(uuid, (Verdict.OWED, ""))
-            outcome.codes[index], outcome.details[index] = CODES[verdict], detail or None
+            if uuid not in answer.plain:
+                verdict, detail = answer.verdicts.get(uuid, (Verdict.OWED, ""))
+                outcome.codes[index], outcome.details[index] = CODES[verdict], detail or None
         if any(detail == BILLING for _, detail in answer.verdicts.values()):
             raise Refused("PostHog drops events because the project is over its billing limit")
 

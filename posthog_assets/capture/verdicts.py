@@ -20,6 +20,7 @@ Belongs here: reading one HTTP answer into a consequence. Does not belong here: 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -61,8 +62,9 @@ class Consequence(StrEnum):
 class Answer:
     """One HTTP answer, read.
 
-    `all_ok` says that every event of the batch is acknowledged without detail; otherwise `verdicts` holds
-    (verdict, detail) by uuid text, and a uuid that is absent is owed. `retry_after` is in seconds.
+    `all_ok` says that every event of the batch is acknowledged without detail. Otherwise `plain` has the uuids of
+    which this is true, and `verdicts` (verdict, detail) of the others; a uuid in neither is owed. `retry_after` is in
+    seconds.
     """
 
     consequence: Consequence
@@ -70,6 +72,7 @@ class Answer:
     words: str = ""
     retry_after: float | None = None
     all_ok: bool = False
+    plain: AbstractSet[str] = frozenset()
     verdicts: Mapping[str, tuple[Verdict, str]] = field(default_factory=dict)
 
     def mostly_owed(self, events: int) -> bool:
@@ -77,9 +80,10 @@ class Answer:
         if self.all_ok:
             return False
         settled = sum(verdict is not Verdict.OWED for verdict, _ in self.verdicts.values())
-        return 2 * settled <= events
+        return 2 * (len(self.plain) + settled) <= events
 
 
+_PLAIN_OK: Final = {"result": "ok"}
 _RESULTS: Final = {"ok": Verdict.OK, "warning": Verdict.WARNING, "drop": Verdict.DROP}
 
 #: The one drop that time cures: the project is over its quota.
@@ -91,13 +95,11 @@ def no_answer(reason: str) -> Answer:
     return Answer(Consequence.RETRY, None, reason)
 
 
-def judge(
-    protocol: Protocol, status: int, headers: Mapping[str, str], body: bytes, events: int, now: datetime
-) -> Answer:
-    """Read the answer to a batch of *events* events; *now* (UTC) turns an HTTP date into seconds."""
+def judge(protocol: Protocol, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Answer:
+    """Read the answer to a batch; *now* (UTC) turns an HTTP date into seconds."""
     retry_after = parse_retry_after(headers.get("Retry-After"), now)
     if 200 <= status < 300:
-        return _judge_v1(status, body, events, retry_after) if protocol is Protocol.V1 else _judge_batch(status, body)
+        return _judge_v1(status, body, retry_after) if protocol is Protocol.V1 else _judge_batch(status, body)
     said = words(body) or f"HTTP {status}"
     return Answer(_consequence(protocol, status, said, retry_after), status, said, retry_after)
 
@@ -119,18 +121,21 @@ def _not_served(status: int, said: str) -> bool:
     return status in (404, 405) or (status == 503 and "sink" in said.lower() and "not configured" in said.lower())
 
 
-def _judge_v1(status: int, body: bytes, events: int, retry_after: float | None) -> Answer:
+def _judge_v1(status: int, body: bytes, retry_after: float | None) -> Answer:
     try:
         results = orjson.loads(body)["results"]
-        read = {uuid: (entry["result"], entry.get("details") or "") for uuid, entry in results.items()}
+        others = {uuid: entry for uuid, entry in results.items() if entry != _PLAIN_OK}
+        verdicts = {uuid: _verdict(entry["result"], str(entry.get("details") or "")) for uuid, entry in others.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         return Answer(Consequence.RETRY, status, f"an answer that is no results map: {words(body)}", retry_after)
-    if len(read) == events and all(entry == ("ok", "") for entry in read.values()):
-        return Answer(Consequence.SETTLED, status, all_ok=True)
-    verdicts = {uuid: (_RESULTS.get(result, Verdict.OWED), str(detail)) for uuid, (result, detail) in read.items()}
-    if any(detail == BILLING for verdict, detail in verdicts.values() if verdict is Verdict.DROP):
-        verdicts = {u: (Verdict.OWED, d) if d == BILLING else (v, d) for u, (v, d) in verdicts.items()}
-    return Answer(Consequence.SETTLED, status, retry_after=retry_after, verdicts=verdicts)
+    return Answer(
+        Consequence.SETTLED, status, retry_after=retry_after, plain=results.keys() - others.keys(), verdicts=verdicts
+    )
+
+
+def _verdict(result: str, detail: str) -> tuple[Verdict, str]:
+    verdict = _RESULTS.get(result, Verdict.OWED)
+    return (Verdict.OWED if verdict is Verdict.DROP and detail == BILLING else verdict), detail
 
 
 def _judge_batch(status: int, body: bytes) -> Answer:
