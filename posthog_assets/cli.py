@@ -7,6 +7,7 @@ needs them, so that `--help` answers at once.
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -50,6 +51,36 @@ def sandbox(port: int, data: Path | None, host: str, project_key: str | None, v1
     from posthog_assets.sandbox import serve
 
     sys.exit(serve(port=port, data=data or Path("data/sandbox"), project_key=project_key, host=host, v1=v1))
+
+
+_project = click.option(
+    "--project", type=click.Path(path_type=Path), default=None,
+    help="Folder of the Dagster project with the import; default: this repository.",
+)  # fmt: skip
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@click.option("--canary", is_flag=True, help="Also send one event, which stays in the project, and look for it.")
+@_project
+def check(name: str, canary: bool, project: Path | None) -> None:
+    """Say what can go wrong before anything is sent: key, protocol, age of the events, settings of the project."""
+    from posthog_assets.check import run_check
+
+    sys.exit(run_check(name, project, canary=canary))
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@click.option("--day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The partition.")
+@click.option("--reason", default=None, help="Only reasons that contain this text.")
+@click.option("--limit", default=50, show_default=True, help="Most rows; 0: all, as JSON lines.")
+@_project
+def rejected(name: str, day: datetime, reason: str | None, limit: int, project: Path | None) -> None:
+    """Show the records and events of a day that did not reach PostHog, with reason and place of the raw record."""
+    from posthog_assets.check import show_rejected
+
+    sys.exit(show_rejected(name, day.date(), project, reason=reason, limit=limit))
 
 
 def main() -> None:

@@ -50,5 +50,8 @@ POSTHOG_EVENTS: Final = pa.schema(
         pa.field("source_id", pa.string()),
         # Why the event is not sent; None: it is.
         pa.field("reject_reason", pa.string()),
+        # Where the raw record stands, as in the staged rows; None on derived events.
+        pa.field("raw_part", pa.string()),
+        pa.field("raw_line", pa.int64()),
     ]
 )

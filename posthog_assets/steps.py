@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -26,7 +27,7 @@ import pyarrow.parquet as pq
 
 from posthog_assets.capture.delivery import DeliveryReport, deliver
 from posthog_assets.capture.ledger import CODES, BatchFacts, Entries, Ledger
-from posthog_assets.capture.query import Landing, QueryClient, look
+from posthog_assets.capture.query import Group, Landing, QueryClient, look
 from posthog_assets.capture.verdicts import Verdict
 from posthog_assets.dialects.base import reason_head
 from posthog_assets.errors import MissingUpstream
@@ -34,6 +35,7 @@ from posthog_assets.formats import read_records
 from posthog_assets.import_file import Import
 from posthog_assets.mapping import EventMapper, MappingReport, map_day
 from posthog_assets.packed_uuids import pack
+from posthog_assets.rejections import REJECTED, rejections
 from posthog_assets.schemas import POSTHOG_EVENTS, STAGED_EVENTS
 from posthog_assets.sources.raw_export import Manifest, RawExport
 from posthog_assets.storage import ParquetSink, Store, read_batches
@@ -204,7 +206,7 @@ def deliver_day(
     with store.lock("imported_batches", key_of(day)), _hot_loop():
         _open(store, events_path(day), "posthog_events", imp.name, day).close()
         ledger = Ledger(store, key_of(day))
-        return deliver(
+        report = deliver(
             imp.destination,
             ledger,
             lambda columns: _stored_events(store, day, columns),
@@ -212,6 +214,14 @@ def deliver_day(
             progress=progress,
             pace_file=store.local_path(".locks/pace"),
         )
+        with store.replace(rejected_path(day)) as path, ParquetSink(path, REJECTED) as sink:
+            for batch in rejections(store, day):
+                sink.write(batch)
+        return report
+
+
+def rejected_path(day: date) -> str:
+    return f"imported_batches/{key_of(day)}/rejected.parquet"
 
 
 def _stored_events(store: Store, day: date, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -248,8 +258,8 @@ def verify_day(imp: Import, day: date) -> Landing | None:
     with store.lock("imported_batches", key_of(day)):
         ledger = Ledger(store, key_of(day))
         known = ledger.load()
-        expected, span = _acknowledged(store, day, known)
-        landing = look(QueryClient(imp.destination), imp.name, lambda: expected, span, imp.destination.landing_seconds)
+        expected = _Acknowledged(store, day, known, ambiguous=imp.destination.allow_duplicates)
+        landing = look(QueryClient(imp.destination), imp.name, key_of(day), expected, imp.destination.landing_seconds)
         if landing.missing:
             _owe_again(ledger, known, [uuid for uuids in landing.missing.values() for uuid in uuids])
     with store.replace(landed_path(day)) as path:
@@ -261,24 +271,42 @@ def verify_day(imp: Import, day: date) -> Landing | None:
     return landing
 
 
-def _acknowledged(
-    store: Store, day: date, known: Entries
-) -> tuple[list[tuple[str, str]], tuple[datetime, datetime] | None]:
-    expected: list[tuple[str, str]] = []
-    first: datetime | None = None
-    last: datetime | None = None
-    for batch in _stored_events(store, day, ["uuid", "event", "timestamp", "reject_reason"]):
-        sendable = batch.filter(batch["reject_reason"].is_null())
-        where = known.find(pack(sendable["uuid"]))
-        taken = sendable.filter(
-            pa.array((where >= 0) & (known.acknowledged[np.maximum(where, 0)] if len(known) else False))
-        )
-        if not taken.num_rows:
-            continue
-        expected += zip(taken["uuid"].to_pylist(), taken["event"].to_pylist(), strict=True)
-        span = pc.min_max(taken["timestamp"]).as_py()
-        first, last = min(first or span["min"], span["min"]), max(last or span["max"], span["max"])
-    return expected, (first, last) if first and last else None
+class _Acknowledged:
+    """The stored events of a day that the ledger shows as acknowledged (`capture.query.Expected`)."""
+
+    def __init__(self, store: Store, day: date, known: Entries, *, ambiguous: bool) -> None:
+        self._store, self._day, self._known = store, day, known
+        self.counts: dict[Group, int] = {}
+        self.span: tuple[datetime, datetime] | None = None
+        for batch in self._batches():
+            for item in (
+                pa.Table.from_batches([batch]).group_by(["day", "event"]).aggregate([([], "count_all")]).to_pylist()
+            ):
+                group = (item["day"].isoformat(), item["event"])
+                self.counts[group] = self.counts.get(group, 0) + item["count_all"]
+            ends = pc.min_max(batch["timestamp"]).as_py()
+            first, last = self.span or (ends["min"], ends["max"])
+            self.span = min(first, ends["min"]), max(last, ends["max"])
+        # What was acknowledged and is no event of the day any more is counted by PostHog all the same.
+        self.ambiguous = ambiguous or sum(self.counts.values()) != int(known.acknowledged.sum())
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for batch in _stored_events(self._store, self._day, ["uuid", "event", "timestamp", "reject_reason"]):
+            sendable = batch.filter(batch["reject_reason"].is_null())
+            where = self._known.find(pack(sendable["uuid"]))
+            acknowledged = self._known.acknowledged[where] & (where >= 0) if len(self._known) else where >= 0
+            taken = sendable.filter(pa.array(acknowledged))
+            if taken.num_rows:
+                yield taken.append_column("day", taken["timestamp"].cast(pa.timestamp("us")).cast(pa.date32()))
+
+    def uuids(self, groups: AbstractSet[Group]) -> Iterator[tuple[Group, np.ndarray]]:
+        """Yield the packed uuids of the events in *groups*, batch by batch."""
+        for batch in self._batches():
+            coded = pc.binary_join_element_wise(batch["day"].cast(pa.string()), batch["event"], " ")
+            for place in pc.unique(coded).to_pylist():
+                day, _, event = place.partition(" ")
+                if (day, event) in groups:
+                    yield (day, event), pack(batch["uuid"].filter(pc.equal(coded, place)))
 
 
 def _owe_again(ledger: Ledger, known: Entries, missing: list[str]) -> None:

@@ -1,5 +1,6 @@
 """imported_batches: what PostHog acknowledged, dropped, or is still owed."""
 
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -8,7 +9,7 @@ from posthog_assets.assets.glue import RETRIES, Progress, day_of, declare, expla
 from posthog_assets.capture.delivery import DeliveryReport
 from posthog_assets.capture.ledger import LEDGER
 from posthog_assets.import_file import Import
-from posthog_assets.steps import deliver_day, key_of
+from posthog_assets.steps import deliver_day, key_of, rejected_path
 
 DESCRIPTION = """The delivery ledger of the day: one row per batch PostHog answered, and per event its verdict.
 
@@ -30,6 +31,11 @@ def build_imported_batches(imp: Import, partitions: dg.DailyPartitionsDefinition
         said = Progress(context, "delivered")
         with explained(lambda: _metadata(imp, key_of(day), report)):
             deliver_day(imp, day, report, lambda now: said(now.acknowledged + now.dropped, now.events))
+        if report.recent and not report.held_back:
+            context.log.warning(
+                f"{report.recent:,} events are younger than 48 hours: PostHog imports them, but bills them as live. "
+                "destination.recent_events: hold_back keeps such events until they are older"
+            )
         if report.already_acknowledged:
             context.log.info(
                 f"{report.already_acknowledged:,} events were acknowledged before and are not sent again; "
@@ -41,6 +47,8 @@ def build_imported_batches(imp: Import, partitions: dg.DailyPartitionsDefinition
                 dg.AssetCheckResult(
                     passed=report.owed == 0,
                     check_name="nothing_lost",
+                    severity=dg.AssetCheckSeverity.WARN if report.held_back else dg.AssetCheckSeverity.ERROR,
+                    description=_held_back(report),
                     metadata={
                         "events": report.events,
                         "acknowledged": report.acknowledged,
@@ -52,6 +60,15 @@ def build_imported_batches(imp: Import, partitions: dg.DailyPartitionsDefinition
         )
 
     return imported_batches
+
+
+def _held_back(report: DeliveryReport) -> str | None:
+    if not report.held_back:
+        return None
+    return (
+        f"{report.held_back:,} events are younger than 48 hours and held back (destination.recent_events): "
+        "materialize this day again when they are older"
+    )
 
 
 def pool_of(imp: Import) -> str:
@@ -71,6 +88,8 @@ def _metadata(imp: Import, day: str, report: DeliveryReport) -> dict[str, Any]:
         "dropped": report.dropped,
         "dropped_by_reason": table(report.drop_reasons, "reason"),
         "owed": report.owed,
+        "held_back": report.held_back,
+        "younger_than_48_hours": report.recent,
         "orphaned": report.orphaned,
         "batches": report.batches,
         "requests": report.requests,
@@ -78,5 +97,6 @@ def _metadata(imp: Import, day: str, report: DeliveryReport) -> dict[str, Any]:
         "sent_bytes": report.sent_bytes,
         "events_per_second": rate(report.sent, report.seconds),
         "protocol": report.protocol or "nothing sent",
+        "rejected_and_dropped": dg.MetadataValue.path(str(imp.store.path(rejected_path(date.fromisoformat(day))))),
         "ledger": dg.MetadataValue.path(str(imp.store.path(f"imported_batches/{day}/ledger.parquet"))),
     }

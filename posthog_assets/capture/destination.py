@@ -89,6 +89,23 @@ class Destination(Settings):
             )
         return determine_server_host(self.host).rstrip("/")
 
+    def look_key(self) -> str:
+        """Return the personal key.
+
+        Raises:
+            ImportFileError: it, or the project's number, is missing or cannot be one.
+        """
+        key = self.personal_api_key.get_secret_value().strip() if self.personal_api_key else ""
+        if not key or not self.project_id:
+            raise ImportFileError(
+                "destination.personal_api_key and destination.project_id are needed to look into PostHog"
+            )
+        if not key.isascii() or not key.isprintable() or not self.project_id.isalnum():
+            raise ImportFileError(
+                "destination.personal_api_key must be visible ASCII characters, project_id the project's number"
+            )
+        return key
+
     def app_host(self) -> str:
         """Return the URL that answers queries: on PostHog Cloud not the host that takes events."""
         parts = urlsplit(self.ingestion_host())

@@ -6,28 +6,60 @@ sending, or what follows from a missing event.
 
 from __future__ import annotations
 
+import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Protocol
 
+import numpy as np
 import orjson
+import pyarrow as pa
 import urllib3
+import xxhash
 
-from posthog_assets.capture.client import failure_reason
+from posthog_assets.capture.client import failure_reason, hidden
 from posthog_assets.capture.destination import Destination
+from posthog_assets.capture.pace import Pace
 from posthog_assets.capture.verdicts import parse_retry_after, words
-from posthog_assets.errors import ImportFileError, VerificationError
-from posthog_assets.mapping.markers import IMPORT_PROPERTY
+from posthog_assets.errors import VerificationError
+from posthog_assets.mapping.markers import DAY_PROPERTY, IMPORT_PROPERTY
+from posthog_assets.packed_uuids import pack, unpack
 
 #: The most rows one HogQL answer holds: posthog.com/docs/api/queries.
 _ROWS: Final = 50_000
 
 #: PostHog allows 240 queries a minute and project; half of that leaves room for people.
-_SECONDS_BETWEEN: Final = 0.5
+_PER_SECOND: Final = 2.0
+
+#: No page of rows is longer.
+_ANSWER_BYTES: Final = 64 << 20
 
 _TRIES: Final = 6
+
+
+#: A UTC day, as `2024-03-01`, and an event name.
+Group = tuple[str, str]
+
+
+class Expected(Protocol):
+    """The acknowledged events of a partition that should be found."""
+
+    #: Their first and last timestamp (UTC).
+    span: tuple[datetime, datetime] | None
+    #: Whether equal counts prove nothing, because PostHog also holds versions of events that are not expected.
+    ambiguous: bool
+
+    @property
+    def counts(self) -> Mapping[Group, int]:
+        """How many there are, by UTC day and event."""
+
+    def uuids(self, groups: AbstractSet[Group]) -> Iterable[tuple[Group, np.ndarray]]:
+        """Yield the packed uuids of the events in *groups*, in pieces."""
 
 
 @dataclass
@@ -58,15 +90,16 @@ class QueryClient:
         Raises:
             ImportFileError: no personal key or project id is set.
         """
-        if not destination.verifies or destination.personal_api_key is None:
-            raise ImportFileError(
-                "destination.personal_api_key and destination.project_id are needed to look into PostHog"
-            )
-        self._url = f"{destination.app_host()}/api/projects/{destination.project_id}/query/"
-        self._key = destination.personal_api_key.get_secret_value().strip()
+        self._key = destination.look_key()
+        self._project = f"{destination.app_host()}/api/projects/{destination.project_id}/"
+        self._url = f"{self._project}query/"
         self._pool = urllib3.PoolManager(
             retries=False, timeout=urllib3.Timeout(total=None, connect=10, read=destination.timeout_seconds)
         )
+        # Shared by all processes of this machine: the limits are the project's.
+        name = xxhash.xxh3_64_hexdigest(self._url.encode())
+        self._pace = Pace(None, _PER_SECOND, Path(tempfile.gettempdir()) / f"posthog-assets-queries-{name}")
+        self._never = threading.Event()
         self._next = 0.0
 
     def ask(self, hogql: str) -> list[list[Any]]:
@@ -78,27 +111,61 @@ class QueryClient:
         said = ""
         for attempt in range(_TRIES):
             time.sleep(max(0.0, self._next - time.monotonic()))
-            self._next = time.monotonic() + _SECONDS_BETWEEN
+            self._pace.wait(1, self._never)
             try:
-                response = self._pool.request(
-                    "POST",
-                    self._url,
-                    json={"query": {"kind": "HogQLQuery", "query": hogql}, "refresh": "force_blocking"},
-                    headers={"Authorization": f"Bearer {self._key}"},
-                    redirect=False,
-                )
+                status, headers, body = self._post(hogql)
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 said = f"no answer: {failure_reason(error)}"
                 self._next = time.monotonic() + 2.0**attempt
                 continue
-            if response.status == 200:
-                return _rows(response.data)
-            said = f"HTTP {response.status}: {words(response.data)}"
-            if response.status != 429 and response.status < 500:
+            if status == 200:
+                return _rows(body)
+            said = f"HTTP {status}: {words(body)}"
+            if status != 429 and status < 500:
                 break
-            asked = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+            asked = parse_retry_after(headers.get("Retry-After"), datetime.now(UTC))
             self._next = time.monotonic() + min(asked if asked is not None else 2.0**attempt, 300.0)
         raise VerificationError(f"PostHog's query API at {self._url} did not answer a look ({said})")
+
+    def project(self) -> dict[str, Any] | None:
+        """Return the project's settings; None where this key may not read them.
+
+        Raises:
+            VerificationError: there is no such project, or no answer.
+        """
+        try:
+            status, _, body = self._request("GET", self._project, None)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise VerificationError(
+                f"PostHog's API at {self._project} did not answer: {failure_reason(error)}"
+            ) from None
+        if status in (401, 403):
+            return None
+        try:
+            settings = orjson.loads(body)
+        except ValueError:
+            settings = None
+        if status != 200 or not isinstance(settings, dict):
+            raise VerificationError(f"PostHog's API at {self._project} answers HTTP {status}: {words(body)}")
+        return settings
+
+    def _post(self, hogql: str) -> tuple[int, Mapping[str, str], bytes]:
+        query = {"query": {"kind": "HogQLQuery", "query": hogql}, "refresh": "force_blocking"}
+        return self._request("POST", self._url, query)
+
+    def _request(self, method: str, url: str, content: Any) -> tuple[int, Mapping[str, str], bytes]:
+        response = self._pool.request(
+            method,
+            url,
+            json=content,
+            headers={"Authorization": f"Bearer {self._key}"},
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            return response.status, response.headers, hidden(response.read(_ANSWER_BYTES), self._key)
+        finally:
+            response.release_conn()
 
 
 def _rows(body: bytes) -> list[list[Any]]:
@@ -111,53 +178,112 @@ def _rows(body: bytes) -> list[list[Any]]:
 def look(
     client: QueryClient,
     import_name: str,
-    expected: Callable[[], Iterable[tuple[str, str]]],
-    span: tuple[datetime, datetime] | None,
+    day: str,
+    expected: Expected,
     deadline_seconds: float,
     *,
     pause: Callable[[float], None] = time.sleep,
 ) -> Landing:
-    """Look until every expected event is found, or *deadline_seconds* have passed.
+    """Look until every expected event of partition *day* is found, or *deadline_seconds* have passed.
 
-    *expected* yields (uuid, event name) of the acknowledged events; *span* is their first and last timestamp. Ingestion
-    lags behind the answer, so one look that finds too little proves nothing.
+    Distinct uuids are counted by PostHog, per UTC day and event. Where a count differs from what is expected the uuids
+    themselves are fetched. Ingestion lags behind the answer, so one look that finds too little proves nothing.
     """
-    by_uuid = dict(expected())
     landing = Landing()
-    if not by_uuid or span is None:
+    if not expected.counts or expected.span is None:
         return landing
     until = time.monotonic() + deadline_seconds
     wait = 1.0
     while True:
-        found: set[str] = set()
         landing.looks += 1
-        landing.duplicates = 0
-        for page in _pages(client, import_name, span):
-            ours = [(uuid, count) for uuid, count in page if uuid in by_uuid]
-            found.update(uuid for uuid, _ in ours)
-            landing.duplicates += sum(count - 1 for _, count in ours)
-        if len(found) == len(by_uuid) or time.monotonic() + wait > until:
-            return _compare(landing, by_uuid, found)
+        found = _counts(client, import_name, day, expected.span, landing)
+        out_of_time = time.monotonic() + wait > until
+        if out_of_time or all(found.get(group, 0) >= count for group, count in expected.counts.items()):
+            doubtful = {g for g, n in expected.counts.items() if expected.ambiguous or found.get(g, 0) != n}
+            landing.missing = _missing(client, import_name, expected, doubtful) if doubtful else {}
+            if out_of_time or not landing.missing:
+                landing.by_event = _by_event(expected.counts, landing.missing)
+                return landing
         pause(wait)
         wait = min(wait * 2, 60.0)
 
 
-def _pages(client: QueryClient, import_name: str, span: tuple[datetime, datetime]) -> Iterator[list[tuple[str, int]]]:
-    """Yield (uuid, number of rows) PostHog holds of this import in *span*, in pages ordered by uuid."""
-    first, last = (moment.astimezone(UTC) for moment in (span[0], span[1] + timedelta(milliseconds=1)))
+#: HogQL gives times in the project's zone unless told otherwise.
+_UTC_DAY: Final = "toString(toDate(toTimeZone(timestamp, 'UTC')))"
+
+
+def _counts(
+    client: QueryClient, import_name: str, day: str, span: tuple[datetime, datetime], landing: Landing
+) -> dict[Group, int]:
+    found: dict[Group, int] = {}
+    landing.duplicates = 0
     after = ""
     while True:
         rows = client.ask(
-            "SELECT toString(uuid) AS id, count() FROM events "
-            f"WHERE properties.{IMPORT_PROPERTY} = {_quoted(import_name)} "
-            f"AND timestamp >= toDateTime64({_quoted(first.strftime('%Y-%m-%d %H:%M:%S.%f'))}, 6, 'UTC') "
-            f"AND timestamp <= toDateTime64({_quoted(last.strftime('%Y-%m-%d %H:%M:%S.%f'))}, 6, 'UTC') "
-            f"AND toString(uuid) > {_quoted(after)} GROUP BY id ORDER BY id LIMIT {_ROWS}"
+            f"SELECT {_UTC_DAY} AS day, event, count(DISTINCT uuid), count(), concat(day, event) AS place FROM events "
+            f"WHERE {_where(import_name, span)} AND properties.{DAY_PROPERTY} = {_quoted(day)} "
+            f"AND concat({_UTC_DAY}, event) > {_quoted(after)} "
+            f"GROUP BY day, event ORDER BY place LIMIT {_ROWS}"
         )
-        yield [(row[0], row[1]) for row in rows]
+        for utc_day, event, distinct, count, place in rows:
+            found[utc_day, event] = distinct
+            landing.duplicates += count - distinct
+            after = place
+        if len(rows) < _ROWS:
+            return found
+
+
+def _missing(
+    client: QueryClient, import_name: str, expected: Expected, groups: AbstractSet[Group]
+) -> dict[str, list[str]]:
+    """Return the uuids of *groups* that are not found under the day and event they should have, by event."""
+    numbers = {group: number for number, group in enumerate(sorted(groups))}
+    pieces = [(numbers[group], uuids) for group, uuids in expected.uuids(groups)]
+    uuids = np.concatenate([piece for _, piece in pieces])
+    places = np.concatenate([np.full(len(piece), number) for number, piece in pieces])
+    order = np.argsort(uuids, kind="stable")
+    uuids, places = uuids[order], places[order]
+    found = np.zeros(len(uuids), dtype=bool)
+    assert expected.span is not None
+    for page in _pages(client, import_name, expected.span, {event for _, event in groups}):
+        seen = pack(pa.array([row[0] for row in page], pa.string()))
+        seen_places = np.array([numbers.get((row[1], row[2]), -1) for row in page], dtype=np.int64)
+        at = np.minimum(np.searchsorted(uuids, seen), len(uuids) - 1)
+        found[at[(uuids[at] == seen) & (places[at] == seen_places)]] = True
+    missing: dict[str, list[str]] = {}
+    events = [event for _, event in sorted(groups)]
+    for uuid, place in zip(unpack(uuids[~found]), places[~found].tolist(), strict=True):
+        missing.setdefault(events[place], []).append(uuid)
+    return missing
+
+
+def _pages(
+    client: QueryClient, import_name: str, span: tuple[datetime, datetime], events: AbstractSet[str]
+) -> Iterator[list[tuple[str, str, str]]]:
+    """Yield what PostHog holds of this import in *span* as (uuid, UTC day, event), in pages ordered by uuid."""
+    # A long list of names costs more than it saves.
+    some = f"AND event IN ({', '.join(_quoted(event) for event in sorted(events))}) " if len(events) <= 50 else ""
+    after = ""
+    while True:
+        rows = client.ask(
+            f"SELECT toString(uuid) AS id, {_UTC_DAY} AS day, event FROM events "
+            f"WHERE {_where(import_name, span)} {some}"
+            f"AND id >= {_quoted(after)} GROUP BY id, day, event ORDER BY id LIMIT {_ROWS}"
+        )
+        yield [(row[0], row[1], row[2]) for row in rows]
         if len(rows) < _ROWS:
             return
+        # The last uuid may have further rows: it comes again.
         after = rows[-1][0]
+
+
+def _where(import_name: str, span: tuple[datetime, datetime]) -> str:
+    first, last = (moment.astimezone(UTC) for moment in (span[0], span[1] + timedelta(milliseconds=1)))
+    return (
+        f"properties.{IMPORT_PROPERTY} = {_quoted(import_name)} "
+        f"AND timestamp >= toDateTime64({_quoted(first.strftime('%Y-%m-%d %H:%M:%S.%f'))}, 6, 'UTC') "
+        f"AND timestamp <= toDateTime64({_quoted(last.strftime('%Y-%m-%d %H:%M:%S.%f'))}, 6, 'UTC')"
+    )
 
 
 def _quoted(text: str) -> str:
@@ -165,14 +291,8 @@ def _quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _compare(landing: Landing, by_uuid: dict[str, str], found: set[str]) -> Landing:
-    counts: dict[str, list[int]] = {}
-    for uuid, event in by_uuid.items():
-        count = counts.setdefault(event, [0, 0])
-        count[0] += 1
-        if uuid in found:
-            count[1] += 1
-        else:
-            landing.missing.setdefault(event, []).append(uuid)
-    landing.by_event = {event: (acknowledged, landed) for event, (acknowledged, landed) in sorted(counts.items())}
-    return landing
+def _by_event(counts: Mapping[Group, int], missing: Mapping[str, list[str]]) -> dict[str, tuple[int, int]]:
+    acknowledged: dict[str, int] = {}
+    for (_, event), count in counts.items():
+        acknowledged[event] = acknowledged.get(event, 0) + count
+    return {event: (count, count - len(missing.get(event, ()))) for event, count in sorted(acknowledged.items())}

@@ -39,7 +39,7 @@ class EventMapper:
         self._verbatim = dialect.verbatim_uuid
         self._day = day
         self._fetched_at = fetched_at
-        self._properties = PropertyWriter(mapping, import_name, dialect.type.rsplit(".", 1)[-1])
+        self._properties = PropertyWriter(mapping, import_name, dialect.type.rsplit(".", 1)[-1], day.isoformat())
         self._hook = _hook(mapping.transform) if mapping.transform else None
         #: Whether events may come out in another order of time than they went in.
         self.moves_time = self._hook is not None
@@ -58,7 +58,17 @@ class EventMapper:
             for index, flaw in flaws.items():
                 reasons.setdefault(index, flaw)
         batch = pa.RecordBatch.from_arrays(
-            [uuids, events, ids, staged["timestamp"], properties, staged["source_id"], _reasons(reasons, len(staged))],
+            [
+                uuids,
+                events,
+                ids,
+                staged["timestamp"],
+                properties,
+                staged["source_id"],
+                _reasons(reasons, len(staged)),
+                staged["raw_part"],
+                staged["raw_line"],
+            ],
             schema=POSTHOG_EVENTS,
         )
         return self._transformed(batch) if self._hook else batch
@@ -119,6 +129,8 @@ class EventMapper:
                 self._properties.write(stage),
                 pa.nulls(count, pa.string()),
                 _reasons(id_flaws(ids), count),
+                pa.nulls(count, pa.string()),
+                pa.nulls(count, pa.int64()),
             ],
             schema=POSTHOG_EVENTS,
         )

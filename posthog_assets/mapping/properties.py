@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from posthog_assets.mapping.markers import (
+    DAY_PROPERTY,
     GEOIP_PROPERTY,
     HISTORICAL_PROPERTY,
     IMPORT_PROPERTY,
@@ -31,7 +32,7 @@ _PERSON = {"set": ("$set", "$set_once"), "set_once": ("$set_once", "$set_once")}
 class PropertyWriter:
     """Turns staged properties into an event's properties."""
 
-    def __init__(self, mapping: Mapping, import_name: str, source_name: str) -> None:
+    def __init__(self, mapping: Mapping, import_name: str, source_name: str, day: str) -> None:
         self._wish = mapping.properties
         self._person = mapping.person_properties
         self._constants: dict[str, Any] = {
@@ -39,6 +40,7 @@ class PropertyWriter:
             HISTORICAL_PROPERTY: True,
             IMPORT_PROPERTY: import_name,
             SOURCE_PROPERTY: source_name,
+            DAY_PROPERTY: day,
         } | self._wish.add
         self._head = orjson.dumps(self._constants).decode()[:-1] + f',"{SOURCE_ID_PROPERTY}":'
         own = (*MARKERS, *self._wish.rename, *self._wish.rename.values(), *self._wish.drop, *self._wish.add)

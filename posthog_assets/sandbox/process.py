@@ -53,9 +53,11 @@ class Sandbox:
         if not line.startswith("PostHog sandbox on "):
             self._process.wait(30)
             words = self._process.stderr.read().strip().splitlines()
+            self._close()
             raise SandboxFailed(f"the sandbox did not start: {words[-1] if words else 'no reason given'}")
         self.url = line.split()[3]
-        threading.Thread(target=self._process.stderr.read, daemon=True).start()
+        self._reader = threading.Thread(target=self._process.stderr.read, daemon=True)
+        self._reader.start()
         self._get("/_readiness")
         return self
 
@@ -66,6 +68,13 @@ class Sandbox:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._reader.join()
+        self._close()
+
+    def _close(self) -> None:
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe:
+                pipe.close()
         self._pool.clear()
 
     def kill(self) -> None:

@@ -33,7 +33,7 @@ _FUNCTIONS: Final = frozenset(
     length like lower lowerutf8 max maxif median min minif multiif not notempty notin now nullif or position
     quantile quantiles replaceall right round row_number siphash64 startswith substring sum sumif toboolean todate
     todatetime todatetime64 todayofmonth todayofweek tofloat tohour toint tominute tomonth tosecond tostartofday
-    tostartofhour tostartofinterval tostartofminute tostartofmonth tostartofweek tostring totypename
+    tostartofhour tostartofinterval tostartofminute tostartofmonth tostartofweek tostring totimezone totypename
     tounixtimestamp touint8 touuid toyear toyyyymm toyyyymmdd trim tuple uniq uniqexact uniqif upper values
     """.split()  # noqa: SIM905
 )

@@ -57,6 +57,7 @@ class _App:
             capture.append(Route("/i/v1/analytics/events", self.events_v1, methods=["POST"]))
         return [
             *capture,
+            Route("/api/projects/{project}/", self.project),
             Route("/api/projects/{project}/query", self.query, methods=["POST"]),
             Route("/api/projects/{project}/query/", self.query, methods=["POST"]),
             Route("/sandbox/stats", self.stats),
@@ -110,7 +111,7 @@ class _App:
         self._store.insert(rows)
         self._counts["events_stored"] += len(rows)
 
-    async def query(self, request: Request) -> Response:
+    def _unauthorized(self, request: Request) -> Response | None:
         self._requests[request.url.path] += 1
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
@@ -121,6 +122,18 @@ class _App:
             return _refused(401, "authentication_error", "authentication_failed", "Personal API key is invalid.")
         if request.path_params["project"] != PROJECT_ID:
             return _refused(404, "invalid_request", "not_found", "Project not found.")
+        return None
+
+    async def project(self, request: Request) -> Response:
+        if refusal := self._unauthorized(request):
+            return refusal
+        settings = {"id": int(PROJECT_ID), "name": "Sandbox", "timezone": "UTC", "drop_events_older_than": None}
+        # Without a key of its own the sandbox takes any: then there is none to tell.
+        return _json(settings | {"api_token": self._settings.project_key})
+
+    async def query(self, request: Request) -> Response:
+        if refusal := self._unauthorized(request):
+            return refusal
         try:
             content = orjson.loads(await request.body())
             asked = content["query"]

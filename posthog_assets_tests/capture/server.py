@@ -26,7 +26,7 @@ class Asked:
 
     @property
     def uuids(self) -> list[str]:
-        return [event["uuid"] for event in self.body["batch"]]
+        return [event["uuid"] for event in self.body.get("batch", [])]
 
 
 @dataclass
@@ -57,6 +57,9 @@ class CaptureServer:
             def do_POST(self) -> None:  # noqa: N802
                 outer._answer(self)
 
+            def do_GET(self) -> None:  # noqa: N802
+                outer._answer(self)
+
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
@@ -76,15 +79,16 @@ class CaptureServer:
         return [event["uuid"] for event in self.stored]
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
-        raw = handler.rfile.read(int(handler.headers["Content-Length"]))
-        asked = Asked(handler.path, dict(handler.headers), json.loads(gzip.decompress(raw)), raw)
+        raw = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        plain = gzip.decompress(raw) if handler.headers.get("Content-Encoding") == "gzip" else raw
+        asked = Asked(handler.path, dict(handler.headers), json.loads(plain or b"{}"), raw)
         with self._lock:
             self.requests.append(asked)
             reply = self.script(asked) or Reply()
             results = {uuid: reply.verdicts.get(uuid, {"result": "ok"}) for uuid in asked.uuids}
             if reply.take and (reply.status is None or reply.status < 300):
                 taken = {u for u, verdict in results.items() if verdict and verdict["result"] in ("ok", "warning")}
-                self.stored += [event for event in asked.body["batch"] if event["uuid"] in taken]
+                self.stored += [event for event in asked.body.get("batch", []) if event["uuid"] in taken]
         time.sleep(reply.delay)
         if reply.status is None:
             handler.close_connection = True

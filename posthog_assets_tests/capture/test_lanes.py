@@ -223,7 +223,9 @@ def test_linked_ids_are_one_person_whatever_the_order_of_the_links() -> None:
     ]
     for order in (rows, rows[::-1]):
         batch = pa.RecordBatch.from_pylist(order, schema=POSTHOG_EVENTS)
-        people = dict(zip((row["uuid"] for row in order), of_day(lambda columns: [batch]).of(batch), strict=True))
+        people = dict(
+            zip((row["uuid"] for row in order), of_day(lambda columns, batch=batch: [batch]).of(batch), strict=True)
+        )
         u, b, x, z, rejected, a, group = (people[row["uuid"]] for row in rows)
         assert u == b == a
         assert len({u, x, z, rejected, group}) == 5

@@ -90,7 +90,7 @@ def test_every_event_carries_its_markers(tmp_path: Path) -> None:
     (event,), _ = map_rows([row(7), ], tmp_path)  # fmt: skip
     assert event["properties"] == (
         '{"$geoip_disable":true,"historical_migration":true,"$import_job_id":"wiki","analytics_source":"columns",'
-        '"$import_source_id":"7","page":"Home"}'
+        '"$import_day":"2024-03-01","$import_source_id":"7","page":"Home"}'
     )
 
 

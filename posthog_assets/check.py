@@ -1,0 +1,78 @@
+"""The commands `posthog-assets check` and `posthog-assets rejected`.
+
+Belongs here: what they print. Does not belong here: the questions (`capture.preflight`) and the rows (`rejections`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from posthog_assets.capture.preflight import OK, PROBLEM, WARNING, canary, preflight
+from posthog_assets.projects import find_import
+from posthog_assets.rejections import rejections
+
+_COLORS: Final = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
+
+
+def run_check(name: str, project: Path | None, *, canary: bool) -> int:
+    """Print what is known of an import's destination; returns 1 where something would go wrong."""
+    imp = find_import(name, project)
+    findings = list(preflight(imp.destination, imp.start_date, imp.end_date))
+    if canary and not any(finding.level == PROBLEM for finding in findings):
+        findings.append(_canary(imp.destination, imp.start_date))
+    table = Table("", "what", "found", title=f"{imp.name} → {imp.destination.host or 'nowhere'}", title_justify="left")
+    for finding in findings:
+        color = _COLORS[finding.level]
+        table.add_row(f"[{color}]{finding.level}[/]", finding.subject, escape(finding.words))
+    Console().print(table)
+    return 1 if any(finding.level == PROBLEM for finding in findings) else 0
+
+
+_canary = canary
+
+
+def show_rejected(name: str, day: date, project: Path | None, *, reason: str | None, limit: int) -> int:
+    """Print the rejected and dropped events of a day, and how many there are by reason; returns the exit code."""
+    imp = find_import(name, project)
+    counts: Counter[tuple[str, str]] = Counter()
+    shown: list[dict[str, Any]] = []
+    for batch in rejections(imp.store, day):
+        for row in batch.to_pylist():
+            if reason and reason not in row["reason"]:
+                continue
+            counts[row["asset"], row["reason"].split(":")[0]] += 1
+            if not limit:
+                sys.stdout.write(orjson.dumps(row | {"timestamp": str(row["timestamp"])}).decode() + "\n")
+            elif len(shown) < limit:
+                shown.append(row)
+    if limit:
+        _print(imp.name, day, counts, shown)
+    return 0
+
+
+def _print(name: str, day: date, counts: Counter[tuple[str, str]], shown: list[dict[str, Any]]) -> None:
+    console = Console()
+    if not counts:
+        console.print(f"nothing of {name} was rejected or dropped on {day}")
+        return
+    summary = Table("asset", "reason", "events", title=f"{name}, {day}", title_justify="left")
+    for (asset, reason), count in counts.most_common():
+        summary.add_row(asset, escape(reason), f"{count:,}")
+    console.print(summary)
+    rows = Table("reason", "event", "distinct_id", "source id")
+    rows.add_column("raw record", overflow="fold")
+    for row in shown:
+        place = f"{row['raw_part']}:{row['raw_line']}" if row["raw_part"] else ""
+        rows.add_row(*(escape(str(row[key] or "")) for key in ("reason", "event", "distinct_id", "source_id")), place)
+    console.print(rows)
+    if counts.total() > len(shown):
+        console.print(f"{len(shown):,} of {counts.total():,} shown; --limit 0 prints all as JSON lines")

@@ -1,0 +1,94 @@
+"""Every record and event of a day that did not reach PostHog, with its reason and the place of the raw record.
+
+Belongs here: collecting them from what the steps have stored. Does not belong here: deciding anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from posthog_assets.capture.ledger import Entries, Ledger
+from posthog_assets.packed_uuids import pack
+from posthog_assets.schemas import TIMESTAMP
+from posthog_assets.storage import Store, read_batches
+
+REJECTED: Final = pa.schema(
+    [
+        # The asset that rejected it; imported_batches: PostHog dropped it.
+        pa.field("asset", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("event", pa.string()),
+        pa.field("distinct_id", pa.string()),
+        pa.field("timestamp", TIMESTAMP),
+        pa.field("source_id", pa.string()),
+        pa.field("uuid", pa.string()),
+        # Where the raw record stands: name of the part, and line or row in it, counted from 1.
+        pa.field("raw_part", pa.string()),
+        pa.field("raw_line", pa.int64()),
+    ]
+)
+
+
+def rejections(store: Store, day: date) -> Iterator[pa.RecordBatch]:
+    """Yield batches of the `REJECTED` schema, in the order of the steps; what is not stored yet yields nothing."""
+    key = day.isoformat()
+    yield from _of_staging(store, f"staged_events/{key}.parquet")
+    yield from _of_events(store, f"posthog_events/{key}.parquet", Ledger(store, key))
+
+
+def _of_staging(store: Store, path: str) -> Iterator[pa.RecordBatch]:
+    if not store.exists(path):
+        return
+    columns = ["reject_reason", "event", "user_id", "anonymous_id", "timestamp", "source_id", "raw_part", "raw_line"]
+    with store.open(path) as file:
+        for batch in read_batches(file, columns):
+            bad = batch.filter(pc.is_valid(batch["reject_reason"]))
+            if bad.num_rows:
+                distinct_id = pc.coalesce(bad["user_id"], bad["anonymous_id"])
+                bad = bad.append_column("distinct_id", distinct_id)
+                yield _rows(bad, "staged_events", bad["reject_reason"])
+
+
+def _of_events(store: Store, path: str, ledger: Ledger) -> Iterator[pa.RecordBatch]:
+    if not store.exists(path):
+        return
+    known = ledger.load()
+    dropped = bool(known.dropped.any())
+    columns = [name for name in REJECTED.names if name not in ("asset", "reason")] + ["reject_reason"]
+    with store.open(path) as file:
+        for batch in read_batches(file, columns):
+            bad = batch.filter(pc.is_valid(batch["reject_reason"]))
+            if bad.num_rows:
+                yield _rows(bad, "posthog_events", bad["reject_reason"])
+            if dropped:
+                yield from _dropped(batch.filter(pc.is_null(batch["reject_reason"])), known)
+
+
+def _dropped(batch: pa.RecordBatch, known: Entries) -> Iterator[pa.RecordBatch]:
+    where = known.find(pack(batch["uuid"]))
+    hit = (where >= 0) & known.dropped[np.maximum(where, 0)]
+    if hit.any():
+        reasons = [known.details[index] or "no reason given" for index in where[hit].tolist()]
+        yield _rows(batch.filter(pa.array(hit)), "imported_batches", pa.array(reasons, pa.string()))
+
+
+def _rows(batch: pa.RecordBatch, asset: str, reasons: pa.Array) -> pa.RecordBatch:
+    count = batch.num_rows
+    fixed = {"asset": pa.array([asset] * count, pa.string()), "reason": reasons}
+    return pa.RecordBatch.from_arrays(
+        [
+            fixed[field.name]
+            if field.name in fixed
+            else batch[field.name]
+            if field.name in batch.schema.names
+            else pa.nulls(count, field.type)
+            for field in REJECTED
+        ],
+        schema=REJECTED,
+    )
