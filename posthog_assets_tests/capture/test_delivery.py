@@ -328,9 +328,10 @@ REPLIES = st.sampled_from(
     script=st.lists(REPLIES, max_size=25),
     seed=st.integers(0, 10**6),
     protocol=st.sampled_from(["v1", "batch"]),
+    concurrency=st.sampled_from([1, 3]),
 )
 def test_whatever_the_server_does_everything_is_stored_or_reported(
-    script: list[str], seed: int, protocol: str, tmp_path_factory: pytest.TempPathFactory
+    script: list[str], seed: int, protocol: str, concurrency: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     left, chance = list(script), random.Random(seed)
     rows = events(60)
@@ -366,7 +367,7 @@ def test_whatever_the_server_does_everything_is_stored_or_reported(
 
     folder = tmp_path_factory.mktemp("random")
     with CaptureServer(misbehave) as server:
-        report = run(server.url, folder, rows, protocol=protocol)
+        report = run(server.url, folder, rows, protocol=protocol, concurrency=concurrency)
         stored = {event["uuid"] for event in server.stored}
     assert stored | dropped == {row["uuid"] for row in rows}
     assert report.events == 60 == report.acknowledged + report.dropped + report.owed
@@ -377,29 +378,30 @@ CHILD = """
 import sys
 from pathlib import Path
 from posthog_assets_tests.capture.test_delivery import events, run
-run(sys.argv[1], Path(sys.argv[2]), events(2000), batch_events=20)
+run(sys.argv[1], Path(sys.argv[2]), events(2000), batch_events=20, concurrency=int(sys.argv[3]))
 """
 
 
-def test_a_process_killed_at_any_moment_loses_nothing_and_repeats_little(tmp_path: Path) -> None:
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_a_process_killed_at_any_moment_loses_nothing_and_repeats_little(concurrency: int, tmp_path: Path) -> None:
     chance = random.Random(7)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    kills = 0
+    kills = 6
     with CaptureServer(lambda asked: Reply(delay=0.01)) as server:
-        while kills < 3:
+        for _ in range(kills):
             before = len(server.requests)
-            child = subprocess.Popen([sys.executable, "-c", CHILD, server.url, str(tmp_path)], env=environment)
-            while len(server.requests) < before + chance.randint(3, 18) and child.poll() is None:
+            command = [sys.executable, "-c", CHILD, server.url, str(tmp_path), str(concurrency)]
+            child = subprocess.Popen(command, env=environment)
+            while len(server.requests) < before + chance.randint(1, 14) and child.poll() is None:
                 time.sleep(0.002)
             time.sleep(chance.random() / 50)
             child.send_signal(signal.SIGKILL)
             child.wait()
-            kills += 1
-        report = run(server.url, tmp_path, events(2_000), batch_events=20)
+        report = run(server.url, tmp_path, events(2_000), batch_events=20, concurrency=concurrency)
         counts = Counter(server.uuids())
         assert set(counts) == {row["uuid"] for row in events(2_000)}
-        # At most what was in flight or not yet written: three batches a kill.
-        assert sum(counts.values()) - 2_000 <= kills * 3 * 20
+        # In each lane at most one batch in flight and one that was answered and not yet written.
+        assert sum(counts.values()) - 2_000 <= kills * concurrency * 2 * 20
         assert len({(e["uuid"], e["event"], e["distinct_id"], e["timestamp"]) for e in server.stored}) == 2_000
     assert (report.acknowledged, report.owed) == (2_000, 0)
     assert report.already_acknowledged > 0
@@ -460,3 +462,129 @@ def test_special_properties_move_where_the_official_sdk_moves_them(tmp_path: Pat
     theirs["options"]["disable_skew_correction"] = True
     assert sent | {"timestamp": None} == theirs | {"timestamp": None}
     assert datetime.fromisoformat(sent["timestamp"]) == datetime.fromisoformat(theirs["timestamp"])
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from posthog_assets.errors import StorageError
+from posthog_assets_tests.capture.test_delivery import events, run
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+try:
+    run(sys.argv[1], Path(sys.argv[2]), events(200), batch_events=40)
+except StorageError as error:
+    print(error)
+    sys.exit(7)
+"""
+
+
+def test_a_storage_without_room_stops_in_a_sentence_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    with CaptureServer() as server:
+        command = [sys.executable, "-c", FULL_DISK, server.url, str(tmp_path), "1000"]
+        child = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert (child.returncode, "make room, then run this again" in child.stdout) == (7, True), child.stderr
+        assert not list(tmp_path.glob("**/.tmp-*"))
+        report = run(server.url, tmp_path, events(200), batch_events=40)
+        assert (report.acknowledged, report.owed) == (200, 0)
+        assert {uuid for uuid in server.uuids()} == {row["uuid"] for row in events(200)}
+        # Sent twice is at most what was in flight when the disk was full: two batches.
+        assert len(server.uuids()) <= 280
+
+
+def test_a_server_that_repeats_the_key_does_not_bring_it_into_a_message(tmp_path: Path) -> None:
+    with CaptureServer(lambda asked: Reply(401, f"unknown key {KEY}".encode())) as server:
+        with pytest.raises(Refused, match=r"unknown key \(the key\)"):
+            run(server.url, tmp_path, events(3))
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from posthog_assets.capture import client
+
+    monkeypatch.setattr(client, "_ANSWER_BYTES", 1_000)
+    with CaptureServer(misbehave_once(Reply(200, b"[" * 50_000_000))) as server:
+        began = time.monotonic()
+        assert run(server.url, tmp_path, events(3)).acknowledged == 3
+        assert time.monotonic() - began < 5
+
+
+def test_a_result_under_another_uuid_acknowledges_nothing(tmp_path: Path) -> None:
+    foreign = {str(uuid.uuid4()): {"result": "ok"} for _ in range(5)}
+    answer = Reply(200, orjson.dumps({"results": foreign}), take=False)
+    with CaptureServer(misbehave_once(answer)) as server:
+        report = run(server.url, tmp_path, events(5))
+        assert [len(asked.uuids) for asked in server.requests] == [5, 5]
+        assert (report.acknowledged, len(server.stored)) == (5, 5)
+
+
+def test_events_younger_than_48_hours_are_counted_and_held_back_where_wished(tmp_path: Path) -> None:
+    now = START + timedelta(hours=48, seconds=30)
+    batch = pa.RecordBatch.from_pylist(events(60), schema=POSTHOG_EVENTS)
+    with CaptureServer() as server:
+        for option, sent in (("hold_back", 31), ("send", 60)):
+            destination = Destination.model_validate(
+                {"host": server.url, "project_api_key": KEY, "recent_events": option}
+            )
+            ledger = Ledger(Store(str(tmp_path), "small"), "2024-03-01")
+            report = deliver(destination, ledger, lambda columns: [batch], now=now)
+            assert (report.acknowledged, report.recent, report.held_back) == (sent, 29, 60 - sent)
+        assert len(server.uuids()) == 60
+
+
+def test_without_the_historical_flag_it_is_not_sent(tmp_path: Path) -> None:
+    with CaptureServer() as server:
+        for protocol in ("v1", "batch"):
+            run(server.url, tmp_path / protocol, events(2), protocol=protocol, historical_migration=False)
+        assert ["historical_migration" in asked.body for asked in server.requests] == [False, False]
+
+
+@pytest.mark.parametrize("mode", ["v1", "batch"])
+def test_what_is_sent_is_what_the_official_sdk_sends(mode: str, tmp_path: Path) -> None:
+    """The same event through both: no difference but those wanted, each of them named here."""
+    from posthog import Posthog
+
+    row = event(0, properties='{"$os":"iOS","$session_id":"s","price":1.5,"note":"ü","$set":{"plan":"pro"}}')
+    with CaptureServer() as server:
+        sdk = Posthog(
+            KEY, host=server.url, historical_migration=True, capture_mode="v1" if mode == "v1" else "v0", max_retries=0
+        )
+        sdk.capture(
+            "edit", distinct_id="user-0", properties=json.loads(row["properties"]), timestamp=row["timestamp"],
+            uuid=row["uuid"],
+        )  # fmt: skip
+        sdk.shutdown()
+        run(server.url, tmp_path, [row], protocol=mode)
+        theirs, ours = server.requests
+    assert theirs.path == ours.path
+    assert theirs.body["historical_migration"] is ours.body["historical_migration"] is True
+    # No sent_at: it would move the timestamps.
+    assert set(theirs.body) - set(ours.body) == ({"sent_at"} if mode == "batch" else set())
+    (their_event,), (our_event,) = theirs.body["batch"], ours.body["batch"]
+    assert datetime.fromisoformat(our_event.pop("timestamp")) == datetime.fromisoformat(their_event.pop("timestamp"))
+    their_properties, our_properties = their_event.pop("properties"), our_event.pop("properties")
+    added = {"$lib", "$lib_version", "$python_runtime", "$python_version", "$os_version", "$os_distro", "$is_server"}
+    assert set(their_properties) - set(our_properties) <= added | {"$geoip_disable"}
+    assert set(our_properties) <= set(their_properties)
+    changed = {key for key in our_properties if their_properties[key] != our_properties[key]}
+    # The machine's own system in place of the event's: why the SDK's queue is not used for history.
+    assert changed == {"$os"}
+    if mode == "v1":
+        assert our_event.pop("options") == their_event.pop("options", {}) | {"disable_skew_correction": True}
+    assert our_event.items() <= their_event.items()
+    assert {key: value for key, value in their_event.items() if key not in our_event} in (
+        {},
+        {"library": "posthog-python"},
+    )
+
+
+def test_special_headers_are_those_of_the_official_sdk(tmp_path: Path) -> None:
+    from posthog import Posthog
+
+    with CaptureServer() as server:
+        sdk = Posthog(KEY, host=server.url, capture_mode="v1", max_retries=0)
+        sdk.capture("edit", distinct_id="u")
+        sdk.shutdown()
+        run(server.url, tmp_path, events(1))
+        theirs, ours = ({name.lower() for name in asked.headers} for asked in server.requests)
+    assert {name for name in theirs if name.startswith("posthog-")} <= ours
+    assert "authorization" in ours & theirs

@@ -60,7 +60,9 @@ def store(sandbox: Any, events: list[tuple[str, str, datetime]], job: str, day: 
         for name, event, at in events
     ]  # fmt: skip
     body = json.dumps({"api_key": "phc_any", "batch": batch}).encode()
-    urllib.request.urlopen(urllib.request.Request(f"{sandbox.url}/batch/", body)).read()
+    urllib.request.urlopen(
+        urllib.request.Request(f"{sandbox.url}/batch/", body, {"Content-Type": "application/json"})
+    ).read()
 
 
 def client(sandbox: Any) -> QueryClient:
