@@ -27,14 +27,20 @@ LINES = [
 ]
 
 
+def package_of(project: Path) -> str:
+    return f"shop_{project.name}"
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A Dagster project of somebody's own with one import, `shop`."""
+    # Python keeps modules: each test's project has a name of its own.
+    package = package_of(tmp_path)
     (tmp_path / "pyproject.toml").write_text(
-        '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "shop_project"\n'
-        'defs_module = "shop_project.defs"\n'
+        '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\n'
+        f'root_module = "{package}"\ndefs_module = "{package}.defs"\n'
     )
-    for folder in ("shop_project", "shop_project/defs", "shop_project/defs/shop", "exports"):
+    for folder in (package, f"{package}/defs", f"{package}/defs/shop", "exports"):
         (tmp_path / folder).mkdir()
         if folder != "exports":
             (tmp_path / folder / "__init__.py").touch()
@@ -61,7 +67,7 @@ def write_import(project: Path, url: str) -> Import:
         "destination": {"host": url, "project_api_key": "phc_any", "concurrency": 1},
     }
     content = {"type": "posthog_assets.HistoricalImport", "attributes": attributes}
-    (project / "shop_project/defs/shop/defs.yaml").write_text(yaml.safe_dump(content))
+    (project / package_of(project) / "defs/shop/defs.yaml").write_text(yaml.safe_dump(content))
     return Import.read(attributes)
 
 

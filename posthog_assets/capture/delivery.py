@@ -266,7 +266,8 @@ class _Delivery:
     def run(self, events: Iterable[EncodedEvents]) -> None:
         """Send *events*; raises what ended the first lane that ended before its time."""
         began = time.monotonic()
-        count = self._destination.concurrency
+        # More lanes than batches would only make the batches smaller.
+        count = min(self._destination.concurrency, math.ceil(self._report.owed / self._limit))
         with ExitStack() as stack:
             record = stack.enter_context(ThreadPoolExecutor(1, "record"))
             compress = stack.enter_context(ThreadPoolExecutor(1, "compress"))
