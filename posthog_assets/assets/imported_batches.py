@@ -71,10 +71,10 @@ def _held_back(report: DeliveryReport) -> str | None:
     )
 
 
-def pool_of(imp: Import) -> str:
-    """Return the Dagster pool that limits concurrent deliveries into one PostHog host."""
+def pool_of(imp: Import, what: str = "posthog") -> str:
+    """Return the Dagster pool that limits concurrent deliveries (or *what* else) of one PostHog host."""
     host = (imp.destination.host or "none").split("//")[-1]
-    return "posthog_" + "".join(letter if letter.isalnum() else "_" for letter in host)
+    return f"{what}_" + "".join(letter if letter.isalnum() else "_" for letter in host)
 
 
 def _metadata(imp: Import, day: str, report: DeliveryReport) -> dict[str, Any]:

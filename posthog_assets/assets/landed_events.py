@@ -3,6 +3,7 @@
 import dagster as dg
 
 from posthog_assets.assets.glue import day_of, declare, explained
+from posthog_assets.assets.imported_batches import pool_of
 from posthog_assets.capture.query import Landing
 from posthog_assets.import_file import Import
 from posthog_assets.steps import LANDED_EVENTS, landed_path, verify_day
@@ -23,6 +24,8 @@ def build_landed_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -
         imp, "landed_events", partitions,
         description=DESCRIPTION, kinds={"posthog"}, upstream="imported_batches", schema=LANDED_EVENTS,
         checks={CHECK: "distinct uuids found by HogQL = acknowledged events"},
+        # PostHog answers three queries of a project at once.
+        pool=pool_of(imp, "posthog_queries"),
     )  # fmt: skip
     def landed_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         day = day_of(context)

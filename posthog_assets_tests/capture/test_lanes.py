@@ -250,3 +250,39 @@ def test_rates_hold_across_processes_that_share_a_file(tmp_path: Path) -> None:
     stopped.set()
     with pytest.raises(Stopped):
         one.wait(10, stopped)
+
+
+def test_ten_thousand_events_through_every_fault_at_once(tmp_path: Path) -> None:
+    rows, chance, lock = crowd(10_000, people=400), random.Random(3), threading.Lock()
+    dropped: set[str] = set()
+
+    def script(asked: Asked) -> Reply | None:
+        with lock:
+            what = chance.random()
+            if what < 0.05:
+                return Reply(chance.choice([500, 502, 408, 429]))
+            if what < 0.08:
+                return Reply(429, headers={"Retry-After": "0"})
+            if what < 0.12:
+                return Reply(None, take=chance.random() < 0.5)
+            if what < 0.14 and len(asked.uuids) > 1:
+                return Reply(413)
+            verdicts: dict[str, dict[str, str] | None] = {}
+            for uuid in asked.uuids:
+                if chance.random() < 0.05:
+                    verdicts[uuid] = chance.choice([None, {"result": "retry", "details": "not_persisted"}])
+                elif chance.random() < 0.001 and uuid not in {e["uuid"] for e in server.stored[-2_000:]}:
+                    verdicts[uuid] = {"result": "drop", "details": "rejected"}
+                    dropped.add(uuid)
+            return Reply(verdicts=verdicts)
+
+    with CaptureServer(script) as server:
+        report = run(server.url, tmp_path, rows, concurrency=4, batch_events=250)
+        stored = {(e["uuid"], e["event"], e["distinct_id"], e["timestamp"][:19]) for e in server.stored}
+    truth = {
+        (row["uuid"], row["event"], row["distinct_id"], row["timestamp"].strftime("%Y-%m-%dT%H:%M:%S")) for row in rows
+    }
+    assert {key for key in truth if key not in stored} == {key for key in truth - stored if key[0] in dropped}
+    assert stored <= truth
+    assert (report.events, report.owed) == (10_400, 0)
+    assert len(truth - stored) <= report.dropped <= len(dropped)
