@@ -4,6 +4,7 @@
     ├── ImportFileError          the import file or a setting is wrong: a person edits it
     ├── SourceError              the history could not be fetched or read
     │   ├── NoExport             there is no export for this day (an empty export is not an error)
+    │   ├── SourceRefused        the source refuses the request (credentials, range): a person acts
     │   ├── BrokenPart           an exported file cannot be read to its end: export it again
     │   └── SourceUnavailable    the source did not answer: try again later            (temporary)
     ├── MissingUpstream          a partition this step reads does not exist: materialize it first
@@ -39,6 +40,10 @@ class SourceError(PosthogAssetsError):
 
 class NoExport(SourceError):
     """The source has no export for this day."""
+
+
+class SourceRefused(SourceError):
+    """The source refuses the request itself; asking again cannot help."""
 
 
 class BrokenPart(SourceError):

@@ -29,6 +29,8 @@ STAGED_EVENTS: Final = pa.schema(
         pa.field("set_once", pa.string()),
         # JSON object {group type: group key}.
         pa.field("groups", pa.string()),
+        # What the record says of its groups: JSON object {group type: {group key: {property: value}}}.
+        pa.field("group_set", pa.string()),
         # Where the record stands: name of the part, and line or row in it, counted from 1.
         pa.field("raw_part", pa.string()),
         pa.field("raw_line", pa.int64()),

@@ -18,6 +18,7 @@ from isal import igzip
 from posthog_assets.capture.destination import Destination, Protocol
 from posthog_assets.capture.verdicts import Answer, Consequence, judge, no_answer
 from posthog_assets.errors import shorten
+from posthog_assets.http import failure_reason, hidden
 
 _PATHS: Final = {Protocol.V1: "/i/v1/analytics/events", Protocol.BATCH: "/batch/"}
 
@@ -101,13 +102,3 @@ class CaptureClient:
 
     def __exit__(self, *exc: object) -> None:
         self._pool.clear()
-
-
-def hidden(body: bytes, key: str) -> bytes:
-    """Return an answer without the key, should the server have repeated it: answers are quoted in messages."""
-    return body.replace(key.encode(), b"(the key)")
-
-
-def failure_reason(error: Exception) -> str:
-    cause = getattr(error, "reason", None) or error
-    return f"{type(cause).__name__}: {cause}"

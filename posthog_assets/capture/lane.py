@@ -22,9 +22,10 @@ import numpy as np
 
 from posthog_assets.capture.client import Request
 from posthog_assets.capture.encoder import EncodedEvents
-from posthog_assets.capture.pace import Stopped, backoff
+from posthog_assets.capture.pace import Stopped
 from posthog_assets.capture.sender import Outcome, Sender
 from posthog_assets.errors import Unavailable
+from posthog_assets.http import backoff
 
 #: Due events wait this long for company, so that they do not leave in many small requests, seconds.
 _COMPANY: Final = 0.5

@@ -7,7 +7,6 @@ answer means (`verdicts`).
 from __future__ import annotations
 
 import fcntl
-import random
 import struct
 import threading
 import time
@@ -16,8 +15,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
-#: The longest pause between two tries that PostHog did not ask for, seconds.
-_LONGEST_PAUSE: Final = 30.0
+from posthog_assets.http import backoff
 
 #: A reservation further ahead than this is a clock that was set back, seconds.
 _TOO_FAR: Final = 3600.0
@@ -141,8 +139,3 @@ class Gate:
     def exhausted(self) -> bool:
         """Whether an outage has lasted longer than the budget."""
         return self._spent > self._budget
-
-
-def backoff(failures: int) -> float:
-    """Return a pause in seconds that doubles with each failure, with jitter so that processes do not march in step."""
-    return min(0.05 * 2.0**failures, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)

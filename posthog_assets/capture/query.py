@@ -22,11 +22,10 @@ import pyarrow as pa
 import urllib3
 import xxhash
 
-from posthog_assets.capture.client import failure_reason, hidden
 from posthog_assets.capture.destination import Destination
 from posthog_assets.capture.pace import Pace
-from posthog_assets.capture.verdicts import parse_retry_after, words
 from posthog_assets.errors import VerificationError
+from posthog_assets.http import failure_reason, hidden, parse_retry_after, words
 from posthog_assets.mapping.markers import DAY_PROPERTY, IMPORT_PROPERTY
 from posthog_assets.packed_uuids import pack, unpack
 

@@ -22,15 +22,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 import orjson
 
 from posthog_assets.capture.destination import Protocol
-from posthog_assets.errors import shorten
+from posthog_assets.http import parse_retry_after, words
 
 
 class Verdict(StrEnum):
@@ -151,31 +150,3 @@ def _judge_batch(status: int, body: bytes) -> Answer:
     if "events" in (answer.get("quota_limited") or []):
         return Answer(Consequence.STOP, status, "the project is over its event quota (quota_limited: events)")
     return Answer(Consequence.SETTLED, status, all_ok=True)
-
-
-def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return a Retry-After header as seconds from *now* (seconds or an HTTP date); None where it is neither."""
-    if not value:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds())
-
-
-def words(body: bytes) -> str:
-    """Return what the server said, for a message: text or the error fields of a JSON answer."""
-    text = body[:4096].decode("utf-8", "replace").strip()
-    try:
-        answer = orjson.loads(body)
-    except ValueError:
-        return shorten(" ".join(text.split()))
-    if isinstance(answer, dict):
-        said = [str(answer[key]) for key in ("error", "error_description", "detail", "message") if answer.get(key)]
-        return shorten(": ".join(said) or text)
-    return shorten(text)

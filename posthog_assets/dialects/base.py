@@ -39,6 +39,9 @@ class Dialect(Settings):
     #: Whether the source's id, where it is a uuid, is PostHog's uuid as it stands.
     verbatim_uuid: ClassVar[bool] = False
 
+    #: Whether records may tell the properties of their groups.
+    describes_groups: ClassVar[bool] = False
+
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_EVENTS` row per record of *chunk*, in order."""
         raise NotImplementedError

@@ -138,7 +138,7 @@ class Columns(Dialect):
         return records
 
     def _read(self, records: list[dict[str, Any]], untyped: bool, reasons: dict[int, str]) -> list[Any]:
-        """Return the columns from source_id to groups; adds to *reasons*."""
+        """Return the columns from source_id to group_set; adds to *reasons*."""
         for column in self.required:
             _require(column, Column(column=column).values(records), records, reasons)
         stamps, flaws = self.timestamps(records)
@@ -164,6 +164,7 @@ class Columns(Dialect):
             pa.array(person, pa.string()) if person else pa.nulls(count, pa.string()),
             pa.nulls(count, pa.string()),
             pa.array(groups, pa.string()) if groups else pa.nulls(count, pa.string()),
+            pa.nulls(count, pa.string()),
         ]
 
     def _explain_times(self, flaws: dict[int, str], records: list[dict[str, Any]], reasons: dict[int, str]) -> None:

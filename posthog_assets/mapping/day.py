@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 
 from posthog_assets.dialects.base import reason_head
 from posthog_assets.mapping.events import EventMapper
+from posthog_assets.mapping.groups import GroupStates
+from posthog_assets.mapping.identity import Identities
 from posthog_assets.mapping.order import Sorter
 from posthog_assets.mapping.repeats import Distinguisher, UuidSpool
 from posthog_assets.packed_uuids import pack, unpack
@@ -94,13 +96,14 @@ def _pass(
 ) -> MappingReport:
     report = MappingReport()
     mapped = _mapped(batches, mapper, report)
-    if not ordered or mapper.may_identify or mapper.moves_time:
+    if not ordered or mapper.may_identify or mapper.may_describe_groups or mapper.moves_time:
         sorter = Sorter(folder, POSTHOG_EVENTS)
-        pairs: dict[tuple[str, str], int] = {}
-        for batch in _mapped(batches, mapper, report, pairs):
+        people, groups = Identities(), GroupStates()
+        for batch in _mapped(batches, mapper, report, people, groups):
             sorter.add(batch)
-        if pairs:
-            derived = mapper.identify(pairs)
+        pairs, states = people.pairs(), groups.states()
+        if pairs or states:
+            derived = mapper.derived(pairs, states)
             report.derived = derived.num_rows
             sorter.add_before(derived)
         mapped = sorter.sorted_batches()
@@ -124,9 +127,10 @@ def _mapped(
     batches: Iterable[pa.RecordBatch],
     mapper: EventMapper,
     report: MappingReport,
-    pairs: dict[tuple[str, str], int] | None = None,
+    people: Identities | None = None,
+    groups: GroupStates | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the events of each batch of staged rows; *pairs* collects the first instant of each identity link."""
+    """Yield the events of each batch of staged rows; *people* and *groups* collect what further events come from."""
     for batch in batches:
         report.staged += batch.num_rows
         report.staged_rejected += batch.num_rows - batch["reject_reason"].null_count
@@ -134,9 +138,10 @@ def _mapped(
             batch = batch.filter(pc.is_null(batch["reject_reason"]))
         if not batch.num_rows:
             continue
-        if mapper.may_identify and pairs is not None:
-            for anonymous, user, stamp in mapper.pairs(batch):
-                pairs[anonymous, user] = min(stamp, pairs.get((anonymous, user), stamp))
+        if mapper.may_identify and people is not None:
+            people.add(batch)
+        if mapper.may_describe_groups and groups is not None:
+            groups.add(batch)
         yield mapper.map(batch)
 
 

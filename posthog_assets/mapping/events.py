@@ -17,10 +17,13 @@ import pyarrow.compute as pc
 
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.errors import ImportFileError, MappingError, shorten
+from posthog_assets.mapping.groups import Group
+from posthog_assets.mapping.identity import Pair
+from posthog_assets.mapping.kinds import spelled_out
 from posthog_assets.mapping.properties import PropertyWriter
 from posthog_assets.mapping.settings import Mapping
 from posthog_assets.mapping.uuids import uuids5, verbatim
-from posthog_assets.mapping.validation import id_flaws, is_illegal, name_flaw, size_flaws, time_flaws
+from posthog_assets.mapping.validation import id_flaws, name_flaw, size_flaws, time_flaws
 from posthog_assets.schemas import POSTHOG_EVENTS
 
 
@@ -35,6 +38,7 @@ class EventMapper:
     ) -> None:
         self.namespace = dialect.uuid_namespace(import_name)
         self.may_identify = mapping.identify and dialect.links_identities
+        self.may_describe_groups = dialect.describes_groups
         self._mapping = mapping
         self._verbatim = dialect.verbatim_uuid
         self._day = day
@@ -50,7 +54,7 @@ class EventMapper:
         uuids = uuids5(self.namespace, sources)
         if self._verbatim:
             uuids = verbatim(sources, uuids)
-        reasons: dict[int, str] = {}
+        staged, reasons = spelled_out(staged)
         events = self._names(staged["event"], reasons)
         ids = pc.utf8_trim_whitespace(pc.coalesce(staged["user_id"], staged["anonymous_id"]))
         properties = self._properties.write(staged)
@@ -85,51 +89,47 @@ class EventMapper:
         if flaws:
             for row, code in enumerate(coded.indices.to_pylist()):
                 if code in flaws:
-                    reasons[row] = flaws[code]
+                    reasons.setdefault(row, flaws[code])
         return pa.array(
             [new if new is not None else old for old, new in zip(known, wished, strict=True)], pa.string()
         ).take(coded.indices)
 
-    def pairs(self, staged: pa.RecordBatch) -> list[tuple[str, str, int]]:
-        """Return (anonymous id, user id, µs since 1970) of rows that carry both, where PostHog would link them."""
-        both = pc.and_(pc.is_valid(staged["user_id"]), pc.is_valid(staged["anonymous_id"]))
-        rows = staged.select(["anonymous_id", "user_id", "timestamp"]).filter(both)
-        stamps = rows["timestamp"].cast(pa.int64()).to_pylist()
-        trimmed = (
-            (anonymous.strip(), user.strip(), stamp)
-            for anonymous, user, stamp in zip(
-                rows["anonymous_id"].to_pylist(), rows["user_id"].to_pylist(), stamps, strict=True
+    def derived(self, pairs: dict[Pair, int], groups: dict[Group, tuple[int, str]]) -> pa.RecordBatch:
+        """Return one `$identify` per pair and one `$groupidentify` per group, oldest first."""
+        day = self._day.isoformat()
+        made = [
+            ("$identify", stamp, user, {"$anon_distinct_id": anonymous}, [user, anonymous, day])
+            for (anonymous, user), stamp in pairs.items()
+        ] + [
+            (
+                "$groupidentify", stamp, f"${kind}_{key}",
+                {"$group_type": kind, "$group_key": key, "$group_set": orjson.loads(properties)}, [kind, key, day],
             )
-        )
-        return [(a, u, t) for a, u, t in trimmed if a != u and not is_illegal(a) and not is_illegal(u)]
-
-    def identify(self, pairs: dict[tuple[str, str], int]) -> pa.RecordBatch:
-        """Return one `$identify` per pair, at the pair's first instant of the day."""
-        ordered = sorted(pairs.items(), key=lambda item: (item[1], item[0]))
-        names = [orjson.dumps([user, anonymous, self._day.isoformat()]).decode() for (anonymous, user), _ in ordered]
+            for (kind, key), (stamp, properties) in groups.items()
+        ]  # fmt: skip
+        made.sort(key=lambda row: (row[1], row[0], row[4]))
+        names = [orjson.dumps(place).decode() for *_, place in made]
+        count, nothing = len(made), pa.nulls(len(made), pa.string())
         stage = pa.RecordBatch.from_pydict(
             {
-                "properties": [
-                    orjson.dumps({"$anon_distinct_id": anonymous}).decode() for (anonymous, _), _ in ordered
-                ],
+                "properties": [orjson.dumps(properties).decode() for _, _, _, properties, _ in made],
                 "source_id": names,
-                "set": pa.nulls(len(ordered), pa.string()),
-                "set_once": pa.nulls(len(ordered), pa.string()),
-                "groups": pa.nulls(len(ordered), pa.string()),
+                "set": nothing,
+                "set_once": nothing,
+                "groups": nothing,
             }
         )
-        ids = pa.array([user for (_, user), _ in ordered], pa.string())
-        count = len(ordered)
+        ids = pa.array([distinct_id for _, _, distinct_id, _, _ in made], pa.string())
         return pa.RecordBatch.from_arrays(
             [
-                uuids5(self.namespace, [f"$identify {name}" for name in names]),
-                pa.array(["$identify"] * count, pa.string()),
+                uuids5(self.namespace, [f"{row[0]} {name}" for row, name in zip(made, names, strict=True)]),
+                pa.array([row[0] for row in made], pa.string()),
                 ids,
-                pa.array([stamp for _, stamp in ordered], pa.int64()).cast(POSTHOG_EVENTS.field("timestamp").type),
+                pa.array([row[1] for row in made], pa.int64()).cast(POSTHOG_EVENTS.field("timestamp").type),
                 self._properties.write(stage),
-                pa.nulls(count, pa.string()),
+                nothing,
                 _reasons(id_flaws(ids), count),
-                pa.nulls(count, pa.string()),
+                nothing,
                 pa.nulls(count, pa.int64()),
             ],
             schema=POSTHOG_EVENTS,

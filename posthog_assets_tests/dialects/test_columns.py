@@ -46,6 +46,7 @@ def test_a_record_becomes_a_row_without_the_columns_it_used() -> None:
             "set": None,
             "set_once": None,
             "groups": None,
+            "group_set": None,
             "raw_part": "part",
             "raw_line": 1,
             "reject_reason": None,

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posthog_assets.dialects import load_dialect
+from posthog_assets.dialects import Dialect, load_dialect
 from posthog_assets.errors import ImportFileError, MappingError
 from posthog_assets.mapping import EventMapper, Mapping, MappingReport, map_day, order
 from posthog_assets.mapping.uuids import uuids5
@@ -53,9 +53,15 @@ class Collected:
 
 
 def map_rows(
-    rows: list[dict[str, Any]], tmp_path: Path, *, ordered: bool = False, chunk: int = 3, **mapping: Any
+    rows: list[dict[str, Any]],
+    tmp_path: Path,
+    *,
+    ordered: bool = False,
+    chunk: int = 3,
+    dialect: Dialect = DIALECT,
+    **mapping: Any,
 ) -> tuple[list[dict[str, Any]], MappingReport]:
-    mapper = EventMapper(Mapping.model_validate(mapping), "wiki", DIALECT, day=DAY, fetched_at=NOON + timedelta(days=1))
+    mapper = EventMapper(Mapping.model_validate(mapping), "wiki", dialect, day=DAY, fetched_at=NOON + timedelta(days=1))
     sinks: list[Collected] = []
 
     @contextmanager

@@ -1,0 +1,304 @@
+"""A vendor's dialect as data: tables of field paths, and the machinery that reads records by them.
+
+Belongs here: what all vendors' dialects share. Does not belong here: any vendor's field, or the user's own columns
+(`columns`).
+
+A dialect is a subclass of `Vendor` whose class attributes say where things stand; a small method says what a table
+cannot. Nothing a record holds may stop the day: a record that cannot be read is a row with a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from posthog_assets.dialects.base import Dialect, content_id
+from posthog_assets.dialects.timestamps import read_timestamps
+from posthog_assets.errors import shorten
+from posthog_assets.formats.records import RecordChunk, Unreadable
+from posthog_assets.schemas import STAGED_EVENTS
+
+Record = dict[str, Any]
+
+_Getter = Callable[[Record], Any]
+
+#: Columns that hold JSON objects, empty ones as null.
+_OBJECTS: Final = ("set", "set_once", "groups", "group_set")
+
+
+class Rejected(Exception):
+    """A record that cannot become an event; the message is the reason, its head up to `: ` the same for all alike."""
+
+
+class Reading:
+    """One record as a dialect reads it: the staged row before it is written as columns.
+
+    `timestamp` is as the record has it; the dictionaries become JSON text, empty ones nothing.
+    """
+
+    __slots__ = (
+        "anonymous_id", "event", "group_set", "groups", "kind", "properties", "set", "set_once", "source_id",
+        "timestamp", "user_id",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.kind = "event"
+        self.event: Any = None
+        self.user_id: Any = None
+        self.anonymous_id: Any = None
+        self.timestamp: Any = None
+        self.source_id: Any = None
+        self.properties: Record = {}
+        self.set: Record = {}
+        self.set_once: Record = {}
+        self.groups: dict[str, str] = {}
+        self.group_set: dict[str, dict[str, Record]] = {}
+
+
+class Table:
+    """Field paths, `context.page.url`, and the properties they become."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.names = dict(names)
+        inner: dict[str, dict[str, str]] = {}
+        self._flat: list[tuple[str, str]] = []
+        for path, name in names.items():
+            head, _, rest = path.partition(".")
+            if rest:
+                inner.setdefault(head, {})[rest] = name
+            else:
+                self._flat.append((head, name))
+        self._inner = [(head, Table(below)) for head, below in inner.items()]
+
+    def read(self, record: Record, into: Record, nothing: frozenset[str]) -> None:
+        """Set the properties *record* has a value for; texts in *nothing* are no value."""
+        for key, name in self._flat:
+            value = record.get(key)
+            if value is not None and not (type(value) is str and value in nothing):
+                into[name] = value
+        for key, below in self._inner:
+            value = record.get(key)
+            if type(value) is dict:
+                below.read(value, into, nothing)
+
+
+class Vendor(Dialect):
+    """Records of one analytics product."""
+
+    #: Where the event's name stands; where the first that has a value counts.
+    event: ClassVar[str] = "event"
+    source_id: ClassVar[tuple[str, ...]] = ()
+    user_id: ClassVar[tuple[str, ...]] = ()
+    anonymous_id: ClassVar[tuple[str, ...]] = ()
+    timestamp: ClassVar[tuple[str, ...]] = ("timestamp",)
+
+    #: The vendor's event name -> PostHog's.
+    names: ClassVar[Mapping[str, str]] = {}
+    #: Events PostHog makes itself or has no use for -> why; counted, not imported.
+    left_out: ClassVar[Mapping[str, str]] = {}
+
+    #: Field -> property. What `spread` brings wins over it.
+    properties: ClassVar[Mapping[str, str]] = {}
+    #: Objects whose members all become properties, under `renames`, less `dropped`.
+    spread: ClassVar[tuple[str, ...]] = ()
+    renames: ClassVar[Mapping[str, str]] = {}
+    dropped: ClassVar[frozenset[str]] = frozenset()
+
+    #: Field -> person property; for the first value known, and for the last.
+    person_set: ClassVar[Mapping[str, str]] = {}
+    person_set_once: ClassVar[Mapping[str, str]] = {}
+
+    #: Texts that mean there is no value.
+    nothing: ClassVar[frozenset[str]] = frozenset({""})
+
+    #: Whether `read` makes an id of its own for a record that has none; otherwise its content stands for it.
+    makes_ids: ClassVar[bool] = False
+
+    #: What a table cannot say, for the documentation: (field, becomes).
+    notes: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    keep: list[str] = Field(default_factory=list, description="Events to import that this dialect would leave out")
+
+    _tables: ClassVar[tuple[Table, Table, Table]]
+    _unwanted: ClassVar[dict[str, str | None]]
+    _first: ClassVar[tuple[_Getter, _Getter, _Getter, _Getter, _Getter]]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        cls._tables = Table(cls.properties), Table(cls.person_set), Table(cls.person_set_once)
+        cls._unwanted = dict(cls.renames) | dict.fromkeys(sorted(cls.dropped))
+        cls._first = (
+            _first_of((cls.event,)), _first_of(cls.source_id), _first_of(cls.user_id), _first_of(cls.anonymous_id),
+            _first_of(cls.timestamp),
+        )  # fmt: skip
+
+    @property
+    def links_identities(self) -> bool:
+        return bool(self.user_id and self.anonymous_id)
+
+    def read(self, record: Record) -> Reading:
+        """Return *record* as the tables say; subclasses add what they cannot say. The record may be used up.
+
+        Raises:
+            Rejected: it cannot become an event.
+        """
+        reading, nothing = Reading(), self.nothing
+        name, source_id, user_id, anonymous_id, timestamp = self._first
+        reading.event = self.named(name(record))
+        reading.source_id = source_id(record)
+        reading.user_id = user_id(record)
+        reading.anonymous_id = anonymous_id(record)
+        reading.timestamp = timestamp(record)
+        table, person_set, person_set_once = self._tables
+        table.read(record, reading.properties, nothing)
+        person_set.read(record, reading.set, nothing)
+        person_set_once.read(record, reading.set_once, nothing)
+        for field in self.spread:
+            if members := record.get(field):
+                self.spread_out(members, reading.properties)
+        return reading
+
+    def named(self, name: Any) -> str:
+        """Return PostHog's name of the vendor's event *name*; raises Rejected."""
+        if type(name) is not str or not name.strip():
+            raise Rejected(
+                "event name is empty"
+                if name is None or type(name) is str
+                else f"event name is no text: {shorten(name)}"
+            )
+        if name in self.left_out and name not in self.keep:
+            raise Rejected(f"left out, {self.left_out[name]}: {name}")
+        return self.names.get(name, name)
+
+    def spread_out(self, members: Any, into: Record) -> None:
+        """Add the members of an object to properties, renamed; raises Rejected where it is none."""
+        if type(members) is not dict:
+            raise Rejected(f"properties are no object: {shorten(members)}")
+        if not self._unwanted.keys().isdisjoint(members):
+            # In the tables' order: a set has another one in every process, and a day must give the same bytes again.
+            for name, renamed in self._unwanted.items():
+                if name in members:
+                    value = members.pop(name)
+                    if renamed is not None:
+                        members.setdefault(renamed, value)
+        into.update(members)
+
+    def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
+        """Return the instants that `timestamp` values name, and the reasons by index of those that name none."""
+        return read_timestamps(values, "UTC")
+
+    def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
+        """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
+        rows: list[Reading] = []
+        reasons: dict[int, str] = {}
+        for index, record in enumerate(chunk.records):
+            try:
+                rows.append(self._row(record))
+            except Rejected as reason:
+                rows.append(_NOTHING)
+                reasons[index] = str(reason)
+        stamps, flaws = self.instants([row.timestamp for row in rows])
+        for index, flaw in flaws.items():
+            if rows[index] is not _NOTHING:
+                rows[index], reasons[index] = _NOTHING, flaw
+        return _batch(rows, stamps, reasons, part, chunk.positions)
+
+    def _row(self, record: Record | Unreadable) -> Reading:
+        if isinstance(record, Unreadable):
+            raise Rejected(record.reason)
+        try:
+            # Made first: reading uses the record up.
+            fallback = content_id(record) if self._first[1](record) is None and not self.makes_ids else None
+            row = self.read(record)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            words = shorten(f"{type(error).__name__}: {error}")
+            raise Rejected(f"record is not what {self.type} writes: {words}") from error
+        row.source_id = as_id(row.source_id, "source id") or fallback
+        row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
+        if row.user_id is None and row.anonymous_id is None and row.kind != "group":
+            raise Rejected(f"record has no id of a user or device: {', '.join(self.user_id + self.anonymous_id)}")
+        return row
+
+
+def as_id(value: Any, what: str) -> str | None:
+    """Return an id as text, None where there is none; whole numbers become their digits; raises Rejected."""
+    if type(value) is str:
+        return value if value.strip() else None
+    if value is None:
+        return None
+    if type(value) is int or (type(value) is float and value.is_integer() and abs(value) < 2**53):
+        return str(int(value))
+    raise Rejected(f"{what} is neither text nor a whole number: {shorten(value)}")
+
+
+def _first_of(paths: Iterable[str]) -> _Getter:
+    """Return a function from a record to the first value at *paths* that is neither null nor empty text."""
+    keys = tuple(tuple(path.split(".")) for path in paths)
+    if len(keys) == 1 and len(keys[0]) == 1:
+        key = keys[0][0]
+
+        def only(record: Record) -> Any:
+            value = record.get(key)
+            return value if value != "" else None
+
+        return only
+
+    def first(record: Record) -> Any:
+        for path in keys:
+            value: Any = record
+            for key in path:
+                value = value.get(key) if type(value) is dict else None
+            if value is not None and value != "":
+                return value
+        return None
+
+    return first
+
+
+def _batch(
+    rows: list[Reading], stamps: pa.Array, reasons: dict[int, str], part: str, positions: Sequence[int]
+) -> pa.RecordBatch:
+    count, text = len(rows), pa.string()
+    if reasons:
+        stamps = pc.if_else(pa.array([index not in reasons for index in range(count)]), stamps, None)
+    return pa.RecordBatch.from_arrays(
+        [
+            *(
+                pa.array([getattr(row, name) for row in rows], text)
+                for name in ("source_id", "kind", "event", "user_id", "anonymous_id")
+            ),
+            stamps,
+            _texts([row.properties for row in rows] if not reasons else _properties(rows)),
+            *(_texts([getattr(row, name) or None for row in rows]) for name in _OBJECTS),
+            pa.array([part], text).take(pa.array([0] * count, pa.int32())),
+            pa.array(positions, pa.int64()),
+            pa.array([reasons.get(index) for index in range(count)] if reasons else pa.nulls(count), text),
+        ],
+        schema=STAGED_EVENTS,
+    )
+
+
+def _properties(rows: list[Reading]) -> list[Record | None]:
+    return [row.properties if row is not _NOTHING else None for row in rows]
+
+
+def _texts(objects: Sequence[Record | None]) -> pa.Array:
+    dumps = orjson.dumps
+    try:
+        texts = [None if item is None else dumps(item) for item in objects]
+    except TypeError:
+        odd = orjson.OPT_NON_STR_KEYS
+        texts = [None if item is None else dumps(item, default=str, option=odd) for item in objects]
+    # orjson writes valid UTF-8, so the bytes are text as they stand.
+    return pa.array(texts, pa.binary()).view(pa.string())
+
+
+#: The row of a record that cannot be read.
+_NOTHING: Final = Reading()
+_NOTHING.kind = None  # type: ignore[assignment]

@@ -1,0 +1,119 @@
+"""The machinery of vendors' dialects, with a small vendor of the tests' own."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor
+from posthog_assets.formats.records import RecordChunk, Unreadable
+
+
+class Acme(Vendor):
+    """Everything a table can say."""
+
+    type: str = "acme"
+    event = "name"
+    source_id = ("id",)
+    user_id = ("user.id", "uid")
+    anonymous_id = ("device",)
+    timestamp = ("at", "received_at")
+    names = {"Page": "$pageview"}
+    left_out = {"session": "PostHog makes sessions itself"}
+    properties = {"page.url": "$current_url", "page.title": "title", "ip": "$ip"}
+    spread = ("properties",)
+    renames = {"Path": "$pathname"}
+    dropped = frozenset({"internal"})
+    person_set = {"user.plan": "plan"}
+    person_set_once = {"user.source": "$initial_utm_source"}
+    nothing = frozenset({"", "EMPTY"})
+
+    def read(self, record: Record) -> Reading:
+        if record.get("name") == "fraud":
+            raise Rejected("fraud: never imported")
+        reading = super().read(record)
+        reading.groups = {"company": record["company"]} if "company" in record else {}
+        return reading
+
+
+RECORD: dict[str, Any] = {
+    "id": 7, "name": "Page", "user": {"id": "ann", "plan": "pro", "source": "EMPTY"}, "device": "d-1",
+    "at": "2024-03-01T10:00:00Z", "page": {"url": "https://a.example/", "title": ""}, "ip": "1.2.3.4",
+    "properties": {"Path": "/", "internal": 1, "n": 5}, "company": "5",
+}  # fmt: skip
+
+
+def stage(*records: Any, **options: Any) -> list[dict[str, Any]]:
+    copies = [json.loads(json.dumps(record)) if isinstance(record, dict) else record for record in records]
+    return Acme(**options).stage(RecordChunk(range(1, len(records) + 1), copies), "part").to_pylist()
+
+
+def test_tables_say_what_a_record_becomes() -> None:
+    (row,) = stage(RECORD)
+    assert row == {
+        "source_id": "7",
+        "kind": "event",
+        "event": "$pageview",
+        "user_id": "ann",
+        "anonymous_id": "d-1",
+        "timestamp": datetime(2024, 3, 1, 10, tzinfo=UTC),
+        "properties": '{"$ip":"1.2.3.4","$current_url":"https://a.example/","n":5,"$pathname":"/"}',
+        "set": '{"plan":"pro"}',
+        "set_once": None,
+        "groups": '{"company":"5"}',
+        "group_set": None,
+        "raw_part": "part",
+        "raw_line": 1,
+        "reject_reason": None,
+    }
+
+
+def test_the_first_field_with_a_value_counts() -> None:
+    (row,) = stage(RECORD | {"user": {}, "uid": "bob", "at": "", "received_at": "2024-03-02T00:00:00Z"})
+    assert (row["user_id"], row["timestamp"]) == ("bob", datetime(2024, 3, 2, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (Unreadable("line is no JSON"), "line is no JSON"),
+        (RECORD | {"name": "session"}, "left out, PostHog makes sessions itself: session"),
+        (RECORD | {"name": " "}, "event name is empty"),
+        (RECORD | {"name": 5}, "event name is no text: 5"),
+        (RECORD | {"name": "fraud"}, "fraud: never imported"),
+        (RECORD | {"at": "yesterday"}, "timestamp cannot be read: 'yesterday'"),
+        (RECORD | {"at": None}, "timestamp is empty"),
+        (RECORD | {"user": {"id": True}}, "user id is neither text nor a whole number: True"),
+        ({"name": "x", "at": "2024-03-01T10:00:00Z"}, "record has no id of a user or device: user.id, uid, device"),
+        (RECORD | {"properties": [1]}, "properties are no object: [1]"),
+    ],
+)
+def test_a_record_that_cannot_be_read_is_a_row_with_its_reason_and_nothing_else(record: Any, reason: str) -> None:
+    good, row, after = stage(RECORD, record, RECORD)
+    assert row["reject_reason"] == reason
+    assert {name for name, value in row.items() if value is not None} == {"raw_part", "raw_line", "reject_reason"}
+    assert good["reject_reason"] is None
+    assert (after["raw_line"], after["event"]) == (3, "$pageview")
+
+
+def test_an_event_the_dialect_leaves_out_can_be_kept() -> None:
+    (row,) = stage(RECORD | {"name": "session"}, keep=["session"])
+    assert (row["event"], row["reject_reason"]) == ("session", None)
+
+
+def test_a_record_without_an_id_gets_one_of_its_content() -> None:
+    record = {key: value for key, value in RECORD.items() if key != "id"}
+    turned = dict(reversed(record.items()))
+    first, same, other = stage(record, turned, record | {"ip": "5.6.7.8"})
+    assert first["source_id"].startswith("content:")
+    assert first["source_id"] == same["source_id"] != other["source_id"]
+
+
+def test_values_orjson_does_not_know_are_written_as_text() -> None:
+    row = Acme().stage(
+        RecordChunk([1], [RECORD | {"properties": {"day": {1: datetime(2024, 3, 1, tzinfo=UTC)}}}]), "part"
+    )
+    assert json.loads(row.to_pylist()[0]["properties"])["day"] == {"1": "2024-03-01T00:00:00+00:00"}
