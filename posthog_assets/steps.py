@@ -32,6 +32,7 @@ from posthog_assets.capture.verdicts import Verdict
 from posthog_assets.dialects.base import reason_head
 from posthog_assets.errors import MissingUpstream
 from posthog_assets.formats import read_records
+from posthog_assets.identity_map import read_identity_map
 from posthog_assets.import_file import Import
 from posthog_assets.mapping import EventMapper, MappingReport, map_day
 from posthog_assets.packed_uuids import pack
@@ -150,8 +151,9 @@ def transform_day(
             reader = pq.ParquetFile(file)
             fetched_at = (reader.schema_arrow.metadata or {})[b"posthog_assets.fetched_at"].decode()
             mapper = EventMapper(
-                imp.mapping, imp.name, imp.dialect, day=day, fetched_at=datetime.fromisoformat(fetched_at)
-            )
+                imp.mapping, imp.name, imp.dialect, day=day, fetched_at=datetime.fromisoformat(fetched_at),
+                identity_map=read_identity_map(imp.mapping.identity_map) if imp.mapping.identity_map else None,
+            )  # fmt: skip
             spill = Path(tempfile.mkdtemp(prefix="posthog-assets-"))
             try:
                 return map_day(

@@ -45,6 +45,10 @@ class MappingReport:
     reject_reasons: dict[str, int] = field(default_factory=dict)
     #: Events whose source id belonged to another payload already.
     reused_ids: int = 0
+    #: Anonymous ids seen with several users (`mapping.shared_devices`).
+    shared_devices: int = 0
+    #: Links PostHog will not make, because the anonymous id is an identified person's by then.
+    refused_merges: int = 0
     events_by_name: dict[str, int] = field(default_factory=dict)
     first: datetime | None = None
     last: datetime | None = None
@@ -101,9 +105,10 @@ def _pass(
         people, groups = Identities(), GroupStates()
         for batch in _mapped(batches, mapper, report, people, groups):
             sorter.add(batch)
-        pairs, states = people.pairs(), groups.states()
-        if pairs or states:
-            derived = mapper.derived(pairs, states)
+        links, states = people.links(mapper.shared_devices), groups.states()
+        report.shared_devices, report.refused_merges = links.shared_devices, links.refused
+        if links.pairs or states:
+            derived = mapper.derived(links.pairs, states)
             report.derived = derived.num_rows
             sorter.add_before(derived)
         mapped = sorter.sorted_batches()
@@ -138,6 +143,7 @@ def _mapped(
             batch = batch.filter(pc.is_null(batch["reject_reason"]))
         if not batch.num_rows:
             continue
+        batch = mapper.prepared(batch)
         if mapper.may_identify and people is not None:
             people.add(batch)
         if mapper.may_describe_groups and groups is not None:

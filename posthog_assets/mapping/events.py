@@ -7,6 +7,7 @@ needs more than one batch (`day`).
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping as Mapping_
 from datetime import date, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.errors import ImportFileError, MappingError, shorten
+from posthog_assets.mapping import people
 from posthog_assets.mapping.groups import Group
 from posthog_assets.mapping.identity import Pair
 from posthog_assets.mapping.kinds import spelled_out
@@ -30,16 +32,26 @@ from posthog_assets.schemas import POSTHOG_EVENTS
 class EventMapper:
     """The mapping of one import, applied to one day.
 
-    *fetched_at* is when the day was exported: later instants cannot be true. Pure: no files, no network, no clock.
+    *fetched_at* is when the day was exported: later instants cannot be true. *identity_map* has the ids that
+    `mapping.identity_map` names. Pure: no files, no network, no clock.
     """
 
     def __init__(
-        self, mapping: Mapping, import_name: str, dialect: Dialect, *, day: date, fetched_at: datetime
+        self,
+        mapping: Mapping,
+        import_name: str,
+        dialect: Dialect,
+        *,
+        day: date,
+        fetched_at: datetime,
+        identity_map: Mapping_[str, str] | None = None,
     ) -> None:
         self.namespace = dialect.uuid_namespace(import_name)
         self.may_identify = mapping.identify and dialect.links_identities
+        self.shared_devices = mapping.shared_devices
         self.may_describe_groups = dialect.describes_groups
         self._mapping = mapping
+        self._identity_map = identity_map or {}
         self._verbatim = dialect.verbatim_uuid
         self._day = day
         self._fetched_at = fetched_at
@@ -48,8 +60,18 @@ class EventMapper:
         #: Whether events may come out in another order of time than they went in.
         self.moves_time = self._hook is not None
 
+    def prepared(self, staged: pa.RecordBatch) -> pa.RecordBatch:
+        """Return staged rows with the ids persons have in PostHog, and what is said of them where it is to be."""
+        if self._identity_map:
+            staged = people.renamed(staged, self._identity_map)
+        if not self._mapping.person_properties.is_plain:
+            staged = people.apportioned(staged, self._mapping.person_properties)
+        if self._mapping.anonymous_events == "personless":
+            staged = people.personless(staged)
+        return staged
+
     def map(self, staged: pa.RecordBatch) -> pa.RecordBatch:
-        """Return one `POSTHOG_EVENTS` row per staged row (rows rejected while staging removed), in the same order."""
+        """Return one `POSTHOG_EVENTS` row per (prepared) staged row that is not rejected, in the same order."""
         sources = staged["source_id"].to_pylist()
         uuids = uuids5(self.namespace, sources)
         if self._verbatim:

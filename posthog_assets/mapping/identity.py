@@ -1,12 +1,17 @@
 """Who was seen under which ids: the pairs of anonymous and user id of a day.
 
-Belongs here: which pairs are linked, and when. Does not belong here: the `$identify` event (`events`).
+Belongs here: which pairs are linked, when, and which links PostHog will refuse. Does not belong here: the `$identify`
+event (`events`), and events of one's own id (`people`).
 
 PostHog merges persons when an event says so, whatever the order of their timestamps; the link comes just before the
 first event of the pair, as in PostHog's own importers, so that all events of the day are one person's from the start.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +21,22 @@ from posthog_assets.mapping.validation import is_illegal
 
 #: Anonymous id, user id.
 Pair = tuple[str, str]
+
+SharedDevices = Literal["first", "skip", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What a day's pairs come to.
+
+    `pairs` has the instant (µs since 1970) of the first event of each pair that is to be linked. `shared_devices` were
+    seen with several users; `refused` links are those PostHog will not make, because the anonymous id belongs to an
+    identified person by then.
+    """
+
+    pairs: dict[Pair, int]
+    shared_devices: int
+    refused: int
 
 
 class Identities:
@@ -40,8 +61,51 @@ class Identities:
                 first = self._linked if kind in LINKS else self._seen
                 first[pair] = min(stamp, first.get(pair, stamp))
 
-    def pairs(self) -> dict[Pair, int]:
-        """Return the instant (µs since 1970) of each pair's first event; pairs linked by a call before it need none."""
-        return {
-            pair: stamp for pair, stamp in self._seen.items() if pair not in self._linked or stamp < self._linked[pair]
+    def links(self, shared: SharedDevices = "first") -> Links:
+        """Return the pairs to link; pairs linked by a call before their first event need no other.
+
+        A device that several users share that day is linked to the `first` of them, to none (`skip`), or to `all`, of
+        which PostHog makes the first.
+        """
+        users: dict[str, list[tuple[int, str]]] = {}
+        for pairs in (self._seen, self._linked):
+            for (anonymous, user), stamp in pairs.items():
+                users.setdefault(anonymous, []).append((stamp, user))
+        of_several = {
+            anonymous: min(seen)[1] for anonymous, seen in users.items() if len({user for _, user in seen}) > 1
         }
+        wanted = {
+            pair: stamp
+            for pair, stamp in self._seen.items()
+            if (pair not in self._linked or stamp < self._linked[pair])
+            and (shared == "all" or pair[0] not in of_several or (shared == "first" and of_several[pair[0]] == pair[1]))
+        }
+        calls = [(stamp, pair) for pair, stamp in (*wanted.items(), *self._linked.items())]
+        return Links(wanted, len(of_several), _refused(pair for _, pair in sorted(calls)))
+
+
+def _refused(links: Iterable[Pair]) -> int:
+    """Return how many of these links, in their order, PostHog refuses as far as the day tells.
+
+    It merges the person of the anonymous id into that of the user id, unless the former is identified already:
+    nodejs/src/ingestion/common/persons/person-merge-service.ts
+    """
+    parents: dict[str, str] = {}
+    identified: set[str] = set()
+    refused = 0
+
+    def person(name: str) -> str:
+        while (parent := parents.setdefault(name, name)) != name:
+            parents[name] = parents[parent]
+            name = parent
+        return name
+
+    for anonymous, user in links:
+        merged, kept = person(anonymous), person(user)
+        if merged != kept:
+            if merged in identified:
+                refused += 1
+            else:
+                parents[merged] = kept
+        identified.add(person(user))
+    return refused

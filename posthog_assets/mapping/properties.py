@@ -24,7 +24,7 @@ from posthog_assets.mapping.markers import (
     SOURCE_ID_PROPERTY,
     SOURCE_PROPERTY,
 )
-from posthog_assets.mapping.settings import Mapping
+from posthog_assets.mapping.settings import Mapping, Place
 
 _PERSON = {"set": ("$set", "$set_once"), "set_once": ("$set_once", "$set_once")}
 
@@ -34,7 +34,9 @@ class PropertyWriter:
 
     def __init__(self, mapping: Mapping, import_name: str, source_name: str, day: str) -> None:
         self._wish = mapping.properties
-        self._person = mapping.person_properties
+        # Other places than one for all were seen to before (`people.apportioned`).
+        wish = mapping.person_properties
+        self._person: Place = wish.default if wish.is_plain else "set"
         self._constants: dict[str, Any] = {
             GEOIP_PROPERTY: True,
             HISTORICAL_PROPERTY: True,

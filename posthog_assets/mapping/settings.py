@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from posthog_assets.mapping.identity import SharedDevices
 from posthog_assets.mapping.markers import MARKERS
 from posthog_assets.settings import Settings
 
@@ -32,15 +33,77 @@ class Properties(Settings):
         return value
 
 
+Place = Literal["set", "set_once", "none"]
+
+
+class PersonProperties(Settings):
+    """Where person properties go: `default`, and those of certain names elsewhere.
+
+    `set` is the last value known, `set_once` the first, `none` leaves them out. A property the source knows for the
+    first value only stays `set_once` where `set` is the default.
+    """
+
+    default: Place = "set_once"
+    set: list[str] = Field(default_factory=list, description="Overwrite what the person has")
+    set_once: list[str] = Field(default_factory=list, description="Only where the person has none yet")
+    none: list[str] = Field(default_factory=list, description="Not sent")
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> PersonProperties:
+        named = [*self.set, *self.set_once, *self.none]
+        twice = sorted({name for name in named if named.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)}: each property goes to one place")
+        return self
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all properties go to the same place."""
+        return not (self.set or self.set_once or self.none)
+
+    def place(self, name: str, own: Place) -> Place:
+        """Return where a property goes that the source knows as *own* (`set` or `set_once`)."""
+        if name in self.set:
+            return "set"
+        if name in self.set_once:
+            return "set_once"
+        if name in self.none or self.default == "none":
+            return "none"
+        return own if self.default == "set" else "set_once"
+
+
+class IdentityMap(Settings):
+    """A table of old ids and the ids persons have in PostHog now."""
+
+    path: str = Field(min_length=1, description="File or fsspec URL: CSV, JSON lines or Parquet, compressed or not")
+    old: str = Field("old_id", description="Column of the id in the history")
+    new: str = Field("new_id", description="Column of the id in PostHog")
+    storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
+
+
 class Mapping(Settings):
     """What records are to be in PostHog."""
 
     events: dict[str, str | None] = Field(default_factory=dict, description="Old name -> new name; null: not imported")
     properties: Properties = Field(default_factory=lambda: Properties.model_validate({}))
-    person_properties: Literal["set", "set_once", "none"] = Field(
-        "set_once", description="How the person's properties are sent; set would overwrite living people"
+    person_properties: PersonProperties = Field(
+        default_factory=lambda: PersonProperties.model_validate({}),
+        description="How the person's properties are sent; set would overwrite living people",
     )
     identify: bool = Field(True, description="Emit $identify for every pair of anonymous and user id, once a day")
+    shared_devices: SharedDevices = Field(
+        "first", description="Which user an anonymous id is linked to that several have used: first | skip | all"
+    )
+    anonymous_events: Literal["profiles", "personless"] = Field(
+        "profiles", description="Whether events without a user id make persons; personless ones cost less"
+    )
+    identity_map: IdentityMap | None = Field(None, description="Old ids, and the ids persons have in PostHog now")
+
+    @field_validator("person_properties", mode="before")
+    @classmethod
+    def _one_word_is_the_default(cls, value: Any) -> Any:
+        return {"default": value} if isinstance(value, str) else value
+
     transform: str | None = Field(
         None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="my_package.hooks:clean, DataFrame -> DataFrame"
     )
