@@ -83,6 +83,23 @@ def rejected(name: str, day: datetime, reason: str | None, limit: int, project: 
     sys.exit(show_rejected(name, day.date(), project, reason=reason, limit=limit))
 
 
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), default=None, help="First day to look at.")
+@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), default=None, help="Last day to look at.")
+@click.option("--every", is_flag=True, help="Also days that this very version of the mapping has imported.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a day.")
+@_project
+def changes(
+    name: str, first: datetime | None, last: datetime | None, every: bool, as_json: bool, project: Path | None
+) -> None:
+    """Say what the present mapping would do to days that are imported already. Sends and changes nothing."""
+    from posthog_assets.changes import show_changes
+
+    days = (moment.date() if moment else None for moment in (first, last))
+    sys.exit(show_changes(name, project, *days, every=every, as_json=as_json))
+
+
 def main() -> None:
     """Run the command line; our own errors become one sentence and exit code 1."""
     try:

@@ -12,12 +12,13 @@ from collections.abc import Mapping as MappingABC
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny, ValidationError, model_validator
 
 from posthog_assets.capture.destination import Destination
 from posthog_assets.dialects import Dialect, load_dialect
 from posthog_assets.errors import ImportFileError
 from posthog_assets.mapping import Mapping
+from posthog_assets.mapping.version import mapping_version
 from posthog_assets.settings import Settings, explain
 from posthog_assets.sources import Source, load_source
 from posthog_assets.storage import Store
@@ -41,6 +42,7 @@ class Import(Settings):
     dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect)]
     mapping: Mapping = Field(default_factory=lambda: Mapping.model_validate({}))
     destination: Destination = Field(default_factory=lambda: Destination.model_validate({}))
+    _store: Store | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Import:
@@ -66,6 +68,17 @@ class Import(Settings):
             raise ImportFileError(f"{where} is wrong:\n{problems}") from None
 
     @property
+    def mapping_version(self) -> str:
+        """Return a text that changes when the same records may become other events."""
+        return mapping_version(self.mapping, self.dialect, self.name)
+
+    @property
     def store(self) -> Store:
         """Return the folder this import lives in."""
-        return Store(self.storage or default_storage(), self.name)
+        return self._store or Store(self.storage or default_storage(), self.name)
+
+    def stored_in(self, store: Store) -> Import:
+        """Return the same import, living elsewhere: for runs that must leave no trace."""
+        other = self.model_copy()
+        other._store = store
+        return other

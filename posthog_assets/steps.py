@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from posthog_assets.capture.delivery import DeliveryReport, deliver
+from posthog_assets.capture.encoder import Stamp
 from posthog_assets.capture.ledger import CODES, BatchFacts, Entries, Ledger
 from posthog_assets.capture.query import Group, Landing, QueryClient, look
 from posthog_assets.capture.verdicts import Verdict
@@ -137,6 +138,10 @@ def _count(report: StagingReport, batch: pa.RecordBatch) -> None:
 # --- posthog_events -----------------------------------------------------------------------------------------
 
 
+#: Where the events' file keeps the version of the mapping that made them.
+_MAPPING: Final = b"posthog_assets.mapping"
+
+
 def events_path(day: date) -> str:
     return f"posthog_events/{key_of(day)}.parquet"
 
@@ -159,7 +164,7 @@ def transform_day(
                 return map_day(
                     lambda: _counted(read_batches(file), reader.metadata.num_rows, progress),
                     mapper,
-                    lambda: _events_sink(store, day),
+                    lambda: _events_sink(store, day, imp.mapping_version),
                     spill,
                     ordered=_is_sorted(reader),
                 )
@@ -168,8 +173,9 @@ def transform_day(
 
 
 @contextmanager
-def _events_sink(store: Store, day: date) -> Iterator[ParquetSink]:
-    with store.replace(events_path(day)) as path, ParquetSink(path, POSTHOG_EVENTS) as sink:
+def _events_sink(store: Store, day: date, version: str) -> Iterator[ParquetSink]:
+    metadata = {_MAPPING.decode(): version}
+    with store.replace(events_path(day)) as path, ParquetSink(path, POSTHOG_EVENTS, metadata) as sink:
         yield sink
 
 
@@ -206,15 +212,19 @@ def deliver_day(
     """Send what is owed of *day*; *report* is filled on the way and tells the state where this raises."""
     store = imp.store
     with store.lock("imported_batches", key_of(day)), _hot_loop():
-        _open(store, events_path(day), "posthog_events", imp.name, day).close()
+        with _open(store, events_path(day), "posthog_events", imp.name, day) as file:
+            version = (pq.read_schema(file).metadata or {}).get(_MAPPING, b"").decode() or None
+        marker = imp.mapping.markers.mapping
         ledger = Ledger(store, key_of(day))
         report = deliver(
             imp.destination,
             ledger,
-            lambda columns: _stored_events(store, day, columns),
+            lambda columns: stored_events(store, day, columns),
             report=report,
             progress=progress,
             pace_file=store.local_path(".locks/pace"),
+            mapping=version,
+            stamp=Stamp(marker, version) if marker and version else None,
         )
         with store.replace(rejected_path(day)) as path, ParquetSink(path, REJECTED) as sink:
             for batch in rejections(store, day):
@@ -226,7 +236,7 @@ def rejected_path(day: date) -> str:
     return f"imported_batches/{key_of(day)}/rejected.parquet"
 
 
-def _stored_events(store: Store, day: date, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+def stored_events(store: Store, day: date, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     with store.open(events_path(day)) as file:
         yield from read_batches(file, columns)
 
@@ -261,7 +271,10 @@ def verify_day(imp: Import, day: date) -> Landing | None:
         ledger = Ledger(store, key_of(day))
         known = ledger.load()
         expected = _Acknowledged(store, day, known, ambiguous=imp.destination.allow_duplicates)
-        landing = look(QueryClient(imp.destination), imp.name, key_of(day), expected, imp.destination.landing_seconds)
+        landing = look(
+            QueryClient(imp.destination), imp.name, key_of(day), expected, imp.destination.landing_seconds,
+            markers=imp.mapping.markers,
+        )  # fmt: skip
         if landing.missing:
             _owe_again(ledger, known, [uuid for uuids in landing.missing.values() for uuid in uuids])
     with store.replace(landed_path(day)) as path:
@@ -293,7 +306,7 @@ class _Acknowledged:
         self.ambiguous = ambiguous or sum(self.counts.values()) != int(known.acknowledged.sum())
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        for batch in _stored_events(self._store, self._day, ["uuid", "event", "timestamp", "reject_reason"]):
+        for batch in stored_events(self._store, self._day, ["uuid", "event", "timestamp", "reject_reason"]):
             sendable = batch.filter(batch["reject_reason"].is_null())
             where = self._known.find(pack(sendable["uuid"]))
             acknowledged = self._known.acknowledged[where] & (where >= 0) if len(self._known) else where >= 0

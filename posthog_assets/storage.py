@@ -84,6 +84,13 @@ class Store:
             return []
         return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith(_TEMPORARY))
 
+    def folders(self, relative: str) -> list[str]:
+        """Return the sorted names of the folders in folder *relative*; none where it does not exist."""
+        folder = self.path(relative)
+        if not folder.exists():
+            return []
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+
     def delete(self, relative: str) -> None:
         """Delete a file; one that does not exist is fine."""
         with contextlib.suppress(FileNotFoundError):
@@ -178,6 +185,30 @@ class Store:
         with path.open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+
+class Overlay(Store):
+    """A store that reads what it does not have from another one, and writes only into itself."""
+
+    def __init__(self, below: Store, folder: Path) -> None:
+        """Lay *folder*, an empty local one, over *below*."""
+        super().__init__(str(folder), below.root.name)
+        self._below = below
+
+    def exists(self, relative: str) -> bool:
+        return super().exists(relative) or self._below.exists(relative)
+
+    def size(self, relative: str) -> int:
+        return super().size(relative) if super().exists(relative) else self._below.size(relative)
+
+    def names(self, relative: str) -> list[str]:
+        return sorted({*super().names(relative), *self._below.names(relative)})
+
+    def open(self, relative: str) -> IO[bytes]:
+        return super().open(relative) if super().exists(relative) else self._below.open(relative)
+
+    def read_bytes(self, relative: str) -> bytes:
+        return super().read_bytes(relative) if super().exists(relative) else self._below.read_bytes(relative)
 
 
 def _sync(path: Path) -> None:

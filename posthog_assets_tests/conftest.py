@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from posthog_assets.import_file import Import
+from posthog_assets_tests.shop import make_project
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -44,6 +45,13 @@ def sandbox() -> Iterator[Any]:
 
     with Sandbox() as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Dagster project of somebody's own with one import, `shop`."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return make_project(tmp_path)
 
 
 def small_import(tmp_path: Path, **changes: Any) -> Import:

@@ -260,3 +260,19 @@ def test_a_wrong_key_or_host_is_one_sentence(tmp_path: Path) -> None:
     ):
         imp = small_import(tmp_path, name="wrong", destination={"project_api_key": "phc_a"} | changes)
         assert words in failure(materialize(imp, "2024-03-01", *STEPS[:4]))
+
+
+def test_markers_of_other_names_are_looked_for_under_these(tmp_path: Path, shared_sandbox: Any) -> None:
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    (folder / "2024-03-01.jsonl").write_text('{"id":"m1","user":"ann","at":"2024-03-01T10:00:00Z","what":"page"}\n')
+    names = {"import": "batch", "day": "batch_day", "source_id": "original", "source": "from"}
+    imp = small_import(
+        tmp_path, name="own_markers", mapping={"markers": names}, destination=destination(shared_sandbox)
+    )
+    result = materialize(imp, "2024-03-01")
+    assert checks(result)["everything_acknowledged_has_landed"]
+    (event,) = [p for *_, p in shared_sandbox.events() if p.get("batch") == "own_markers"]
+    assert {key: event[key] for key in ("batch_day", "original", "from")} == {
+        "batch_day": "2024-03-01", "original": "m1", "from": "columns",
+    }  # fmt: skip

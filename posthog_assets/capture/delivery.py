@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 from posthog_assets.capture import persons
 from posthog_assets.capture.client import CaptureClient
 from posthog_assets.capture.destination import Destination, Protocol
-from posthog_assets.capture.encoder import EncodedEvents, encode
+from posthog_assets.capture.encoder import EncodedEvents, Stamp, encode
 from posthog_assets.capture.lane import Lane
 from posthog_assets.capture.ledger import CODES, BatchFacts, Entries, Ledger
 from posthog_assets.capture.pace import Gate, Pace, Stopped
@@ -74,6 +74,12 @@ class DeliveryReport:
     held_back: int = 0
     #: Acknowledged earlier, but not among the day's events any more; PostHog cannot delete them.
     orphaned: int = 0
+    #: Acknowledged earlier, changed since: sent again, and replaced in PostHog.
+    changed: int = 0
+    #: Acknowledged earlier, under another day, name or distinct_id: PostHog would keep both versions.
+    moved: int = 0
+    #: Some of their uuids.
+    moved_examples: list[str] = field(default_factory=list)
 
     @property
     def owed(self) -> int:
@@ -88,13 +94,17 @@ def deliver(
     report: DeliveryReport | None = None,
     progress: Callable[[DeliveryReport], None] = lambda report: None,
     pace_file: Path | None = None,
+    mapping: str | None = None,
+    stamp: Stamp | None = None,
     now: datetime | None = None,
 ) -> DeliveryReport:
     """Send what *ledger* does not show as acknowledged, each person's events oldest first, and record every answer.
 
     *events* opens the day's events anew each time it is called: batches of the `POSTHOG_EVENTS` schema, sorted by
     timestamp. *report* is filled while the work goes on, so that it tells the state even where this raises. All
-    processes that name the same *pace_file* keep the destination's rates together. *now* (UTC) decides what is recent.
+    processes that name the same *pace_file* keep the destination's rates together. *mapping* is the version of the
+    mapping that made the events, for the ledger, and *stamp* a property of every event that does not count as a change
+    of it. *now* (UTC) decides what is recent.
 
     Raises:
         Refused: PostHog refuses the request itself (key, quota, host).
@@ -105,21 +115,27 @@ def deliver(
     report = report if report is not None else DeliveryReport()
     since = (now or datetime.now(UTC)) - RECENT
     known = ledger.load()
-    _survey(events, known, report, since, allow_duplicates=destination.allow_duplicates)
+    survey(events, known, report, since)
+    if report.moved and not destination.allow_duplicates:
+        raise KeyWouldChange(
+            f"{report.moved:,} of {report.events:,} events were acknowledged by PostHog under another day, event name "
+            f"or distinct_id (for example uuid {', '.join(report.moved_examples)}). PostHog would keep both versions "
+            "for ever, so nothing was sent. Undo the change of the mapping (posthog-assets changes shows what it "
+            "does), or set destination.allow_duplicates: true to send them anyway"
+        )
     hold_back = destination.recent_events == "hold_back"
     report.held_back = report.recent if hold_back else 0
     if report.owed > report.held_back:
         with CaptureClient(destination) as client:
-            delivery = _Delivery(destination, client, ledger, report, progress, pace_file)
-            delivery.run(_owed_events(events, known, persons.of_day(events), since if hold_back else None))
+            delivery = _Delivery(destination, client, ledger, report, progress, pace_file, mapping)
+            people = persons.of_day(events)
+            delivery.run(_owed_events(events, known, people, since if hold_back else None, stamp))
     ledger.summarize()
     return report
 
 
-def _survey(
-    events: StoredEvents, known: Entries, report: DeliveryReport, since: datetime, *, allow_duplicates: bool
-) -> None:
-    """Count what is to be sent, and refuse before the first byte what could never be taken back."""
+def survey(events: StoredEvents, known: Entries, report: DeliveryReport, since: datetime) -> None:
+    """Count into *report* what is to be sent of *events*, given what is *known*; those after *since* are recent."""
     if not len(known):
         for batch in events(["timestamp", "reject_reason"]):
             sendable = _sendable(batch)
@@ -127,8 +143,6 @@ def _survey(
             report.recent += _recent(sendable, since)
         return
     seen = np.zeros(len(known), dtype=bool)
-    moved: list[str] = []
-    moved_count = 0
     for batch in events(None):
         sendable = _sendable(batch)
         report.events += sendable.num_rows
@@ -148,16 +162,11 @@ def _survey(
         open_ = ~same | ~(known.acknowledged | known.dropped)[at]
         report.recent += _recent(sendable.filter(pa.array(open_)), since)
         clash = found & known.acknowledged[at] & (known.keys[at] != encoded.keys)
-        moved_count += int(clash.sum())
-        moved += unpack(encoded.uuids[clash][: max(0, 5 - len(moved))])
+        report.changed += int((found & known.acknowledged[at] & ~same & ~clash).sum())
+        report.moved += int(clash.sum())
+        report.moved_examples += unpack(encoded.uuids[clash][: max(0, 5 - len(report.moved_examples))])
     report.acknowledged = report.already_acknowledged
     report.orphaned = int((known.acknowledged & ~seen).sum())
-    if moved_count and not allow_duplicates:
-        raise KeyWouldChange(
-            f"{moved_count} of {report.events} events were acknowledged by PostHog under another day, event name or "
-            f"distinct_id (for example uuid {', '.join(moved)}). PostHog would keep both versions for ever, so nothing "
-            "was sent. Undo the change of the mapping, or set destination.allow_duplicates: true to send them anyway"
-        )
 
 
 def _recent(batch: pa.RecordBatch, since: datetime) -> int:
@@ -165,7 +174,7 @@ def _recent(batch: pa.RecordBatch, since: datetime) -> int:
 
 
 def _owed_events(
-    events: StoredEvents, known: Entries, people: Persons, until: datetime | None
+    events: StoredEvents, known: Entries, people: Persons, until: datetime | None, stamp: Stamp | None
 ) -> Iterator[EncodedEvents]:
     """Yield the events that are not settled as they are, and not younger than *until*."""
     settled = known.acknowledged | known.dropped
@@ -175,7 +184,7 @@ def _owed_events(
             sendable = sendable.filter(pc.less_equal(sendable["timestamp"], pa.scalar(until)))
         if not sendable.num_rows:
             continue
-        encoded = encode(sendable, people.of(sendable))
+        encoded = encode(sendable, people.of(sendable), stamp)
         if not len(known):
             yield encoded
             continue
@@ -245,7 +254,9 @@ class _Delivery:
         report: DeliveryReport,
         progress: Callable[[DeliveryReport], None],
         pace_file: Path | None,
+        mapping: str | None,
     ) -> None:
+        self._mapping = mapping
         self._destination = destination
         self._ledger = ledger
         self._report = report
@@ -334,7 +345,7 @@ class _Delivery:
         entries = Entries(events.uuids, events.hashes, events.keys, outcome.codes, outcome.details)
         acknowledged, dropped = int(entries.acknowledged.sum()), int(entries.dropped.sum())
         if acknowledged or dropped:
-            self._ledger.append(entries, _facts(events, outcome, acknowledged, dropped))
+            self._ledger.append(entries, _facts(events, outcome, acknowledged, dropped, self._mapping))
         report.batches += 1
         report.acknowledged += acknowledged
         report.dropped += dropped
@@ -348,7 +359,7 @@ class _Delivery:
             _count(report.drop_reasons, reason, count)
 
 
-def _facts(events: EncodedEvents, outcome: Outcome, acknowledged: int, dropped: int) -> BatchFacts:
+def _facts(events: EncodedEvents, outcome: Outcome, acknowledged: int, dropped: int, mapping: str | None) -> BatchFacts:
     return BatchFacts(
         answered_at=datetime.now(UTC).isoformat(),
         protocol=outcome.request.protocol.value,
@@ -362,6 +373,7 @@ def _facts(events: EncodedEvents, outcome: Outcome, acknowledged: int, dropped: 
         sent_bytes=outcome.sent_bytes,
         first_timestamp=_instant(int(events.timestamps[0])),
         last_timestamp=_instant(int(events.timestamps[-1])),
+        mapping=mapping,
     )
 
 

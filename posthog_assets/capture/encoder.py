@@ -39,6 +39,17 @@ _OPTION: Final = {
 _MOVED: Final = "|".join(re.escape(f'"{key}":') for key in (*_TOP_LEVEL, *_OPTION))
 
 
+class Stamp:
+    """One property, the same for all events, at the end of their properties: there it is easily left out of a hash."""
+
+    def __init__(self, name: str, value: str) -> None:
+        self.tail = f",{orjson.dumps(name).decode()}:{orjson.dumps(value).decode()}}}".encode()
+
+    def on(self, properties: pa.StringArray) -> pa.StringArray:
+        """Return JSON objects (none empty) with the property added."""
+        return _concat(pc.binary_slice(properties.view(pa.binary()), 0, -1).view(pa.string()), self.tail.decode())
+
+
 @dataclass(frozen=True, slots=True)
 class EncodedEvents:
     """Events as JSON text, ready to be cut into batches: parallel columns, one entry an event, oldest first.
@@ -51,7 +62,7 @@ class EncodedEvents:
     text_uuids: pa.StringArray
     #: The uuids as 16 bytes each (`S16`).
     uuids: np.ndarray
-    #: xxh3-64 of what is sent.
+    #: xxh3-64 of what is sent, without its last brace and a stamp.
     hashes: np.ndarray
     #: xxh3-64 of PostHog's de-duplication key without the uuid: (UTC day, event, distinct_id).
     keys: np.ndarray
@@ -115,23 +126,25 @@ class EncodedEvents:
         return b"".join((head, b"{", _V1_OPTIONS.encode(), _joined(self.core, "},{" + _V1_OPTIONS), b"}]}"))
 
 
-def encode(events: pa.RecordBatch, persons: np.ndarray | None = None) -> EncodedEvents:
+def encode(events: pa.RecordBatch, persons: np.ndarray | None = None, stamp: Stamp | None = None) -> EncodedEvents:
     """Return rows of the `POSTHOG_EVENTS` schema (rejected ones removed) as JSON text.
 
-    *persons* has one number an event; without it every event is the same person's.
+    *persons* has one number an event; without it every event is the same person's. *stamp* is a further property of
+    every event that its hash does not count.
     """
     timestamps: np.ndarray = events["timestamp"].cast(pa.int64()).to_numpy(zero_copy_only=False)
     names, ids = _json_strings(events["event"]), _json_strings(events["distinct_id"])
     stamps = format_timestamps(timestamps)
+    properties = events["properties"] if stamp is None else stamp.on(events["properties"])
     core = _concat(
         '"event":', names, ',"uuid":"', events["uuid"], '","distinct_id":', ids,
-        ',"timestamp":"', stamps, '","properties":', events["properties"],
+        ',"timestamp":"', stamps, '","properties":', properties,
     )  # fmt: skip
     return EncodedEvents(
         core=core,
         text_uuids=events["uuid"],
         uuids=pack(events["uuid"]),
-        hashes=hashes_of(core),
+        hashes=hashes_of(core, len(stamp.tail) if stamp else 1),
         keys=hashes_of(_concat(pc.utf8_slice_codeunits(stamps, 0, 10), names, ids)),
         persons=np.zeros(len(core), dtype=np.uint64) if persons is None else persons,
         timestamps=timestamps,
@@ -202,11 +215,11 @@ def _joined(texts: pa.StringArray, separator: str) -> pa.Buffer:
     return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), separator)[0].as_buffer()
 
 
-def hashes_of(texts: pa.StringArray) -> np.ndarray:
-    """Return the xxh3-64 of each text."""
+def hashes_of(texts: pa.StringArray, less: int = 0) -> np.ndarray:
+    """Return the xxh3-64 of each text without its last *less* bytes."""
     if not len(texts):
         return np.empty(0, dtype=np.uint64)
     view = memoryview(texts.buffers()[2])
     ends = offsets_of(texts).tolist()
     digest = xxhash.xxh3_64_intdigest
-    return np.array([digest(view[a:b]) for a, b in zip(ends, ends[1:], strict=False)], dtype=np.uint64)
+    return np.array([digest(view[a : b - less]) for a, b in zip(ends, ends[1:], strict=False)], dtype=np.uint64)

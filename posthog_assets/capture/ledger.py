@@ -57,6 +57,7 @@ LEDGER: Final = pa.schema(
         pa.field("sent_bytes", pa.int64()),
         pa.field("first_timestamp", TIMESTAMP),
         pa.field("last_timestamp", TIMESTAMP),
+        pa.field("mapping", pa.string()),
     ]
 )
 
@@ -81,6 +82,8 @@ class BatchFacts:
     sent_bytes: int
     first_timestamp: str | None
     last_timestamp: str | None
+    #: The version of the mapping that made the events (`mapping.version`).
+    mapping: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from posthog_assets.capture.destination import Destination
 from posthog_assets.capture.pace import Pace
 from posthog_assets.errors import VerificationError
 from posthog_assets.http import failure_reason, hidden, parse_retry_after, words
-from posthog_assets.mapping.markers import DAY_PROPERTY, IMPORT_PROPERTY
+from posthog_assets.mapping.markers import Markers
 from posthog_assets.packed_uuids import pack, unpack
 
 #: The most rows one HogQL answer holds: posthog.com/docs/api/queries.
@@ -181,25 +181,30 @@ def look(
     expected: Expected,
     deadline_seconds: float,
     *,
+    markers: Markers | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Landing:
     """Look until every expected event of partition *day* is found, or *deadline_seconds* have passed.
 
-    Distinct uuids are counted by PostHog, per UTC day and event. Where a count differs from what is expected the uuids
-    themselves are fetched. Ingestion lags behind the answer, so one look that finds too little proves nothing.
+    *markers* names the properties that say so. Distinct uuids are counted by PostHog, per UTC day and event. Where a
+    count differs from what is expected the uuids themselves are fetched. Ingestion lags behind the answer, so one look
+    that finds too little proves nothing.
     """
     landing = Landing()
     if not expected.counts or expected.span is None:
         return landing
+    names = markers or Markers.model_validate({})
+    of_import = _where(import_name, expected.span, names)
+    of_day = f"{of_import} AND properties.{names.day} = {_quoted(day)}"
     until = time.monotonic() + deadline_seconds
     wait = 1.0
     while True:
         landing.looks += 1
-        found = _counts(client, import_name, day, expected.span, landing)
+        found = _counts(client, of_day, landing)
         out_of_time = time.monotonic() + wait > until
         if out_of_time or all(found.get(group, 0) >= count for group, count in expected.counts.items()):
             doubtful = {g for g, n in expected.counts.items() if expected.ambiguous or found.get(g, 0) != n}
-            landing.missing = _missing(client, import_name, expected, doubtful) if doubtful else {}
+            landing.missing = _missing(client, of_import, expected, doubtful) if doubtful else {}
             if out_of_time or not landing.missing:
                 landing.by_event = _by_event(expected.counts, landing.missing)
                 return landing
@@ -211,16 +216,14 @@ def look(
 _UTC_DAY: Final = "toString(toDate(toTimeZone(timestamp, 'UTC')))"
 
 
-def _counts(
-    client: QueryClient, import_name: str, day: str, span: tuple[datetime, datetime], landing: Landing
-) -> dict[Group, int]:
+def _counts(client: QueryClient, condition: str, landing: Landing) -> dict[Group, int]:
     found: dict[Group, int] = {}
     landing.duplicates = 0
     after = ""
     while True:
         rows = client.ask(
             f"SELECT {_UTC_DAY} AS day, event, count(DISTINCT uuid), count(), concat(day, event) AS place FROM events "
-            f"WHERE {_where(import_name, span)} AND properties.{DAY_PROPERTY} = {_quoted(day)} "
+            f"WHERE {condition} "
             f"AND concat({_UTC_DAY}, event) > {_quoted(after)} "
             f"GROUP BY day, event ORDER BY place LIMIT {_ROWS}"
         )
@@ -233,7 +236,7 @@ def _counts(
 
 
 def _missing(
-    client: QueryClient, import_name: str, expected: Expected, groups: AbstractSet[Group]
+    client: QueryClient, condition: str, expected: Expected, groups: AbstractSet[Group]
 ) -> dict[str, list[str]]:
     """Return the uuids of *groups* that are not found under the day and event they should have, by event."""
     numbers = {group: number for number, group in enumerate(sorted(groups))}
@@ -243,8 +246,7 @@ def _missing(
     order = np.argsort(uuids, kind="stable")
     uuids, places = uuids[order], places[order]
     found = np.zeros(len(uuids), dtype=bool)
-    assert expected.span is not None
-    for page in _pages(client, import_name, expected.span, {event for _, event in groups}):
+    for page in _pages(client, condition, {event for _, event in groups}):
         seen = pack(pa.array([row[0] for row in page], pa.string()))
         seen_places = np.array([numbers.get((row[1], row[2]), -1) for row in page], dtype=np.int64)
         at = np.minimum(np.searchsorted(uuids, seen), len(uuids) - 1)
@@ -256,9 +258,7 @@ def _missing(
     return missing
 
 
-def _pages(
-    client: QueryClient, import_name: str, span: tuple[datetime, datetime], events: AbstractSet[str]
-) -> Iterator[list[tuple[str, str, str]]]:
+def _pages(client: QueryClient, condition: str, events: AbstractSet[str]) -> Iterator[list[tuple[str, str, str]]]:
     """Yield what PostHog holds of this import in *span* as (uuid, UTC day, event), in pages ordered by uuid."""
     # A long list of names costs more than it saves.
     some = f"AND event IN ({', '.join(_quoted(event) for event in sorted(events))}) " if len(events) <= 50 else ""
@@ -266,7 +266,7 @@ def _pages(
     while True:
         rows = client.ask(
             f"SELECT toString(uuid) AS id, {_UTC_DAY} AS day, event FROM events "
-            f"WHERE {_where(import_name, span)} {some}"
+            f"WHERE {condition} {some}"
             f"AND id >= {_quoted(after)} GROUP BY id, day, event ORDER BY id LIMIT {_ROWS}"
         )
         yield [(row[0], row[1], row[2]) for row in rows]
@@ -276,10 +276,10 @@ def _pages(
         after = rows[-1][0]
 
 
-def _where(import_name: str, span: tuple[datetime, datetime]) -> str:
+def _where(import_name: str, span: tuple[datetime, datetime], markers: Markers) -> str:
     first, last = (moment.astimezone(UTC) for moment in (span[0], span[1] + timedelta(milliseconds=1)))
     return (
-        f"properties.{IMPORT_PROPERTY} = {_quoted(import_name)} "
+        f"properties.{markers.import_name} = {_quoted(import_name)} "
         f"AND timestamp >= toDateTime64({_quoted(first.strftime('%Y-%m-%d %H:%M:%S.%f'))}, 6, 'UTC') "
         f"AND timestamp <= toDateTime64({_quoted(last.strftime('%Y-%m-%d %H:%M:%S.%f'))}, 6, 'UTC')"
     )

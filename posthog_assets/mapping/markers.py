@@ -1,23 +1,48 @@
 """The properties that every imported event carries, so that it can be found again and traced to its original.
 
-Belongs here: their names. The first four are those PostHog's own managed migrations write; the others say which day of
-the import an event came with, and which record it was.
+Belongs here: their names. By default the first four are those PostHog's own managed migrations write; the others say
+which day of the import an event came with, which record it was, and by which mapping it was made.
 """
 
+from __future__ import annotations
+
+import re
 from typing import Final
+
+from pydantic import ConfigDict, Field, model_validator
+
+from posthog_assets.settings import Settings
 
 GEOIP_PROPERTY: Final = "$geoip_disable"
 HISTORICAL_PROPERTY: Final = "historical_migration"
-SOURCE_PROPERTY: Final = "analytics_source"
-IMPORT_PROPERTY: Final = "$import_job_id"
-DAY_PROPERTY: Final = "$import_day"
-SOURCE_ID_PROPERTY: Final = "$import_source_id"
 
-MARKERS: Final = (
-    GEOIP_PROPERTY,
-    HISTORICAL_PROPERTY,
-    SOURCE_PROPERTY,
-    IMPORT_PROPERTY,
-    DAY_PROPERTY,
-    SOURCE_ID_PROPERTY,
-)
+#: Names that HogQL reads without quotes.
+_NAME: Final = re.compile(r"[A-Za-z_$][\w$]{0,99}")
+
+
+class Markers(Settings):
+    """What the properties are called that trace an event."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
+
+    source: str = Field("analytics_source", description="The source's type")
+    import_name: str = Field("$import_job_id", alias="import", description="The import's name")
+    day: str = Field("$import_day", description="The partition")
+    source_id: str = Field("$import_source_id", description="The source's own id of the record")
+    mapping: str | None = Field("$import_mapping", description="Version of the mapping; null: not sent")
+
+    @model_validator(mode="after")
+    def _are_names(self) -> Markers:
+        names = self.names
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} must be letters, digits, _ and $, at most 100, the first no digit")
+        if len(set(names)) < len(names):
+            raise ValueError(f"each marker needs a name of its own; these are {', '.join(names)}")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all markers, those that PostHog fixes included."""
+        own = (self.source, self.import_name, self.day, self.source_id)
+        return (GEOIP_PROPERTY, HISTORICAL_PROPERTY, *own, *((self.mapping,) if self.mapping else ()))

@@ -15,15 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from posthog_assets.mapping.markers import (
-    DAY_PROPERTY,
-    GEOIP_PROPERTY,
-    HISTORICAL_PROPERTY,
-    IMPORT_PROPERTY,
-    MARKERS,
-    SOURCE_ID_PROPERTY,
-    SOURCE_PROPERTY,
-)
+from posthog_assets.mapping.markers import GEOIP_PROPERTY, HISTORICAL_PROPERTY
 from posthog_assets.mapping.settings import Mapping, Place
 
 _PERSON = {"set": ("$set", "$set_once"), "set_once": ("$set_once", "$set_once")}
@@ -37,15 +29,19 @@ class PropertyWriter:
         # Other places than one for all were seen to before (`people.apportioned`).
         wish = mapping.person_properties
         self._person: Place = wish.default if wish.is_plain else "set"
+        markers = mapping.markers
+        self._source_id = markers.source_id
+        # The version of the mapping is added when an event is sent, so that it does not count as a change of the event.
+        self._added_later = (markers.mapping,) if markers.mapping else ()
         self._constants: dict[str, Any] = {
             GEOIP_PROPERTY: True,
             HISTORICAL_PROPERTY: True,
-            IMPORT_PROPERTY: import_name,
-            SOURCE_PROPERTY: source_name,
-            DAY_PROPERTY: day,
+            markers.import_name: import_name,
+            markers.source: source_name,
+            markers.day: day,
         } | self._wish.add
-        self._head = orjson.dumps(self._constants).decode()[:-1] + f',"{SOURCE_ID_PROPERTY}":'
-        own = (*MARKERS, *self._wish.rename, *self._wish.rename.values(), *self._wish.drop, *self._wish.add)
+        self._head = orjson.dumps(self._constants).decode()[:-1] + f',"{self._source_id}":'
+        own = (*markers.names, *self._wish.rename, *self._wish.rename.values(), *self._wish.drop, *self._wish.add)
         self._keys = [orjson.dumps(key).decode() + ":" for key in dict.fromkeys(own)]
 
     def write(self, staged: pa.RecordBatch) -> pa.StringArray:
@@ -107,9 +103,9 @@ class PropertyWriter:
             properties.pop(key, None)
         if self._wish.keep is not None:
             properties = {key: properties[key] for key in self._wish.keep if key in properties}
-        for key in (*self._constants, SOURCE_ID_PROPERTY):
+        for key in (*self._constants, *self._added_later, self._source_id):
             properties.pop(key, None)
-        head = self._constants | {SOURCE_ID_PROPERTY: row["source_id"]}
+        head = self._constants | {self._source_id: row["source_id"]}
         if self._person != "none":
             for column, key in zip(("set", "set_once"), _PERSON[self._person], strict=True):
                 text = row[column]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from posthog_assets.mapping.identity import SharedDevices
-from posthog_assets.mapping.markers import MARKERS
+from posthog_assets.mapping.markers import Markers
 from posthog_assets.settings import Settings
 
 
@@ -23,14 +23,6 @@ class Properties(Settings):
     add: dict[str, Any] = Field(
         default_factory=dict, description="Constants; an event's own value of the name is kept out"
     )
-
-    @field_validator("add", "rename")
-    @classmethod
-    def _leaves_markers(cls, value: dict[str, Any]) -> dict[str, Any]:
-        taken = sorted(set(value) & set(MARKERS))
-        if taken:
-            raise ValueError(f"{', '.join(taken)} cannot be set: every imported event carries it")
-        return value
 
 
 Place = Literal["set", "set_once", "none"]
@@ -98,6 +90,17 @@ class Mapping(Settings):
         "profiles", description="Whether events without a user id make persons; personless ones cost less"
     )
     identity_map: IdentityMap | None = Field(None, description="Old ids, and the ids persons have in PostHog now")
+
+    markers: Markers = Field(
+        default_factory=lambda: Markers.model_validate({}), description="Names of the properties that trace an event"
+    )
+
+    @model_validator(mode="after")
+    def _leaves_markers(self) -> Mapping:
+        taken = sorted({*self.properties.add, *self.properties.rename} & set(self.markers.names))
+        if taken:
+            raise ValueError(f"properties: {', '.join(taken)} cannot be set: every imported event carries it")
+        return self
 
     @field_validator("person_properties", mode="before")
     @classmethod

@@ -1,0 +1,36 @@
+"""The version of a mapping: a short text that changes when events may come out otherwise.
+
+Belongs here: what it is made of. Does not belong here: where it is kept (the events' file, the ledger) and compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from types import CodeType
+from typing import Final
+
+from posthog_assets.dialects.base import Dialect
+from posthog_assets.mapping.settings import Mapping
+
+#: Goes up whenever this package makes other events of the same records and settings.
+RULES: Final = 1
+
+
+def mapping_version(mapping: Mapping, dialect: Dialect, import_name: str) -> str:
+    """Return eight hexadecimal digits for the settings of mapping and dialect, and the user's own function.
+
+    Of that function its own code counts, not what it calls.
+    """
+    parts = [str(RULES), str(dialect.uuid_namespace(import_name)), mapping.model_dump_json(), dialect.model_dump_json()]
+    if mapping.transform:
+        module, _, name = mapping.transform.partition(":")
+        parts.append(_of_code(getattr(getattr(importlib.import_module(module), name), "__code__", None)))
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=4).hexdigest()
+
+
+def _of_code(code: CodeType | None) -> str:
+    if code is None:
+        return ""
+    inner = [_of_code(item) if isinstance(item, CodeType) else repr(item) for item in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {inner}"
