@@ -85,6 +85,30 @@ def rejected(name: str, day: datetime, reason: str | None, limit: int, project: 
 
 @cli.command()
 @click.argument("name", metavar="IMPORT")
+@click.option("--day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The partition.")
+@click.option("--events", default=10, show_default=True, type=click.IntRange(0, 10_000), help="Records to show.")
+@click.option("--html", type=click.Path(path_type=Path), default=None, help="Write a page instead.")
+@click.option("--markdown", is_flag=True, help="Print Markdown instead.")
+@_project
+def preview(name: str, day: datetime, events: int, html: Path | None, markdown: bool, project: Path | None) -> None:
+    """Show what a day would become in PostHog, record by record, and what sending it would take. Sends nothing."""
+    from rich.console import Console
+
+    from posthog_assets import preview_text
+    from posthog_assets.preview import preview_day
+    from posthog_assets.projects import find_import
+
+    seen = preview_day(find_import(name, project), day.date(), events)
+    if html:
+        html.write_text(preview_text.html(seen), encoding="utf-8")
+    elif markdown:
+        click.echo(preview_text.markdown(seen))
+    else:
+        preview_text.show(seen, Console())
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT")
 @click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), default=None, help="First day to look at.")
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), default=None, help="Last day to look at.")
 @click.option("--every", is_flag=True, help="Also days that this very version of the mapping has imported.")

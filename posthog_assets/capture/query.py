@@ -195,7 +195,7 @@ def look(
         return landing
     names = markers or Markers.model_validate({})
     of_import = _where(import_name, expected.span, names)
-    of_day = f"{of_import} AND properties.{names.day} = {_quoted(day)}"
+    of_day = f"{of_import} AND properties.{names.day} = {quoted(day)}"
     until = time.monotonic() + deadline_seconds
     wait = 1.0
     while True:
@@ -224,7 +224,7 @@ def _counts(client: QueryClient, condition: str, landing: Landing) -> dict[Group
         rows = client.ask(
             f"SELECT {_UTC_DAY} AS day, event, count(DISTINCT uuid), count(), concat(day, event) AS place FROM events "
             f"WHERE {condition} "
-            f"AND concat({_UTC_DAY}, event) > {_quoted(after)} "
+            f"AND concat({_UTC_DAY}, event) > {quoted(after)} "
             f"GROUP BY day, event ORDER BY place LIMIT {_ROWS}"
         )
         for utc_day, event, distinct, count, place in rows:
@@ -261,13 +261,13 @@ def _missing(
 def _pages(client: QueryClient, condition: str, events: AbstractSet[str]) -> Iterator[list[tuple[str, str, str]]]:
     """Yield what PostHog holds of this import in *span* as (uuid, UTC day, event), in pages ordered by uuid."""
     # A long list of names costs more than it saves.
-    some = f"AND event IN ({', '.join(_quoted(event) for event in sorted(events))}) " if len(events) <= 50 else ""
+    some = f"AND event IN ({', '.join(quoted(event) for event in sorted(events))}) " if len(events) <= 50 else ""
     after = ""
     while True:
         rows = client.ask(
             f"SELECT toString(uuid) AS id, {_UTC_DAY} AS day, event FROM events "
             f"WHERE {condition} {some}"
-            f"AND id >= {_quoted(after)} GROUP BY id, day, event ORDER BY id LIMIT {_ROWS}"
+            f"AND id >= {quoted(after)} GROUP BY id, day, event ORDER BY id LIMIT {_ROWS}"
         )
         yield [(row[0], row[1], row[2]) for row in rows]
         if len(rows) < _ROWS:
@@ -279,13 +279,14 @@ def _pages(client: QueryClient, condition: str, events: AbstractSet[str]) -> Ite
 def _where(import_name: str, span: tuple[datetime, datetime], markers: Markers) -> str:
     first, last = (moment.astimezone(UTC) for moment in (span[0], span[1] + timedelta(milliseconds=1)))
     return (
-        f"properties.{markers.import_name} = {_quoted(import_name)} "
-        f"AND timestamp >= toDateTime64({_quoted(first.strftime('%Y-%m-%d %H:%M:%S.%f'))}, 6, 'UTC') "
-        f"AND timestamp <= toDateTime64({_quoted(last.strftime('%Y-%m-%d %H:%M:%S.%f'))}, 6, 'UTC')"
+        f"properties.{markers.import_name} = {quoted(import_name)} "
+        f"AND timestamp >= toDateTime64({quoted(first.strftime('%Y-%m-%d %H:%M:%S.%f'))}, 6, 'UTC') "
+        f"AND timestamp <= toDateTime64({quoted(last.strftime('%Y-%m-%d %H:%M:%S.%f'))}, 6, 'UTC')"
     )
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return a HogQL string literal."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
