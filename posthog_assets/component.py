@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from posthog_assets.assets.imported_batches import build_imported_batches
 from posthog_assets.assets.landed_events import build_landed_events
+from posthog_assets.assets.person_profiles import build_person_profiles
 from posthog_assets.assets.posthog_events import build_posthog_events
 from posthog_assets.assets.raw_export import build_raw_export
 from posthog_assets.assets.staged_events import build_staged_events
@@ -33,6 +34,7 @@ class HistoricalImportModel(BaseModel):
     source: dict[str, Any] = Field(description="How bytes are fetched; `type` chooses the source")
     dialect: dict[str, Any] = Field(description="How one record reads; `type` chooses the dialect")
     mapping: dict[str, Any] | None = Field(None, description="What records are to be in PostHog")
+    people: dict[str, Any] | None = Field(None, description="What is known of the users themselves")
     destination: dict[str, Any] | None = Field(None, description="Which PostHog project gets the events")
 
 
@@ -76,13 +78,15 @@ def build_definitions(imp: Import) -> dg.Definitions:
         build_imported_batches,
         build_landed_events,
     )
+    days = [build(imp, partitions) for build in builders]
     job = dg.define_asset_job(
         f"import_{imp.name}",
-        selection=dg.AssetSelection.groups(imp.name),
+        selection=dg.AssetSelection.assets(*[asset.key for asset in days]),
         executor_def=dg.in_process_executor,
         description=f"All steps of {imp.name} for one day, from raw export to the look into PostHog",
     )
-    return dg.Definitions(assets=[build(imp, partitions) for build in builders], jobs=[job])
+    people = [build_person_profiles(imp)] if imp.people else []
+    return dg.Definitions(assets=[*days, *people], jobs=[job])
 
 
 def _filled_in(value: Any, context: ResolutionContext) -> Any:

@@ -19,6 +19,7 @@ from posthog_assets.dialects import Dialect, load_dialect
 from posthog_assets.errors import ImportFileError
 from posthog_assets.mapping import Mapping
 from posthog_assets.mapping.version import mapping_version
+from posthog_assets.people import People
 from posthog_assets.settings import Settings, explain
 from posthog_assets.sources import Source, load_source
 from posthog_assets.storage import Store
@@ -41,6 +42,7 @@ class Import(Settings):
     source: Annotated[SerializeAsAny[Source], BeforeValidator(load_source)]
     dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect)]
     mapping: Mapping = Field(default_factory=lambda: Mapping.model_validate({}))
+    people: People | None = Field(None, description="What is known of the users themselves, sent after the events")
     destination: Destination = Field(default_factory=lambda: Destination.model_validate({}))
     _store: Store | None = PrivateAttr(None)
 

@@ -6,7 +6,6 @@ Belongs here: collecting them from what the steps have stored. Does not belong h
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
 from typing import Final
 
 import numpy as np
@@ -16,7 +15,7 @@ import pyarrow.compute as pc
 from posthog_assets.capture.ledger import Entries, Ledger
 from posthog_assets.packed_uuids import pack
 from posthog_assets.schemas import TIMESTAMP
-from posthog_assets.storage import Store, read_batches
+from posthog_assets.storage import Partition, Store, key_of, read_batches
 
 REJECTED: Final = pa.schema(
     [
@@ -35,9 +34,9 @@ REJECTED: Final = pa.schema(
 )
 
 
-def rejections(store: Store, day: date) -> Iterator[pa.RecordBatch]:
+def rejections(store: Store, day: Partition) -> Iterator[pa.RecordBatch]:
     """Yield batches of the `REJECTED` schema, in the order of the steps; what is not stored yet yields nothing."""
-    key = day.isoformat()
+    key = key_of(day)
     yield from _of_staging(store, f"staged_events/{key}.parquet")
     yield from _of_events(store, f"posthog_events/{key}.parquet", Ledger(store, key))
 

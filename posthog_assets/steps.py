@@ -1,4 +1,4 @@
-"""What each of the five assets does for one day, without Dagster.
+"""What each of the five assets does for one day (or for what has no days: a partition's name), without Dagster.
 
 Belongs here: the order of calls between the rooms, and the reports they give. Does not belong here: anything a room
 could do alone, or Dagster (`assets`).
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final
 
@@ -40,12 +40,7 @@ from posthog_assets.packed_uuids import pack
 from posthog_assets.rejections import REJECTED, rejections
 from posthog_assets.schemas import POSTHOG_EVENTS, STAGED_EVENTS
 from posthog_assets.sources.raw_export import Manifest, RawExport
-from posthog_assets.storage import ParquetSink, Store, read_batches
-
-
-def key_of(day: date) -> str:
-    """Return a day as its partition key and file name, `2015-09-12`."""
-    return day.isoformat()
+from posthog_assets.storage import ParquetSink, Partition, Store, key_of, read_batches
 
 
 @contextmanager
@@ -70,11 +65,11 @@ def _hot_loop() -> Iterator[None]:
 # --- raw_export ---------------------------------------------------------------------------------------------
 
 
-def export_day(imp: Import, day: date) -> Manifest:
+def export_day(imp: Import, day: Partition) -> Manifest:
     """Fetch one day from the source, or keep what is pinned where the source has not changed."""
     with imp.store.lock("raw_export", key_of(day)):
         raw = RawExport(imp.store, day)
-        imp.source.export(day, raw, imp.start_date)
+        imp.source.export(imp.start_date if isinstance(day, str) else day, raw, imp.start_date)
         return raw.manifest()
 
 
@@ -95,11 +90,13 @@ class StagingReport:
     seconds: float = 0.0
 
 
-def staged_path(day: date) -> str:
+def staged_path(day: Partition) -> str:
     return f"staged_events/{key_of(day)}.parquet"
 
 
-def stage_day(imp: Import, day: date, progress: Callable[[int, int], None] = lambda done, total: None) -> StagingReport:
+def stage_day(
+    imp: Import, day: Partition, progress: Callable[[int, int], None] = lambda done, total: None
+) -> StagingReport:
     """Read every raw record of *day* into one row; *progress* gets (rows done, records in all)."""
     began = time.monotonic()
     store, report = imp.store, StagingReport()
@@ -142,12 +139,12 @@ def _count(report: StagingReport, batch: pa.RecordBatch) -> None:
 _MAPPING: Final = b"posthog_assets.mapping"
 
 
-def events_path(day: date) -> str:
+def events_path(day: Partition) -> str:
     return f"posthog_events/{key_of(day)}.parquet"
 
 
 def transform_day(
-    imp: Import, day: date, progress: Callable[[int, int], None] = lambda done, total: None
+    imp: Import, day: Partition, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> MappingReport:
     """Turn the staged rows of *day* into PostHog events, oldest first; *progress* gets (rows done, rows in all)."""
     store = imp.store
@@ -173,7 +170,7 @@ def transform_day(
 
 
 @contextmanager
-def _events_sink(store: Store, day: date, version: str) -> Iterator[ParquetSink]:
+def _events_sink(store: Store, day: Partition, version: str) -> Iterator[ParquetSink]:
     metadata = {_MAPPING.decode(): version}
     with store.replace(events_path(day)) as path, ParquetSink(path, POSTHOG_EVENTS, metadata) as sink:
         yield sink
@@ -205,7 +202,7 @@ def _is_sorted(reader: pq.ParquetFile) -> bool:
 
 def deliver_day(
     imp: Import,
-    day: date,
+    day: Partition,
     report: DeliveryReport | None = None,
     progress: Callable[[DeliveryReport], None] = lambda report: None,
 ) -> DeliveryReport:
@@ -232,11 +229,11 @@ def deliver_day(
         return report
 
 
-def rejected_path(day: date) -> str:
+def rejected_path(day: Partition) -> str:
     return f"imported_batches/{key_of(day)}/rejected.parquet"
 
 
-def stored_events(store: Store, day: date, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+def stored_events(store: Store, day: Partition, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     with store.open(events_path(day)) as file:
         yield from read_batches(file, columns)
 
@@ -253,11 +250,11 @@ LANDED_EVENTS = pa.schema(
 )
 
 
-def landed_path(day: date) -> str:
+def landed_path(day: Partition) -> str:
     return f"landed_events/{key_of(day)}.parquet"
 
 
-def verify_day(imp: Import, day: date) -> Landing | None:
+def verify_day(imp: Import, day: Partition) -> Landing | None:
     """Look which acknowledged events of *day* PostHog has; what is missing is owed again.
 
     Returns None where there is no personal key to look with: then nobody looked, and nothing is claimed.
@@ -289,7 +286,7 @@ def verify_day(imp: Import, day: date) -> Landing | None:
 class _Acknowledged:
     """The stored events of a day that the ledger shows as acknowledged (`capture.query.Expected`)."""
 
-    def __init__(self, store: Store, day: date, known: Entries, *, ambiguous: bool) -> None:
+    def __init__(self, store: Store, day: Partition, known: Entries, *, ambiguous: bool) -> None:
         self._store, self._day, self._known = store, day, known
         self.counts: dict[Group, int] = {}
         self.span: tuple[datetime, datetime] | None = None
@@ -344,12 +341,12 @@ def _owe_again(ledger: Ledger, known: Entries, missing: list[str]) -> None:
 # --- shared -------------------------------------------------------------------------------------------------
 
 
-def _open(store: Store, relative: str, asset: str, name: str, day: date) -> IO[bytes]:
+def _open(store: Store, relative: str, asset: str, name: str, day: Partition) -> IO[bytes]:
     try:
         return store.open(relative)
     except FileNotFoundError:
         raise MissingUpstream(_materialize_first(asset, name, day)) from None
 
 
-def _materialize_first(asset: str, name: str, day: date) -> str:
+def _materialize_first(asset: str, name: str, day: Partition) -> str:
     return f"{name}/{asset} has no partition {key_of(day)} yet: materialize {asset} for {key_of(day)} first"

@@ -23,6 +23,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -32,9 +33,17 @@ from upath import UPath
 
 from posthog_assets.errors import ImportFileError, PartitionBusy, StorageError
 
+#: A day of an import; or a name, for what has no days.
+Partition = date | str
+
 _TEMPORARY: Final = ".tmp-"
 
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+def key_of(partition: Partition) -> str:
+    """Return a partition as its key and file name, `2015-09-12`."""
+    return partition if isinstance(partition, str) else partition.isoformat()
 
 
 class Store:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping as Mapping_
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -27,6 +27,7 @@ from posthog_assets.mapping.settings import Mapping
 from posthog_assets.mapping.uuids import uuids5, verbatim
 from posthog_assets.mapping.validation import id_flaws, name_flaw, size_flaws, time_flaws
 from posthog_assets.schemas import POSTHOG_EVENTS
+from posthog_assets.storage import Partition, key_of
 
 
 class EventMapper:
@@ -42,7 +43,7 @@ class EventMapper:
         import_name: str,
         dialect: Dialect,
         *,
-        day: date,
+        day: Partition,
         fetched_at: datetime,
         identity_map: Mapping_[str, str] | None = None,
     ) -> None:
@@ -53,9 +54,9 @@ class EventMapper:
         self._mapping = mapping
         self._identity_map = identity_map or {}
         self._verbatim = dialect.verbatim_uuid
-        self._day = day
+        self._day = key_of(day)
         self._fetched_at = fetched_at
-        self._properties = PropertyWriter(mapping, import_name, dialect.type.rsplit(".", 1)[-1], day.isoformat())
+        self._properties = PropertyWriter(mapping, import_name, dialect.type.rsplit(".", 1)[-1], self._day)
         self._hook = _hook(mapping.transform) if mapping.transform else None
         #: Whether events may come out in another order of time than they went in.
         self.moves_time = self._hook is not None
@@ -118,7 +119,7 @@ class EventMapper:
 
     def derived(self, pairs: dict[Pair, int], groups: dict[Group, tuple[int, str]]) -> pa.RecordBatch:
         """Return one `$identify` per pair and one `$groupidentify` per group, oldest first."""
-        day = self._day.isoformat()
+        day = self._day
         made = [
             ("$identify", stamp, user, {"$anon_distinct_id": anonymous}, [user, anonymous, day])
             for (anonymous, user), stamp in pairs.items()

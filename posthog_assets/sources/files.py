@@ -89,12 +89,17 @@ class Files(Source):
 
     @model_validator(mode="after")
     def _knows_the_day(self) -> Files:
-        if bool(_DAY.search(self.path)) == bool(self.day_column):
+        if self.holds_days == bool(self.day_column):
             raise ValueError(
                 "either path holds {day} (one or more files a day), or day_column names the column that says the day "
                 "(one or more files for all days)"
             )
         return self
+
+    @property
+    def holds_days(self) -> bool:
+        """Whether the path names the day, so that each file holds one."""
+        return bool(_DAY.search(self.path))
 
     def secrets(self) -> tuple[str, ...]:
         """Return the credentials in `storage_options` and the password in `path`."""

@@ -13,14 +13,14 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import IO, Any, Final
 
 import orjson
 
 from posthog_assets.errors import BrokenPart, MissingUpstream
 from posthog_assets.formats import Compression, Format, Framing, count_records
-from posthog_assets.storage import Store
+from posthog_assets.storage import Partition, Store, key_of
 
 _VERSION: Final = 1
 _MANIFEST: Final = "manifest.json"
@@ -67,10 +67,10 @@ class Manifest:
 class RawExport:
     """The raw export of one day. Only one process may write (hold the partition's lock)."""
 
-    def __init__(self, store: Store, day: date) -> None:
+    def __init__(self, store: Store, day: Partition) -> None:
         """Open the day; raises BrokenPart where its manifest is damaged."""
         self.store = store
-        self._day = day.isoformat()
+        self._day = key_of(day)
         self._folder = f"raw_export/{self._day}"
         self._manifest = self._load()
         #: Names of the parts that belong to the export under way, in order.

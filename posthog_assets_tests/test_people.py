@@ -1,0 +1,102 @@
+"""Tables of users become properties of persons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from pydantic import SecretStr
+
+from posthog_assets.assets.person_profiles import build_person_profiles
+from posthog_assets.component import build_definitions
+from posthog_assets.errors import ImportFileError
+from posthog_assets.import_file import Import
+from posthog_assets_tests.capture.server import CaptureServer
+from posthog_assets_tests.conftest import small_import
+from posthog_assets_tests.test_end_to_end import checks
+
+USERS = "id,name,plan,seats,internal\n1,Ann,pro,3,x\n2,Bob,,1,y\n,Nobody,pro,1,z\n3,,,,\n"
+
+
+def importing(tmp_path: Path, url: str, **people: Any) -> Import:
+    (tmp_path / "users.csv").write_text(USERS)
+    section: dict[str, Any] = {
+        "source": {"type": "files", "path": str(tmp_path / "users.csv")},
+        "dialect": {"type": "columns", "user_id": {"column": "id"}, "properties": ["name", "plan", "seats"]},
+    }
+    destination = {"host": url, "project_api_key": "phc_any"}
+    return small_import(tmp_path, people=section | people, destination=destination)
+
+
+def materialize(imp: Import) -> dg.ExecuteInProcessResult:
+    return dg.materialize([build_person_profiles(imp)], instance=dg.DagsterInstance.ephemeral())
+
+
+def metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    (event,) = result.get_asset_materialization_events()
+    return {key: value.value for key, value in event.materialization.metadata.items()}
+
+
+def test_each_user_is_told_once_with_what_is_known(tmp_path: Path) -> None:
+    with CaptureServer() as server:
+        imp = importing(tmp_path, server.url)
+        result = materialize(imp)
+        # Nobody looked whether they have landed: there is no personal key.
+        assert checks(result) == {"no_profile_lost": True, "every_profile_has_landed": False}
+        told = {event["distinct_id"]: event["properties"].get("$set_once") for event in server.stored}
+        assert told == {"1": {"name": "Ann", "plan": "pro", "seats": 3}, "2": {"name": "Bob", "seats": 1}}
+        assert {(event["event"], event["timestamp"][:10]) for event in server.stored} == {("$set", "2024-03-01")}
+        assert (metadata(result)["records"], metadata(result)["rejected"]) == (4, 2)
+        assert metadata(materialize(imp))["sent"] == 0
+
+
+def test_a_changed_profile_alone_is_sent_again_and_replaces_itself(tmp_path: Path) -> None:
+    with CaptureServer() as server:
+        imp = importing(tmp_path, server.url, person_properties="set")
+        materialize(imp)
+        (tmp_path / "users.csv").write_text(USERS.replace("Bob,,1", "Bob,team,1"))
+        assert metadata(materialize(imp))["sent"] == 1
+        first, again = [event for event in server.stored if event["distinct_id"] == "2"]
+    assert again["properties"]["$set"] == {"name": "Bob", "plan": "team", "seats": 1}
+    assert (first["uuid"], first["timestamp"]) == (again["uuid"], again["timestamp"])
+
+
+def test_columns_get_the_names_persons_have(tmp_path: Path) -> None:
+    dialect = {"type": "columns", "user_id": {"column": "id"}, "properties": ["name"], "rename": {"name": "full_name"}}
+    with CaptureServer() as server:
+        materialize(importing(tmp_path, server.url, dialect=dialect))
+    assert server.stored[0]["properties"]["$set_once"] == {"full_name": "Ann"}
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"source": {"type": "files", "path": "users-{day}.csv"}}, "people have no days"),
+        ({"dialect": {"type": "columns", "user_id": {"column": "id"}, "event": {"value": "x"}}}, "a profile has none"),
+        ({"dialect": {"type": "columns"}}, "people.dialect.user_id"),
+        ({"source": {"type": "amplitude"}}, "allowed: files"),
+    ],
+)
+def test_a_wrong_section_is_explained(section: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(ImportFileError, match=words):
+        importing(tmp_path, "http://127.0.0.1:9", **section)
+
+
+def test_profiles_are_looked_for_where_there_is_a_key(tmp_path: Path, shared_sandbox: Any) -> None:
+    imp = importing(tmp_path, shared_sandbox.url)
+    looking = {"personal_api_key": SecretStr("phx_any"), "project_id": "1", "landing_seconds": 5.0}
+    imp = imp.model_copy(update={"destination": imp.destination.model_copy(update=looking), "name": "people_landing"})
+    assert checks(materialize(imp)) == {"no_profile_lost": True, "every_profile_has_landed": True}
+
+
+def test_profiles_are_an_asset_beside_the_days(tmp_path: Path) -> None:
+    definitions = build_definitions(importing(tmp_path, "http://127.0.0.1:9"))
+    graph = definitions.resolve_asset_graph()
+    profiles = graph.get(dg.AssetKey(["small", "person_profiles"]))
+    assert (profiles.partitions_def, profiles.parent_keys) == (None, {dg.AssetKey(["small", "imported_batches"])})
+    assert (
+        dg.AssetKey(["small", "person_profiles"])
+        not in definitions.resolve_job_def("import_small").asset_layer.executable_asset_keys
+    )
