@@ -17,6 +17,7 @@ from posthog_assets.assets.imported_batches import build_imported_batches
 from posthog_assets.assets.landed_events import build_landed_events
 from posthog_assets.assets.person_profiles import build_person_profiles
 from posthog_assets.assets.posthog_events import build_posthog_events
+from posthog_assets.assets.preview import build_preview_job
 from posthog_assets.assets.raw_export import build_raw_export
 from posthog_assets.assets.staged_events import build_staged_events
 from posthog_assets.import_file import Import
@@ -86,7 +87,7 @@ def build_definitions(imp: Import) -> dg.Definitions:
         description=f"All steps of {imp.name} for one day, from raw export to the look into PostHog",
     )
     people = [build_person_profiles(imp)] if imp.people else []
-    return dg.Definitions(assets=[*days, *people], jobs=[job])
+    return dg.Definitions(assets=[*days, *people], jobs=[job, build_preview_job(imp, partitions)])
 
 
 def _filled_in(value: Any, context: ResolutionContext) -> Any:

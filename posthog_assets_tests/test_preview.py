@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from posthog_assets.component import build_definitions
 from posthog_assets.differences import Kind, differences
 from posthog_assets.preview import preview_day
 from posthog_assets.steps import deliver_day, export_day, stage_day, transform_day
@@ -101,3 +102,15 @@ def test_a_preview_is_shown_in_three_forms(form: str, project: Path, tmp_path: P
     if form == "markdown":
         assert "| page | 3 |" in text
         assert json.dumps("ann") in text
+
+
+def test_the_job_of_the_ui_shows_the_same(project: Path) -> None:
+    imp = write_import(project, "http://127.0.0.1:9")
+    job = build_definitions(imp).resolve_job_def("preview_shop")
+    result = job.execute_in_process(
+        partition_key="2024-03-01", run_config={"ops": {"preview_shop_day": {"config": {"events": 2}}}}
+    )
+    text = result.output_for_node("preview_shop_day")
+    assert "5 raw records become 4 rows" in text
+    assert text.count("```diff") == 2
+    assert not (Path(imp.store.root.path) / "posthog_events").exists()
