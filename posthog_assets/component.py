@@ -32,6 +32,7 @@ class HistoricalImportModel(BaseModel):
     start_date: str = Field(description="First day of history, YYYY-MM-DD")
     end_date: str | None = Field(None, description="Last day; absent: every day that is over (UTC)")
     storage: str | None = Field(None, description="Folder or fsspec URL; default $POSTHOG_ASSETS_STORAGE, else ./data")
+    storage_options: dict[str, Any] | None = Field(None, description="Passed to fsspec")
     source: dict[str, Any] = Field(description="How bytes are fetched; `type` chooses the source")
     dialect: dict[str, Any] = Field(description="How one record reads; `type` chooses the dialect")
     mapping: dict[str, Any] | None = Field(None, description="What records are to be in PostHog")

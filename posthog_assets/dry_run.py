@@ -17,8 +17,8 @@ from posthog_assets.capture.delivery import RECENT, DeliveryReport, survey
 from posthog_assets.capture.ledger import Ledger
 from posthog_assets.import_file import Import
 from posthog_assets.mapping import MappingReport
+from posthog_assets.overlay import Overlay
 from posthog_assets.steps import StagingReport, export_day, key_of, stage_day, stored_events, transform_day
-from posthog_assets.storage import Overlay
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@
     │   └── KeyWouldChange       re-sending would leave permanent duplicates: a person decides
     ├── VerificationError        PostHog's query API refused, or events have not landed
     ├── StorageError             the storage does not take what must be written: a person makes room
+    │   └── StorageUnavailable   the storage did not answer: try again later           (temporary)
     └── PartitionBusy            another run works on the same partition               (temporary)
 
 `temporary` says whether running the same thing again can help; everything else waits for a person.
@@ -88,6 +89,12 @@ class VerificationError(PosthogAssetsError):
 
 class StorageError(PosthogAssetsError):
     """The storage cannot be written (full, over quota, read-only)."""
+
+
+class StorageUnavailable(StorageError):
+    """The storage did not answer, several times."""
+
+    temporary = True
 
 
 class PartitionBusy(PosthogAssetsError):

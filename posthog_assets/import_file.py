@@ -39,6 +39,7 @@ class Import(Settings):
     start_date: date = Field(description="First day of history")
     end_date: date | None = Field(None, description="Last day; absent: every day that is over (UTC)")
     storage: str | None = Field(None, description="Folder or fsspec URL; default $POSTHOG_ASSETS_STORAGE, else ./data")
+    storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
     source: Annotated[SerializeAsAny[Source], BeforeValidator(load_source)]
     dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect)]
     mapping: Mapping = Field(default_factory=lambda: Mapping.model_validate({}))
@@ -77,7 +78,7 @@ class Import(Settings):
     @property
     def store(self) -> Store:
         """Return the folder this import lives in."""
-        return self._store or Store(self.storage or default_storage(), self.name)
+        return self._store or Store(self.storage or default_storage(), self.name, self.storage_options)
 
     def stored_in(self, store: Store) -> Import:
         """Return the same import, living elsewhere: for runs that must leave no trace."""

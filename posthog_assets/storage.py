@@ -18,23 +18,33 @@ import contextlib
 import errno
 import fcntl
 import os
-import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from posthog_assets.errors import ImportFileError, PartitionBusy, StorageError
+from posthog_assets.downloads import Downloads, steadily
+from posthog_assets.errors import (
+    ImportFileError,
+    PartitionBusy,
+    PosthogAssetsError,
+    StorageError,
+    StorageUnavailable,
+    shorten,
+)
+from posthog_assets.leases import Held, lease
 
 #: A day of an import; or a name, for what has no days.
 Partition = date | str
+
+T = TypeVar("T")
 
 _TEMPORARY: Final = ".tmp-"
 
@@ -49,23 +59,30 @@ def key_of(partition: Partition) -> str:
 class Store:
     """One import's folder, on a local disk or on any fsspec store.
 
-    A write goes to a temporary file first. On a local disk that file lies beside its target, is synced and
-    renamed over it; elsewhere it is uploaded whole, and object stores show an object only once it is complete.
+    A write goes to a local temporary file first. On a local disk that file lies beside its target, is synced and
+    renamed over it; elsewhere it is uploaded whole, and appears when it is complete. What is read from elsewhere is
+    downloaded whole, since it is read several times.
     """
 
-    def __init__(self, url: str, import_name: str) -> None:
-        """Open *import_name*'s folder below *url*, a path or an fsspec URL.
+    def __init__(self, url: str, import_name: str, options: Mapping[str, Any] | None = None) -> None:
+        """Open *import_name*'s folder below *url*, a path or an fsspec URL; *options* are passed to fsspec.
 
         Raises:
             ImportFileError: the URL names a protocol that is not installed.
         """
         try:
-            self.root = UPath(url) / import_name
+            self.root = UPath(url, **(options or {})) / import_name
             self._local = self.root.protocol in ("", "file", "local")
+            if not self._local:
+                # Listings are cached for the life of the process; other processes write here too.
+                self.root = UPath(url, **({"use_listings_cache": False} | dict(options or {}))) / import_name
+                # Makes the file system, which is where a missing package shows.
+                self._files: Any = self.root.fs
         except (ValueError, ImportError) as error:
             raise ImportFileError(f"storage {url!r} cannot be opened: {error}") from error
         if self._local:
             self.root = UPath(Path(self.root.path).absolute())
+        self._downloads: Downloads | None = None
 
     @property
     def is_local(self) -> bool:
@@ -80,42 +97,52 @@ class Store:
         return Path(self.path(relative).path) if self._local else None
 
     def exists(self, relative: str) -> bool:
-        return self.path(relative).exists()
+        with self._answers(relative):
+            return self._ask(self.path(relative).exists)
 
     def size(self, relative: str) -> int:
         """Return the size in bytes; raises FileNotFoundError."""
-        return int(self.path(relative).stat().st_size)
+        with self._answers(relative):
+            return int(self._ask(self.path(relative).stat).st_size)
 
     def names(self, relative: str) -> list[str]:
         """Return the sorted names of the files in folder *relative*; none where it does not exist."""
-        folder = self.path(relative)
-        if not folder.exists():
-            return []
-        return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith(_TEMPORARY))
+        return sorted(entry.name for entry in self._entries(relative) if not entry.name.startswith(_TEMPORARY))
 
     def folders(self, relative: str) -> list[str]:
         """Return the sorted names of the folders in folder *relative*; none where it does not exist."""
+        return sorted(entry.name for entry in self._entries(relative) if entry.is_dir())
+
+    def _entries(self, relative: str) -> list[UPath]:
         folder = self.path(relative)
-        if not folder.exists():
-            return []
-        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+        with self._answers(relative):
+            return self._ask(lambda: list(folder.iterdir()) if folder.exists() else [])
 
     def delete(self, relative: str) -> None:
         """Delete a file; one that does not exist is fine."""
-        with contextlib.suppress(FileNotFoundError):
-            self.path(relative).unlink()
+        with contextlib.suppress(FileNotFoundError), self._answers(relative):
+            self._ask(self.path(relative).unlink)
 
     def open(self, relative: str) -> IO[bytes]:
         """Open a file for reading, seekable; raises FileNotFoundError."""
-        return self.path(relative).open("rb")
+        if self._local:
+            return self.path(relative).open("rb")
+        self._downloads = self._downloads or Downloads(self._files)
+        with self._answers(relative):
+            return self._downloads.open(self.path(relative).path)
 
     def read_bytes(self, relative: str) -> bytes:
-        return self.path(relative).read_bytes()
+        with self._answers(relative):
+            return self._ask(self.path(relative).read_bytes)
 
     def write_bytes(self, relative: str, content: bytes) -> None:
         """Write a small file atomically."""
-        with self.replace(relative) as path:
-            path.write_bytes(content)
+        if self._local:
+            with self.replace(relative) as path:
+                path.write_bytes(content)
+        else:
+            with self._answers(relative):
+                steadily(lambda: self._files.pipe_file(self.path(relative).path, content))
 
     @contextlib.contextmanager
     def replace(self, relative: str) -> Iterator[Path]:
@@ -124,7 +151,7 @@ class Store:
         Where the block raises, the old content of *relative* stays as it was.
 
         Raises:
-            StorageError: there is no room for it.
+            StorageError: there is no room for it, or the store does not take it.
         """
         target = self.path(relative)
         if self._local:
@@ -140,8 +167,9 @@ class Store:
                 temporary.replace(target.path)
                 _sync(folder)
             else:
-                with temporary.open("rb") as source, target.open("wb") as sink:
-                    shutil.copyfileobj(source, sink, 1 << 20)
+                with self._answers(relative):
+                    # Not through an open file: one that is closed by an error would leave what it has got until then.
+                    steadily(lambda: self._files.put_file(str(temporary), target.path))
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
@@ -151,6 +179,24 @@ class Store:
             ) from error
         finally:
             temporary.unlink(missing_ok=True)
+
+    def _ask(self, ask: Callable[[], T]) -> T:
+        return ask() if self._local else steadily(ask)
+
+    @contextlib.contextmanager
+    def _answers(self, relative: str) -> Iterator[None]:
+        """Turn what a store elsewhere raises, after several tries, into our errors."""
+        try:
+            yield
+        except (FileNotFoundError, PosthogAssetsError):
+            raise
+        except PermissionError as error:
+            raise StorageError(f"no permission for {self.path(relative)}: {shorten(str(error))}") from error
+        except Exception as error:
+            if self._local:
+                raise
+            words = shorten(str(error) or type(error).__name__)
+            raise StorageUnavailable(f"{self.path(relative)}: the store did not answer: {words}") from error
 
     def sweep(self, relative: str) -> None:
         """Delete temporary files that a killed process left in folder *relative* (call with its lock held)."""
@@ -163,13 +209,16 @@ class Store:
     def lock(self, asset: str, day: str) -> Iterator[None]:
         """Hold the partition while the block runs.
 
-        On a local disk this is an OS lock that dies with its process.
+        On a local disk this is an OS lock that dies with its process; elsewhere a lease, which outlives it by a minute
+        and is waited for that long.
 
         Raises:
             PartitionBusy: another process holds it.
         """
+        busy = f"another run is materializing {self.root.name}/{asset} for {day}"
         if not self._local:
-            yield
+            with self._leased(f".locks/{asset}-{day}.json", busy):
+                yield
             return
         path = Path(self.path(f".locks/{asset}-{day}").path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -177,10 +226,17 @@ class Store:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise PartitionBusy(
-                    f"another run is materializing {self.root.name}/{asset} for {day}; "
-                    "wait for it to finish, then run this one again"
-                ) from error
+                raise PartitionBusy(f"{busy}; wait for it to finish, then run this one again") from error
+            yield
+
+    @contextlib.contextmanager
+    def _leased(self, relative: str, busy: str) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            with self._answers(relative):
+                try:
+                    stack.enter_context(lease(self._files, self.path(relative).path))
+                except Held as holder:
+                    raise PartitionBusy(f"{busy} ({holder}); wait for it to finish, then run this one again") from None
             yield
 
     @contextlib.contextmanager
@@ -194,30 +250,6 @@ class Store:
         with path.open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
-
-
-class Overlay(Store):
-    """A store that reads what it does not have from another one, and writes only into itself."""
-
-    def __init__(self, below: Store, folder: Path) -> None:
-        """Lay *folder*, an empty local one, over *below*."""
-        super().__init__(str(folder), below.root.name)
-        self._below = below
-
-    def exists(self, relative: str) -> bool:
-        return super().exists(relative) or self._below.exists(relative)
-
-    def size(self, relative: str) -> int:
-        return super().size(relative) if super().exists(relative) else self._below.size(relative)
-
-    def names(self, relative: str) -> list[str]:
-        return sorted({*super().names(relative), *self._below.names(relative)})
-
-    def open(self, relative: str) -> IO[bytes]:
-        return super().open(relative) if super().exists(relative) else self._below.open(relative)
-
-    def read_bytes(self, relative: str) -> bytes:
-        return super().read_bytes(relative) if super().exists(relative) else self._below.read_bytes(relative)
 
 
 def _sync(path: Path) -> None:
