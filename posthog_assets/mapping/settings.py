@@ -5,11 +5,12 @@ Belongs here: what a user can wish for. Does not belong here: how it is done.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 
 from posthog_assets.mapping.markers import MARKERS
+from posthog_assets.mapping.steps import Step, load_step
 from posthog_assets.settings import Settings
 
 
@@ -36,11 +37,17 @@ class Mapping(Settings):
     """What records are to be in PostHog."""
 
     events: dict[str, str | None] = Field(default_factory=dict, description="Old name -> new name; null: not imported")
+    steps: list[Annotated[SerializeAsAny[Step], BeforeValidator(load_step)]] = Field(
+        default_factory=list, description="Changes to each event, in this order, after `events`, before `properties`"
+    )
     properties: Properties = Field(default_factory=lambda: Properties.model_validate({}))
     person_properties: Literal["set", "set_once", "none"] = Field(
         "set_once", description="How the person's properties are sent; set would overwrite living people"
     )
     identify: bool = Field(True, description="Emit $identify for every pair of anonymous and user id, once a day")
+    repeats: Literal["keep", "collapse"] = Field(
+        "keep", description="Records without ids that are alike: all are kept, or all but one rejected"
+    )
     transform: str | None = Field(
         None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="my_package.hooks:clean, DataFrame -> DataFrame"
     )
