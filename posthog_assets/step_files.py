@@ -35,8 +35,8 @@ class StepFiles:
 
         location, found = _find(path)
         local = Path(found.path)
-        if not local.is_file():
-            # The reader wants a file on this machine.
+        # The reader wants a file on this machine.
+        if not found.url.startswith(("file://", "local://", "python-package://")):
             local = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="posthog-assets-"))) / "ip.mmdb"
             with location.open(found) as source, local.open("wb") as sink:
                 shutil.copyfileobj(source, sink, 4 << 20)

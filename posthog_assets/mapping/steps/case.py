@@ -84,7 +84,7 @@ def in_style(name: str, style: Style) -> str:
     # In running text an acronym stays one, unless everything was written in capitals.
     shouted = all(part == part.upper() for part in parts)
     kept = [
-        part if not shouted and len(part) > 1 and part.isupper() else low
+        part if not shouted and len(part) > 1 and part.removesuffix("s").isupper() else low
         for part, low in zip(parts, lowered, strict=True)
     ]
     if style == "Sentence case":

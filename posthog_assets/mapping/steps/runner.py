@@ -40,7 +40,11 @@ class Runner:
 
     def __init__(self, steps: Sequence[Step], files: Files | None) -> None:
         self._plan: list[tuple[frozenset[str] | None, Apply, str]] = [
-            (frozenset(step.events) or None, step.ready(files or _NoFiles()), f"mapping.steps.{index} ({step.step})")
+            (
+                frozenset(step.events) or None,
+                step.ready(files or _NoFiles()),
+                f"mapping.steps.{index} ({_called(step)})",
+            )
             for index, step in enumerate(steps)
         ]
         self._renaming = [step for step in steps if step.changes_ids]
@@ -150,6 +154,10 @@ class Runner:
             )
         except (TypeError, orjson.JSONEncodeError) as error:
             raise Rejected(f"properties cannot be written as JSON: {shorten(str(error))}") from None
+
+
+def _called(step: Step) -> str:
+    return step.step if step.step != "custom" else f"{type(step).__module__}.{type(step).__name__}"
 
 
 def _texts(texts: list[Any]) -> pa.Array:

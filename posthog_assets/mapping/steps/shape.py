@@ -50,7 +50,7 @@ class Flatten(OfProperties):
             if isinstance(value, dict):
                 below = value.items()
             elif isinstance(value, list) and self.arrays == "index":
-                below = enumerate(value)
+                below = list(enumerate(value))
         if not below:
             yield name, value
         for key, inner in below:

@@ -102,7 +102,7 @@ def _told(found: Any, text: str) -> Bag:
     kind = _device_type(told.get("$os"), device, text)
     if device and kind != "Desktop":
         told["$device"] = device if device in ("iPhone", "iPad") else told.get("$os", device)
-    if agent or system:
+    if agent or system or device:
         told["$device_type"] = kind
     return told
 
