@@ -48,32 +48,32 @@ def _found(value: Any) -> str:
 T = TypeVar("T", bound=BaseModel)
 
 
-def load_by_type(value: Any, known: dict[str, type[T]], base: type[T]) -> T:
-    """Return the section *value* describes, an object of the class its `type` names.
+def load_by_type(value: Any, known: dict[str, type[T]], base: type[T], key: str = "type") -> T:
+    """Return the section *value* describes, an object of the class its *key* names.
 
-    `type` is a name in *known*, or the dotted path of a subclass of *base* in anybody's own module.
+    The class is a name in *known*, or the dotted path of a subclass of *base* in anybody's own module.
 
     Raises:
         ValueError: there is no such class (pydantic's own error where a field is wrong).
     """
     if isinstance(value, base):
         return value
-    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
-        raise ValueError(f"needs a type: one of {', '.join(known)}, or my_package.MyClass")
-    name = value["type"]
-    found = known.get(name) or _by_path(name, known, base)
-    rest = {key: item for key, item in value.items() if key != "type"} if name not in known else value
+    if not isinstance(value, dict) or not isinstance(value.get(key), str):
+        raise ValueError(f"needs a {key}: one of {', '.join(known)}, or my_package.MyClass")
+    name = value[key]
+    found = known.get(name) or _by_path(name, known, base, key)
+    rest = {field: item for field, item in value.items() if field != key} if name not in known else value
     return found.model_validate(rest)
 
 
-def _by_path(name: str, known: dict[str, type[T]], base: type[T]) -> type[T]:
+def _by_path(name: str, known: dict[str, type[T]], base: type[T], key: str) -> type[T]:
     module_name, _, class_name = name.rpartition(".")
     if not module_name:
-        raise ValueError(f"type {name!r} is unknown; allowed: {', '.join(known)}, or my_package.MyClass")
+        raise ValueError(f"{key} {name!r} is unknown; allowed: {', '.join(known)}, or my_package.MyClass")
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"type {name!r} cannot be imported: {error}") from error
+        raise ValueError(f"{key} {name!r} cannot be imported: {error}") from error
     if not isinstance(found, type) or not issubclass(found, base):
-        raise ValueError(f"type {name!r} is not a subclass of {base.__module__}.{base.__name__}")
+        raise ValueError(f"{key} {name!r} is not a subclass of {base.__module__}.{base.__name__}")
     return found

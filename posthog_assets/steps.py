@@ -40,6 +40,7 @@ from posthog_assets.packed_uuids import pack
 from posthog_assets.rejections import REJECTED, rejections
 from posthog_assets.schemas import POSTHOG_EVENTS, STAGED_EVENTS
 from posthog_assets.sources.raw_export import Manifest, RawExport
+from posthog_assets.step_files import open_step_files
 from posthog_assets.storage import ParquetSink, Partition, Store, key_of, read_batches
 
 
@@ -152,19 +153,20 @@ def transform_day(
         with _open(store, staged_path(day), "staged_events", imp.name, day) as file:
             reader = pq.ParquetFile(file)
             fetched_at = (reader.schema_arrow.metadata or {})[b"posthog_assets.fetched_at"].decode()
-            mapper = EventMapper(
-                imp.mapping, imp.name, imp.dialect, day=day, fetched_at=datetime.fromisoformat(fetched_at),
-                identity_map=read_identity_map(imp.mapping.identity_map) if imp.mapping.identity_map else None,
-            )  # fmt: skip
+            ids = read_identity_map(imp.mapping.identity_map) if imp.mapping.identity_map else None
             spill = Path(tempfile.mkdtemp(prefix="posthog-assets-"))
             try:
-                return map_day(
-                    lambda: _counted(read_batches(file), reader.metadata.num_rows, progress),
-                    mapper,
-                    lambda: _events_sink(store, day, imp.mapping_version),
-                    spill,
-                    ordered=_is_sorted(reader),
-                )
+                with open_step_files() as files:
+                    return map_day(
+                        lambda: _counted(read_batches(file), reader.metadata.num_rows, progress),
+                        EventMapper(
+                            imp.mapping, imp.name, imp.dialect, day=day,
+                            fetched_at=datetime.fromisoformat(fetched_at), identity_map=ids, files=files,
+                        ),
+                        lambda: _events_sink(store, day, imp.mapping_version),
+                        spill,
+                        ordered=_is_sorted(reader),
+                    )  # fmt: skip
             finally:
                 shutil.rmtree(spill, ignore_errors=True)
 

@@ -72,10 +72,13 @@ def map_day(
     """Map the staged *batches* of a day into a sink, oldest first.
 
     Memory does not grow with the day: what does not arrive in order is sorted through files in *spill*. Where uuids
-    repeat, which is rare, the day is read a second time to tell them apart. *ordered* says that the staged rows are in
-    the order of time.
+    repeat, which is rare, the day is read a second time to tell them apart; where a step must know which ids the day
+    links, it is read once before. *ordered* says that the staged rows are in the order of time.
     """
     began = time.monotonic()
+    if mapper.steps and mapper.steps.needs_links:
+        for batch in batches():
+            mapper.steps.learn(batch)
     repeated: np.ndarray | None = None
     for attempt in (1, 2):
         folder = spill / str(attempt)
@@ -99,6 +102,10 @@ def _pass(
     repeated: np.ndarray | None,
 ) -> MappingReport:
     report = MappingReport()
+    distinct = None
+    if repeated is not None:
+        distinct = Distinguisher(mapper.namespace, unpack(repeated), collapse=mapper.collapses_repeats)
+        batches = _remembered(batches, mapper, distinct) if mapper.steps else batches
     mapped = _mapped(batches, mapper, report)
     if not ordered or mapper.may_identify or mapper.may_describe_groups or mapper.moves_time:
         sorter = Sorter(folder, POSTHOG_EVENTS)
@@ -113,10 +120,11 @@ def _pass(
             sorter.add_before(derived)
         mapped = sorter.sorted_batches()
     spool = UuidSpool(folder) if repeated is None else None
-    distinct = Distinguisher(mapper.namespace, unpack(repeated)) if repeated is not None else None
     for batch in mapped:
         if spool is not None:
-            sendable = batch.filter(pc.is_null(batch["reject_reason"])) if _has_rejects(batch) else batch
+            # What a step rejects counts: its uuid must not go to another record because of a step.
+            by_us = _has_rejects(batch) and not mapper.steps
+            sendable = batch.filter(pc.is_null(batch["reject_reason"])) if by_us else batch
             spool.add(pack(sendable["uuid"]))
         elif distinct is not None:
             batch = distinct.apply(batch)
@@ -145,10 +153,20 @@ def _mapped(
             continue
         batch = mapper.prepared(batch)
         if mapper.may_identify and people is not None:
-            people.add(batch)
+            people.add(mapper.pseudonymous(batch))
         if mapper.may_describe_groups and groups is not None:
             groups.add(batch)
         yield mapper.map(batch)
+
+
+def _remembered(
+    batches: Iterable[pa.RecordBatch], mapper: EventMapper, distinct: Distinguisher
+) -> Iterator[pa.RecordBatch]:
+    """Yield *batches*, telling *distinct* on the way what their events are without steps."""
+    for batch in batches:
+        readable = batch.filter(pc.is_null(batch["reject_reason"]))
+        distinct.remember(mapper.map(mapper.prepared(readable), plain=True))
+        yield batch
 
 
 def _has_rejects(batch: pa.RecordBatch) -> bool:

@@ -24,9 +24,11 @@ from posthog_assets.mapping.identity import Pair
 from posthog_assets.mapping.kinds import spelled_out
 from posthog_assets.mapping.properties import PropertyWriter
 from posthog_assets.mapping.settings import Mapping
+from posthog_assets.mapping.steps.base import Files
+from posthog_assets.mapping.steps.runner import Runner
 from posthog_assets.mapping.uuids import uuids5, verbatim
 from posthog_assets.mapping.validation import id_flaws, name_flaw, size_flaws, time_flaws
-from posthog_assets.schemas import POSTHOG_EVENTS
+from posthog_assets.schemas import POSTHOG_EVENTS, TIMESTAMP
 from posthog_assets.storage import Partition, key_of
 
 
@@ -34,7 +36,7 @@ class EventMapper:
     """The mapping of one import, applied to one day.
 
     *fetched_at* is when the day was exported: later instants cannot be true. *identity_map* has the ids that
-    `mapping.identity_map` names. Pure: no files, no network, no clock.
+    `mapping.identity_map` names, *files* opens what steps need. Pure: no files, no network, no clock of its own.
     """
 
     def __init__(
@@ -46,17 +48,21 @@ class EventMapper:
         day: Partition,
         fetched_at: datetime,
         identity_map: Mapping_[str, str] | None = None,
+        files: Files | None = None,
     ) -> None:
         self.namespace = dialect.uuid_namespace(import_name)
         self.may_identify = mapping.identify and dialect.links_identities
         self.shared_devices = mapping.shared_devices
         self.may_describe_groups = dialect.describes_groups
+        self.collapses_repeats = mapping.repeats == "collapse"
         self._mapping = mapping
         self._identity_map = identity_map or {}
         self._verbatim = dialect.verbatim_uuid
         self._day = key_of(day)
         self._fetched_at = fetched_at
         self._properties = PropertyWriter(mapping, import_name, dialect.type.rsplit(".", 1)[-1], self._day)
+        #: The steps; None where there are none.
+        self.steps = Runner(mapping.steps, files) if mapping.steps else None
         self._hook = _hook(mapping.transform) if mapping.transform else None
         #: Whether events may come out in another order of time than they went in.
         self.moves_time = self._hook is not None
@@ -71,15 +77,21 @@ class EventMapper:
             staged = people.personless(staged)
         return staged
 
-    def map(self, staged: pa.RecordBatch) -> pa.RecordBatch:
-        """Return one `POSTHOG_EVENTS` row per (prepared) staged row that is not rejected, in the same order."""
+    def map(self, staged: pa.RecordBatch, *, plain: bool = False) -> pa.RecordBatch:
+        """Return one `POSTHOG_EVENTS` row per (prepared) staged row that is not rejected, in the same order.
+
+        *plain* leaves out the steps and the user's own function: what the event would be without them.
+        """
         sources = staged["source_id"].to_pylist()
         uuids = uuids5(self.namespace, sources)
         if self._verbatim:
             uuids = verbatim(sources, uuids)
-        staged, reasons = spelled_out(staged)
+        steps = self.steps if not plain else None
+        staged, reasons = spelled_out(self.pseudonymous(staged) if steps else staged)
         events = self._names(staged["event"], reasons)
         ids = pc.utf8_trim_whitespace(pc.coalesce(staged["user_id"], staged["anonymous_id"]))
+        if steps:
+            staged, events = steps.run(staged, events, ids, reasons)
         properties = self._properties.write(staged)
         for flaws in (id_flaws(ids), time_flaws(staged["timestamp"], self._fetched_at), size_flaws(properties)):
             for index, flaw in flaws.items():
@@ -98,7 +110,11 @@ class EventMapper:
             ],
             schema=POSTHOG_EVENTS,
         )
-        return self._transformed(batch) if self._hook else batch
+        return self._transformed(batch) if self._hook and not plain else batch
+
+    def pseudonymous(self, staged: pa.RecordBatch) -> pa.RecordBatch:
+        """Return *staged* with the ids of persons as the steps want them."""
+        return self.steps.pseudonymous(staged) if self.steps else staged
 
     def _names(self, names: pa.Array, reasons: dict[int, str]) -> pa.Array:
         coded = names.dictionary_encode()
@@ -140,18 +156,24 @@ class EventMapper:
                 "set": nothing,
                 "set_once": nothing,
                 "groups": nothing,
+                "timestamp": pa.array([row[1] for row in made], pa.int64()).cast(TIMESTAMP),
+                "user_id": pa.array([row[2] for row in made], pa.string()),
+                "anonymous_id": pa.array([row[3].get("$anon_distinct_id") for row in made], pa.string()),
             }
         )
-        ids = pa.array([distinct_id for _, _, distinct_id, _, _ in made], pa.string())
+        events, ids = pa.array([row[0] for row in made], pa.string()), stage["user_id"]
+        reasons = id_flaws(ids)
+        if self.steps:
+            stage, events = self.steps.run(stage, events, ids, reasons)
         return pa.RecordBatch.from_arrays(
             [
                 uuids5(self.namespace, [f"{row[0]} {name}" for row, name in zip(made, names, strict=True)]),
-                pa.array([row[0] for row in made], pa.string()),
+                events,
                 ids,
-                pa.array([row[1] for row in made], pa.int64()).cast(POSTHOG_EVENTS.field("timestamp").type),
+                stage["timestamp"],
                 self._properties.write(stage),
                 nothing,
-                _reasons(id_flaws(ids), count),
+                _reasons(reasons, count),
                 nothing,
                 pa.nulls(count, pa.int64()),
             ],

@@ -46,3 +46,7 @@ class Markers(Settings):
         """Return the names of all markers, those that PostHog fixes included."""
         own = (self.source, self.import_name, self.day, self.source_id)
         return (GEOIP_PROPERTY, HISTORICAL_PROPERTY, *own, *((self.mapping,) if self.mapping else ()))
+
+
+#: The names where the import file chooses no others.
+MARKERS: Final = Markers.model_validate({}).names

@@ -20,6 +20,9 @@ from posthog_assets.mapping.uuids import uuids5
 
 _BUCKETS: Final = 64
 
+#: Not remembered.
+_UNKNOWN: Final = -1
+
 
 class UuidSpool:
     """Remembers uuids on disk, and says which occurred more than once, in memory of one bucket."""
@@ -55,37 +58,59 @@ class Distinguisher:
     """Gives the second and later events of one uuid an identity of their own, in the order of time.
 
     Records without an id that are alike are all kept: the n-th gets its number mixed into its uuid; they are
-    interchangeable, so any order gives the same set. Of records that share a source id, an exact repetition is
-    rejected; one with another payload gets the payload's hash mixed into its uuid, and is counted.
+    interchangeable, so any order gives the same set. With *collapse* all but the first are rejected. Of records that
+    share a source id, an exact repetition is rejected; one with another payload gets the payload's hash mixed into its
+    uuid, and is counted.
+
+    Where there are steps, the payload is that before them (`remember`): a step that makes two records alike does not
+    make one a repetition, and adding a step changes no uuid.
     """
 
-    def __init__(self, namespace: uuid.UUID, repeated: list[str]) -> None:
+    def __init__(self, namespace: uuid.UUID, repeated: list[str], *, collapse: bool = False) -> None:
         self._namespace = namespace
         self._repeated = pa.array(repeated, pa.string())
-        self._seen: dict[str, list[int]] = {}
+        self._collapse = collapse
+        self._seen: dict[tuple[str, bool], list[int]] = {}
+        #: Raw part and line -> the payload's hash, None where the event would not be sent without the steps.
+        self._before: dict[tuple[str, int], int | None] = {}
         self.reused_ids = 0
+
+    def remember(self, plain: pa.RecordBatch) -> None:
+        """Take in what the events of repeated uuids are without steps."""
+        for row in plain.filter(pc.is_in(plain["uuid"], value_set=self._repeated)).to_pylist():
+            self._before[row["raw_part"], row["raw_line"]] = None if row["reject_reason"] else _digest(row)
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return *batch* with repeated uuids resolved."""
-        concerned = pc.and_(pc.is_in(batch["uuid"], value_set=self._repeated), pc.is_null(batch["reject_reason"]))
+        concerned = pc.is_in(batch["uuid"], value_set=self._repeated)
+        if not self._before:
+            concerned = pc.and_(concerned, pc.is_null(batch["reject_reason"]))
         indices = pc.indices_nonzero(concerned).to_pylist()
         if not indices:
             return batch
         uuids, reasons = batch["uuid"].to_pylist(), batch["reject_reason"].to_pylist()
         for index, row in zip(indices, batch.take(pa.array(indices)).to_pylist(), strict=True):
-            uuids[index], reasons[index] = self._resolve(row)
+            before = self._before.get((row["raw_part"], row["raw_line"]), _UNKNOWN)
+            if before is None and reasons[index]:
+                continue
+            uuids[index], reason = self._resolve(row, before)
+            reasons[index] = reasons[index] or reason
         batch = batch.set_column(0, "uuid", pa.array(uuids, pa.string()))
         return batch.set_column(6, "reject_reason", pa.array(reasons, pa.string()))
 
-    def _resolve(self, row: dict) -> tuple[str, str | None]:
-        key = [row["event"], row["distinct_id"], row["timestamp"].isoformat(), row["properties"]]
-        digest = xxhash.xxh3_64_intdigest(orjson.dumps(key))
-        seen = self._seen.setdefault(row["uuid"], [])
-        seen.append(digest)
-        if len(seen) == 1:
-            return row["uuid"], None
+    def _resolve(self, row: dict, before: int | None) -> tuple[str, str | None]:
+        digest = _digest(row) if before is None or before == _UNKNOWN else before
         source = row["source_id"] or row["uuid"]
-        if source.startswith(CONTENT):
+        has_no_id = source.startswith(CONTENT)
+        # An event that only the steps made sendable leaves the uuid to those that are without them.
+        is_new = before is None and not has_no_id
+        seen = self._seen.setdefault((row["uuid"], is_new), [])
+        seen.append(digest)
+        if len(seen) == 1 and not is_new:
+            return row["uuid"], None
+        if has_no_id:
+            if self._collapse:
+                return row["uuid"], f"repeats an earlier record without an id: {source}"
             return self._made(f"{source}#{len(seen)}"), None
         if digest in seen[:-1]:
             return row["uuid"], f"repeats an earlier record: id {source}"
@@ -94,3 +119,8 @@ class Distinguisher:
 
     def _made(self, name: str) -> str:
         return uuids5(self._namespace, [name])[0].as_py()
+
+
+def _digest(row: dict) -> int:
+    key = [row["event"], row["distinct_id"], row["timestamp"].isoformat(), row["properties"]]
+    return xxhash.xxh3_64_intdigest(orjson.dumps(key))

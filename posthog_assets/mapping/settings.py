@@ -5,12 +5,13 @@ Belongs here: what a user can wish for. Does not belong here: how it is done.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from posthog_assets.mapping.identity import SharedDevices
 from posthog_assets.mapping.markers import Markers
+from posthog_assets.mapping.steps import Step, load_step
 from posthog_assets.settings import Settings
 
 
@@ -77,6 +78,9 @@ class Mapping(Settings):
     """What records are to be in PostHog."""
 
     events: dict[str, str | None] = Field(default_factory=dict, description="Old name -> new name; null: not imported")
+    steps: list[Annotated[SerializeAsAny[Step], BeforeValidator(load_step)]] = Field(
+        default_factory=list, description="Changes to each event, in this order, after `events`, before `properties`"
+    )
     properties: Properties = Field(default_factory=lambda: Properties.model_validate({}))
     person_properties: PersonProperties = Field(
         default_factory=lambda: PersonProperties.model_validate({}),
@@ -90,7 +94,9 @@ class Mapping(Settings):
         "profiles", description="Whether events without a user id make persons; personless ones cost less"
     )
     identity_map: IdentityMap | None = Field(None, description="Old ids, and the ids persons have in PostHog now")
-
+    repeats: Literal["keep", "collapse"] = Field(
+        "keep", description="Records without ids that are alike: all are kept, or all but one rejected"
+    )
     markers: Markers = Field(
         default_factory=lambda: Markers.model_validate({}), description="Names of the properties that trace an event"
     )

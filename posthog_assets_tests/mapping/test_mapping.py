@@ -305,3 +305,14 @@ def test_a_function_of_ones_own_changes_events_and_loses_none(tmp_path: Path, mo
         map_rows([row(1)], tmp_path, transform="my_hooks:breaks")
     with pytest.raises(ImportFileError, match="my_hooks:gone"):
         map_rows([row(1)], tmp_path, transform="my_hooks:gone")
+
+
+def test_records_without_an_id_that_are_alike_may_be_collapsed(tmp_path: Path) -> None:
+    rows = [row(i, source_id="content:abc") for i in range(3)] + [row(5), row(6, source_id="content:other")]
+    events, report = map_rows(rows, tmp_path, repeats="collapse")
+    assert [event["reject_reason"] for event in events] == [
+        None, *["repeats an earlier record without an id: content:abc"] * 2, None, None
+    ]  # fmt: skip
+    assert report.reject_reasons == {"repeats an earlier record without an id": 2}
+    kept, _ = map_rows(rows, tmp_path)
+    assert [event["uuid"] for event in events if not event["reject_reason"]] == [kept[i]["uuid"] for i in (0, 3, 4)]
