@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 
 import orjson
 import pyarrow as pa
+from pydantic import Field
 
 from posthog_assets.formats.records import RecordChunk
 from posthog_assets.settings import Settings
@@ -34,7 +35,7 @@ class Dialect(Settings):
     """How one record reads. Subclasses implement `stage`."""
 
     type: str = "custom"
-    namespace: str | None = None
+    namespace: str | None = Field(None, description="Replaces the import's name in the uuids")
 
     #: Whether the source's id, where it is a uuid, is PostHog's uuid as it stands.
     verbatim_uuid: ClassVar[bool] = False

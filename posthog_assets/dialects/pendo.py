@@ -55,7 +55,8 @@ class Pendo(Vendor):
     dropped = frozenset(
         {
             "eventId", "eventType", "visitorId", "accountId", "oldVisitorId", "browserTimestamp", "periodId", "version",
-            "matchableId", "destinationStepId", "propertiesJson", "properties", *_TRACK_NAMES,
+            "matchableId", "destinationStepId", "propertiesJson", "properties", "trackEventName",
+            "trackTypeName",
         }
     )  # fmt: skip
     nothing = frozenset({"", "0.0.0.0"})
@@ -70,10 +71,6 @@ class Pendo(Vendor):
     )
 
     group_type: str = Field("company", min_length=1, description="PostHog's group type of Pendo's accounts")
-
-    @property
-    def links_identities(self) -> bool:
-        return True
 
     def read(self, record: Record) -> Reading:
         kind = record.get("eventType")

@@ -175,11 +175,11 @@ def _short(column: str) -> str:
 
 
 def _number(text: str) -> Any:
+    """Return the number *text* is, or *text*; what JSON readers would not keep exact, or have no word for, stays."""
     try:
-        return int(text)
+        number = float(text)
     except ValueError:
-        try:
-            number = float(text)
-        except ValueError:
-            return text
-    return number if number - number == 0 else text
+        return text
+    if not abs(number) < 2**53:
+        return text
+    return int(number) if number.is_integer() and text.lstrip("+-").isdecimal() else number

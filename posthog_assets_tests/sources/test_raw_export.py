@@ -53,7 +53,8 @@ def test_the_manifest_says_what_was_fetched(store: Store) -> None:
                     "compression": "none",
                     "delimiter": ",",
                     "encoding": "utf-8",
-                    "quote": '"', "unfold": None,
+                    "quote": '"',
+                    "unfold": None,
                 },
                 "without_day": False,
             }
