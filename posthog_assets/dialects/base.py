@@ -57,7 +57,10 @@ class Dialect(Settings):
         return False
 
 
-def content_id(record: dict[str, Any]) -> str:
-    """Return an id made of a record's content, the same whatever the order of its keys or the file's format."""
+def content_id(record: Any) -> str:
+    """Return an id made of a record's content, or of what tells it from others.
+
+    It is the same whatever the order of the keys or the file's format.
+    """
     text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
     return CONTENT + hashlib.blake2b(text, digest_size=16).hexdigest()

@@ -8,14 +8,12 @@ a changed file anew, and only what changed is sent). `events_intraday_…` holds
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from typing import Any, Final
 
-import orjson
 import pyarrow as pa
 
-from posthog_assets.dialects.base import CONTENT
+from posthog_assets.dialects.base import content_id
 from posthog_assets.dialects.timestamps import read_timestamps
 from posthog_assets.dialects.urls import add_place
 from posthog_assets.dialects.vendor import Reading, Record, Vendor
@@ -50,54 +48,34 @@ class GA4(Vendor):
         "first_visit": "PostHog knows a person's first event",
     }
     properties = {
-        "platform": "platform",
-        "stream_id": "stream_id",
-        "device.category": "$device_type",
-        "device.operating_system": "$os",
-        "device.operating_system_version": "$os_version",
-        "device.mobile_brand_name": "$device_manufacturer",
-        "device.mobile_model_name": "$device_model",
-        "device.language": "$browser_language",
-        "device.browser": "$browser",
-        "device.browser_version": "$browser_version",
-        "device.web_info.browser": "$browser",
-        "device.web_info.browser_version": "$browser_version",
-        "device.web_info.hostname": "$host",
-        "geo.city": "$geoip_city_name",
-        "geo.region": "$geoip_subdivision_1_name",
-        "geo.country": "$geoip_country_name",
-        "geo.continent": "$geoip_continent_name",
-        "app_info.id": "$app_namespace",
-        "app_info.version": "$app_version",
+        "platform": "platform", "stream_id": "stream_id", "device.category": "$device_type",
+        "device.operating_system": "$os", "device.operating_system_version": "$os_version",
+        "device.mobile_brand_name": "$device_manufacturer", "device.mobile_model_name": "$device_model",
+        "device.language": "$browser_language", "device.browser": "$browser",
+        "device.browser_version": "$browser_version", "device.web_info.browser": "$browser",
+        "device.web_info.browser_version": "$browser_version", "device.web_info.hostname": "$host",
+        "geo.city": "$geoip_city_name", "geo.region": "$geoip_subdivision_1_name",
+        "geo.country": "$geoip_country_name", "geo.continent": "$geoip_continent_name",
+        "app_info.id": "$app_namespace", "app_info.version": "$app_version",
         "collected_traffic_source.manual_source": "utm_source",
         "collected_traffic_source.manual_medium": "utm_medium",
         "collected_traffic_source.manual_campaign_name": "utm_campaign",
-        "collected_traffic_source.manual_content": "utm_content",
-        "collected_traffic_source.manual_term": "utm_term",
-        "collected_traffic_source.gclid": "gclid",
-        "collected_traffic_source.dclid": "dclid",
-        "ecommerce.transaction_id": "transaction_id",
-        "ecommerce.purchase_revenue": "purchase_revenue",
-        "ecommerce.purchase_revenue_in_usd": "purchase_revenue_in_usd",
-        "ecommerce.refund_value": "refund_value",
-        "ecommerce.shipping_value": "shipping_value",
-        "ecommerce.tax_value": "tax_value",
+        "collected_traffic_source.manual_content": "utm_content", "collected_traffic_source.manual_term": "utm_term",
+        "collected_traffic_source.gclid": "gclid", "collected_traffic_source.dclid": "dclid",
+        "ecommerce.transaction_id": "transaction_id", "ecommerce.purchase_revenue": "purchase_revenue",
+        "ecommerce.purchase_revenue_in_usd": "purchase_revenue_in_usd", "ecommerce.refund_value": "refund_value",
+        "ecommerce.shipping_value": "shipping_value", "ecommerce.tax_value": "tax_value",
         "ecommerce.total_item_quantity": "total_item_quantity",
-    }
+    }  # fmt: skip
     renames = {
-        "page_location": "$current_url",
-        "page_referrer": "$referrer",
-        "page_title": "title",
-        "firebase_screen": "$screen_name",
-        "firebase_previous_screen": "$previous_screen_name",
-    }
+        "page_location": "$current_url", "page_referrer": "$referrer", "page_title": "title",
+        "firebase_screen": "$screen_name", "firebase_previous_screen": "$previous_screen_name",
+    }  # fmt: skip
     person_set = {"user_ltv.revenue": "user_ltv_revenue", "user_ltv.currency": "user_ltv_currency"}
     person_set_once = {
-        "traffic_source.source": "$initial_utm_source",
-        "traffic_source.medium": "$initial_utm_medium",
-        "traffic_source.name": "$initial_utm_campaign",
-        "user_first_touch_timestamp": "user_first_touch_timestamp",
-    }
+        "traffic_source.source": "$initial_utm_source", "traffic_source.medium": "$initial_utm_medium",
+        "traffic_source.name": "$initial_utm_campaign", "user_first_touch_timestamp": "user_first_touch_timestamp",
+    }  # fmt: skip
     nothing = frozenset({"", "(not set)", "(not provided)", "(direct)", "(none)"})
     notes = (
         ("event_params[]", "properties, by their keys, under the names above"),
@@ -123,7 +101,7 @@ class GA4(Vendor):
         reading = super().fields(record)
         properties, parameters = reading.properties, self._flat(record.get("event_params"))
         identity = [_whole(record.get(name)) for name in _IDENTITY]
-        reading.source_id = _hash([*identity, parameters])
+        reading.source_id = content_id([*identity, parameters])
         self.take(parameters, properties)
         add_place(properties.get("$current_url"), properties)
         if "$device_type" in properties:
@@ -184,8 +162,3 @@ def _whole(value: Any) -> Any:
     if type(value) is str and value.removeprefix("-").isdecimal() and len(value) < 19:
         return int(value)
     return value
-
-
-def _hash(parts: list[Any]) -> str:
-    text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
-    return CONTENT + hashlib.blake2b(text, digest_size=16).hexdigest()

@@ -36,43 +36,25 @@ class Heap(Vendor):
     names = {"pageviews": "$pageview", "pageview": "$pageview"}
     left_out = {"sessions": "PostHog makes sessions itself", "session": "PostHog makes sessions itself"}
     renames = {
-        "browser": "$browser",
-        "browser_version": "$browser_version",
-        "device_type": "$device_type",
-        "device": "$device_name",
-        "ip": "$ip",
-        "library": "$lib",
-        "referrer": "$referrer",
-        "path": "$pathname",
-        "domain": "$host",
-        "landing_page": "$current_url",
-        "app_name": "$app_name",
-        "app_version": "$app_version",
-        "carrier": "$network_carrier",
-        "city": "$geoip_city_name",
-        "region": "$geoip_subdivision_1_name",
-        "country": "$geoip_country_name",
+        "browser": "$browser", "browser_version": "$browser_version", "device_type": "$device_type",
+        "device": "$device_name", "ip": "$ip", "library": "$lib", "referrer": "$referrer",
+        "path": "$pathname", "domain": "$host", "landing_page": "$current_url",
+        "app_name": "$app_name", "app_version": "$app_version", "carrier": "$network_carrier",
+        "city": "$geoip_city_name", "region": "$geoip_subdivision_1_name", "country": "$geoip_country_name",
         "session_id": "heap_session_id",
-    }
+    }  # fmt: skip
     dropped = frozenset(
         {"event_id", "event_table_name", "user_id", "identity", "time", "session_time", "platform", "heap_app_id"}
     )
     person_set_once = {
-        "initial_browser": "$initial_browser",
-        "initial_browser_version": "$initial_browser_version",
-        "initial_device_type": "$initial_device_type",
-        "initial_landing_page": "$initial_current_url",
-        "initial_path": "$initial_pathname",
-        "initial_referrer": "$initial_referrer",
-        "initial_city": "$initial_geoip_city_name",
-        "initial_region": "$initial_geoip_subdivision_1_name",
-        "initial_country": "$initial_geoip_country_name",
-        "initial_utm_source": "$initial_utm_source",
-        "initial_utm_medium": "$initial_utm_medium",
-        "initial_utm_campaign": "$initial_utm_campaign",
-        "initial_utm_term": "$initial_utm_term",
-        "initial_utm_content": "$initial_utm_content",
-    }
+        "initial_browser": "$initial_browser", "initial_browser_version": "$initial_browser_version",
+        "initial_device_type": "$initial_device_type", "initial_landing_page": "$initial_current_url",
+        "initial_path": "$initial_pathname", "initial_referrer": "$initial_referrer",
+        "initial_city": "$initial_geoip_city_name", "initial_region": "$initial_geoip_subdivision_1_name",
+        "initial_country": "$initial_geoip_country_name", "initial_utm_source": "$initial_utm_source",
+        "initial_utm_medium": "$initial_utm_medium", "initial_utm_campaign": "$initial_utm_campaign",
+        "initial_utm_term": "$initial_utm_term", "initial_utm_content": "$initial_utm_content",
+    }  # fmt: skip
     nothing = frozenset({"", "Invalid date"})
     notes = (
         ("platform", '$os and $os_version: "Mac OS X 10.15" is Mac OS X and 10.15'),

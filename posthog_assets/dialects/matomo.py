@@ -9,14 +9,11 @@ in the source makes a record of each action when the file is read, so that a row
 from __future__ import annotations
 
 import functools
-import hashlib
 from typing import Any, Final
 
-import orjson
-
-from posthog_assets.dialects.base import CONTENT
+from posthog_assets.dialects.base import content_id
 from posthog_assets.dialects.urls import add_place
-from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor
+from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor, number, own_name
 
 _ACTION: Final = "actionDetails"
 
@@ -38,44 +35,22 @@ class Matomo(Vendor):
     names = {"action": "$pageview", "search": "site search"}
     left_out = {"goal": "a goal repeats the action that reached it"}
     properties = {
-        "idSite": "matomo_site_id",
-        "idVisit": "matomo_visit_id",
-        "siteName": "site_name",
-        "visitorType": "visitor_type",
-        "browserName": "$browser",
-        "browserVersion": "$browser_version",
-        "operatingSystemName": "$os",
-        "operatingSystemVersion": "$os_version",
-        "deviceType": "$device_type",
-        "deviceBrand": "$device_manufacturer",
-        "deviceModel": "$device_model",
-        "languageCode": "$browser_language",
-        "visitIp": "$ip",
-        "city": "$geoip_city_name",
-        "region": "$geoip_subdivision_1_name",
-        "regionCode": "$geoip_subdivision_1_code",
-        "country": "$geoip_country_name",
-        "countryCode": "$geoip_country_code",
-        "continent": "$geoip_continent_name",
-        "latitude": "$geoip_latitude",
-        "longitude": "$geoip_longitude",
-        "referrerUrl": "$referrer",
-        "referrerType": "referrer_type",
-        "referrerName": "referrer_name",
-        "referrerKeyword": "referrer_keyword",
-        "campaignName": "utm_campaign",
-        "campaignSource": "utm_source",
-        "campaignMedium": "utm_medium",
-        "campaignKeyword": "utm_term",
-        "campaignContent": "utm_content",
-    }
+        "idSite": "matomo_site_id", "idVisit": "matomo_visit_id", "siteName": "site_name",
+        "visitorType": "visitor_type", "browserName": "$browser", "browserVersion": "$browser_version",
+        "operatingSystemName": "$os", "operatingSystemVersion": "$os_version", "deviceType": "$device_type",
+        "deviceBrand": "$device_manufacturer", "deviceModel": "$device_model", "languageCode": "$browser_language",
+        "visitIp": "$ip", "city": "$geoip_city_name", "region": "$geoip_subdivision_1_name",
+        "regionCode": "$geoip_subdivision_1_code", "country": "$geoip_country_name",
+        "countryCode": "$geoip_country_code", "continent": "$geoip_continent_name",
+        "latitude": "$geoip_latitude", "longitude": "$geoip_longitude", "referrerUrl": "$referrer",
+        "referrerType": "referrer_type", "referrerName": "referrer_name", "referrerKeyword": "referrer_keyword",
+        "campaignName": "utm_campaign", "campaignSource": "utm_source", "campaignMedium": "utm_medium",
+        "campaignKeyword": "utm_term", "campaignContent": "utm_content",
+    }  # fmt: skip
     renames = {
-        "url": "$current_url",
-        "pageTitle": "title",
-        "siteSearchKeyword": "search_keyword",
-        "siteSearchCategory": "search_category",
-        "siteSearchCount": "search_count",
-    }
+        "url": "$current_url", "pageTitle": "title", "siteSearchKeyword": "search_keyword",
+        "siteSearchCategory": "search_category", "siteSearchCount": "search_count",
+    }  # fmt: skip
     dropped = frozenset(
         {
             "type", "timestamp", "pageId", "pageIdAction", "idpageview", "serverTimePretty", "timeSpentPretty", "title",
@@ -106,7 +81,7 @@ class Matomo(Vendor):
         if type(action) is not dict:
             raise Rejected(f"record has no {_ACTION}")
         kind = action.get("type")
-        name = self.named(action.get("eventAction") if kind == "event" else kind)
+        name = own_name(action.get("eventAction")) if kind == "event" else self.named(kind)
         reading = self.fields(record)
         reading.event = name
         reading.source_id = _id(record, action)
@@ -118,8 +93,8 @@ class Matomo(Vendor):
         if (device := properties.get("$device_type")) in _DEVICES:
             properties["$device_type"] = _DEVICES[device]
         for key in _NUMBERS:
-            if type(text := properties.get(key)) is str:
-                properties[key] = float(text)
+            if key in properties:
+                properties[key] = number(properties[key])
         self.take(action, properties)
         if kind in ("action", "search", "event"):
             add_place(action.get("url"), properties)
@@ -131,8 +106,7 @@ def _id(visit: Record, action: Record) -> str:
     number, page = visit.get("idVisit"), action.get("pageId")
     if number is not None and page is not None:
         return f"{number}-{page}"
-    text = orjson.dumps([number, action], option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
-    return CONTENT + hashlib.blake2b(text, digest_size=16).hexdigest()
+    return content_id([number, action])
 
 
 @functools.lru_cache(256)

@@ -6,12 +6,12 @@ which Data Sync writes to buckets: turn it into JSON lines or Parquet first.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from pydantic import Field
 
 from posthog_assets.dialects.urls import add_place
-from posthog_assets.dialects.vendor import Reading, Record, Vendor, as_id, nested
+from posthog_assets.dialects.vendor import Reading, Record, Vendor, as_id, nested, own_name
 
 #: Where the name of a track event stands, in the row or among its properties.
 _TRACK_NAMES: Final = ("trackEventName", "trackTypeName", "eventName")
@@ -35,23 +35,12 @@ class Pendo(Vendor):
         "pollResponse": "survey sent",
     }
     renames = {
-        "url": "$current_url",
-        "server": "$host",
-        "remoteIp": "$ip",
-        "userAgent": "$raw_user_agent",
-        "browser": "$browser",
-        "browserVersion": "$browser_version",
-        "operatingSystem": "$os",
-        "language": "$browser_language",
-        "eventSource": "$lib",
-        "country": "$geoip_country_name",
-        "region": "$geoip_subdivision_1_name",
-        "latitude": "$geoip_latitude",
-        "longitude": "$geoip_longitude",
-        "elementPath": "element_path",
-        "pollId": "$survey_id",
-        "pollResponse": "$survey_response",
-    }
+        "url": "$current_url", "server": "$host", "remoteIp": "$ip", "userAgent": "$raw_user_agent",
+        "browser": "$browser", "browserVersion": "$browser_version", "operatingSystem": "$os",
+        "language": "$browser_language", "eventSource": "$lib", "country": "$geoip_country_name",
+        "region": "$geoip_subdivision_1_name", "latitude": "$geoip_latitude", "longitude": "$geoip_longitude",
+        "elementPath": "element_path", "pollId": "$survey_id", "pollResponse": "$survey_response",
+    }  # fmt: skip
     dropped = frozenset(
         {
             "eventId", "eventType", "visitorId", "accountId", "oldVisitorId", "browserTimestamp", "periodId", "version",
@@ -76,20 +65,20 @@ class Pendo(Vendor):
         kind = record.get("eventType")
         own = nested(record.get("propertiesJson") or record.get("properties"))
         own = own if type(own) is dict else {}
-        if kind == "track":
-            name = next((named for field in _TRACK_NAMES if (named := record.get(field) or own.get(field))), kind)
-        else:
-            name = kind
-        event = self.named(name)
+        event = own_name(_track_name(record, own)) if kind == "track" else self.named(kind)
         reading = self.fields(record)
         reading.event = event
         self.take(own, reading.properties)
         self.take(record, reading.properties)
         add_place(record.get("url"), reading.properties)
-        if event == "$autocapture":
+        if event == "$autocapture" and kind != "track":
             reading.properties["$event_type"] = kind
         if account := as_id(record.get("accountId"), "accountId"):
             reading.groups = {self.group_type: account}
         if kind == "identify":
             reading.kind, reading.anonymous_id = "identify", record.get("oldVisitorId")
         return reading
+
+
+def _track_name(record: Record, own: Record) -> Any:
+    return next((name for field in _TRACK_NAMES if (name := record.get(field) or own.get(field))), "track")

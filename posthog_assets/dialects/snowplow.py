@@ -9,7 +9,8 @@ import functools
 import re
 from typing import Any, Final
 
-from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor, nested
+from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor, nested, number, own_name
+from posthog_assets.errors import shorten
 
 #: Whole numbers that TSV writes as text; also latitude, longitude and the value of structured events.
 _NUMBERS: Final = (
@@ -36,39 +37,18 @@ class Snowplow(Vendor):
     names = {"page_view": "$pageview", "screen_view": "$screen"}
     left_out = {"page_ping": "a sign of life every few seconds, which PostHog has no use for"}
     renames = {
-        "page_url": "$current_url",
-        "page_urlhost": "$host",
-        "page_urlpath": "$pathname",
-        "page_title": "title",
-        "page_referrer": "$referrer",
-        "refr_urlhost": "$referring_domain",
-        "mkt_source": "utm_source",
-        "mkt_medium": "utm_medium",
-        "mkt_campaign": "utm_campaign",
-        "mkt_content": "utm_content",
-        "mkt_term": "utm_term",
-        "br_name": "$browser",
-        "br_version": "$browser_version",
-        "br_lang": "$browser_language",
-        "br_viewwidth": "$viewport_width",
-        "br_viewheight": "$viewport_height",
-        "dvce_type": "$device_type",
-        "dvce_screenwidth": "$screen_width",
-        "dvce_screenheight": "$screen_height",
-        "os_name": "$os",
-        "os_timezone": "$timezone",
-        "geo_city": "$geoip_city_name",
-        "geo_region": "$geoip_subdivision_1_code",
-        "geo_region_name": "$geoip_subdivision_1_name",
-        "geo_country": "$geoip_country_code",
-        "geo_zipcode": "$geoip_postal_code",
-        "geo_latitude": "$geoip_latitude",
-        "geo_longitude": "$geoip_longitude",
-        "geo_timezone": "$geoip_time_zone",
-        "user_ipaddress": "$ip",
-        "useragent": "$raw_user_agent",
-        "v_tracker": "$lib",
-    }
+        "page_url": "$current_url", "page_urlhost": "$host", "page_urlpath": "$pathname", "page_title": "title",
+        "page_referrer": "$referrer", "refr_urlhost": "$referring_domain", "mkt_source": "utm_source",
+        "mkt_medium": "utm_medium", "mkt_campaign": "utm_campaign", "mkt_content": "utm_content",
+        "mkt_term": "utm_term", "br_name": "$browser", "br_version": "$browser_version",
+        "br_lang": "$browser_language", "br_viewwidth": "$viewport_width", "br_viewheight": "$viewport_height",
+        "dvce_type": "$device_type", "dvce_screenwidth": "$screen_width", "dvce_screenheight": "$screen_height",
+        "os_name": "$os", "os_timezone": "$timezone", "geo_city": "$geoip_city_name",
+        "geo_region": "$geoip_subdivision_1_code", "geo_region_name": "$geoip_subdivision_1_name",
+        "geo_country": "$geoip_country_code", "geo_zipcode": "$geoip_postal_code", "geo_latitude": "$geoip_latitude",
+        "geo_longitude": "$geoip_longitude", "geo_timezone": "$geoip_time_zone",
+        "user_ipaddress": "$ip", "useragent": "$raw_user_agent", "v_tracker": "$lib",
+    }  # fmt: skip
     dropped = frozenset(
         {
             "event_id", "event", "event_name", "event_vendor", "event_format", "event_version", "event_fingerprint",
@@ -93,8 +73,8 @@ class Snowplow(Vendor):
     )  # fmt: skip
 
     def read(self, record: Record) -> Reading:
-        own_name, data = _event(record)
-        event = self.named(own_name)
+        kind, (name, data) = record.get("event"), _event(record)
+        event = own_name(name) if kind == "struct" else self.named(name)
         reading = self.fields(record)
         reading.event = event
         flat: Record = {}
@@ -113,10 +93,10 @@ class Snowplow(Vendor):
         self.take(flat, reading.properties)
         for name, all_of_it in contexts.items():
             _add_context(name, all_of_it, reading.properties)
-        reading.properties |= data
+        reading.properties |= _said(data)
         for key in _NUMBERS:
-            if type(value := reading.properties.get(key)) is str:
-                reading.properties[key] = _number(value)
+            if key in reading.properties:
+                reading.properties[key] = number(reading.properties[key])
         return reading
 
 
@@ -151,19 +131,23 @@ def _entities(text: Any) -> list[tuple[str, Any]]:
 
 def _add_context(name: str, entities: list[Any], into: Record) -> None:
     """Add the fields of a context that occurs once, and the list of one that occurs more often."""
-    if len(entities) != 1 or type(entities[0]) is not dict:
-        into[name] = entities
-        return
-    for field, value in entities[0].items():
-        if value is not None:
-            into[f"{name}_{field}"] = value
+    said = [_said(entity) if type(entity) is dict else entity for entity in entities]
+    if len(said) == 1 and type(said[0]) is dict:
+        into |= {f"{name}_{field}": value for field, value in said[0].items()}
+    else:
+        into[name] = said
+
+
+def _said(data: Record) -> Record:
+    """Return what has a value: Parquet names every member of an object, whether it has one or not."""
+    return {field: value for field, value in data.items() if value is not None}
 
 
 @functools.lru_cache(4096)
 def _schema(schema: Any, *, full: bool = True) -> str:
     found = _SCHEMA.match(str(schema))
     if not found:
-        raise Rejected(f"schema is none of Iglu's: {schema}")
+        raise Rejected(f"schema is none of Iglu's: {shorten(schema)}")
     vendor, name = found[1].replace(".", "_").replace("-", "_"), found[2].replace("-", "_").replace(".", "_")
     return _KNOWN.sub("", f"{vendor}_{name}", count=1) if full else name
 
@@ -172,14 +156,3 @@ def _schema(schema: Any, *, full: bool = True) -> str:
 def _short(column: str) -> str:
     found = _COLUMN.fullmatch(column)
     return _KNOWN.sub("", found[1] if found else column, count=1)
-
-
-def _number(text: str) -> Any:
-    """Return the number *text* is, or *text*; what JSON readers would not keep exact, or have no word for, stays."""
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    if not abs(number) < 2**53:
-        return text
-    return int(number) if number.is_integer() and text.lstrip("+-").isdecimal() else number

@@ -175,12 +175,7 @@ class Vendor(Dialect):
 
     def named(self, name: Any) -> str:
         """Return PostHog's name of the vendor's event *name*; raises Rejected."""
-        if type(name) is not str or not name.strip():
-            raise Rejected(
-                "event name is empty"
-                if name is None or type(name) is str
-                else f"event name is no text: {shorten(name)}"
-            )
+        name = own_name(name)
         if name in self.keep:
             return name
         if name in self.left_out:
@@ -250,6 +245,15 @@ class Vendor(Dialect):
         return row
 
 
+def own_name(name: Any) -> str:
+    """Return the name a sender gave an event, which means nothing to the vendor, as it is; raises Rejected."""
+    if type(name) is str and name.strip():
+        return name
+    if name is None or type(name) is str:
+        raise Rejected("event name is empty")
+    raise Rejected(f"event name is no text: {shorten(name)}")
+
+
 def as_id(value: Any, what: str) -> str | None:
     """Return an id as text, None where there is none; whole numbers become their digits; raises Rejected."""
     if type(value) is str:
@@ -272,6 +276,19 @@ def nested(value: Any) -> Any:
         except orjson.JSONDecodeError:
             return value
     return found if type(found) in (dict, list) else value
+
+
+def number(value: Any) -> Any:
+    """Return the number a text is; what is none, or JSON could not hold exactly, stays as it is."""
+    if type(value) is not str:
+        return value
+    try:
+        found = float(value)
+    except ValueError:
+        return value
+    if not abs(found) < 2**53:
+        return value
+    return int(found) if found.is_integer() and value.lstrip("+-").isdecimal() else found
 
 
 def _first_of(paths: Iterable[str]) -> _Getter:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posthog_assets.dialects import load_dialect
+from posthog_assets.formats import Format, Framing, read_records
 from posthog_assets.formats.records import RecordChunk
 from posthog_assets.schemas import STAGED_EVENTS
 from posthog_assets_tests.dialects import test_ga4, test_heap, test_matomo, test_pendo, test_segment, test_snowplow
+from posthog_assets_tests.dialects.staging import stage
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "ga4": test_ga4.ROW,
@@ -106,3 +111,26 @@ def test_what_json_cannot_write_rejects_its_row_alone(name: str) -> None:
 
 def _as_object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_a_record_in_parquet_is_the_same_row_as_in_json_lines(name: str) -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([EXAMPLES[name]]), sink)
+    (chunk,) = read_records(sink, Framing(Format.PARQUET), "part.parquet")
+    assert stage({"type": name}, *chunk.records) == stage({"type": name}, EXAMPLES[name])
+
+
+def test_snowplows_tsv_with_a_header_keeps_json_text_whole() -> None:
+    context = {"schema": "iglu:x/contexts/jsonschema/1-0-0", "data": [
+        {"schema": "iglu:com.acme/item/jsonschema/1-0-0", "data": {"name": 'a "quoted" one', "n": 1}}
+    ]}  # fmt: skip
+    flat = {key: value for key, value in test_snowplow.PAGE_VIEW.items() if not key.startswith("contexts")}
+    record = flat | {"contexts": json.dumps(context)}
+    lines = ["\t".join(record), "\t".join("" if value is None else str(value) for value in record.values())]
+    (chunk,) = read_records(io.BytesIO("\n".join(lines).encode()), Framing(Format.CSV, delimiter="\t"), "events.tsv")
+    (row,) = stage({"type": "snowplow"}, *chunk.records, untyped=chunk.untyped)
+    expected = stage({"type": "snowplow"}, record)[0]
+    assert row["properties"] == expected["properties"]
+    assert row["properties"]["com_acme_item_name"] == 'a "quoted" one'
+    assert row["timestamp"] == expected["timestamp"]

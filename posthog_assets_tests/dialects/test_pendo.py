@@ -51,6 +51,7 @@ def test_types_of_events_become_posthogs_names(kind: str, event: str) -> None:
     [
         ({"trackTypeName": "Item Bought"}, "Item Bought"),
         ({"propertiesJson": {"eventName": "Item Bought"}}, "Item Bought"),
+        ({"trackTypeName": "click"}, "click"),
         ({}, "track"),
     ],
 )

@@ -89,6 +89,11 @@ def test_a_structured_event_is_named_by_its_action() -> None:
     assert (row["event"], row["properties"]["se_category"], row["properties"]["se_value"]) == ("buy", "shop", 12.5)
 
 
+@pytest.mark.parametrize("action", ["page_ping", "page_view"])
+def test_the_action_of_a_structured_event_is_never_taken_for_a_type(action: str) -> None:
+    assert stage_one(SNOWPLOW, PAGE_VIEW | {"event": "struct", "se_action": action})["event"] == action
+
+
 def self_describing(schema: str, data: Any) -> dict[str, Any]:
     return {"schema": schema, "data": data}
 
