@@ -2,6 +2,9 @@
 
 Belongs here: https://help.heap.io/heap-connect/heap-connect-guide/data-schema. Does not belong here: querying a
 warehouse, or reading Avro.
+
+Import `users` before `user_migrations`: PostHog merges no id that is somebody's already, so the user that others
+migrate to must be linked to its identity first.
 """
 
 from __future__ import annotations

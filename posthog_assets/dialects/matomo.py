@@ -103,10 +103,10 @@ class Matomo(Vendor):
 
 def _id(visit: Record, action: Record) -> str:
     """Return an id that stays while the visit goes on and its own fields change."""
-    number, page = visit.get("idVisit"), action.get("pageId")
-    if number is not None and page is not None:
-        return f"{number}-{page}"
-    return content_id([number, action])
+    visit_id, page_id = visit.get("idVisit"), action.get("pageId")
+    if visit_id is not None and page_id is not None:
+        return f"{visit_id}-{page_id}"
+    return content_id([visit_id, action])
 
 
 @functools.lru_cache(256)

@@ -96,9 +96,7 @@ def test_any_value_anywhere_in_a_record_makes_it_at_worst_a_rejected_row(name: s
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_what_json_cannot_write_rejects_its_row_alone(name: str) -> None:
-    deep: Any = 1
-    for _ in range(300):
-        deep = [deep]
+    deep = nesting(300)
     example = EXAMPLES[name]
     place = {"segment": "properties", "rudderstack": "properties", "ga4": "user_properties", "matomo": "actionDetails"}
     within = place.get(name)
@@ -134,3 +132,19 @@ def test_snowplows_tsv_with_a_header_keeps_json_text_whole() -> None:
     assert row["properties"] == expected["properties"]
     assert row["properties"]["com_acme_item_name"] == 'a "quoted" one'
     assert row["timestamp"] == expected["timestamp"]
+
+
+@pytest.mark.parametrize("more", [{}, {"source_id": {"column": "id"}}, {"person_properties": ["deep"]}])
+def test_the_users_own_columns_reject_what_json_cannot_write_too(more: dict[str, Any]) -> None:
+    columns = {"type": "columns", "event": {"value": "x"}, "user_id": {"column": "u"}, "timestamp": {"column": "t"}}
+    record = {"id": 1, "u": "ann", "t": "2024-03-01T10:00:00Z", "deep": [1]}
+    first, second, third = stage(columns | more, record, record | {"deep": nesting(300)}, record)
+    assert first["reject_reason"] is third["reject_reason"] is None
+    assert second["reject_reason"] == "record cannot be written as JSON: Recursion limit reached"
+
+
+def nesting(levels: int) -> Any:
+    deep: Any = 1
+    for _ in range(levels):
+        deep = [deep]
+    return deep
