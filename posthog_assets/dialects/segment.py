@@ -101,10 +101,13 @@ class Segment(Vendor):
                 reading.properties.setdefault(field, value)
 
     def _screen(self, record: Record, reading: Reading) -> None:
-        self._page(record, reading)
-        reading.event = "$screen"
-        if name := reading.properties.pop("name", None):
-            reading.properties.setdefault("$screen_name", name)
+        reading.event, properties = "$screen", reading.properties
+        if name := record.get("name") or properties.get("name"):
+            properties.setdefault("$screen_name", name)
+            if properties.get("name") == name:
+                del properties["name"]
+        if category := record.get("category"):
+            properties.setdefault("category", category)
 
     def _identify(self, record: Record, reading: Reading) -> None:
         reading.kind = "identify"

@@ -96,6 +96,10 @@ def test_the_url_of_a_track_call_stays_what_the_sender_called_it() -> None:
 def test_a_screen_call_names_the_screen() -> None:
     row = stage_one(SEGMENT, call("screen", name="Cart", properties={"variation": "b"}))
     assert (row["event"], row["properties"]) == ("$screen", {"$screen_name": "Cart", "variation": "b"})
+    said = stage_one(SEGMENT, call("screen", properties={"name": "Cart"}))["properties"]
+    assert said == {"$screen_name": "Cart"}
+    both = stage_one(SEGMENT, call("screen", name="Cart", category="Shop", properties={"name": "x"}))["properties"]
+    assert both == {"$screen_name": "Cart", "name": "x", "category": "Shop"}
 
 
 def test_an_identify_call_sets_the_traits_of_the_context_and_its_own_which_win() -> None:
