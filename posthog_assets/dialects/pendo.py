@@ -53,7 +53,7 @@ class Pendo(Vendor):
         ("eventType track", f"named by the first of {', '.join(_TRACK_NAMES)}, in the row or its properties"),
         ("eventType click, change, focus, submit", "$autocapture, with $event_type"),
         ("eventType identify", "$identify of visitorId and oldVisitorId"),
-        ("propertiesJson, properties", "properties, as they are; columns win"),
+        ("propertiesJson, properties", "properties, as they are; they win over columns"),
         ("accountId", "$groups, under group_type"),
         ("url", "$host and $pathname too"),
         ("other columns", "properties, as they are"),
@@ -68,9 +68,9 @@ class Pendo(Vendor):
         event = own_name(_track_name(record, own)) if kind == "track" else self.named(kind)
         reading = self.fields(record)
         reading.event = event
-        self.take(own, reading.properties)
         self.take(record, reading.properties)
-        add_place(record.get("url"), reading.properties)
+        self.take(own, reading.properties)
+        add_place(reading.properties.get("$current_url"), reading.properties)
         if event == "$autocapture" and kind != "track":
             reading.properties["$event_type"] = kind
         if account := as_id(record.get("accountId"), "accountId"):

@@ -31,7 +31,7 @@ def test_a_click_is_an_autocaptured_one_with_the_columns_as_posthog_names_them()
         "$event_type": "click", "$current_url": "https://shop.example/cart?step=1", "$host": "shop.example",
         "$pathname": "/cart", "$ip": "198.51.100.7", "$raw_user_agent": "Mozilla", "$lib": "web",
         "$geoip_country_name": "DE", "$geoip_subdivision_1_name": "BE", "$geoip_latitude": 52.5,
-        "$geoip_longitude": 13.4, "element_path": "body > button", "appId": "55", "plan": "pro",
+        "$geoip_longitude": 13.4, "element_path": "body > button", "appId": "own", "plan": "pro",
     }  # fmt: skip
 
 
