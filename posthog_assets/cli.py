@@ -124,6 +124,16 @@ def changes(
     sys.exit(show_changes(name, project, *days, every=every, as_json=as_json))
 
 
+@cli.command()
+@click.argument("name", metavar="[DIALECT]", required=False)
+@click.option("--markdown", is_flag=True, help="As a Markdown table.")
+def dialects(name: str | None, markdown: bool) -> None:
+    """Show which dialects there are, or what one of them makes of each field."""
+    from posthog_assets.describe import show_dialects
+
+    sys.exit(show_dialects(name, markdown=markdown))
+
+
 def main() -> None:
     """Run the command line; our own errors become one sentence and exit code 1."""
     try:

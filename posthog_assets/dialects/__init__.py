@@ -10,11 +10,27 @@ from typing import Any, Final
 
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.columns import Columns
+from posthog_assets.dialects.ga4 import GA4
+from posthog_assets.dialects.heap import Heap
+from posthog_assets.dialects.matomo import Matomo
+from posthog_assets.dialects.pendo import Pendo
+from posthog_assets.dialects.rudderstack import RudderStack
+from posthog_assets.dialects.segment import Segment
+from posthog_assets.dialects.snowplow import Snowplow
 from posthog_assets.settings import load_by_type
 
 __all__ = ["DIALECTS", "Columns", "Dialect", "load_dialect"]
 
-DIALECTS: Final[dict[str, type[Dialect]]] = {"columns": Columns}
+DIALECTS: Final[dict[str, type[Dialect]]] = {
+    "columns": Columns,
+    "ga4": GA4,
+    "heap": Heap,
+    "matomo": Matomo,
+    "pendo": Pendo,
+    "rudderstack": RudderStack,
+    "segment": Segment,
+    "snowplow": Snowplow,
+}
 
 
 def load_dialect(value: Any) -> Dialect:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 
 import orjson
 import pyarrow as pa
+from pydantic import Field
 
 from posthog_assets.formats.records import RecordChunk
 from posthog_assets.settings import Settings
@@ -34,7 +35,7 @@ class Dialect(Settings):
     """How one record reads. Subclasses implement `stage`."""
 
     type: str = "custom"
-    namespace: str | None = None
+    namespace: str | None = Field(None, description="Replaces the import's name in the uuids")
 
     #: Whether the source's id, where it is a uuid, is PostHog's uuid as it stands.
     verbatim_uuid: ClassVar[bool] = False
@@ -56,7 +57,10 @@ class Dialect(Settings):
         return False
 
 
-def content_id(record: dict[str, Any]) -> str:
-    """Return an id made of a record's content, the same whatever the order of its keys or the file's format."""
+def content_id(record: Any) -> str:
+    """Return an id made of a record's content, or of what tells it from others.
+
+    It is the same whatever the order of the keys or the file's format.
+    """
     text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
     return CONTENT + hashlib.blake2b(text, digest_size=16).hexdigest()

@@ -6,7 +6,8 @@ Belongs here: reading records by column. Does not belong here: any vendor's conv
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -23,6 +24,8 @@ from posthog_assets.settings import Settings
 
 _INTEGER: Final = re.compile(r"-?(0|[1-9]\d{0,18})")
 _FLOAT: Final = re.compile(r"-?(0|[1-9]\d{0,15})\.\d{1,17}")
+
+Made = TypeVar("Made")
 
 #: A column that is not there, in contrast to one that holds null.
 _ABSENT: Final = object()
@@ -149,8 +152,8 @@ class Columns(Dialect):
         anonymous = _ids(self.anonymous_id, records, "anonymous_id", reasons)
         sources = _ids(self.source_id, records, "source_id", reasons, optional=False)
         if sources is None:
-            sources = [content_id(record) for record in records]
-        person = self._person(records, untyped)
+            sources = _each(content_id, records, reasons)
+        person = self._person(records, untyped, reasons)
         groups = self._groups(records)
         count = len(records)
         return [
@@ -160,7 +163,7 @@ class Columns(Dialect):
             pa.array(users, pa.string()) if users else pa.nulls(count, pa.string()),
             pa.array(anonymous, pa.string()) if anonymous else pa.nulls(count, pa.string()),
             stamps,
-            self._properties(records, untyped),
+            self._properties(records, untyped, reasons),
             pa.array(person, pa.string()) if person else pa.nulls(count, pa.string()),
             pa.nulls(count, pa.string()),
             pa.array(groups, pa.string()) if groups else pa.nulls(count, pa.string()),
@@ -179,11 +182,11 @@ class Columns(Dialect):
         names = _ids(self.event, records, "event", reasons, optional=False)
         return names or []
 
-    def _person(self, records: list[dict[str, Any]], untyped: bool) -> list[bytes | None]:
+    def _person(self, records: list[dict[str, Any]], untyped: bool, reasons: dict[int, str]) -> list[bytes | None]:
         if not self.person_properties:
             return []
         chosen = [{key: record[key] for key in self.person_properties if key in record} for record in records]
-        return [_dumps(self._typed(person) if untyped else person) if person else None for person in chosen]
+        return _each(lambda it: _dumps(self._typed(it) if untyped else it) if it else None, chosen, reasons)
 
     def _groups(self, records: list[dict[str, Any]]) -> list[bytes | None]:
         if not self.groups:
@@ -195,7 +198,7 @@ class Columns(Dialect):
         ]
         return [orjson.dumps(row) if row else None for row in rows]
 
-    def _properties(self, records: list[dict[str, Any]], untyped: bool) -> pa.Array:
+    def _properties(self, records: list[dict[str, Any]], untyped: bool, reasons: dict[int, str]) -> pa.Array:
         if self.properties == "all":
             used = {c.column for c in (self.event, self.user_id, self.anonymous_id, self.timestamp, self.source_id)
                     if isinstance(c, Column)} | set(self.person_properties)  # fmt: skip
@@ -206,20 +209,36 @@ class Columns(Dialect):
             records = [{key: record[key] for key in self.properties if key in record} for record in records]
         if untyped and self.types == "infer":
             records = [self._typed(record) for record in records]
-        return _json_texts(records)
+        return _json_texts(records, reasons)
 
     def _typed(self, record: dict[str, Any]) -> dict[str, Any]:
         return {key: _inferred(value) for key, value in record.items()} if self.types == "infer" else record
 
 
-def _json_texts(records: list[dict[str, Any]]) -> pa.Array:
+def _json_texts(records: list[dict[str, Any]], reasons: dict[int, str]) -> pa.Array:
     dumps = orjson.dumps
     try:
-        texts = [dumps(record) for record in records]
+        texts: list[bytes | None] = [dumps(record) for record in records]
     except TypeError:
-        texts = [_dumps(record) for record in records]
+        texts = _each(_dumps, records, reasons)
     # orjson writes valid UTF-8, so the bytes are text as they stand.
     return pa.array(texts, pa.binary()).view(pa.string())
+
+
+def _each(write: Callable[[Any], Made], records: list[dict[str, Any]], reasons: dict[int, str]) -> list[Made | None]:
+    """Return what *write* makes of each record; what JSON cannot hold, such as 255 levels of nesting, is rejected."""
+    try:
+        return [write(record) for record in records]
+    except TypeError:
+        pass
+    made: list[Made | None] = []
+    for index, record in enumerate(records):
+        try:
+            made.append(write(record))
+        except TypeError as error:
+            reasons.setdefault(index, f"record cannot be written as JSON: {error}")
+            made.append(None)
+    return made
 
 
 def _dumps(value: Any) -> bytes:

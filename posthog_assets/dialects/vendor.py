@@ -106,6 +106,7 @@ class Vendor(Dialect):
     properties: ClassVar[Mapping[str, str]] = {}
     #: Objects whose members all become properties, under `renames`, less `dropped`.
     spread: ClassVar[tuple[str, ...]] = ()
+    #: Member -> property, of what is spread, and of flat records (`take`).
     renames: ClassVar[Mapping[str, str]] = {}
     dropped: ClassVar[frozenset[str]] = frozenset()
 
@@ -122,7 +123,9 @@ class Vendor(Dialect):
     #: What a table cannot say, for the documentation: (field, becomes).
     notes: ClassVar[tuple[tuple[str, str], ...]] = ()
 
-    keep: list[str] = Field(default_factory=list, description="Events to import that this dialect would leave out")
+    keep: list[str] = Field(
+        default_factory=list, description="Events to import as they are, which this dialect would leave out or rename"
+    )
 
     _tables: ClassVar[tuple[Table, Table, Table]]
     _unwanted: ClassVar[dict[str, str | None]]
@@ -148,9 +151,15 @@ class Vendor(Dialect):
         Raises:
             Rejected: it cannot become an event.
         """
+        name = self.named(self._first[0](record))
+        reading = self.fields(record)
+        reading.event = name
+        return reading
+
+    def fields(self, record: Record) -> Reading:
+        """Return all the tables say of *record* but its name, for records that are named otherwise; raises Rejected."""
         reading, nothing = Reading(), self.nothing
-        name, source_id, user_id, anonymous_id, timestamp = self._first
-        reading.event = self.named(name(record))
+        _, source_id, user_id, anonymous_id, timestamp = self._first
         reading.source_id = source_id(record)
         reading.user_id = user_id(record)
         reading.anonymous_id = anonymous_id(record)
@@ -166,13 +175,10 @@ class Vendor(Dialect):
 
     def named(self, name: Any) -> str:
         """Return PostHog's name of the vendor's event *name*; raises Rejected."""
-        if type(name) is not str or not name.strip():
-            raise Rejected(
-                "event name is empty"
-                if name is None or type(name) is str
-                else f"event name is no text: {shorten(name)}"
-            )
-        if name in self.left_out and name not in self.keep:
+        name = own_name(name)
+        if name in self.keep:
+            return name
+        if name in self.left_out:
             raise Rejected(f"left out, {self.left_out[name]}: {name}")
         return self.names.get(name, name)
 
@@ -188,6 +194,15 @@ class Vendor(Dialect):
                     if renamed is not None:
                         members.setdefault(renamed, value)
         into.update(members)
+
+    def take(self, members: Record, into: Record) -> None:
+        """Add the members of a flat record that have a value to properties, under `renames`, less `dropped`."""
+        names, nothing = self._unwanted, self.nothing
+        for key, value in members.items():
+            if value is not None and not (type(value) is str and value in nothing):
+                name = names.get(key, key)
+                if name is not None:
+                    into[name] = value
 
     def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
         """Return the instants that `timestamp` values name, and the reasons by index of those that name none."""
@@ -207,7 +222,11 @@ class Vendor(Dialect):
         for index, flaw in flaws.items():
             if rows[index] is not _NOTHING:
                 rows[index], reasons[index] = _NOTHING, flaw
-        return _batch(rows, stamps, reasons, part, chunk.positions)
+        try:
+            return _batch(rows, stamps, reasons, part, chunk.positions)
+        except TypeError:
+            _reject_unwritable(rows, reasons)
+            return _batch(rows, stamps, reasons, part, chunk.positions)
 
     def _row(self, record: Record | Unreadable) -> Reading:
         if isinstance(record, Unreadable):
@@ -226,6 +245,15 @@ class Vendor(Dialect):
         return row
 
 
+def own_name(name: Any) -> str:
+    """Return the name a sender gave an event, which means nothing to the vendor, as it is; raises Rejected."""
+    if type(name) is str and name.strip():
+        return name
+    if name is None or type(name) is str:
+        raise Rejected("event name is empty")
+    raise Rejected(f"event name is no text: {shorten(name)}")
+
+
 def as_id(value: Any, what: str) -> str | None:
     """Return an id as text, None where there is none; whole numbers become their digits; raises Rejected."""
     if type(value) is str:
@@ -235,6 +263,32 @@ def as_id(value: Any, what: str) -> str | None:
     if type(value) is int or (type(value) is float and value.is_integer() and abs(value) < 2**53):
         return str(int(value))
     raise Rejected(f"{what} is neither text nor a whole number: {shorten(value)}")
+
+
+def nested(value: Any) -> Any:
+    """Return the object or array that *value* is the JSON text of, escaped once or twice; anything else as it is."""
+    found = value
+    for _ in range(2):
+        if type(found) is not str or found[:1] not in ("{", "[", '"'):
+            break
+        try:
+            found = orjson.loads(found)
+        except orjson.JSONDecodeError:
+            return value
+    return found if type(found) in (dict, list) else value
+
+
+def number(value: Any) -> Any:
+    """Return the number a text is; what is none, or JSON could not hold exactly, stays as it is."""
+    if type(value) is not str:
+        return value
+    try:
+        found = float(value)
+    except ValueError:
+        return value
+    if not abs(found) < 2**53:
+        return value
+    return int(found) if found.is_integer() and value.lstrip("+-").isdecimal() else found
 
 
 def _first_of(paths: Iterable[str]) -> _Getter:
@@ -282,6 +336,15 @@ def _batch(
         ],
         schema=STAGED_EVENTS,
     )
+
+
+def _reject_unwritable(rows: list[Reading], reasons: dict[int, str]) -> None:
+    """Reject the rows that JSON cannot hold, such as those nested deeper than orjson writes (254 levels)."""
+    for index, row in enumerate(rows):
+        try:
+            _texts([row.properties, *(getattr(row, name) for name in _OBJECTS)])
+        except TypeError as error:
+            rows[index], reasons[index] = _NOTHING, f"record cannot be written as JSON: {error}"
 
 
 def _properties(rows: list[Reading]) -> list[Record | None]:

@@ -16,6 +16,7 @@ from posthog_assets.formats.lines import count_lines, read_lines
 from posthog_assets.formats.parquet import count_parquet, read_parquet
 from posthog_assets.formats.records import RecordChunk, Unreadable
 from posthog_assets.formats.streams import blocks, broken, members, seekable, text_blocks
+from posthog_assets.formats.unfold import unfolded
 
 __all__ = [
     "SUFFIXES", "Compression", "Format", "Framing", "RecordChunk", "Unreadable", "count_records", "detect",
@@ -44,6 +45,11 @@ def read_records(file: IO[bytes], framing: Framing, name: str, rows: int = 500) 
 
 
 def _read(stream: IO[bytes], framing: Framing, name: str, rows: int, first: int) -> Iterator[RecordChunk]:
+    chunks = _records(stream, framing, name, rows, first)
+    yield from unfolded(chunks, framing.unfold, rows) if framing.unfold else chunks
+
+
+def _records(stream: IO[bytes], framing: Framing, name: str, rows: int, first: int) -> Iterator[RecordChunk]:
     match framing.format:
         case Format.CSV:
             yield from read_csv(blocks(stream, name), framing, name, rows, first)
@@ -57,7 +63,10 @@ def _read(stream: IO[bytes], framing: Framing, name: str, rows: int, first: int)
 
 
 def count_records(file: IO[bytes], framing: Framing, name: str) -> int:
-    """Return how many records `read_records` yields, found without parsing them; raises BrokenPart alike."""
+    """Return how many records `read_records` yields; raises BrokenPart alike.
+
+    Found without parsing them, unless they are to be unfolded.
+    """
     total = 0
     for inside, stream, inner in members(file, framing, name):
         with broken(inside):
@@ -66,6 +75,8 @@ def count_records(file: IO[bytes], framing: Framing, name: str) -> int:
 
 
 def _count(stream: IO[bytes], framing: Framing, name: str) -> int:
+    if framing.unfold:
+        return sum(len(chunk.records) for chunk in _read(stream, framing, name, 500, 1))
     match framing.format:
         case Format.CSV:
             return count_csv(blocks(stream, name), framing, name)

@@ -46,13 +46,17 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How to read one part. `format` is None in a zip whose members say their own."""
+    """How to read one part. `format` is None in a zip whose members say their own.
+
+    `unfold` names a list in each record, the members of which are the records: see `unfold`.
+    """
 
     format: Format | None
     compression: Compression = Compression.NONE
     delimiter: str = ","
     encoding: str = "utf-8"
     quote: str = '"'
+    unfold: str | None = None
 
 
 def detect(

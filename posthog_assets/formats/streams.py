@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import IO, Any, Final, cast
 
 import pyarrow as pa
@@ -85,14 +86,15 @@ def _inner_framing(member: str, framing: Framing, name: str) -> Framing:
         "quote": framing.quote,
     }
     try:
-        return detect(member, framing.format, **options)
+        found = detect(member, framing.format, **options)
     except ImportFileError as error:
         try:
-            return detect(name.removesuffix(".zip"), None, "none", **options)
+            found = detect(name.removesuffix(".zip"), None, "none", **options)
         except ImportFileError:
             raise BrokenPart(
                 f"{name}!{member}: neither the member's name nor the zip's tells the format; set source.format"
             ) from error
+    return replace(found, unfold=framing.unfold)
 
 
 def _opened(file: io.BufferedReader[Any], framing: Framing, name: str) -> IO[bytes]:

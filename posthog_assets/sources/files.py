@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import re
+from dataclasses import replace
 from datetime import UTC, date
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -65,6 +66,9 @@ class Files(Source):
     format: Format | None = Field(None, description="Absent: told by the file's name")
     compression: Compression | None = Field(None, description="Absent: told by the file's name")
     csv: CsvOptions = Field(default_factory=lambda: CsvOptions.model_validate({}))
+    unfold: str | None = Field(
+        None, min_length=1, description="A list in each record, each member of which is a record with the rest beside"
+    )
     storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
     missing: Literal["error", "empty"] = Field("error", description="What a day without a file is")
 
@@ -144,16 +148,17 @@ class Files(Source):
 
     def framing(self, file: Found) -> Framing:
         """Return how a found file is to be read; raises ImportFileError."""
-        return detect(
+        framing = detect(
             _base_name(file), self.format, self.compression,
             delimiter=self.csv.delimiter, encoding=self.csv.encoding, quote=self.csv.quote,
         )  # fmt: skip
+        return replace(framing, unfold=self.unfold)
 
     def _pin_copy(self, raw: RawExport, location: Location, file: Found) -> None:
-        name = part_name(file)
-        if raw.has(name, file.fingerprint):
+        name, framing = part_name(file), self.framing(file)
+        if raw.has(name, file.fingerprint, framing):
             return
-        with raw.part(name, self.framing(file), file.url, file.fingerprint) as sink:
+        with raw.part(name, framing, file.url, file.fingerprint) as sink:
             location.copy(file, sink)
 
     def _pin_extracts(self, day: date, raw: RawExport, location: Location, file: Found, first_day: date) -> None:
@@ -166,16 +171,17 @@ class Files(Source):
         label = key or "without-day"
         number = f".{extract.kind}" if extract.kind else ""
         name = f"{_stem(file)}-{file.id}.{label}{number}{split.suffix(extract)}"
-        if raw.has(name, extract.digest):
+        framing = replace(split.framing(extract), unfold=self.unfold)
+        if raw.has(name, extract.digest, framing):
             return
         origin = f"{file.url} [{label}]"
-        with raw.part(name, split.framing(extract), origin, extract.digest, without_day=key == WITHOUT_DAY) as sink:
+        with raw.part(name, framing, origin, extract.digest, without_day=key == WITHOUT_DAY) as sink:
             split.copy(extract, sink)
 
     def _split(self, raw: RawExport, location: Location, file: Found) -> DaySplit:
         """Return the file's extracts, made now unless somebody has made them already."""
         assert self.day_column is not None
-        framing = self.framing(file)
+        framing = replace(self.framing(file), unfold=None)
         split = DaySplit(raw.store, file.id, _digest([file.fingerprint, self.day_column, self.day_timezone, framing]))
         if not split.load():
             with raw.store.shared_lock(f"split-{file.id}"):
@@ -188,7 +194,9 @@ class Files(Source):
         return Days(UTC if self.day_timezone == "UTC" else ZoneInfo(self.day_timezone))
 
     def _position(self, found: list[Found]) -> str:
-        how = [self.day_column, self.day_timezone, self.format, self.compression, self.csv]
+        how: list[Any] = [self.day_column, self.day_timezone, self.format, self.compression, self.csv]
+        if self.unfold:
+            how.append(self.unfold)
         return _digest([*[f"{file.id} {file.fingerprint}" for file in found], how])
 
     def _nothing(self, day: date, location: Location) -> str:

@@ -107,10 +107,15 @@ class RawExport:
         elif self._manifest.complete or self._manifest.position != position:
             self._save(replace(self._manifest, complete=False, position=position))
 
-    def has(self, name: str, origin_fingerprint: str) -> bool:
-        """Whether part *name* was fetched already, has not changed since, and is intact; it then stays."""
+    def has(self, name: str, origin_fingerprint: str, framing: Framing | None = None) -> bool:
+        """Whether part *name* was fetched already, has not changed since, and is intact; it then stays.
+
+        With *framing*, it must also be meant to be read like that.
+        """
         part = next((part for part in self._parts if part.name == name), None)
         if part is None or part.origin_fingerprint != origin_fingerprint or not self._is_intact(part):
+            return False
+        if framing is not None and part.framing != framing:
             return False
         self._confirmed.append(name)
         return True

@@ -250,3 +250,28 @@ def test_sources_are_found_by_type_and_anybodys_own_by_dotted_path() -> None:
         load_source({"type": "nowhere.Source"})
     with pytest.raises(ValueError, match=r"is not a whole source: .*export"):
         load_source({"type": f"{__name__}.Half"})
+
+
+def test_records_that_hold_a_list_unfold_and_are_counted_as_they_are_read(tmp_path: Path, store: Store) -> None:
+    _write(tmp_path / "2015-09-12.json", b'[{"v":1,"actions":[{"n":1},{"n":2}]},{"v":2,"actions":[{"n":3}]}]')
+    source = _files(path=f"{tmp_path}/{{day}}.json", unfold="actions")
+    (part,) = _export(source, store).parts()
+    assert (part.records, part.framing.unfold) == (3, "actions")
+
+
+def test_unfolding_works_on_files_that_hold_all_days(tmp_path: Path, store: Store) -> None:
+    lines = [b'{"day":"2015-09-12","actions":[{"n":1},{"n":2}]}', b'{"day":"2015-09-13","actions":[{"n":3}]}']
+    _write(tmp_path / "all.jsonl", b"\n".join(lines))
+    source = _files(path=f"{tmp_path}/all.jsonl", day_column="day", unfold="actions")
+    assert [part.records for part in _export(source, store).parts()] == [2]
+    assert [part.records for part in _export(source, store, date(2015, 9, 13)).parts()] == [1]
+
+
+def test_a_file_that_is_to_be_read_in_another_way_is_pinned_anew(tmp_path: Path, store: Store) -> None:
+    _write(tmp_path / "2015-09-12.csv", b"a;b\n1;2\n")
+    _write(tmp_path / "2015-09-12.json", b'[{"actions":[1,2]}]')
+    path = f"{tmp_path}/{{day}}.*"
+    before = _export(_files(path=path), store).parts()
+    after = _export(_files(path=path, csv={"delimiter": ";"}, unfold="actions"), store).parts()
+    assert [(part.framing.delimiter, part.records) for part in before] == [(",", 1), (",", 1)]
+    assert [(part.framing.delimiter, part.records) for part in after] == [(";", 1), (";", 2)]

@@ -54,6 +54,7 @@ def test_the_manifest_says_what_was_fetched(store: Store) -> None:
                     "delimiter": ",",
                     "encoding": "utf-8",
                     "quote": '"',
+                    "unfold": None,
                 },
                 "without_day": False,
             }

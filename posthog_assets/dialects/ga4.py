@@ -1,0 +1,164 @@
+"""Google Analytics 4: rows of its BigQuery export, as JSON lines or Parquet.
+
+Belongs here: https://support.google.com/analytics/answer/7029846. Does not belong here: querying BigQuery.
+
+A daily table `events_YYYYMMDD` changes for 72 hours after its day: export it then, or again (the source `files` pins
+a changed file anew, and only what changed is sent). `events_intraday_…` holds the same events before: leave it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import pyarrow as pa
+
+from posthog_assets.dialects.base import content_id
+from posthog_assets.dialects.timestamps import read_timestamps
+from posthog_assets.dialects.urls import add_place
+from posthog_assets.dialects.vendor import Reading, Record, Vendor
+from posthog_assets.schemas import TIMESTAMP
+
+#: Where the value of a parameter stands; in JSON, BigQuery writes whole numbers as text.
+_VALUES: Final = ("string_value", "int_value", "double_value", "float_value")
+
+#: In µs; whatever lies outside is looked at one by one.
+_YEAR_2100: Final = 4_102_444_800_000_000
+
+#: What tells one event from another, beside its parameters: no field alone does.
+_IDENTITY: Final = (
+    "event_name", "user_pseudo_id", "event_timestamp", "event_bundle_sequence_id", "batch_page_id",
+    "batch_ordering_id", "batch_event_index",
+)  # fmt: skip
+
+
+class GA4(Vendor):
+    """One event per record; parameters become properties, user properties the person's."""
+
+    type: str = "ga4"
+    event = "event_name"
+    user_id = ("user_id",)
+    anonymous_id = ("user_pseudo_id",)
+    timestamp = ("event_timestamp",)
+    makes_ids = True
+    # As PostHog's own guide has it: posthog.com/docs/migrate/google-analytics.
+    names = {"page_view": "$pageview", "screen_view": "$screen", "user_engagement": "$autocapture"}
+    left_out = {
+        "session_start": "PostHog makes sessions itself",
+        "first_visit": "PostHog knows a person's first event",
+    }
+    properties = {
+        "platform": "platform", "stream_id": "stream_id", "device.category": "$device_type",
+        "device.operating_system": "$os", "device.operating_system_version": "$os_version",
+        "device.mobile_brand_name": "$device_manufacturer", "device.mobile_model_name": "$device_model",
+        "device.language": "$browser_language", "device.browser": "$browser",
+        "device.browser_version": "$browser_version", "device.web_info.browser": "$browser",
+        "device.web_info.browser_version": "$browser_version", "device.web_info.hostname": "$host",
+        "geo.city": "$geoip_city_name", "geo.region": "$geoip_subdivision_1_name",
+        "geo.country": "$geoip_country_name", "geo.continent": "$geoip_continent_name",
+        "app_info.id": "$app_namespace", "app_info.version": "$app_version",
+        "collected_traffic_source.manual_source": "utm_source",
+        "collected_traffic_source.manual_medium": "utm_medium",
+        "collected_traffic_source.manual_campaign_name": "utm_campaign",
+        "collected_traffic_source.manual_content": "utm_content", "collected_traffic_source.manual_term": "utm_term",
+        "collected_traffic_source.gclid": "gclid", "collected_traffic_source.dclid": "dclid",
+        "ecommerce.transaction_id": "transaction_id", "ecommerce.purchase_revenue": "purchase_revenue",
+        "ecommerce.purchase_revenue_in_usd": "purchase_revenue_in_usd", "ecommerce.refund_value": "refund_value",
+        "ecommerce.shipping_value": "shipping_value", "ecommerce.tax_value": "tax_value",
+        "ecommerce.total_item_quantity": "total_item_quantity",
+    }  # fmt: skip
+    renames = {
+        "page_location": "$current_url", "page_referrer": "$referrer", "page_title": "title",
+        "firebase_screen": "$screen_name", "firebase_previous_screen": "$previous_screen_name",
+    }  # fmt: skip
+    person_set = {"user_ltv.revenue": "user_ltv_revenue", "user_ltv.currency": "user_ltv_currency"}
+    person_set_once = {
+        "traffic_source.source": "$initial_utm_source", "traffic_source.medium": "$initial_utm_medium",
+        "traffic_source.name": "$initial_utm_campaign", "user_first_touch_timestamp": "user_first_touch_timestamp",
+    }  # fmt: skip
+    nothing = frozenset({"", "(not set)", "(not provided)", "(direct)", "(none)"})
+    notes = (
+        ("event_params[]", "properties, by their keys, under the names above"),
+        ("user_properties[]", "$set, by their keys"),
+        ("items[]", "items, empty members left out"),
+        ("page_location", "$host and $pathname too"),
+        ("device.category desktop, mobile, tablet", "$device_type Desktop, Mobile, Tablet"),
+        (f"{', '.join(_IDENTITY)}, event_params", "the id: a hash over them; events alike in all are all kept"),
+        ("privacy_info, session_traffic_source_last_click, user_ltv of app users, other records", "not imported"),
+    )
+
+    def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
+        if set(map(type, values)) <= {int, str}:
+            try:
+                whole = [int(value) for value in values]
+            except ValueError:
+                whole = []
+            if whole and min(whole) >= 0 and max(whole) < _YEAR_2100:
+                return pa.array(whole, pa.int64()).cast(TIMESTAMP), {}
+        return read_timestamps(values, "UTC", unit="us")
+
+    def fields(self, record: Record) -> Reading:
+        reading = super().fields(record)
+        properties, parameters = reading.properties, self._flat(record.get("event_params"))
+        identity = [_whole(record.get(name)) for name in _IDENTITY]
+        reading.source_id = content_id([*identity, parameters])
+        self.take(parameters, properties)
+        add_place(properties.get("$current_url"), properties)
+        if "$device_type" in properties:
+            properties["$device_type"] = str(properties["$device_type"]).capitalize()
+        if first := reading.set_once.get("user_first_touch_timestamp"):
+            reading.set_once["user_first_touch_timestamp"] = _whole(first)
+        if items := self._items(record.get("items")):
+            properties["items"] = items
+        if found := record.get("user_properties"):
+            reading.set |= self._said(self._flat(found))
+        return reading
+
+    def _flat(self, parameters: Any) -> Record:
+        """Return repeated {key, value} records as one object, without those that have no value."""
+        flat = {}
+        for key, value in _pairs(parameters):
+            if type(value) is dict:
+                for name in _VALUES:
+                    found = value.get(name)
+                    if found is not None:
+                        flat[key] = _whole(found) if name == "int_value" else found
+                        break
+            elif value is not None:
+                flat[key] = value
+        return flat
+
+    def _items(self, items: Any) -> list[Record]:
+        return [
+            self._said({key: value for key, value in item.items() if key != "item_params"})
+            | self._flat(item.get("item_params"))
+            for item in _elements(items)
+        ]
+
+    def _said(self, members: Record) -> Record:
+        nothing = self.nothing
+        return {
+            key: value
+            for key, value in members.items()
+            if value is not None and not (type(value) is str and value in nothing)
+        }
+
+
+def _pairs(parameters: Any) -> Iterable[tuple[str, Any]]:
+    """Yield (key, value) of a list of {key, value}, or of a map."""
+    if type(parameters) is dict and "list" not in parameters:
+        return parameters.items()
+    return [(item["key"], item.get("value")) for item in _elements(parameters)]
+
+
+def _elements(repeated: Any) -> list[Any]:
+    """Return the elements of a repeated field; some Parquet writers leave {list: [{element: …}]}."""
+    if type(repeated) is dict:
+        repeated = [item["element"] for item in repeated["list"]]
+    return repeated or []
+
+
+def _whole(value: Any) -> Any:
+    if type(value) is str and value.removeprefix("-").isdecimal() and len(value) < 19:
+        return int(value)
+    return value

@@ -1,0 +1,142 @@
+"""Segment: messages of its six calls, as archived on S3 and by other storage destinations.
+
+Belongs here: https://segment.com/docs/connections/spec. Does not belong here: what differs at RudderStack
+(`rudderstack`), or what identify, alias and group calls become (`mapping.kinds`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from pydantic import Field
+
+from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor
+from posthog_assets.errors import shorten
+
+_CALLS: Final = ("track", "page", "screen", "identify", "group", "alias")
+
+#: What analytics.js adds to the properties of every page call; track calls may mean something else by these names.
+_PAGE: Final = {"url": "$current_url", "path": "$pathname", "referrer": "$referrer", "search": "$search"}
+
+
+class Segment(Vendor):
+    """One message per record. What the sender put into `properties` wins over `context`."""
+
+    type: str = "segment"
+    source_id = ("messageId",)
+    user_id = ("userId",)
+    anonymous_id = ("anonymousId",)
+    # Not receivedAt: a phone may have been offline for days.
+    timestamp = ("timestamp", "originalTimestamp")
+    properties = {
+        "context.page.url": "$current_url", "context.page.path": "$pathname", "context.page.referrer": "$referrer",
+        "context.page.title": "title", "context.page.search": "$search", "context.campaign.source": "utm_source",
+        "context.campaign.medium": "utm_medium", "context.campaign.name": "utm_campaign",
+        "context.campaign.content": "utm_content", "context.campaign.term": "utm_term",
+        "context.os.name": "$os", "context.os.version": "$os_version", "context.device.id": "$device_id",
+        "context.device.manufacturer": "$device_manufacturer", "context.device.model": "$device_model",
+        "context.device.name": "$device_name", "context.device.type": "$device_type",
+        "context.screen.width": "$screen_width", "context.screen.height": "$screen_height",
+        "context.app.name": "$app_name", "context.app.version": "$app_version", "context.app.build": "$app_build",
+        "context.app.namespace": "$app_namespace", "context.library.name": "$lib",
+        "context.library.version": "$lib_version", "context.network.carrier": "$network_carrier",
+        "context.network.cellular": "$network_cellular", "context.network.wifi": "$network_wifi",
+        "context.ip": "$ip", "context.locale": "$locale", "context.timezone": "$timezone",
+        "context.userAgent": "$raw_user_agent", "context.location.city": "$geoip_city_name",
+        "context.location.country": "$geoip_country_name", "context.location.region": "$geoip_subdivision_1_name",
+        "context.location.latitude": "$geoip_latitude", "context.location.longitude": "$geoip_longitude",
+    }  # fmt: skip
+    spread = ("properties",)
+    # An anonymised IP is none.
+    nothing = frozenset({"", "0.0.0.0"})
+    notes = (
+        ("type track", "event, properties"),
+        ("type page", "$pageview; name and category become properties, url, path, referrer, search as in context.page"),
+        ("type screen", "$screen; name becomes $screen_name"),
+        ("type identify", "$identify; context.traits and traits (which win) become $set"),
+        ("type group", "$groupidentify of groupId under group_type, traits its properties"),
+        ("type alias", "$create_alias of previousId (else anonymousId) and userId"),
+        ("context.groupId", "$groups, under group_type"),
+        ("context.traits", "$set, of every call or of identify calls only: see persons"),
+        ("context.device.type ios, android", "$device_type Mobile"),
+        ("receivedAt, sentAt, integrations, other members of context", "not imported"),
+    )
+
+    group_type: str = Field("company", min_length=1, description="PostHog's group type of the groups in group calls")
+    persons: Literal["every_call", "identify"] = Field(
+        "every_call", description="Which calls link anonymousId to userId and set context.traits"
+    )
+
+    @property
+    def links_identities(self) -> bool:
+        return self.persons == "every_call"
+
+    def read(self, record: Record) -> Reading:
+        call = record.get("type")
+        call = call.lower() if type(call) is str else call
+        if call not in _CALLS:
+            raise Rejected(f"type is none of {', '.join(_CALLS)}: {shorten(call)}")
+        if call == "page" and type(record.get("properties")) is dict:
+            _as_page(record["properties"])
+        # An event's own name is read first, so that what is left out is not read at all.
+        name = self.named(record.get("event")) if call == "track" else call
+        reading = self.fields(record)
+        reading.event = name
+        if reading.properties.get("$device_type") in ("ios", "android"):
+            reading.properties["$device_type"] = "Mobile"
+        context = record.get("context")
+        if type(context) is dict:
+            if group := context.get("groupId"):
+                reading.groups = {self.group_type: _key(group)}
+            if call != "group" and (call == "identify" or self.persons == "every_call"):
+                reading.set |= _traits(context)
+        if call != "track":
+            getattr(self, f"_{call}")(record, reading)
+        return reading
+
+    def _page(self, record: Record, reading: Reading) -> None:
+        reading.event = "$pageview"
+        for field in ("name", "category"):
+            if value := record.get(field):
+                reading.properties.setdefault(field, value)
+
+    def _screen(self, record: Record, reading: Reading) -> None:
+        reading.event, properties = "$screen", reading.properties
+        if name := record.get("name") or properties.get("name"):
+            properties.setdefault("$screen_name", name)
+            if properties.get("name") == name:
+                del properties["name"]
+        if category := record.get("category"):
+            properties.setdefault("category", category)
+
+    def _identify(self, record: Record, reading: Reading) -> None:
+        reading.kind = "identify"
+        reading.set |= _traits(record)
+
+    def _group(self, record: Record, reading: Reading) -> None:
+        reading.kind = "group"
+        if not (group := record.get("groupId")):
+            raise Rejected("group call has no groupId")
+        reading.groups = {self.group_type: _key(group)}
+        reading.set = _traits(record)
+
+    def _alias(self, record: Record, reading: Reading) -> None:
+        reading.kind = "alias"
+        reading.anonymous_id = record.get("previousId") or reading.anonymous_id
+
+
+def _traits(holder: Record) -> Record:
+    traits = holder.get("traits")
+    return traits if type(traits) is dict else {}
+
+
+def _as_page(properties: Record) -> None:
+    for name, renamed in _PAGE.items():
+        if (value := properties.pop(name, None)) not in (None, ""):
+            properties.setdefault(renamed, value)
+
+
+def _key(group: Any) -> str:
+    if type(group) in (str, int):
+        return str(group)
+    raise Rejected(f"groupId is neither text nor a whole number: {shorten(group)}")

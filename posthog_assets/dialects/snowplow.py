@@ -1,0 +1,158 @@
+"""Snowplow: atomic events, as JSON (the analytics SDKs' or a warehouse's), TSV with a header, or Parquet.
+
+Belongs here: https://docs.snowplow.io/docs/fundamentals/canonical-event. Does not belong here: TSV without a header.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any, Final
+
+from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor, nested, number, own_name
+from posthog_assets.errors import shorten
+
+#: Whole numbers that TSV writes as text; also latitude, longitude and the value of structured events.
+_NUMBERS: Final = (
+    "$viewport_width", "$viewport_height", "$screen_width", "$screen_height", "$geoip_latitude", "$geoip_longitude",
+    "se_value", "domain_sessionidx", "tr_total", "tr_tax", "tr_shipping", "ti_price", "ti_quantity",
+)  # fmt: skip
+
+#: iglu:com.acme/link_click/jsonschema/1-0-1 · contexts_com_acme_link_click_1_0_1
+_SCHEMA: Final = re.compile(r"iglu:([^/]+)/([^/]+)/jsonschema/[\d-]+")
+_COLUMN: Final = re.compile(r"(?:contexts|unstruct_event)_(.+?)(?:_\d+)+")
+
+#: Vendors whose names say nothing to a reader of the events.
+_KNOWN: Final = re.compile(r"^(?:com_snowplowanalytics_(?:snowplow|mobile)|org_w3|org_ietf|nl_basjes)_")
+
+
+class Snowplow(Vendor):
+    """One event per record; columns that have a value become properties, contexts and the event's own data too."""
+
+    type: str = "snowplow"
+    source_id = ("event_id",)
+    user_id = ("user_id",)
+    anonymous_id = ("domain_userid", "network_userid")
+    timestamp = ("derived_tstamp", "collector_tstamp", "dvce_created_tstamp")
+    names = {"page_view": "$pageview", "screen_view": "$screen"}
+    left_out = {"page_ping": "a sign of life every few seconds, which PostHog has no use for"}
+    renames = {
+        "page_url": "$current_url", "page_urlhost": "$host", "page_urlpath": "$pathname", "page_title": "title",
+        "page_referrer": "$referrer", "refr_urlhost": "$referring_domain", "mkt_source": "utm_source",
+        "mkt_medium": "utm_medium", "mkt_campaign": "utm_campaign", "mkt_content": "utm_content",
+        "mkt_term": "utm_term", "br_name": "$browser", "br_version": "$browser_version",
+        "br_lang": "$browser_language", "br_viewwidth": "$viewport_width", "br_viewheight": "$viewport_height",
+        "dvce_type": "$device_type", "dvce_screenwidth": "$screen_width", "dvce_screenheight": "$screen_height",
+        "os_name": "$os", "os_timezone": "$timezone", "geo_city": "$geoip_city_name",
+        "geo_region": "$geoip_subdivision_1_code", "geo_region_name": "$geoip_subdivision_1_name",
+        "geo_country": "$geoip_country_code", "geo_zipcode": "$geoip_postal_code", "geo_latitude": "$geoip_latitude",
+        "geo_longitude": "$geoip_longitude", "geo_timezone": "$geoip_time_zone",
+        "user_ipaddress": "$ip", "useragent": "$raw_user_agent", "v_tracker": "$lib",
+    }  # fmt: skip
+    dropped = frozenset(
+        {
+            "event_id", "event", "event_name", "event_vendor", "event_format", "event_version", "event_fingerprint",
+            "user_id", "domain_userid", "network_userid", "user_fingerprint", "txn_id", "name_tracker",
+            "derived_tstamp", "collector_tstamp", "dvce_created_tstamp", "dvce_sent_tstamp", "etl_tstamp",
+            "true_tstamp", "refr_dvce_tstamp", "load_tstamp", "v_collector", "v_etl", "etl_tags", "page_urlscheme",
+            "page_urlport", "page_urlquery", "page_urlfragment", "refr_urlscheme", "refr_urlport", "refr_urlpath",
+            "refr_urlquery", "refr_urlfragment", "doc_charset", "doc_width", "doc_height", "br_cookies",
+            "br_colordepth", "br_renderengine", "br_type", "br_family", "br_features_pdf", "br_features_flash",
+            "br_features_java", "br_features_director", "br_features_quicktime", "br_features_realplayer",
+            "br_features_windowsmedia", "br_features_gears", "br_features_silverlight", "os_family",
+            "os_manufacturer", "dvce_ismobile", "pp_xoffset_min", "pp_xoffset_max", "pp_yoffset_min",
+            "pp_yoffset_max",
+        }
+    )  # fmt: skip
+    notes = (
+        ("event struct", "named by se_action; se_category, se_label, se_property, se_value stay properties"),
+        ("event unstruct", "named by event_name, else by its schema; its data become properties"),
+        ("contexts, derived_contexts, contexts_…", "<context>_<field>, without Snowplow's own vendor names; a list "
+         "where a context occurs more than once"),
+        ("other columns", "properties, as they are"),
+    )  # fmt: skip
+
+    def read(self, record: Record) -> Reading:
+        kind, (name, data) = record.get("event"), _event(record)
+        event = own_name(name) if kind == "struct" else self.named(name)
+        reading = self.fields(record)
+        reading.event = event
+        flat: Record = {}
+        contexts: dict[str, list[Any]] = {}
+        for key, value in record.items():
+            if value is None or value == "" or key.startswith("unstruct_event"):
+                continue
+            if not key.startswith(("contexts", "derived_contexts")):
+                flat[key] = value
+            elif key.startswith("contexts_"):
+                value = nested(value)
+                contexts.setdefault(_short(key), []).extend(value if type(value) is list else [value])
+            else:
+                for name, found in _entities(value):
+                    contexts.setdefault(name, []).append(found)
+        self.take(flat, reading.properties)
+        for name, all_of_it in contexts.items():
+            _add_context(name, all_of_it, reading.properties)
+        reading.properties |= _said(data)
+        for key in _NUMBERS:
+            if key in reading.properties:
+                reading.properties[key] = number(reading.properties[key])
+        return reading
+
+
+def _event(record: Record) -> tuple[Any, Record]:
+    """Return an event's name and the data of its own schema."""
+    kind = record.get("event")
+    if kind == "struct":
+        return record.get("se_action"), {}
+    if kind != "unstruct":
+        return kind or record.get("event_name"), {}
+    described = nested(record.get("unstruct_event"))
+    if type(described) is dict:
+        found = described.get("data") if "unstruct_event" in str(described.get("schema")) else described
+        if type(found) is dict:
+            data = found.get("data")
+            name = record.get("event_name") or _schema(found.get("schema"), full=False)
+            return name, data if type(data) is dict else {}
+    for key, value in record.items():
+        if key.startswith("unstruct_event_") and type(data := nested(value)) is dict:
+            return record.get("event_name") or _short(key), data
+    return record.get("event_name"), {}
+
+
+def _entities(text: Any) -> list[tuple[str, Any]]:
+    """Return (name, data) of self-describing contexts."""
+    found = nested(text)
+    entities = found.get("data") if type(found) is dict else found
+    if type(entities) is not list:
+        raise Rejected("contexts are no self-describing JSON")
+    return [(_schema(entity.get("schema")), entity.get("data")) for entity in entities]
+
+
+def _add_context(name: str, entities: list[Any], into: Record) -> None:
+    """Add the fields of a context that occurs once, and the list of one that occurs more often."""
+    said = [_said(entity) if type(entity) is dict else entity for entity in entities]
+    if len(said) == 1 and type(said[0]) is dict:
+        into |= {f"{name}_{field}": value for field, value in said[0].items()}
+    else:
+        into[name] = said
+
+
+def _said(data: Record) -> Record:
+    """Return what has a value: Parquet names every member of an object, whether it has one or not."""
+    return {field: value for field, value in data.items() if value is not None}
+
+
+@functools.lru_cache(4096)
+def _schema(schema: Any, *, full: bool = True) -> str:
+    found = _SCHEMA.match(str(schema))
+    if not found:
+        raise Rejected(f"schema is none of Iglu's: {shorten(schema)}")
+    vendor, name = found[1].replace(".", "_").replace("-", "_"), found[2].replace("-", "_").replace(".", "_")
+    return _KNOWN.sub("", f"{vendor}_{name}", count=1) if full else name
+
+
+@functools.lru_cache(4096)
+def _short(column: str) -> str:
+    found = _COLUMN.fullmatch(column)
+    return _KNOWN.sub("", found[1] if found else column, count=1)
