@@ -100,7 +100,8 @@ def test_every_message_of_all_six_calls_lands_or_is_rejected_with_a_reason(
     assert landed.total() + repeats == sum(map(len, expected.values()))
     assert landed.total() + len(rows) == 532
     assert all(row["reason"] for row in rows)
-    assert derived == mapped.derived == (42 if dialect == "segment" else 0)
+    # Of 42 pairs twelve share a device with an earlier user.
+    assert derived == mapped.derived == (30 if dialect == "segment" else 0)
     assert delivered.acknowledged == landed.total() + derived == sandbox.stats()["rows_final"]
 
 
