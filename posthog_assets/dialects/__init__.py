@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from posthog_assets.dialects.amplitude import Amplitude
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.columns import Columns
 from posthog_assets.settings import load_by_type
 
-__all__ = ["DIALECTS", "Columns", "Dialect", "load_dialect"]
+__all__ = ["DIALECTS", "Amplitude", "Columns", "Dialect", "load_dialect"]
 
-DIALECTS: Final[dict[str, type[Dialect]]] = {"columns": Columns}
+DIALECTS: Final[dict[str, type[Dialect]]] = {"columns": Columns, "amplitude": Amplitude}
 
 
 def load_dialect(value: Any) -> Dialect:
