@@ -105,7 +105,8 @@ def _amplitude(chance: random.Random) -> Callable[[int, datetime], Record]:
             "start_version": None, "user_creation_time": started[who],
             "user_id": f"user-{who:06d}" if who % 3 else None,
             "user_properties": {
-                "plan": ("free", "pro", "team")[who % 3], "seats": who % 40, "locale": "de-DE", "newsletter": who % 5 == 0,
+                "plan": ("free", "pro", "team")[who % 3], "seats": who % 40, "locale": "de-DE",
+                "newsletter": who % 5 == 0,
                 "initial_referrer": "EMPTY", "initial_utm_source": "newsletter", "initial_utm_medium": "mail",
                 "initial_utm_campaign": f"c{who % 30}", "initial_gclid": "EMPTY", "utm_source": "search",
                 "cohort": f"2023-{1 + who % 12:02}",

@@ -175,13 +175,19 @@ def _read_call(name: Any, reading: Reading) -> None:
 def _read_person(told: Any, reading: Reading) -> None:
     if type(told) is not dict:
         raise Rejected(f"user_properties are no object: {shorten(told)}")
-    for name in [name for name in told if name.startswith("initial_")]:
+    for name, known_as in _first_touches(tuple(told)):
         value = told.pop(name)
         if value is not None and value != "EMPTY":
-            reading.set_once[_INITIAL.get(name, name)] = value
+            reading.set_once[known_as] = value
     if None in told.values():
         told = {name: value for name, value in told.items() if value is not None}
     reading.set.update(told)
+
+
+@lru_cache(20_000)
+def _first_touches(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return those of a record's user properties that tell of the first visit, each with its name in PostHog."""
+    return tuple((name, _INITIAL.get(name, name)) for name in names if name.startswith("initial_"))
 
 
 def _read_groups(groups: Any, reading: Reading) -> None:

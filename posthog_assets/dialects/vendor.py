@@ -66,24 +66,25 @@ class Table:
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = dict(names)
         inner: dict[str, dict[str, str]] = {}
-        self._flat: list[tuple[str, str]] = []
+        flat: dict[str, str] = {}
         for path, name in names.items():
             head, _, rest = path.partition(".")
             if rest:
                 inner.setdefault(head, {})[rest] = name
             else:
-                self._flat.append((head, name))
+                flat[head] = name
+        self._keys, self._properties = tuple(flat), tuple(flat.values())
         self._inner = [(head, Table(below)) for head, below in inner.items()]
 
     def read(self, record: Record, into: Record, nothing: frozenset[str]) -> None:
         """Set the properties *record* has a value for; texts in *nothing* are no value."""
-        for key, name in self._flat:
-            value = record.get(key)
+        # Most fields of most records are null: they are passed over without any code of ours but the comparison.
+        for name, value in zip(self._properties, map(record.get, self._keys), strict=True):
             if value is not None and not (type(value) is str and value in nothing):
                 into[name] = value
         for key, below in self._inner:
             value = record.get(key)
-            if type(value) is dict:
+            if type(value) is dict and value:
                 below.read(value, into, nothing)
 
 
@@ -248,6 +249,17 @@ def _first_of(paths: Iterable[str]) -> _Getter:
             return value if value != "" else None
 
         return only
+
+    if all(len(path) == 1 for path in keys):
+        flat = tuple(path[0] for path in keys)
+
+        def first_flat(record: Record) -> Any:
+            for value in map(record.get, flat):
+                if value is not None and value != "":
+                    return value
+            return None
+
+        return first_flat
 
     def first(record: Record) -> Any:
         for path in keys:
