@@ -51,10 +51,7 @@ class EventMapper:
     def map(self, staged: pa.RecordBatch) -> pa.RecordBatch:
         """Return one `POSTHOG_EVENTS` row per staged row (rows rejected while staging removed), in the same order."""
         sources = staged["source_id"]
-        if self._verbatim:
-            uuids = verbatim(self.namespace, sources)
-        else:
-            uuids = uuids5(self.namespace, sources.to_pylist())
+        uuids = verbatim(self.namespace, sources) if self._verbatim else uuids5(self.namespace, sources.to_pylist())
         staged, reasons = spelled_out(staged)
         events = self._names(staged["event"], reasons)
         ids = pc.utf8_trim_whitespace(pc.coalesce(staged["user_id"], staged["anonymous_id"]))
