@@ -211,10 +211,11 @@ def _read_group_properties(told: Any, reading: Reading) -> None:
     if type(told) is not dict:
         raise Rejected(f"group_properties are no object: {shorten(told)}")
     for kind, keys in told.items():
-        known = {key: said for key, said in keys.items() if type(said) is dict and said} if type(keys) is dict else {}
-        if known:
-            reading.group_set[kind] = known
-        if keys and len(known) != len(keys):
+        if type(keys) is dict and all(type(said) is dict for said in keys.values()):
+            if known := {key: said for key, said in keys.items() if said}:
+                reading.group_set[kind] = known
+        elif keys is not None:
+            # Of no group, as far as we can tell; kept all the same.
             reading.properties.setdefault("$amplitude_group_properties", {})[kind] = keys
 
 

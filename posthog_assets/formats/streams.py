@@ -113,7 +113,7 @@ class _Metered:
         self._left -= len(data)
         if self._left < 0:
             raise BrokenPart(
-                f"{self._name} unpacks to more than {_LARGEST_RATIO} times its {self._packed:,} bytes: refused"
+                f"{self._name} unpacks to more than {_LARGEST_RATIO:,} times its {self._packed:,} bytes: refused"
             )
         return data
 
