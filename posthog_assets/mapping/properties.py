@@ -118,16 +118,18 @@ class PropertyWriter:
 
 
 def _merged(staged: pa.RecordBatch) -> pa.RecordBatch:
-    """Return *staged* with what is set and what is set once in one object, both being sent as the same property."""
+    """Return *staged* with what is set and what is set once in one object, both being sent as the same property.
+
+    A staged row has no property in both, and no empty object, so the one text goes on where the other ends.
+    """
     both = pc.and_(pc.is_valid(staged["set"]), pc.is_valid(staged["set_once"]))
     if not pc.any(both).as_py():
         return staged
-    loads, dumps = orjson.loads, orjson.dumps
-    pairs = zip(staged["set"].filter(both).to_pylist(), staged["set_once"].filter(both).to_pylist(), strict=True)
-    texts = pa.array([dumps(loads(last) | loads(first)) for last, first in pairs], pa.binary()).view(pa.string())
-    once = pc.replace_with_mask(staged["set_once"], both, texts)
-    last = pc.if_else(both, pa.scalar(None, pa.string()), staged["set"])
-    for name, column in (("set", last), ("set_once", once)):
+    head = pc.binary_replace_slice(staged["set"], -1, 1 << 30, ",")
+    joined = pc.binary_join_element_wise(head, pc.binary_replace_slice(staged["set_once"], 0, 1, ""), "")
+    once = pc.if_else(both, joined, staged["set_once"])
+    alone = pc.if_else(both, pa.scalar(None, pa.string()), staged["set"])
+    for name, column in (("set", alone), ("set_once", once)):
         place = staged.schema.get_field_index(name)
         staged = staged.set_column(place, staged.schema.field(place), column)
     return staged
