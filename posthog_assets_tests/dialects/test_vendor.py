@@ -104,6 +104,15 @@ def test_an_event_the_dialect_leaves_out_can_be_kept() -> None:
     assert (row["event"], row["reject_reason"]) == ("session", None)
 
 
+def test_a_person_property_is_set_or_set_once_and_not_both() -> None:
+    class Both(Acme):
+        person_set_once = {"user.source": "$initial_utm_source", "user.plan": "plan"}
+
+    record = json.loads(json.dumps(RECORD | {"user": {"id": "ann", "plan": "pro"}}))
+    (row,) = Both().stage(RecordChunk([1], [record]), "part").to_pylist()
+    assert (row["set"], row["set_once"]) == (None, '{"plan":"pro"}')
+
+
 def test_a_record_without_an_id_gets_one_of_its_content() -> None:
     record = {key: value for key, value in RECORD.items() if key != "id"}
     turned = dict(reversed(record.items()))
