@@ -19,7 +19,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from posthog_assets import steps
-from posthog_assets.errors import BrokenPart, MissingUpstream, NoExport, SourceError, SourceRefused, SourceUnavailable
+from posthog_assets.capture.destination import Destination
+from posthog_assets.errors import (
+    BrokenPart,
+    ImportFileError,
+    MissingUpstream,
+    NoExport,
+    SourceError,
+    SourceRefused,
+    SourceUnavailable,
+)
 from posthog_assets.import_file import Import
 from posthog_assets.sources import api
 from posthog_assets_tests.capture.server import CaptureServer
@@ -38,6 +47,7 @@ from posthog_assets_tests.sources.amplitude_server import (
     shuffled,
 )
 from posthog_assets_tests.sources.export_server import Asked, Reply, Script
+from posthog_assets_tests.test_end_to_end import checks, destination, materialize
 
 DATE = date(2024, 3, 1)
 
@@ -319,3 +329,31 @@ def test_amplitudes_own_export_to_a_bucket_reads_with_the_files_source(tmp_path:
         steps.deliver_day(bucketed, DATE)
     assert {e["uuid"] for e in capture.stored if e["event"] != "$identify"} == {event[0] for event in day.events}
     assert staged.rejected == day.rejected
+
+
+def test_a_day_of_amplitude_lands_through_the_assets(tmp_path: Path, sandbox: Any) -> None:
+    day = make_day(7)
+    with AmplitudeServer(day, BEHAVIOURS["too large for more than three hours"]) as server:
+        imp = importing(tmp_path, server.url)
+        whole = imp.model_copy(update={"destination": Destination.model_validate(destination(sandbox))})
+        result = materialize(whole, "2024-03-01")
+    assert result.success
+    assert checks(result)["everything_acknowledged_has_landed"]
+    assert {
+        (event_uuid, event, distinct_id, at.astimezone(UTC).replace(microsecond=at.microsecond // 1000 * 1000))
+        for event_uuid, event, distinct_id, at, _ in sandbox.events()
+        if event != "$identify"
+    } == {(*rest, at.replace(microsecond=at.microsecond // 1000 * 1000)) for *rest, at in day.events}
+
+
+def test_settings_that_cannot_be_are_explained_and_keys_are_never_shown(tmp_path: Path) -> None:
+    with pytest.raises(ImportFileError, match=r"source\.region: .*'us' or 'eu'.*\(found 'asia'\)"):
+        importing(tmp_path, "", region="asia")
+    with pytest.raises(ImportFileError, match=r"source\.hours_per_request: .*24, 12, 6, 3 or 1"):
+        importing(tmp_path, "", hours_per_request=5)
+    with pytest.raises(ImportFileError, match=r"source\.host: .*must be a URL that starts with https://"):
+        importing(tmp_path, "amplitude.com")
+    with pytest.raises(ImportFileError, match=r"source\.api_key and source\.secret_key are both needed: Amplitude >"):
+        steps.export_day(importing(tmp_path, "", secret_key=None), DATE)
+    assert SECRET_KEY not in repr(importing(tmp_path, ""))
+    assert importing(tmp_path, "").source.secrets() == (SECRET_KEY, API_KEY)
