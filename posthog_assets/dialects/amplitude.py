@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final, Literal
 import orjson
 
 from posthog_assets.dialects.base import content_id
-from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor
+from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor, as_id
 from posthog_assets.errors import shorten
 
 _PAGE: Final = "event_properties.[Amplitude]"
@@ -130,11 +130,11 @@ class Amplitude(Vendor):
     )
 
     def read(self, record: Record) -> Reading:
-        source_id = record.get("uuid") or _made_id(record)
+        source_id = as_id(record.get("uuid"), "uuid") or _made_id(record)
         reading = super().read(record)
         properties, get = reading.properties, record.get
         reading.source_id = source_id
-        if (device := get("device_id")) is not None:
+        if device := get("device_id"):
             properties["$device_id"] = device
         if (session := get("session_id")) is not None and session not in (-1, 0):
             properties["$amplitude_session_id"] = session

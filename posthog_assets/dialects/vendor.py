@@ -220,7 +220,7 @@ class Vendor(Dialect):
             raise Rejected(record.reason)
         try:
             # Made first: reading uses the record up.
-            fallback = content_id(record) if self._first[1](record) is None and not self.makes_ids else None
+            fallback = content_id(record) if not self.makes_ids and _is_nothing(self._first[1](record)) else None
             row = self.read(record)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             words = shorten(f"{type(error).__name__}: {error}")
@@ -229,9 +229,15 @@ class Vendor(Dialect):
         row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
         if row.set and not row.set_once.keys().isdisjoint(row.set):
             row.set = {name: value for name, value in row.set.items() if name not in row.set_once}
+        if row.source_id is None:
+            raise Rejected("record has no id of its own")
         if row.user_id is None and row.anonymous_id is None and row.kind != "group":
             raise Rejected(f"record has no id of a user or device: {', '.join(self.user_id + self.anonymous_id)}")
         return row
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or (type(value) is str and not value.strip())
 
 
 def as_id(value: Any, what: str) -> str | None:

@@ -195,6 +195,7 @@ def test_the_first_clock_that_says_something_counts(changes: dict[str, Any], mom
         (dict.fromkeys(Amplitude.timestamp), "timestamp is empty"),
         ({"user_id": None, "device_id": ""}, "record has no id of a user or device: user_id, device_id"),
         ({"event_type": None}, "event name is empty"),
+        ({"uuid": ["a"]}, "uuid is neither text nor a whole number: ['a']"),
         ({"event_properties": "x"}, "properties are no object: x"),
         ({"user_properties": [1]}, "user_properties are no object: [1]"),
         ({"groups": [1]}, "groups are no object: [1]"),
@@ -215,6 +216,7 @@ def test_without_a_uuid_device_and_insert_id_or_the_content_stand_for_the_record
     assert first["uuid"] == again["uuid"] == str(uuid.uuid5(namespace, '["d-1","5f0adeff"]'))
     assert second["source_id"].startswith("content:")
     assert [row["uuid"] for row in posthog(by_content)] == [second["uuid"]]
+    assert [row["uuid"] for row in posthog(WEB | {"uuid": " "})] == [first["uuid"]]
 
 
 def test_a_session_or_group_that_is_none_leaves_no_trace() -> None:

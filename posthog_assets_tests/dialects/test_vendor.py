@@ -116,9 +116,18 @@ def test_a_person_property_is_set_or_set_once_and_not_both() -> None:
 def test_a_record_without_an_id_gets_one_of_its_content() -> None:
     record = {key: value for key, value in RECORD.items() if key != "id"}
     turned = dict(reversed(record.items()))
-    first, same, other = stage(record, turned, record | {"ip": "5.6.7.8"})
+    first, same, other, blank = stage(record, turned, record | {"ip": "5.6.7.8"}, record | {"id": " "})
+    assert blank["source_id"].startswith("content:")
     assert first["source_id"].startswith("content:")
     assert first["source_id"] == same["source_id"] != other["source_id"]
+
+
+def test_a_dialect_that_makes_ids_and_makes_none_rejects_the_record() -> None:
+    class Making(Acme):
+        makes_ids = True
+
+    (row,) = Making().stage(RecordChunk([1], [json.loads(json.dumps(RECORD | {"id": " "}))]), "part").to_pylist()
+    assert row["reject_reason"] == "record has no id of its own"
 
 
 def test_values_orjson_does_not_know_are_written_as_text() -> None:
