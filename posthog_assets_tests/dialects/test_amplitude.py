@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from posthog_assets.dialects.amplitude import Amplitude
 from posthog_assets.formats.records import RecordChunk
@@ -250,3 +252,22 @@ def test_a_merge_of_two_amplitude_ids_is_kept_as_a_property() -> None:
 
 def test_two_stagings_give_the_same_bytes() -> None:
     assert staged(WEB, WEB | {"os_version": 122}).equals(staged(WEB, WEB | {"os_version": 122}))
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5) | st.sampled_from(["EMPTY", "Web", " ", "$identify", "2024-03-01 10:00:00"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text(max_size=5) | st.just("initial_x"), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from(sorted(WEB)), ANYTHING, max_size=4), min_size=1, max_size=4))
+def test_whatever_a_field_holds_the_record_is_an_event_or_a_rejected_row(changes: list[dict[str, Any]]) -> None:
+    rows = stage(*[WEB | change for change in changes])
+    assert len(rows) == len(changes)
+    mapped = posthog(*[WEB | c for c, row in zip(changes, rows, strict=True) if row["reject_reason"] is None])
+    for row in mapped:
+        assert uuid.UUID(row["uuid"])
