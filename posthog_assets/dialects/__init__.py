@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from posthog_assets.dialects.amplitude import Amplitude
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.columns import Columns
 from posthog_assets.dialects.ga4 import GA4
@@ -19,9 +20,10 @@ from posthog_assets.dialects.segment import Segment
 from posthog_assets.dialects.snowplow import Snowplow
 from posthog_assets.settings import load_by_type
 
-__all__ = ["DIALECTS", "Columns", "Dialect", "load_dialect"]
+__all__ = ["DIALECTS", "Amplitude", "Columns", "Dialect", "load_dialect"]
 
 DIALECTS: Final[dict[str, type[Dialect]]] = {
+    "amplitude": Amplitude,
     "columns": Columns,
     "ga4": GA4,
     "heap": Heap,

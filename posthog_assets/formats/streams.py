@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bz2
 import io
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -28,6 +29,11 @@ BLOCK: Final = 256 << 10
 _LARGEST_RATIO: Final = 1_000
 _RATIO_MATTERS_ABOVE: Final = 100 << 20
 _DEEPEST_ZIP: Final = 3
+
+#: A zip's list of members is read into memory, at some ten times its size: 16 MiB name 200,000 members.
+_LONGEST_LIST: Final = 16 << 20
+_ZIP_END: Final = struct.Struct("<4s4H2LH")
+_ZIP64_END: Final = struct.Struct("<4sQ2H2L4Q")
 
 #: What operating systems leave behind in archives and folders; never an export.
 _LITTER: Final = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -60,6 +66,7 @@ def _zip_members(file: IO[bytes], framing: Framing, name: str, depth: int) -> It
     if depth > _DEEPEST_ZIP:
         raise BrokenPart(f"{name}: zip in zip in zip, more than {_DEEPEST_ZIP} deep: refused")
     with broken(name):
+        _check_list(file, name)
         archive = zipfile.ZipFile(file)
     for info in sorted(archive.infolist(), key=lambda info: info.filename):
         base = info.filename.rsplit("/", 1)[-1]
@@ -75,7 +82,41 @@ def _zip_members(file: IO[bytes], framing: Framing, name: str, depth: int) -> It
                 with seekable(stream) as copy:
                     yield from members(copy, inner, inside, depth + 1)
             else:
-                yield inside, _opened(stream, inner, inside), inner
+                yield inside, cast("IO[bytes]", _Metered(_opened(stream, inner, inside), info, inside)), inner
+
+
+def _check_list(file: IO[bytes], name: str) -> None:
+    """Refuse a zip whose list of members would fill the memory; one that is none is found out by whoever reads it."""
+    tail = max(0, file.seek(0, io.SEEK_END) - (64 << 10) - 200)
+    file.seek(tail)
+    end = file.read()
+    at = end.rfind(b"PK\x05\x06")
+    length = _ZIP_END.unpack_from(end, at)[5] if 0 <= at <= len(end) - _ZIP_END.size else 0
+    at = end.rfind(b"PK\x06\x06", 0, at)
+    if length == 0xFFFFFFFF and 0 <= at <= len(end) - _ZIP64_END.size:
+        length = _ZIP64_END.unpack_from(end, at)[8]
+    if length > _LONGEST_LIST:
+        raise BrokenPart(f"{name}: its list of members is {length:,} bytes long, no export has that many: refused")
+    file.seek(0)
+
+
+class _Metered:
+    """A member's content, refused as a bomb where it unpacks too far: compressed twice, it may a million times."""
+
+    def __init__(self, stream: IO[bytes], info: zipfile.ZipInfo, name: str) -> None:
+        self._stream = stream
+        self._name = name
+        self._packed = info.compress_size
+        self._left = max(_LARGEST_RATIO * info.compress_size, _RATIO_MATTERS_ABOVE)
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise BrokenPart(
+                f"{self._name} unpacks to more than {_LARGEST_RATIO:,} times its {self._packed:,} bytes: refused"
+            )
+        return data
 
 
 def _inner_framing(member: str, framing: Framing, name: str) -> Framing:
@@ -212,6 +253,8 @@ def text_blocks(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
         head += block
         if len(head) >= 3:
             break
+    if head.startswith(b"\x1f\x8b"):
+        raise BrokenPart(f"{name} is compressed twice: under its gzip is another one; unpack it once")
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise BrokenPart(f"{name} is UTF-16 text; JSON is read as UTF-8: convert it first (iconv -f UTF-16 -t UTF-8)")
     yield head.removeprefix(b"\xef\xbb\xbf")

@@ -82,10 +82,8 @@ class EventMapper:
 
         *plain* leaves out the steps and the user's own function: what the event would be without them.
         """
-        sources = staged["source_id"].to_pylist()
-        uuids = uuids5(self.namespace, sources)
-        if self._verbatim:
-            uuids = verbatim(sources, uuids)
+        sources = staged["source_id"]
+        uuids = verbatim(self.namespace, sources) if self._verbatim else uuids5(self.namespace, sources.to_pylist())
         steps = self.steps if not plain else None
         staged, reasons = spelled_out(self.pseudonymous(staged) if steps else staged)
         events = self._names(staged["event"], reasons)

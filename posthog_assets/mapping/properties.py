@@ -46,6 +46,8 @@ class PropertyWriter:
 
     def write(self, staged: pa.RecordBatch) -> pa.StringArray:
         """Return the properties of each staged row as JSON text, markers included, no key twice."""
+        if self._person == "set_once":
+            staged = _merged(staged)
         texts = staged["properties"]
         spliced = pc.binary_join_element_wise(
             self._head, _quoted(staged["source_id"]), self._extras(staged), _tail(texts), ""
@@ -78,10 +80,7 @@ class PropertyWriter:
         if carried:
             keys += ['"$set":', '"$set_once":', '"$groups":']
         # One pass of RE2 over all keys is several times faster than a fixed-string search for each.
-        touched = pc.match_substring_regex(texts, "|".join(re.escape(key) for key in keys))
-        if "set" in carried and "set_once" in carried and self._person == "set_once":
-            touched = pc.or_(touched, pc.and_(pc.is_valid(staged["set"]), pc.is_valid(staged["set_once"])))
-        return touched
+        return pc.match_substring_regex(texts, "|".join(re.escape(key) for key in keys))
 
     def _extras(self, staged: pa.RecordBatch) -> Any:
         """Return the text of `$set`, `$set_once` and `$groups`, each with a comma before it, or nothing."""
@@ -114,6 +113,24 @@ class PropertyWriter:
         if row["groups"]:
             head["$groups"] = _object(properties.pop("$groups", None)) | orjson.loads(row["groups"])
         return orjson.dumps(head | properties)
+
+
+def _merged(staged: pa.RecordBatch) -> pa.RecordBatch:
+    """Return *staged* with what is set and what is set once in one object, both being sent as the same property.
+
+    A staged row has no property in both, and no empty object, so the one text goes on where the other ends.
+    """
+    both = pc.and_(pc.is_valid(staged["set"]), pc.is_valid(staged["set_once"]))
+    if not pc.any(both).as_py():
+        return staged
+    head = pc.binary_replace_slice(staged["set"], -1, 1 << 30, ",")
+    joined = pc.binary_join_element_wise(head, pc.binary_replace_slice(staged["set_once"], 0, 1, ""), "")
+    once = pc.if_else(both, joined, staged["set_once"])
+    alone = pc.if_else(both, pa.scalar(None, pa.string()), staged["set"])
+    for name, column in (("set", alone), ("set_once", once)):
+        place = staged.schema.get_field_index(name)
+        staged = staged.set_column(place, staged.schema.field(place), column)
+    return staged
 
 
 def _object(value: Any) -> dict[str, Any]:

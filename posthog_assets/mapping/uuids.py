@@ -6,14 +6,15 @@ Belongs here: UUIDv5 in bulk. Does not belong here: which namespace (`dialects`)
 from __future__ import annotations
 
 import hashlib
-import re
 import uuid
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
+#: For RE2, which needs to be told that `$` is the end of the text and not of a line: it has no other reading.
+_UUID: Final = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 _HEX: Final = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 _COLUMNS: Final = np.array([i for i in range(36) if i not in (8, 13, 18, 23)])
 
@@ -44,7 +45,11 @@ def _texts(raw: np.ndarray) -> pa.StringArray:
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text))
 
 
-def verbatim(names: list[str], made: pa.StringArray) -> pa.StringArray:
-    """Return each name that is a uuid as it stands (lower-case), the made one otherwise."""
-    both = zip(names, made.to_pylist(), strict=True)
-    return pa.array([name.lower() if _UUID.fullmatch(name) else other for name, other in both], pa.string())
+def verbatim(namespace: uuid.UUID, names: pa.StringArray) -> pa.StringArray:
+    """Return each name that is a uuid as it stands (lower-case), the UUIDv5 of the others."""
+    kept = pc.fill_null(pc.match_substring_regex(names, _UUID), False)
+    made = names.filter(pc.invert(kept))
+    lowered = pc.ascii_lower(names)
+    if not len(made):
+        return lowered
+    return pc.replace_with_mask(lowered, pc.invert(kept), uuids5(namespace, made.to_pylist()))

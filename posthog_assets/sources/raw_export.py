@@ -107,6 +107,11 @@ class RawExport:
         elif self._manifest.complete or self._manifest.position != position:
             self._save(replace(self._manifest, complete=False, position=position))
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the parts that are there, of this export or an earlier one."""
+        return frozenset(part.name for part in self._parts)
+
     def has(self, name: str, origin_fingerprint: str, framing: Framing | None = None) -> bool:
         """Whether part *name* was fetched already, has not changed since, and is intact; it then stays.
 

@@ -104,12 +104,30 @@ def test_an_event_the_dialect_leaves_out_can_be_kept() -> None:
     assert (row["event"], row["reject_reason"]) == ("session", None)
 
 
+def test_a_person_property_is_set_or_set_once_and_not_both() -> None:
+    class Both(Acme):
+        person_set_once = {"user.source": "$initial_utm_source", "user.plan": "plan"}
+
+    record = json.loads(json.dumps(RECORD | {"user": {"id": "ann", "plan": "pro"}}))
+    (row,) = Both().stage(RecordChunk([1], [record]), "part").to_pylist()
+    assert (row["set"], row["set_once"]) == (None, '{"plan":"pro"}')
+
+
 def test_a_record_without_an_id_gets_one_of_its_content() -> None:
     record = {key: value for key, value in RECORD.items() if key != "id"}
     turned = dict(reversed(record.items()))
-    first, same, other = stage(record, turned, record | {"ip": "5.6.7.8"})
+    first, same, other, blank = stage(record, turned, record | {"ip": "5.6.7.8"}, record | {"id": " "})
+    assert blank["source_id"].startswith("content:")
     assert first["source_id"].startswith("content:")
     assert first["source_id"] == same["source_id"] != other["source_id"]
+
+
+def test_a_dialect_that_makes_ids_and_makes_none_rejects_the_record() -> None:
+    class Making(Acme):
+        makes_ids = True
+
+    (row,) = Making().stage(RecordChunk([1], [json.loads(json.dumps(RECORD | {"id": " "}))]), "part").to_pylist()
+    assert row["reject_reason"] == "record has no id of its own"
 
 
 def test_values_orjson_does_not_know_are_written_as_text() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import struct
 import zipfile
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from posthog_assets.errors import BrokenPart, SourceUnavailable
-from posthog_assets.formats import Unreadable, detect, read_records
+from posthog_assets.formats import Compression, Format, Framing, Unreadable, count_records, detect, read_records
 
 from .reading import COMPRESSORS, archive, read, shared
 
@@ -160,3 +161,31 @@ def test_every_record_of_the_real_files_arrives(name: str, records: int) -> None
     found = read(shared(name).read_bytes(), name)
     assert len(found) == records
     assert not [record for record in found if isinstance(record, Unreadable)]
+
+
+def test_a_zip_that_lists_more_members_than_memory_would_hold_is_refused() -> None:
+    # Only the end of an archive, which says how long the list before it is.
+    end = b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, 0xFFFF, 0xFFFF, 1 << 30, 0, 0)
+    with pytest.raises(BrokenPart, match=r"its list of members is 1,073,741,824 bytes long, no export has that many"):
+        count_records(io.BytesIO(b"PK\x03\x04" + end), Framing(Format.JSONL, Compression.ZIP), "a.zip")
+    large = b"PK\x06\x06" + struct.pack("<Q2H2L4Q", 44, 45, 45, 0, 0, 1, 1, 1 << 40, 0)
+    end = b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    with pytest.raises(BrokenPart, match=r"its list of members is 1,099,511,627,776 bytes long"):
+        count_records(io.BytesIO(large + end), Framing(Format.JSONL, Compression.ZIP), "a.zip")
+
+
+def test_a_member_that_is_compressed_twice_to_unpack_without_end_is_refused() -> None:
+    line = b'{"n":0}' + b" " * 1_000_000 + b"\n"
+    inner = gzip.compress(line * 250)
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("a.json.gz", gzip.compress(line) + inner)
+    assert len(archive.getvalue()) < 20_000
+    with pytest.raises(BrokenPart, match=r"a\.json\.gz unpacks to more than 1,000 times its [\d,]+ bytes: refused"):
+        count_records(archive, Framing(Format.JSONL, Compression.ZIP), "a.zip")
+
+
+def test_text_that_is_compressed_twice_is_no_text() -> None:
+    part = io.BytesIO(gzip.compress(gzip.compress(b'{"n":1}\n')))
+    with pytest.raises(BrokenPart, match="a.jsonl.gz is compressed twice"):
+        count_records(part, Framing(Format.JSONL, Compression.GZIP), "a.jsonl.gz")

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from posthog_assets.dialects import Dialect, load_dialect
 from posthog_assets.errors import ImportFileError, MappingError
 from posthog_assets.mapping import EventMapper, Mapping, MappingReport, map_day, order
-from posthog_assets.mapping.uuids import uuids5
+from posthog_assets.mapping.uuids import uuids5, verbatim
 from posthog_assets.schemas import STAGED_EVENTS
 
 DAY = date(2024, 3, 1)
@@ -185,6 +185,30 @@ def test_no_key_stands_twice_whatever_the_properties_are(properties: list[dict],
         assert dict(pairs)["$import_job_id"] == "wiki"
         assert "a" not in names
         assert "old" not in names
+
+
+def test_what_is_set_and_what_is_set_once_is_one_object_whatever_the_other_rows_of_the_batch_have(
+    tmp_path: Path,
+) -> None:
+    objects = [('{"a":1}', '{"b":{}}'), ('{"a":1}', None), (None, '{"b":{}}'), (None, None)]
+    plain = [row(number, set=last, set_once=first) for number, (last, first) in enumerate(objects)]
+    # These have to be parsed: a property of theirs is renamed.
+    parsed = [
+        row(9 + number, set=last, set_once=first, properties='{"old":1}')
+        for number, (last, first) in enumerate(objects)
+    ]
+    events, _ = map_rows(plain + parsed, tmp_path, chunk=8, properties={"rename": {"old": "new"}})
+    said = {event["source_id"]: json.loads(event["properties"]).get("$set_once") for event in events}
+    expected = [{"a": 1, "b": {}}, {"a": 1}, {"b": {}}, None]
+    assert [said[str(number)] for number in (0, 1, 2, 3, 9, 10, 11, 12)] == expected * 2
+
+
+def test_only_a_whole_uuid_is_taken_over_as_it_stands() -> None:
+    namespace = uuid.UUID("6f1d8c9e-4f0b-5c8a-9f6e-2f6f3b1a7d42")
+    taken, *others = ["11D4B1E0-D7C0-11EE-8000-0A58A9FEAC02", "11d4b1e0-d7c0-11ee-8000-0a58a9feac02\n", "a", "ü"]
+    found = verbatim(namespace, pa.array([*others, taken])).to_pylist()
+    assert found == [*(str(uuid.uuid5(namespace, name)) for name in others), "11d4b1e0-d7c0-11ee-8000-0a58a9feac02"]
+    assert verbatim(namespace, pa.array([taken])).to_pylist() == [taken.lower()]
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,25 @@ def test_a_source_says_which_answers_mean_nothing_or_too_much() -> None:
             pass
 
 
+def test_an_answer_that_does_not_come_in_time_may_be_too_much() -> None:
+    with Lines(lambda asked, reply: Reply(delay=0.6)) as server:
+        api = Api(server.url, timeout_seconds=0.2)
+        with pytest.raises(TooMuch, match="no answer: ReadTimeoutError"), api.request("GET", "/", too_slow=True):
+            pass
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "start", "compression"),
+    [(b"", b"", Compression.NONE), (b"PK\x05\x06" + bytes(18), b"PK\x05\x06", Compression.ZIP)],
+    ids=["nothing", "a zip without members"],
+)
+def test_how_a_body_begins_can_be_looked_at(body: bytes, start: bytes, compression: Compression) -> None:
+    with Lines(lambda asked, reply: Reply(body=body)) as server, asking(server.url).request("GET", "/") as answer:
+        assert answer is not None
+        assert (answer.start[:4], answer.compression) == (start, compression)
+
+
 def test_a_body_that_trickles_counts_as_stopped() -> None:
     with Lines(lambda asked, reply: Reply(body=LINES, trickle=0.05)) as server:
         api = Api(server.url, timeout_seconds=0.4)
