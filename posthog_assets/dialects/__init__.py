@@ -23,8 +23,8 @@ from posthog_assets.settings import load_by_type
 __all__ = ["DIALECTS", "Amplitude", "Columns", "Dialect", "load_dialect"]
 
 DIALECTS: Final[dict[str, type[Dialect]]] = {
-    "amplitude": Amplitude,
     "columns": Columns,
+    "amplitude": Amplitude,
     "ga4": GA4,
     "heap": Heap,
     "matomo": Matomo,
