@@ -18,7 +18,10 @@ from posthog_assets.assets.landed_events import build_landed_events
 from posthog_assets.assets.posthog_events import build_posthog_events
 from posthog_assets.assets.raw_export import build_raw_export
 from posthog_assets.assets.staged_events import build_staged_events
+from posthog_assets.checks import build_check_job, build_failed_days_check, check_key
+from posthog_assets.history import job_name
 from posthog_assets.import_file import Import
+from posthog_assets.sensors import build_daily_schedule, build_sensors
 
 
 class HistoricalImportModel(BaseModel):
@@ -34,6 +37,7 @@ class HistoricalImportModel(BaseModel):
     dialect: dict[str, Any] = Field(description="How one record reads; `type` chooses the dialect")
     mapping: dict[str, Any] | None = Field(None, description="What records are to be in PostHog")
     destination: dict[str, Any] | None = Field(None, description="Which PostHog project gets the events")
+    automation: dict[str, Any] | None = Field(None, description="What runs by itself, how often, and up to where")
 
 
 class HistoricalImport(dg.Component):
@@ -62,7 +66,7 @@ class HistoricalImport(dg.Component):
 
 
 def build_definitions(imp: Import) -> dg.Definitions:
-    """Return the assets and the job of *imp*, for use without a YAML file too."""
+    """Return the assets, checks, jobs, sensors and schedules of *imp*, for use without a YAML file too."""
     partitions = dg.DailyPartitionsDefinition(
         start_date=imp.start_date.isoformat(),
         # Dagster's end is exclusive, the import file's is the last day.
@@ -77,12 +81,21 @@ def build_definitions(imp: Import) -> dg.Definitions:
         build_landed_events,
     )
     job = dg.define_asset_job(
-        f"import_{imp.name}",
-        selection=dg.AssetSelection.groups(imp.name),
+        job_name(imp.name),
+        # The look at all days has a job of its own.
+        selection=dg.AssetSelection.groups(imp.name) - dg.AssetSelection.checks(check_key(imp)),
         executor_def=dg.in_process_executor,
         description=f"All steps of {imp.name} for one day, from raw export to the look into PostHog",
     )
-    return dg.Definitions(assets=[build(imp, partitions) for build in builders], jobs=[job])
+    check_job, check_schedule = build_check_job(imp)
+    daily = build_daily_schedule(imp, partitions, job)
+    return dg.Definitions(
+        assets=[build(imp, partitions) for build in builders],
+        asset_checks=[build_failed_days_check(imp, partitions)],
+        jobs=[job, check_job],
+        sensors=build_sensors(imp, partitions, job),
+        schedules=[check_schedule, *([daily] if daily else [])],
+    )
 
 
 def _filled_in(value: Any, context: ResolutionContext) -> Any:

@@ -6,10 +6,22 @@ Belongs here: the base class of sources. Does not belong here: any particular sy
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from datetime import date
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import ClassVar
 
 from posthog_assets.settings import Settings
 from posthog_assets.sources.raw_export import RawExport
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a look at one day found: its fingerprint (None: no export yet) and when it last changed, where known."""
+
+    day: date
+    fingerprint: str | None
+    changed_at: datetime | None = None
 
 
 class Source(Settings, ABC):
@@ -40,6 +52,12 @@ class Source(Settings, ABC):
 
     type: str = "custom"
 
+    #: How long after the end of a day (UTC) the vendor's data of it is complete.
+    availability_delay: ClassVar[timedelta] = timedelta(0)
+
+    #: Days after that in which the vendor still adds late events; see `revision`.
+    look_back_days: ClassVar[int] = 0
+
     @abstractmethod
     def export(self, day: date, raw: RawExport, first_day: date) -> None:
         """Fetch *day* of the source's own clock into *raw*; *first_day* is the import's first day.
@@ -53,8 +71,50 @@ class Source(Settings, ABC):
     def fingerprint(self, day: date) -> str | None:
         """Return a text that changes when the source's *day* changes; None where there is no export yet.
 
-        It is asked often (by sensors): look at sizes, times or etags, and fetch nothing.
+        It is asked often (by sensors): look at sizes, times or etags, and fetch nothing. Where the vendor offers
+        nothing to look at, `revision` is the answer.
         """
+
+    def fingerprints(self, days: Iterable[date]) -> Iterator[Sighting]:
+        """Yield what there is of each of *days*, in their order; stopped by whoever has seen enough.
+
+        A source that can see many days at a glance overrides this, and `lists`.
+
+        Raises:
+            SourceUnavailable: the source did not answer.
+        """
+        for day in days:
+            yield Sighting(day, self.fingerprint(day))
+
+    @property
+    def lists(self) -> bool:
+        """Whether `fingerprints` of many days is one look that shows which days there are."""
+        return False
+
+    @property
+    def pool(self) -> str | None:
+        """Name of the Dagster pool that limits how many exports run at once; None: as many as there are runs."""
+        return None
+
+    def available_at(self, day: date) -> datetime:
+        """Return when the data of *day* is complete, by the vendor's own rule."""
+        return datetime.combine(day + timedelta(days=1), time(), UTC) + self.availability_delay
+
+    def settled_at(self, day: date) -> datetime:
+        """Return when *day* gets no more late events."""
+        return self.available_at(day) + timedelta(days=self.look_back_days)
+
+    def revision(self, day: date) -> str | None:
+        """Return a fingerprint that changes when late events have come in, for a vendor that does not say.
+
+        `complete`, and `settled` after `look_back_days`: the day is exported when it is complete and once more when it
+        gets no more late events. None before it is complete. Give it to `RawExport.begin` and `is_complete` too, so
+        that the second export fetches anew.
+        """
+        now = datetime.now(UTC)
+        if now < self.available_at(day):
+            return None
+        return "settled" if now >= self.settled_at(day) else "complete"
 
     def secrets(self) -> tuple[str, ...]:
         """Return the credentials among the settings; they are cut out of every message."""
