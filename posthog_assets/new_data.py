@@ -150,17 +150,19 @@ def plan(source: Source, days: Iterable[date], before: Cursor, rules: Rules) -> 
     made = Plan()
     ordered = _rotated(days, before.next_day)
     next_day: date | None = None
+    passed = 0
     try:
         for sighting in source.fingerprints(ordered):
             if rules.out_of_time():
                 next_day = sighting.day
                 break
             _decide(sighting, seen, rules, made)
-            made.looked_at += 1
+            passed += 1
     except PosthogAssetsError as error:
         made.failure = str(error)
         # The day that cannot be looked at must not keep the look from the others for ever.
-        next_day = (*ordered, None)[min(made.looked_at + 1, len(ordered))]
+        next_day = (*ordered, None)[min(passed + 1, len(ordered))]
+    made.looked_at = len(rules.days.intersection(ordered[:passed]))
     made.cursor = Cursor(seen, next_day)
     return made
 
