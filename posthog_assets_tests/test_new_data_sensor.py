@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,78 +9,30 @@ from typing import Any
 import pytest
 import time_machine
 
-from posthog_assets_tests.conftest import small_attributes
-from posthog_assets_tests.daemon import Daemon, Tick, definitions_file, instance_at
-
-NOON = datetime(2024, 3, 5, 12, tzinfo=UTC)
-
-
-class World:
-    """A folder of exports, a clock that only the test moves, and a daemon that can be restarted."""
-
-    def __init__(self, folder: Path, host: str, **automation: Any) -> None:
-        self.folder = folder
-        self.now = NOON
-        self.queue = False
-        self.attributes = small_attributes(
-            folder,
-            destination={"host": host, "project_api_key": "phc_any"},
-            automation={"new_data": {"enabled": True, **automation}},
-        )
-
-    def write(self, day: str, *users: str, age: timedelta = timedelta(hours=1)) -> None:
-        """Write the day's export as it would look had it been written *age* ago."""
-        records = [{"id": f"{day}-{user}", "user": user, "at": f"{day}T10:00:00Z", "what": "visit"} for user in users]
-        file = self.folder / f"exports/{day}.jsonl"
-        file.parent.mkdir(exist_ok=True)
-        file.write_text("".join(json.dumps(record) + "\n" for record in records))
-        moment = (self.now - age).timestamp()
-        os.utime(file, (moment, moment))
-
-    @contextmanager
-    def daemon(self) -> Iterator[Daemon]:
-        with instance_at(self.folder / "home", queue=self.queue) as instance:
-            yield Daemon(instance, definitions_file(self.folder, self.attributes))
-
-    def tick(self) -> Tick:
-        """Let ten minutes pass and the daemon, started anew, look once."""
-        self.now += timedelta(minutes=10)
-        with time_machine.travel(self.now, tick=True), self.daemon() as daemon:
-            return daemon.tick("small_new_data")
-
-    def sent(self, day: str) -> int:
-        """Return how many events the last run of the day sent."""
-        with self.daemon() as daemon:
-            import dagster as dg
-
-            record = daemon.instance.get_latest_materialization_event(dg.AssetKey(["small", "imported_batches"]))
-            assert record
-            assert record.asset_materialization
-            assert record.asset_materialization.partition == day
-            return int(record.asset_materialization.metadata["sent"].value)  # type: ignore[arg-type]
+from posthog_assets_tests.daemon import NOON, World
 
 
 @pytest.fixture
 def world(tmp_path: Path, shared_sandbox: Any) -> World:
-    return World(tmp_path, shared_sandbox.url)
+    return World(tmp_path, shared_sandbox.url, new_data={"enabled": True})
 
 
 def test_a_day_is_imported_when_its_file_appears_and_once(world: World) -> None:
     world.write("2024-03-01", "ada")
     world.write("2024-03-03", "bob", "cy")
-    assert world.tick().days == ["2024-03-01", "2024-03-03"]
-    again = world.tick()
+    assert world.tick("new_data").days == ["2024-03-01", "2024-03-03"]
+    again = world.tick("new_data")
     assert (again.days, again.skip_reason) == ([], "looked at 4 days; nothing is new")
     world.write("2024-03-02", "dan")
-    assert world.tick().days == ["2024-03-02"]
+    assert world.tick("new_data").days == ["2024-03-02"]
 
 
 def test_a_changed_day_is_imported_again_and_only_its_changed_events_are_sent(world: World) -> None:
     world.write("2024-03-01", "ada", "bob")
-    world.tick()
+    world.tick("new_data")
     assert world.sent("2024-03-01") == 2
     world.write("2024-03-01", "ada", "bob", "cy")
-    assert world.tick().days == ["2024-03-01"]
+    assert world.tick("new_data").days == ["2024-03-01"]
     assert world.sent("2024-03-01") == 1
 
 
@@ -93,7 +41,7 @@ def test_a_day_that_changes_and_changes_back_is_imported_each_time(world: World)
     days = []
     for users, written in [(["ada"], two_hours), (["ada", "bob"], three_hours)] * 3:
         world.write("2024-03-01", *users, age=world.now - written)
-        days.append(world.tick().days)
+        days.append(world.tick("new_data").days)
     assert days == [["2024-03-01"]] * 6
 
 
@@ -101,10 +49,10 @@ def test_a_file_that_is_still_being_written_waits(world: World) -> None:
     world.now += timedelta(minutes=10)
     world.write("2024-03-01", "ada", age=timedelta(seconds=20))
     world.now -= timedelta(minutes=10)
-    first = world.tick()
+    first = world.tick("new_data")
     assert first.days == []
     assert "2024-03-01: changed less than 60 s ago (automation.new_data.settle_seconds)" in str(first.skip_reason)
-    assert world.tick().days == ["2024-03-01"]
+    assert world.tick("new_data").days == ["2024-03-01"]
 
 
 def test_days_in_progress_and_days_outside_are_left_out_with_the_reason_and_do_not_stop_others(world: World) -> None:
@@ -112,24 +60,24 @@ def test_days_in_progress_and_days_outside_are_left_out_with_the_reason_and_do_n
     world.attributes["start_date"] = "2024-02-28"
     for day in ("2024-02-27", "2024-02-28", "2024-03-05", "2024-03-06"):
         world.write(day, "ada")
-    assert world.tick().days == ["2024-02-28"]
-    tick = world.tick()
+    assert world.tick("new_data").days == ["2024-02-28"]
+    tick = world.tick("new_data")
     assert not tick.failed
     assert "2024-02-27: outside the import's start_date and end_date" in str(tick.skip_reason)
     assert "2024-03-05, 2024-03-06: not over yet (days are UTC)" in str(tick.skip_reason)
     world.now = datetime(2024, 3, 6, 0, 1, tzinfo=UTC)
-    assert world.tick().days == ["2024-03-05"]
+    assert world.tick("new_data").days == ["2024-03-05"]
 
 
 def test_a_file_that_disappears_is_said_once_and_coming_back_unchanged_it_is_not_imported_again(world: World) -> None:
     written = world.now - timedelta(hours=1)
     world.write("2024-03-01", "ada")
-    world.tick()
+    world.tick("new_data")
     (world.folder / "exports/2024-03-01.jsonl").unlink()
-    assert "2024-03-01: disappeared from the source; what was imported stays" in str(world.tick().skip_reason)
-    assert world.tick().skip_reason == "looked at 4 days; nothing is new"
+    assert "2024-03-01: disappeared from the source; what was imported stays" in str(world.tick("new_data").skip_reason)
+    assert world.tick("new_data").skip_reason == "looked at 4 days; nothing is new"
     world.write("2024-03-01", "ada", age=world.now - written)
-    back = world.tick()
+    back = world.tick("new_data")
     assert (back.days, "1 day imported already, with the same content" in str(back.skip_reason)) == ([], True)
 
 
@@ -138,14 +86,11 @@ def test_a_file_that_disappears_is_said_once_and_coming_back_unchanged_it_is_not
 )
 def test_a_broken_or_foreign_cursor_starts_anew_and_imports_nothing_twice(world: World, broken: str) -> None:
     world.write("2024-03-01", "ada")
-    world.tick()
+    world.tick("new_data")
     world.write("2024-03-02", "bob")
-    with world.daemon() as daemon:
-        state = daemon.instance.all_instigator_state()[0]
-        assert state.instigator_data
-        daemon.instance.update_instigator_state(state.with_data(state.instigator_data._replace(cursor=broken)))  # type: ignore[attr-defined]
-    assert world.tick().days == ["2024-03-02"]
-    assert world.tick().skip_reason == "looked at 4 days; nothing is new"
+    world.set_cursor(broken)
+    assert world.tick("new_data").days == ["2024-03-02"]
+    assert world.tick("new_data").skip_reason == "looked at 4 days; nothing is new"
 
 
 def test_days_imported_by_hand_before_the_sensor_was_started_are_not_imported_again(world: World) -> None:
@@ -156,7 +101,7 @@ def test_days_imported_by_hand_before_the_sensor_was_started_are_not_imported_ag
         from posthog_assets_tests.test_end_to_end import materialize
 
         assert materialize(Import.read(world.attributes), "2024-03-01", instance=daemon.instance).success
-    assert world.tick().days == ["2024-03-02"]
+    assert world.tick("new_data").days == ["2024-03-02"]
 
 
 def test_no_more_days_are_requested_than_may_be_under_way_and_the_rest_follow(world: World) -> None:
@@ -164,35 +109,35 @@ def test_no_more_days_are_requested_than_may_be_under_way_and_the_rest_follow(wo
     for day in ("2024-03-01", "2024-03-02", "2024-03-03"):
         world.write(day, "ada")
     world.queue = True
-    assert world.tick().days == ["2024-03-01", "2024-03-02"]
-    full = world.tick()
+    assert world.tick("new_data").days == ["2024-03-01", "2024-03-02"]
+    full = world.tick("new_data")
     assert full.days == []
     assert "2024-03-03: new, with too many days under way" in str(full.skip_reason)
     with world.daemon() as daemon:
         for run in daemon.instance.get_runs():
             daemon.instance.report_run_canceled(run)
-    assert world.tick().days == ["2024-03-03"]
+    assert world.tick("new_data").days == ["2024-03-03"]
 
 
 def test_a_day_that_changes_while_it_is_queued_is_imported_again_after_that(world: World) -> None:
     world.write("2024-03-01", "ada")
     world.queue = True
-    assert world.tick().days == ["2024-03-01"]
+    assert world.tick("new_data").days == ["2024-03-01"]
     world.write("2024-03-01", "ada", "bob")
-    assert "2024-03-01: queued or running already" in str(world.tick().skip_reason)
+    assert "2024-03-01: queued or running already" in str(world.tick("new_data").skip_reason)
     with world.daemon() as daemon:
         for run in daemon.instance.get_runs():
             daemon.instance.report_run_canceled(run)
-    assert world.tick().days == ["2024-03-01"]
+    assert world.tick("new_data").days == ["2024-03-01"]
 
 
 def test_a_source_that_cannot_be_reached_costs_neither_the_cursor_nor_the_tick(world: World) -> None:
     world.write("2024-03-01", "ada")
-    world.tick()
+    world.tick("new_data")
     path = world.attributes["source"]["path"]
     world.attributes["source"]["path"] = "http://127.0.0.1:1/exports/{day}.jsonl"
-    tick = world.tick()
+    tick = world.tick("new_data")
     assert not tick.failed
     assert "could not be reached" in str(tick.skip_reason)
     world.attributes["source"]["path"] = path
-    assert world.tick().skip_reason == "looked at 4 days; nothing is new"
+    assert world.tick("new_data").skip_reason == "looked at 4 days; nothing is new"
