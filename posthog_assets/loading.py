@@ -48,7 +48,11 @@ def load_imports(path_within_project: Path) -> dg.Definitions:
             return loaded
     except Exception:  # noqa: BLE001 - said below, by the folder it comes from
         pass
-    return _one_by_one(dg.ComponentTree.for_project(path_within_project))
+    with warnings.catch_warnings():
+        # Dagster keeps these to itself where it loads a whole project.
+        for category in (dg.BetaWarning, dg.PreviewWarning, dg.SupersessionWarning):
+            warnings.simplefilter("ignore", category)
+        return _one_by_one(dg.ComponentTree.for_project(path_within_project))
 
 
 def _one_by_one(tree: dg.ComponentTree) -> dg.Definitions:
@@ -125,9 +129,7 @@ def _load_python(module: ModuleType) -> dg.Definitions:
     made = [value for value in vars(module).values() if isinstance(value, dg.Definitions)]
     if made:
         return dg.Definitions.merge(*made)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return dg.load_definitions_from_module(module)
+    return dg.load_definitions_from_module(module)
 
 
 def _keys(loaded: dg.Definitions) -> list[dg.AssetKey]:

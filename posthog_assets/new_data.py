@@ -38,7 +38,7 @@ class Cursor:
     """What each day looked like when it was last requested, and the day to go on with after an unfinished look.
 
     Dagster keeps a copy of the cursor with every tick, so it is small: per month, six letters a day. Ten years are
-    24 kB: `{"seen": {"2015-09": "......Zk3w9a…"}, "next": "2015-09-12"}`.
+    23 kB: `{"seen": {"2015-09": "......Zk3w9a…"}, "next": "2015-09-12"}`.
     """
 
     seen: Mapping[date, str] = field(default_factory=dict)

@@ -133,11 +133,8 @@ def test_an_api_day_is_wanted_when_it_is_complete_and_once_more_when_it_gets_no_
 
 def test_exports_of_an_account_share_a_pool_and_a_step_waits_as_long_as_it_was_asked_to(tmp_path: Path) -> None:
     imp = api(tmp_path)
-    raw = next(
-        asset
-        for asset in build_definitions(imp).resolve_asset_graph().assets_defs
-        if asset.key.path[-1] == "raw_export"
-    )
+    graph = build_definitions(imp).resolve_asset_graph()
+    (raw,) = graph.assets_defs_for_keys([dg.AssetKey(["small", "raw_export"])])
     assert raw.op.pool == "api_of_the_test"
     result = materialize(imp, "2024-03-01", "raw_export")
     assert result.success

@@ -221,7 +221,9 @@ class Location:
     def _found(self, path: str, info: dict[str, Any]) -> Found:
         signs = [f"{key}={info[key]}" for key in _SIGNS if info.get(key) is not None]
         if len(signs) < 2 and info.get("created") is not None:
-            signs.append(f"created={info['created']}")
+            # Some stores say it in one way when asked for a file, and in another in a listing.
+            created = info["created"]
+            signs.append(f"created={created.timestamp() if isinstance(created, datetime) else created}")
         url = self._safe(self._files[0].unstrip_protocol(path))
         return Found(path, url, " ".join(signs), info.get("size"), _changed_at(info))
 
