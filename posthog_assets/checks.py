@@ -31,7 +31,8 @@ _RECOVERY: Final = """**What to do**
 def build_failed_days_check(imp: Import, partitions: dg.PartitionsDefinition) -> dg.AssetChecksDefinition:
     """Return the check of `<import>/landed_events` that no day is failed, at any of the import's steps.
 
-    It is of the import as a whole, not of a day: quiet means that nothing is left to do.
+    It is of the import as a whole, not of a day: quiet means that nothing is left to do. Besides its own job Dagster
+    evaluates it where landed_events is materialized from the UI, so that it turns green with the last day repaired.
     """
 
     @dg.asset_check(

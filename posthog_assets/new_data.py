@@ -119,10 +119,10 @@ class Plan:
         """Say in one sentence why nothing, or not more, is imported now."""
         reasons = [f"{_few(days)} {why}" for why, days in self.left_out.items()]
         if self.already_imported:
-            reasons.append(f"{_count(self.already_imported)} imported already, with the same content")
+            reasons.append(f"{count(self.already_imported)} imported already, with the same content")
         if self.failure:
             reasons.append(f"the look ended early: {self.failure}")
-        return "; ".join([f"looked at {_count(self.looked_at)}", *(reasons or ["nothing is new"])])
+        return "; ".join([f"looked at {count(self.looked_at)}", *(reasons or ["nothing is new"])])
 
 
 @dataclass(frozen=True)
@@ -223,5 +223,6 @@ def _few(days: list[date]) -> str:
     return f"{shown} and {len(days) - 3:,} more:" if len(days) > 3 else f"{shown}:"
 
 
-def _count(days: int) -> str:
+def count(days: int) -> str:
+    """Return a number of days in words, `1 day` or `3,652 days`."""
     return "1 day" if days == 1 else f"{days:,} days"

@@ -17,6 +17,7 @@ Every kind of failure has one owner, so that no two of them try again on top of 
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -189,7 +190,9 @@ def build_retry_sensor(imp: Import, partitions: Partitions, job: Job) -> dg.Sens
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         retries = _Retries(imp, History(context.instance, imp.name, partitions))
         requests = list(retries.requests(_day_after(context.cursor)))
-        sentence = "; ".join(f"{len(days):,} {why}: {', '.join(days[:3])}" for why, days in retries.left.items())
+        sentence = "; ".join(
+            f"{new_data.count(len(days))} {why}: {', '.join(days[:3])}" for why, days in retries.left.items()
+        )
         if requests:
             context.log.info(sentence or "all failed days are tried again")
         skip = None if requests else sentence or "no day is failed"
@@ -258,13 +261,13 @@ class _Retries:
         if run.tags.get(WILL_RETRY_TAG) == "true" and age < _FORGOTTEN:
             return "retried by Dagster itself"
         if (tried := _tried(run)) >= self._settings.attempts:
-            return f"given up after {tried} tries"
+            return f"given up after {tried} {'try' if tried == 1 else 'tries'}"
         causes = self._history.causes(run)
         if person := next((cause for cause in causes if self._is_left(cause, day)), None):
             return f"left to a person ({person.error})"
         asked = timedelta(seconds=max(cause.retry_after for cause in causes))
         if age < (pause := max(self._settings.delay(tried), asked)):
-            return f"tried again after {_minutes(pause)}"
+            return f"to be tried again {_minutes(pause)} after failing"
         return None
 
     def _is_left(self, cause: Cause, day: str) -> bool:
@@ -281,7 +284,7 @@ def _tried(run: dg.DagsterRun) -> int:
 
 
 def _minutes(pause: timedelta) -> str:
-    return f"{pause.total_seconds() / 60:,.0f} minutes"
+    return f"{math.ceil(pause.total_seconds() / 60):,} minutes"
 
 
 # --- messages -----------------------------------------------------------------------------------------------

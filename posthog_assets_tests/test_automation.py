@@ -13,6 +13,7 @@ import time_machine
 
 from posthog_assets.component import build_definitions
 from posthog_assets.errors import ImportFileError, SourceUnavailable
+from posthog_assets.history import Cause, History
 from posthog_assets.import_file import Import
 from posthog_assets.sources import RawExport, Source
 from posthog_assets_tests.conftest import small_attributes, small_import
@@ -26,6 +27,7 @@ class Api(Source):
 
     type: str = "api"
     log: str
+    refusals: int = 2
     availability_delay: ClassVar[timedelta] = timedelta(hours=2)
     look_back_days: ClassVar[int] = 3
 
@@ -39,7 +41,7 @@ class Api(Source):
     def export(self, day: date, raw: RawExport, first_day: date) -> None:
         with Path(self.log).open("a") as log:
             log.write(f"{day}\n")
-        if Path(self.log).read_text().count("\n") < 3:
+        if Path(self.log).read_text().count("\n") <= self.refusals:
             raise SourceUnavailable("please wait", retry_after=0.1)
         raw.begin(self.revision(day) or "early")
         raw.complete()
@@ -98,8 +100,10 @@ def test_a_daily_schedule_is_refused_for_an_import_that_has_an_end(tmp_path: Pat
     assert names == {"small_failed_days"}
 
 
-def api(tmp_path: Path, **changes: Any) -> Import:
-    source = {"type": "posthog_assets_tests.test_automation.Api", "log": str(tmp_path / "log")}
+def api(tmp_path: Path, refusals: int = 2, **changes: Any) -> Import:
+    source = {
+        "type": "posthog_assets_tests.test_automation.Api", "log": str(tmp_path / "log"), "refusals": refusals,
+    }  # fmt: skip
     return small_import(tmp_path, source=source, **changes)
 
 
@@ -145,6 +149,19 @@ def test_exports_of_an_account_share_a_pool_and_a_step_waits_as_long_as_it_was_a
         if event.event_type_value == "STEP_UP_FOR_RETRY"
     ]
     assert waits == [0.1, 0.1]
+
+
+def test_a_step_that_was_asked_to_wait_too_often_fails_with_its_reason(tmp_path: Path) -> None:
+    imp = api(tmp_path, refusals=1_000)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(imp, "2024-03-01", "raw_export", instance=instance)
+        run = instance.get_run_by_id(result.run_id)
+        assert run
+        days = dg.DailyPartitionsDefinition("2024-03-01", timezone="UTC")
+        assert History(instance, "small", days).causes(run) == [
+            Cause("raw_export", "please wait", error="SourceUnavailable", retry_after=0.1)
+        ]
+    assert (tmp_path / "log").read_text().count("\n") == 4
 
 
 def test_an_import_that_keeps_going_by_itself_counts_as_stale_when_no_day_is_finished(tmp_path: Path) -> None:

@@ -39,10 +39,10 @@ def test_a_changed_day_is_imported_again_and_only_its_changed_events_are_sent(wo
 def test_a_day_that_changes_and_changes_back_is_imported_each_time(world: World) -> None:
     two_hours, three_hours = NOON - timedelta(hours=2), NOON - timedelta(hours=3)
     days = []
-    for users, written in [(["ada"], two_hours), (["ada", "bob"], three_hours)] * 3:
+    for users, written in [(["ada"], two_hours), (["ada", "bob"], three_hours)] * 2:
         world.write("2024-03-01", *users, age=world.now - written)
         days.append(world.tick("new_data").days)
-    assert days == [["2024-03-01"]] * 6
+    assert days == [["2024-03-01"]] * 4
 
 
 def test_a_file_that_is_still_being_written_waits(world: World) -> None:
@@ -81,9 +81,7 @@ def test_a_file_that_disappears_is_said_once_and_coming_back_unchanged_it_is_not
     assert (back.days, "1 day imported already, with the same content" in str(back.skip_reason)) == ([], True)
 
 
-@pytest.mark.parametrize(
-    "broken", ["{", "[]", "null", '{"seen": {"2024-03": "abc"}}', '{"record_id": 3}', "2024-03-01"]
-)
+@pytest.mark.parametrize("broken", ["{", '{"record_id": 3}'])
 def test_a_broken_or_foreign_cursor_starts_anew_and_imports_nothing_twice(world: World, broken: str) -> None:
     world.write("2024-03-01", "ada")
     world.tick("new_data")

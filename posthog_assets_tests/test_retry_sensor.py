@@ -69,11 +69,14 @@ def test_a_day_whose_source_was_down_is_tried_with_growing_pauses_until_it_succe
     file = down(world, DAY, "901")
     assert not run(world, DAY)
     early = world.tick("retry_failed", timedelta(minutes=5))
-    assert (early.days, early.skip_reason) == ([], "1 tried again after 15 minutes: 2024-03-01")
+    assert (early.days, early.skip_reason) == ([], "1 day to be tried again 16 minutes after failing: 2024-03-01")
     assert world.tick("retry_failed", QUARTER).days == [DAY]
     # The second pause is 15 minutes by the settings too, the third one 45.
     assert world.tick("retry_failed", QUARTER).days == [DAY]
-    assert world.tick("retry_failed", QUARTER).skip_reason == "1 tried again after 45 minutes: 2024-03-01"
+    assert (
+        world.tick("retry_failed", QUARTER).skip_reason
+        == "1 day to be tried again 45 minutes after failing: 2024-03-01"
+    )
     file.unlink()
     assert world.tick("retry_failed", timedelta(minutes=45)).days == [DAY]
     assert last_run(world)[0]["posthog_assets/retry_attempt"] == "3"
@@ -88,7 +91,7 @@ def test_after_so_many_tries_a_day_is_left_to_a_person_and_a_persons_run_counts_
     down(world, DAY, "901")
     run(world, DAY)
     assert world.tick("retry_failed", QUARTER).days == [DAY]
-    assert world.tick("retry_failed", timedelta(days=3)).skip_reason == "1 given up after 1 tries: 2024-03-01"
+    assert world.tick("retry_failed", timedelta(days=3)).skip_reason == "1 day given up after 1 try: 2024-03-01"
     run(world, DAY)
     assert world.tick("retry_failed", QUARTER).days == [DAY]
 
@@ -104,7 +107,7 @@ def test_what_trying_again_cannot_cure_is_left_to_a_person_and_the_others_go_on(
     assert later.days == ["2024-03-02"]
     (world.folder / "exports/2024-03-02.jsonl.down").unlink()
     world.tick("retry_failed", timedelta(days=3))
-    assert world.tick("retry_failed").skip_reason == "1 left to a person (SourceError): 2024-03-01"
+    assert world.tick("retry_failed").skip_reason == "1 day left to a person (SourceError): 2024-03-01"
 
 
 def test_only_the_failed_step_and_what_follows_it_runs_again(tmp_path: Path) -> None:
@@ -112,7 +115,7 @@ def test_only_the_failed_step_and_what_follows_it_runs_again(tmp_path: Path) -> 
         world = world_of(tmp_path, server.url)
         world.write(DAY, "ada")
         assert not run(world, DAY)
-        assert world.tick("retry_failed", QUARTER).skip_reason == "1 left to a person (Refused): 2024-03-01"
+        assert world.tick("retry_failed", QUARTER).skip_reason == "1 day left to a person (Refused): 2024-03-01"
         server.script = lambda asked: None
         # The person repairs the key and sends; that nobody has looked since is no reason to wait for them again.
         assert run(world, DAY, "imported_batches")
@@ -156,7 +159,7 @@ def test_a_run_whose_process_died_belongs_to_dagsters_daemon_while_it_says_so(wo
     with world.daemon() as daemon:
         newest = daemon.instance.get_runs(limit=1)[0]
         daemon.instance.add_run_tags(newest.run_id, {"dagster/will_retry": "true"})
-    assert world.tick("retry_failed", QUARTER).skip_reason == "1 retried by Dagster itself: 2024-03-01"
+    assert world.tick("retry_failed", QUARTER).skip_reason == "1 day retried by Dagster itself: 2024-03-01"
     assert world.tick("retry_failed", timedelta(hours=1)).days == [DAY]
 
 

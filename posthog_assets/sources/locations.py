@@ -19,7 +19,7 @@ from typing import IO, Any, Final
 
 import fsspec
 from fsspec.core import url_to_fs
-from fsspec.utils import glob_translate
+from fsspec.utils import get_protocol, glob_translate
 
 from posthog_assets.errors import (
     ImportFileError,
@@ -115,7 +115,8 @@ class Location:
     @property
     def lists(self) -> bool:
         """Whether one listing shows what lies around this location."""
-        return not self._url.startswith(_PACKAGE) and bool(set(_protocols(self._files[0])) & set(_LISTING))
+        # A chain of file systems, `simplecache::s3://…`, has none of these as its protocol.
+        return get_protocol(self._url) in _LISTING
 
     def listing(self, around: str, urls: list[str]) -> list[list[Found]]:
         """Return for each of *urls* what `find` would, from one listing of *around*, a glob that holds them all.
