@@ -144,7 +144,7 @@ class Automation(Settings):
     notify: Annotated[Notify, BeforeValidator(_switch)] = Field(default_factory=lambda: Notify.model_validate({}))
     stale_after_hours: float | None = Field(
         None,
-        gt=0,
+        ge=0.1,
         description="Without a new day for so long an import that has no end_date counts as stale; absent: 36 where "
         "new_data or daily is enabled, else never",
     )

@@ -84,10 +84,9 @@ def _days(month: str, line: str) -> Iterable[tuple[date, str]]:
 class Standing(Enum):
     """What Dagster knows of a day's import."""
 
-    MISSING = "missing"
     UNDER_WAY = "queued or running"
-    FAILED = "failed"
     IMPORTED = "imported"
+    OPEN = "missing or failed"
 
 
 @dataclass(frozen=True)

@@ -149,13 +149,8 @@ class _Room:
 def _standing(history: History, key: str) -> new_data.Standing:
     if history.under_way(key):
         return new_data.Standing.UNDER_WAY
-    match history.status("imported_batches", key):
-        case Status.MATERIALIZED:
-            return new_data.Standing.IMPORTED
-        case Status.FAILED:
-            return new_data.Standing.FAILED
-        case _:
-            return new_data.Standing.MISSING
+    imported = history.status("imported_batches", key) is Status.MATERIALIZED
+    return new_data.Standing.IMPORTED if imported else new_data.Standing.OPEN
 
 
 def _import_request(history: History, wanted: new_data.Wanted) -> dg.RunRequest:
