@@ -20,7 +20,10 @@ from posthog_assets.assets.posthog_events import build_posthog_events
 from posthog_assets.assets.preview import build_preview_job
 from posthog_assets.assets.raw_export import build_raw_export
 from posthog_assets.assets.staged_events import build_staged_events
+from posthog_assets.checks import build_check_job, build_failed_days_check, check_key
+from posthog_assets.history import job_name
 from posthog_assets.import_file import Import
+from posthog_assets.sensors import build_daily_schedule, build_sensors
 
 
 class HistoricalImportModel(BaseModel):
@@ -38,6 +41,7 @@ class HistoricalImportModel(BaseModel):
     mapping: dict[str, Any] | None = Field(None, description="What records are to be in PostHog")
     people: dict[str, Any] | None = Field(None, description="What is known of the users themselves")
     destination: dict[str, Any] | None = Field(None, description="Which PostHog project gets the events")
+    automation: dict[str, Any] | None = Field(None, description="What runs by itself, how often, and up to where")
 
 
 class HistoricalImport(dg.Component):
@@ -66,7 +70,7 @@ class HistoricalImport(dg.Component):
 
 
 def build_definitions(imp: Import) -> dg.Definitions:
-    """Return the assets and the job of *imp*, for use without a YAML file too."""
+    """Return the assets, checks, jobs, sensors and schedules of *imp*, for use without a YAML file too."""
     partitions = dg.DailyPartitionsDefinition(
         start_date=imp.start_date.isoformat(),
         # Dagster's end is exclusive, the import file's is the last day.
@@ -82,13 +86,21 @@ def build_definitions(imp: Import) -> dg.Definitions:
     )
     days = [build(imp, partitions) for build in builders]
     job = dg.define_asset_job(
-        f"import_{imp.name}",
-        selection=dg.AssetSelection.assets(*[asset.key for asset in days]),
+        job_name(imp.name),
+        # Profiles have no days, and the look at all days has a job of its own.
+        selection=dg.AssetSelection.assets(*[asset.key for asset in days]) - dg.AssetSelection.checks(check_key(imp)),
         executor_def=dg.in_process_executor,
         description=f"All steps of {imp.name} for one day, from raw export to the look into PostHog",
     )
-    people = [build_person_profiles(imp)] if imp.people else []
-    return dg.Definitions(assets=[*days, *people], jobs=[job, build_preview_job(imp, partitions)])
+    check_job, check_schedule = build_check_job(imp)
+    daily = build_daily_schedule(imp, partitions, job)
+    return dg.Definitions(
+        assets=[*days, *([build_person_profiles(imp)] if imp.people else [])],
+        asset_checks=[build_failed_days_check(imp, partitions)],
+        jobs=[job, check_job, build_preview_job(imp, partitions)],
+        sensors=build_sensors(imp, partitions, job),
+        schedules=[check_schedule, *([daily] if daily else [])],
+    )
 
 
 def _filled_in(value: Any, context: ResolutionContext) -> Any:

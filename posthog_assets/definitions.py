@@ -7,9 +7,11 @@ from pathlib import Path
 
 import dagster as dg
 
+from posthog_assets.loading import load_imports
+
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return the definitions of all imports; steps run in the run's own process, since a day is a chain."""
-    loaded = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    loaded = load_imports(Path(__file__).parent)
     return dg.Definitions.merge(loaded, dg.Definitions(executor=dg.in_process_executor))

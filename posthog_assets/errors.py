@@ -14,11 +14,13 @@
     │   ├── Unavailable          PostHog did not answer, or asked to wait: try again later (temporary)
     │   └── KeyWouldChange       re-sending would leave permanent duplicates: a person decides
     ├── VerificationError        PostHog's query API refused, or events have not landed
+    │   └── LookUnavailable      PostHog's query API did not answer: look again later        (temporary)
     ├── StorageError             the storage does not take what must be written: a person makes room
     │   └── StorageUnavailable   the storage did not answer: try again later           (temporary)
     └── PartitionBusy            another run works on the same partition               (temporary)
 
-`temporary` says whether running the same thing again can help; everything else waits for a person.
+`temporary` says whether running the same thing again can help; everything else waits for a person. `retry_after` says
+how many seconds whoever did not answer asked to be left alone, where that is known.
 Messages are written for the person who must act and never contain a credential.
 """
 
@@ -29,6 +31,10 @@ class PosthogAssetsError(Exception):
     """Base of all errors raised on purpose by this package."""
 
     temporary = False
+
+    def __init__(self, *words: object, retry_after: float | None = None) -> None:
+        super().__init__(*words)
+        self.retry_after = retry_after
 
 
 class ImportFileError(PosthogAssetsError):
@@ -87,6 +93,12 @@ class VerificationError(PosthogAssetsError):
     """PostHog's query API refused, or events have not landed."""
 
 
+class LookUnavailable(VerificationError):
+    """PostHog's query API did not answer; looking again may help."""
+
+    temporary = True
+
+
 class StorageError(PosthogAssetsError):
     """The storage cannot be written (full, over quota, read-only)."""
 
@@ -107,3 +119,9 @@ def shorten(value: object, limit: int = 200) -> str:
     """Return *value* as text of at most *limit* characters, for use inside a message."""
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def is_temporary(name: str) -> bool | None:
+    """Return whether the error class called *name* is temporary; None where it is none of ours."""
+    found = globals().get(name)
+    return found.temporary if isinstance(found, type) and issubclass(found, PosthogAssetsError) else None

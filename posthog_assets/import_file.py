@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny, ValidationError, model_validator
 
+from posthog_assets.automation import Automation
 from posthog_assets.capture.destination import Destination
 from posthog_assets.dialects import Dialect, load_dialect
 from posthog_assets.errors import ImportFileError
@@ -45,6 +46,7 @@ class Import(Settings):
     mapping: Mapping = Field(default_factory=lambda: Mapping.model_validate({}))
     people: People | None = Field(None, description="What is known of the users themselves, sent after the events")
     destination: Destination = Field(default_factory=lambda: Destination.model_validate({}))
+    automation: Automation = Field(default_factory=lambda: Automation.model_validate({}))
     _store: Store | None = PrivateAttr(None)
 
     @model_validator(mode="after")
@@ -55,6 +57,11 @@ class Import(Settings):
             )
         if self.end_date and self.end_date < self.start_date:
             raise ValueError(f"end_date {self.end_date} lies before start_date {self.start_date}")
+        if self.automation.daily.enabled and self.end_date:
+            raise ValueError(
+                "automation.daily keeps an import going that has no end_date; remove one of the two (the days up to "
+                "end_date are imported by new_data, or by materializing them)"
+            )
         return self
 
     @classmethod

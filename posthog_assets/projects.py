@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import dagster as dg
-
 from posthog_assets.component import HistoricalImport
 from posthog_assets.errors import ImportFileError
 from posthog_assets.import_file import Import
+from posthog_assets.loading import components
 
 
 def find_import(name: str, project: Path | None = None) -> Import:
@@ -20,8 +19,10 @@ def find_import(name: str, project: Path | None = None) -> Import:
     Raises:
         ImportFileError: there is none; names those there are.
     """
-    tree = dg.ComponentTree.for_project(project or Path(__file__).parent)
-    found = {component.imp.name: component.imp for component in tree.get_all_components(of_type=HistoricalImport)}
+    good, broken = components(project or Path(__file__).parent, HistoricalImport)
+    found = {component.imp.name: component.imp for component in good}
     if name not in found:
-        raise ImportFileError(f"there is no import {name!r}; there are: {', '.join(sorted(found)) or 'none'}")
+        said = [f"there is no import {name!r}; there are: {', '.join(sorted(found)) or 'none'}"]
+        said += [f"{place} cannot be loaded: {why}" for place, why in broken.items()]
+        raise ImportFileError("\n".join(said))
     return found[name]

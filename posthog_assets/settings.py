@@ -36,7 +36,7 @@ def explain(error: ValidationError, prefix: str = "") -> list[str]:
 
 def _secret(path: str) -> bool:
     last = path.rsplit(".", 1)[-1].lower()
-    return any(word in last for word in ("key", "secret", "password", "token", "credential"))
+    return any(word in last for word in ("key", "secret", "password", "token", "credential", "webhook"))
 
 
 def _found(value: Any) -> str:

@@ -56,6 +56,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def small_import(tmp_path: Path, **changes: Any) -> Import:
     """Return an import of `exports/<day>.jsonl`, each line with id, user, at and what."""
+    return Import.read(small_attributes(tmp_path, **changes))
+
+
+def small_attributes(tmp_path: Path, **changes: Any) -> dict[str, Any]:
+    """Return what the import file of `small_import` says."""
     attributes: dict[str, Any] = {
         "name": "small",
         "start_date": "2024-03-01",
@@ -69,4 +74,4 @@ def small_import(tmp_path: Path, **changes: Any) -> Import:
             "source_id": {"column": "id"},
         },
     }
-    return Import.read(attributes | changes)
+    return attributes | changes

@@ -90,6 +90,7 @@ def test_a_day_of_wikipedia_lands_as_it_is_in_the_file(
         "every_staged_row_is_an_event": True,
         "nothing_lost": True,
         "everything_acknowledged_has_landed": True,
+        "no_partition_left_failed": True,
     }
     truth = Counter()
     for line in gzip.decompress(path.read_bytes()).split(b"\n")[:-1]:

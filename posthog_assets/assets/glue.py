@@ -9,14 +9,19 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
-from typing import Any
+from datetime import date, timedelta
+from typing import Any, Final
 
 import dagster as dg
 import pyarrow as pa
 
 from posthog_assets.errors import PosthogAssetsError
 from posthog_assets.import_file import Import
+
+#: A step waits as long as it was asked to, this often and at most so many seconds: it holds a place in Dagster's queue
+#: and pools meanwhile. Longer waits are left to the sensor that runs failed days again.
+_WAITS: Final = 3
+_LONGEST_WAIT: Final = 900.0
 
 #: Progress appears in the run log this often, seconds.
 _LOG_EVERY = 5.0
@@ -63,16 +68,37 @@ def day_of(context: dg.AssetExecutionContext) -> date:
 def explained(metadata: Callable[[], dict[str, Any]] = dict) -> Iterator[None]:
     """Turn our own errors into a Dagster failure that says what to do, with *metadata* of the state reached.
 
-    Only what trying again can cure is left to the asset's retry policy.
+    Only what trying again can cure is left to the asset's retry policy; where whoever did not answer asked to be left
+    alone for a while, the step is tried again after that.
     """
     try:
         yield
     except PosthogAssetsError as error:
-        raise dg.Failure(
+        asked = error.retry_after if error.temporary else None
+        failure = dg.Failure(
             description=str(error),
-            metadata={"error": type(error).__name__} | metadata(),
-            allow_retries=error.temporary,
-        ) from None
+            metadata={"error": type(error).__name__} | ({"retry_after": asked} if asked else {}) | metadata(),
+            allow_retries=error.temporary and not asked,
+        )
+        if asked and asked <= _LONGEST_WAIT:
+            raise dg.RetryRequested(max_retries=_WAITS, seconds_to_wait=asked) from failure
+        raise failure from None
+
+
+def heartbeat(imp: Import) -> dg.FreshnessPolicy | None:
+    """Return when an import that keeps going counts as stale, None for one that has an end or no trigger.
+
+    It only says that *some* day was finished lately: Dagster does not look at which. That no day was left behind is
+    what the check `no_partition_left_failed` says.
+    """
+    automation = imp.automation
+    if imp.end_date:
+        return None
+    if automation.stale_after_hours:
+        return dg.FreshnessPolicy.time_window(timedelta(hours=automation.stale_after_hours))
+    if automation.new_data.enabled or automation.daily.enabled:
+        return dg.FreshnessPolicy.time_window(timedelta(hours=36))
+    return None
 
 
 class Progress:

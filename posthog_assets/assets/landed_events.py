@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from posthog_assets.assets.glue import day_of, declare, explained
+from posthog_assets.assets.glue import RETRIES, day_of, declare, explained, heartbeat
 from posthog_assets.assets.imported_batches import pool_of
 from posthog_assets.capture.query import Landing
 from posthog_assets.import_file import Import
@@ -25,7 +25,7 @@ def build_landed_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -
         description=DESCRIPTION, kinds={"posthog"}, upstream="imported_batches", schema=LANDED_EVENTS,
         checks={CHECK: "distinct uuids found by HogQL = acknowledged events"},
         # PostHog answers three queries of a project at once.
-        pool=pool_of(imp, "posthog_queries"),
+        pool=pool_of(imp, "posthog_queries"), retry_policy=RETRIES(1), freshness_policy=heartbeat(imp),
     )  # fmt: skip
     def landed_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         day = day_of(context)

@@ -15,7 +15,10 @@ source has changed; an interrupted export goes on after its last complete part."
 def build_raw_export(imp: Import, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     """Return the asset `<import>/raw_export`."""
 
-    @declare(imp, "raw_export", partitions, description=DESCRIPTION, kinds={imp.source.type}, retry_policy=RETRIES(3))
+    @declare(
+        imp, "raw_export", partitions,
+        description=DESCRIPTION, kinds={imp.source.type}, retry_policy=RETRIES(3), pool=imp.source.pool,
+    )  # fmt: skip
     def raw_export(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         day = day_of(context)
         with explained():

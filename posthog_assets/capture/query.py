@@ -24,7 +24,7 @@ import xxhash
 
 from posthog_assets.capture.destination import Destination
 from posthog_assets.capture.pace import Pace
-from posthog_assets.errors import VerificationError
+from posthog_assets.errors import LookUnavailable, VerificationError
 from posthog_assets.http import failure_reason, hidden, parse_retry_after, words
 from posthog_assets.mapping.markers import Markers
 from posthog_assets.packed_uuids import pack, unpack
@@ -105,9 +105,10 @@ class QueryClient:
         """Return the rows of a query; results of an earlier look are never reused.
 
         Raises:
-            VerificationError: PostHog refused, or did not answer in several tries.
+            VerificationError: PostHog refused.
+            LookUnavailable: PostHog did not answer in several tries.
         """
-        said = ""
+        said, asked = "", None
         for attempt in range(_TRIES):
             time.sleep(max(0.0, self._next - time.monotonic()))
             self._pace.wait(1, self._never)
@@ -121,10 +122,10 @@ class QueryClient:
                 return _rows(body)
             said = f"HTTP {status}: {words(body)}"
             if status != 429 and status < 500:
-                break
+                raise VerificationError(f"PostHog's query API at {self._url} refused a look ({said})")
             asked = parse_retry_after(headers.get("Retry-After"), datetime.now(UTC))
             self._next = time.monotonic() + min(asked if asked is not None else 2.0**attempt, 300.0)
-        raise VerificationError(f"PostHog's query API at {self._url} did not answer a look ({said})")
+        raise LookUnavailable(f"PostHog's query API at {self._url} did not answer a look ({said})", retry_after=asked)
 
     def project(self) -> dict[str, Any] | None:
         """Return the project's settings; None where this key may not read them.

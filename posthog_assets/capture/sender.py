@@ -140,7 +140,8 @@ class Sender:
             if spent > self.destination.retry_seconds or self.gate.exhausted:
                 raise Unavailable(
                     f"PostHog did not take a batch in {attempt} tries over "
-                    f"{self.destination.retry_seconds:.0f} s; the last answer: {answer.words or answer.status}"
+                    f"{self.destination.retry_seconds:.0f} s; the last answer: {answer.words or answer.status}",
+                    retry_after=answer.retry_after,
                 )
             outcome.retries += 1
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import codecs
 import hashlib
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,7 +20,7 @@ from pydantic import Field, field_validator, model_validator
 from posthog_assets.errors import NoExport
 from posthog_assets.formats import SUFFIXES, Compression, Format, Framing, detect
 from posthog_assets.settings import Settings
-from posthog_assets.sources.base import Source
+from posthog_assets.sources.base import Sighting, Source
 from posthog_assets.sources.days import Days
 from posthog_assets.sources.locations import Found, Location
 from posthog_assets.sources.raw_export import RawExport
@@ -114,6 +115,29 @@ class Files(Source):
         found = self.find(day)
         return self._position(found) if found else None
 
+    def fingerprints(self, days: Iterable[date]) -> Iterator[Sighting]:
+        """Yield what there is of each day: from one listing where the store can list, else file by file."""
+        days = list(days)
+        if self.day_column and days:
+            # The same files hold all days.
+            found = self.find(days[0])
+            yield from (self._sighting(day, found) for day in days)
+        elif self.lists and days:
+            listing = self.location(days[0]).listing(_around(self.path), [self.url(day) for day in days])
+            yield from (self._sighting(day, found) for day, found in zip(days, listing, strict=True))
+        else:
+            yield from (self._sighting(day, self.find(day)) for day in days)
+
+    @property
+    def lists(self) -> bool:
+        return not self.day_column and self.location(date(2000, 1, 1)).lists
+
+    def available_at(self, day: date) -> datetime:
+        """Return the end of *day* in the zone whose days these are."""
+        zone = UTC if self.day_timezone == "UTC" else ZoneInfo(self.day_timezone)
+        end = datetime.combine(day + timedelta(days=1), time(), zone)
+        return max(end.astimezone(UTC), super().available_at(day))
+
     def export(self, day: date, raw: RawExport, first_day: date) -> None:
         """Pin the day's files byte for byte, or its extract of the files that hold all days.
 
@@ -199,6 +223,10 @@ class Files(Source):
             how.append(self.unfold)
         return _digest([*[f"{file.id} {file.fingerprint}" for file in found], how])
 
+    def _sighting(self, day: date, found: list[Found]) -> Sighting:
+        times = [file.changed_at for file in found if file.changed_at]
+        return Sighting(day, self._position(found) if found else None, max(times, default=None))
+
     def _nothing(self, day: date, location: Location) -> str:
         words = f"there is no file at {location.shown}"
         pattern = _DAY.sub("*", self.path)
@@ -219,6 +247,13 @@ def part_name(file: Found) -> str:
     """
     stem = _stem(file)
     return f"{stem}-{file.id}{_suffixes(_base_name(file))}"
+
+
+def _around(path: str) -> str:
+    """Return *path* with `*` in the place of every piece of a day: `{day:%Y/%m}` becomes `*/*`."""
+    marked = _DAY.sub(lambda match: re.sub("[^/]+", "\0", match.group(1) or "%Y-%m-%d"), path)
+    # Two stars in a row would mean any number of folders.
+    return re.sub("[*]?\0+[*]?", "*", marked)
 
 
 def _base_name(file: Found) -> str:

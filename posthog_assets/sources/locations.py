@@ -11,6 +11,7 @@ from bisect import bisect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import IO, Any, Final
 
 import fsspec
 from fsspec.core import url_to_fs
+from fsspec.utils import get_protocol, glob_translate
 
 from posthog_assets.errors import (
     ImportFileError,
@@ -39,17 +41,39 @@ _SIGNS: Final = (
 #: Left behind by operating systems and by Spark; never an export, whatever the glob says.
 _LITTER: Final = re.compile(r"\..*|_SUCCESS|_started_.*|_committed_.*|Thumbs\.db|desktop\.ini")
 
+#: Stores that list a whole tree in a few answers. Over HTTP there is nothing to list.
+_LISTING: Final = (
+    "file",
+    "local",
+    "memory",
+    "s3",
+    "s3a",
+    "gs",
+    "gcs",
+    "abfs",
+    "abfss",
+    "az",
+    "adl",
+    "oss",
+    "oci",
+    "r2",
+)
+
 _NEAREST_WITHIN: Final = ("file", "local", "memory")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One file: `path` on its file system, `url` as people may see it, `fingerprint` that changes when it does."""
+    """One file: `path` on its file system, `url` as people may see it, `fingerprint` that changes when it does.
+
+    `changed_at` is when that was, where the store says.
+    """
 
     path: str
     url: str
     fingerprint: str
     size: int | None
+    changed_at: datetime | None = None
 
     @property
     def id(self) -> str:
@@ -87,6 +111,45 @@ class Location:
         except NoExport:
             return []
         return [self._found(path, info) for path, info in sorted(infos.items())]
+
+    @property
+    def lists(self) -> bool:
+        """Whether one listing shows what lies around this location."""
+        # A chain of file systems, `simplecache::s3://…`, has none of these as its protocol.
+        return get_protocol(self._url) in _LISTING
+
+    def listing(self, around: str, urls: list[str]) -> list[list[Found]]:
+        """Return for each of *urls* what `find` would, from one listing of *around*, a glob that holds them all.
+
+        Raises:
+            as `find` does.
+        """
+        try:
+            with self._answers():
+                infos = self._around(around)
+        except NoExport:
+            infos = {}
+        files = self._files[0]
+        matcher = Matcher([files._strip_protocol(url) for url in urls])
+        found: list[list[Found]] = [[] for _ in urls]
+        for path, info in sorted(infos.items()):
+            for index in matcher.find(path):
+                found[index].append(self._found(path, info))
+        return found
+
+    def _around(self, around: str) -> dict[str, dict[str, Any]]:
+        files, pattern = url_to_fs(around, **self._options)
+        files.invalidate_cache()
+        if set(_protocols(files)) & {"file", "local"}:
+            infos = files.glob(pattern, detail=True)
+        else:
+            # A glob of an object store asks once per folder, of which there is one a day.
+            fixed = re.split(r"[*?[]", pattern, maxsplit=1)[0]
+            infos = files.find(fixed.rpartition("/")[0], detail=True)
+        return {path: info for path, info in infos.items() if self._is_export(path, info)}
+
+    def _is_export(self, path: str, info: dict[str, Any]) -> bool:
+        return info.get("type") != "directory" and not _LITTER.fullmatch(path.rsplit("/", 1)[-1])
 
     @contextmanager
     def open(self, found: Found) -> Iterator[IO[bytes]]:
@@ -148,7 +211,7 @@ class Location:
         return {
             name: info if info.get("size") is not None else files.info(name)
             for name, info in found.items()
-            if info.get("type") != "directory" and not _LITTER.fullmatch(name.rsplit("/", 1)[-1])
+            if self._is_export(name, info)
         }
 
     def _is_glob(self, files: Any, path: str) -> bool:
@@ -159,8 +222,11 @@ class Location:
     def _found(self, path: str, info: dict[str, Any]) -> Found:
         signs = [f"{key}={info[key]}" for key in _SIGNS if info.get(key) is not None]
         if len(signs) < 2 and info.get("created") is not None:
-            signs.append(f"created={info['created']}")
-        return Found(path, self._safe(self._files[0].unstrip_protocol(path)), " ".join(signs), info.get("size"))
+            # Some stores say it in one way when asked for a file, and in another in a listing.
+            created = info["created"]
+            signs.append(f"created={created.timestamp() if isinstance(created, datetime) else created}")
+        url = self._safe(self._files[0].unstrip_protocol(path))
+        return Found(path, url, " ".join(signs), info.get("size"), _changed_at(info))
 
     def _find_in_package(self) -> list[Found]:
         """Find a file of an installed distribution without importing it: known by version, wherever it is installed."""
@@ -207,6 +273,57 @@ class Location:
             text = text.replace(secret, "***")
         text = re.sub(r"(\w://)[^/@\s]*:[^/@\s]*@", r"\1***@", text)
         return re.sub(r"(https?://[^\s?#]+)\?[^\s)\"']*", r"\1?***", text)
+
+
+class Matcher:
+    """Says which of many globs that differ only in a day match a path, without trying each of them."""
+
+    def __init__(self, globs: list[str]) -> None:
+        #: What is different begins where the first and ends where the last difference is.
+        self._start = len(_common(globs))
+        end = len(_common([glob[self._start :][::-1] for glob in globs]))
+        self._globs = globs
+        self._regexes: dict[int, re.Pattern[str]] = {}
+        self._by_text: dict[str, list[int]] = {}
+        for index, glob in enumerate(globs):
+            # With a glob inside, the text up to it is what can be looked up.
+            text = re.split(r"[*?[]", glob[self._start : len(glob) - end], maxsplit=1)[0]
+            self._by_text.setdefault(text, []).append(index)
+        self._lengths = {len(text) for text in self._by_text}
+
+    def find(self, path: str) -> list[int]:
+        """Return the numbers of the globs that match *path*."""
+        texts = {path[at : at + length] for length in self._lengths for at in range(len(path) - length + 1)}
+        candidates = {index for text in texts for index in self._by_text.get(text, ())}
+        return [index for index in sorted(candidates) if self._regex(index).fullmatch(path)]
+
+    def _regex(self, index: int) -> re.Pattern[str]:
+        if index not in self._regexes:
+            self._regexes[index] = re.compile(glob_translate(self._globs[index]))
+        return self._regexes[index]
+
+
+def _common(texts: list[str]) -> str:
+    """Return the beginning that all *texts* have in common."""
+    first, last = min(texts), max(texts)
+    at = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), None)
+    return first[: min(len(first), len(last)) if at is None else at]
+
+
+def _changed_at(info: dict[str, Any]) -> datetime | None:
+    """Return when a file changed, from what stores say in seconds, as a datetime, or as ISO 8601 text."""
+    for key in ("mtime", "LastModified", "last_modified", "updated"):
+        value = info.get(key)
+        try:
+            if isinstance(value, int | float):
+                return datetime.fromtimestamp(value, UTC)
+            if isinstance(value, str):
+                value = datetime.fromisoformat(value)
+        except (ValueError, OverflowError, OSError):
+            continue
+        if isinstance(value, datetime):
+            return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return None
 
 
 def _protocols(files: Any) -> tuple[str, ...]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import functools
 import gzip
 import http.server
+import os
 import threading
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pytest
 from pydantic import ValidationError
+from upath import UPath
 
 from posthog_assets.errors import BrokenPart, ImportFileError, NoExport, SourceUnavailable
 from posthog_assets.sources import Files, RawExport, Source, load_source
@@ -275,3 +277,51 @@ def test_a_file_that_is_to_be_read_in_another_way_is_pinned_anew(tmp_path: Path,
     after = _export(_files(path=path, csv={"delimiter": ";"}, unfold="actions"), store).parts()
     assert [(part.framing.delimiter, part.records) for part in before] == [(",", 1), (",", 1)]
     assert [(part.framing.delimiter, part.records) for part in after] == [(";", 1), (";", 2)]
+
+
+PATTERNS = [
+    "{day}.jsonl", "{day:%Y/%m}/{day}-*.jsonl", "{day:%Y/%m/%d}/*", "**/{day}/*.jsonl", "*{day:%Y%m%d}*.jsonl",
+    "{day:%-d}.jsonl", "{day:%Y}/all-{day:%j}.jsonl.gz", "{day:%d}/?-{day:%B}.jsonl",
+]  # fmt: skip
+THIRTY = [date(2024, 1, 20) + timedelta(days=n) for n in range(30)]
+
+
+@pytest.mark.parametrize("store", ["", "memory:/"])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_one_listing_sees_of_each_day_what_a_look_at_the_day_sees(pattern: str, store: str, tmp_path: Path) -> None:
+    root = f"{store}{tmp_path}"
+    source = Files(path=f"{root}/{pattern}")
+    for day in THIRTY[::2]:
+        name = source.url(day).replace("**", "deep/er").replace("*", "x").replace("?", "q")
+        file = UPath(name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{day}\n")
+    for litter in ("_SUCCESS", ".hidden", "2024-01-21", "20240121_20240122"):
+        UPath(f"{root}/{litter}").write_text("x")
+    seen = {sighting.day: sighting.fingerprint for sighting in source.fingerprints(THIRTY)}
+    assert list(seen) == THIRTY
+    assert seen == {day: source.fingerprint(day) for day in THIRTY}
+    assert len([1 for fingerprint in seen.values() if fingerprint]) >= 15
+
+
+def test_a_listing_says_when_a_day_last_changed(tmp_path: Path) -> None:
+    for name, moment in (("a", 1_700_000_000), ("b", 1_700_000_060)):
+        (tmp_path / f"2024-01-20-{name}.jsonl").touch()
+        os.utime(tmp_path / f"2024-01-20-{name}.jsonl", (moment, moment))
+    (sighting,) = Files(path=f"{tmp_path}/{{day}}-*.jsonl").fingerprints([THIRTY[0]])
+    assert sighting.changed_at == datetime(2023, 11, 14, 22, 14, 20, tzinfo=UTC)
+
+
+def test_files_of_all_days_change_for_all_days_at_once(tmp_path: Path) -> None:
+    (tmp_path / "all.csv").write_text("at,id\n2024-01-20,1\n")
+    source = Files(path=f"{tmp_path}/all.csv", day_column="at")
+    before = {sighting.fingerprint for sighting in source.fingerprints(THIRTY)}
+    (tmp_path / "all.csv").write_text("at,id\n2024-01-20,1\n2024-01-21,2\n")
+    after = {sighting.fingerprint for sighting in source.fingerprints(THIRTY)}
+    assert (len(before), len(after), before == after) == (1, 1, False)
+
+
+def test_a_day_of_another_zone_is_available_when_it_has_ended_there(tmp_path: Path) -> None:
+    source = Files(path=f"{tmp_path}/all.csv", day_column="at", day_timezone="America/Los_Angeles")
+    assert source.available_at(date(2024, 1, 20)) == datetime(2024, 1, 21, 8, tzinfo=UTC)
+    assert Files(path="{day}.csv").available_at(date(2024, 1, 20)) == datetime(2024, 1, 21, tzinfo=UTC)
