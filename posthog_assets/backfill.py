@@ -33,6 +33,9 @@ _FINE: Final = 0
 _FAILED: Final = 1
 _STOPPED: Final = 130
 
+#: Most failed days in the table at the end.
+_SHOWN: Final = 20
+
 
 @dataclass
 class Ran:
@@ -205,13 +208,16 @@ def _conclude(job: ImportJob, ran: Ran, console: Console) -> None:
     console.print(table)
     if ran.failed:
         failed = Table("failed day", "asset", "reason", title_justify="left")
-        for run in ran.failed:
+        for run in ran.failed[:_SHOWN]:
             assert run.failure is not None
             failed.add_row(run.day.isoformat(), run.failure.asset or "", escape(run.failure.words))
         console.print(failed)
+        if len(ran.failed) > _SHOWN:
+            console.print(f"{_SHOWN} of {_days(len(ran.failed))} shown; all: posthog-assets status {job.imp.name}")
     if ran.left:
         console.print(
-            f"[yellow]Stopped: {_days(ran.left)} not begun.[/yellow] The same command goes on with --missing."
+            f"[yellow]Stopped: {_days(ran.left)} not begun.[/yellow] To go on from here: "
+            f"posthog-assets backfill {job.imp.name} --missing"
         )
     if ran.failed:
         console.print(f"To run only what failed: posthog-assets retry-failed {job.imp.name}")

@@ -48,9 +48,10 @@ def opened_instance(*, create: bool = False) -> Iterator[DagsterInstance]:
     if not folder.is_dir():
         if not create:
             raise ImportFileError(
-                f"there is no Dagster history in {folder}: set DAGSTER_HOME, or go to the folder that holds .dagster_home"
+                f"there is no Dagster history in {folder}: set DAGSTER_HOME, or go to the folder with .dagster_home"
             )
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     os.environ["DAGSTER_HOME"] = str(folder)
     (folder / _FOLDER).mkdir(exist_ok=True)
     # Two processes that create Dagster's database at the same moment break each other.
@@ -119,7 +120,11 @@ def _one_line(text: str) -> str:
 
 def numbers(metadata: Any) -> dict[str, int]:
     """Return the whole numbers of an event's metadata."""
-    return {name: value.value for name, value in metadata.items() if isinstance(value, dg.IntMetadataValue)}
+    return {
+        name: value.value
+        for name, value in metadata.items()
+        if isinstance(value, dg.IntMetadataValue) and value.value is not None
+    }
 
 
 def mark_failed(instance: DagsterInstance, run_id: str, words: str) -> None:

@@ -83,7 +83,7 @@ class Standing:
 
 
 def stand(instance: dg.DagsterInstance, job: ImportJob, days: list[date]) -> Standing:
-    """Return how *days* stand; reads ledgers only of days of which Dagster's record does not say that all is settled."""
+    """Return how *days* stand; reads the ledger of a day only where Dagster's record does not say all is settled."""
     states = {asset: _states(instance, job, asset, days) for asset in job.assets}
     behind = _behind(instance, job, days)
     owed: dict[date, int] = {}
@@ -122,9 +122,8 @@ def _failure(instance: dg.DagsterInstance, job: ImportJob, asset: str, day: date
 def _states(instance: dg.DagsterInstance, job: ImportJob, asset: str, days: list[date]) -> dict[date, State]:
     keys = [day.isoformat() for day in days]
     known: Any = instance.get_status_by_partition(job.key(asset), keys, job.partitions) or {}
-    return {
-        day: State[known[key].name] if known.get(key) else State.MISSING for day, key in zip(days, keys, strict=True)
-    }
+    found = {key: State[status.name] for key, status in known.items() if status}
+    return {day: found.get(key, State.MISSING) for day, key in zip(days, keys, strict=True)}
 
 
 def _behind(instance: dg.DagsterInstance, job: ImportJob, days: list[date]) -> dict[str, set[date]]:
