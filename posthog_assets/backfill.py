@@ -146,7 +146,7 @@ def run_days(
         line = bar.add_task("starting", total=len(tasks))
 
         def finishing() -> None:
-            bar.update(line, description="finishing the days under way; Ctrl-C again stops at once")
+            bar.update(line, description="finishing (Ctrl-C: at once)")
 
         with (
             StopRequests(finishing) as stop,
@@ -155,7 +155,7 @@ def run_days(
             for run in workers.run(tasks, stop):
                 ran.days.append(run)
                 if run.failure:
-                    bar.console.print(f"[red]{run.day}: {escape(_reason(run))}[/red]")
+                    bar.console.print(f"[red]{run.day}: {escape(_reason(run))}[/red]", soft_wrap=True)
                 if not stop.count:
                     bar.update(line, description=f"days, {len(ran.failed)} failed" if ran.failed else "days")
                 bar.advance(line)
@@ -217,10 +217,11 @@ def _conclude(job: ImportJob, ran: Ran, console: Console) -> None:
     if ran.left:
         console.print(
             f"[yellow]Stopped: {_days(ran.left)} not begun.[/yellow] To go on from here: "
-            f"posthog-assets backfill {job.imp.name} --missing"
+            f"posthog-assets backfill {job.imp.name} --missing",
+            soft_wrap=True,
         )
     if ran.failed:
-        console.print(f"To run only what failed: posthog-assets retry-failed {job.imp.name}")
+        console.print(f"To run only what failed: posthog-assets retry-failed {job.imp.name}", soft_wrap=True)
 
 
 def _sums(job: ImportJob, days: Iterable[DayRun]) -> dict[str, int]:

@@ -7,16 +7,21 @@ import.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
+from dagster import DagsterError
+from pydantic import ValidationError
 
 from posthog_assets.component import HistoricalImport
-from posthog_assets.errors import ImportFileError
+from posthog_assets.errors import ImportFileError, PosthogAssetsError
 from posthog_assets.import_file import Import
+from posthog_assets.settings import explain
 
 
 def find_import(name: str, project: Path | None = None) -> Import:
@@ -25,7 +30,8 @@ def find_import(name: str, project: Path | None = None) -> Import:
     Raises:
         ImportFileError: there is none; names those there are.
     """
-    return _find(_tree(project), name)
+    with _explained():
+        return _find(_tree(project), name)
 
 
 @dataclass(frozen=True)
@@ -80,12 +86,33 @@ class ImportJob:
 
 def find_job(name: str, project: Path | None = None) -> ImportJob:
     """Return the import called *name* with its job; arguments and errors as in `find_import`."""
-    tree = _tree(project)
-    imp = _find(tree, name)
-    with warnings.catch_warnings():
+    with _explained(), warnings.catch_warnings():
         # Dagster's own loader calls functions of its own that are in preview.
         warnings.simplefilter("ignore")
+        tree = _tree(project)
+        imp = _find(tree, name)
         return ImportJob(imp, tree.build_defs().resolve_job_def(f"import_{name}"))
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Replace what a project that does not load raises by the sentence that is somewhere in it."""
+    try:
+        yield
+    except PosthogAssetsError:
+        raise
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, PosthogAssetsError | ValidationError):
+            cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, PosthogAssetsError):
+            raise cause from None
+        if isinstance(cause, ValidationError):
+            problems = "\n".join(f"  - {sentence}" for sentence in explain(cause))
+            raise ImportFileError(f"an import file is wrong:\n{problems}") from None
+        if isinstance(error, DagsterError):
+            raise ImportFileError(str(error)) from None
+        raise
 
 
 def _tree(project: Path | None) -> dg.ComponentTree:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 #: How long a stop request may go unnoticed, seconds.
 _LOOK_EVERY: Final = 0.2
 
+#: How long an idle process may take to end, seconds.
+_PATIENCE: Final = 10.0
+
 
 class WorkerFailed(PosthogAssetsError):
     """No process can run days: the project does not load, or loading it kills the process."""
@@ -151,7 +154,11 @@ class _Worker:
         else:
             with suppress(BrokenPipeError):
                 self.connection.send(None)
-        self.process.join()
+        self.process.join(_PATIENCE)
+        if self.process.is_alive():
+            # Something of the user's own keeps it; its day is over.
+            self.process.kill()
+            self.process.join()
         self.connection.close()
 
     @property

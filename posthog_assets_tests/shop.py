@@ -90,6 +90,13 @@ class Shop:
     def heals(self) -> None:
         (self.folder / self.package / "deadly").unlink()
 
+    def one_at_a_time(self) -> None:
+        """Give every pool of Dagster's one place."""
+        self.home.mkdir()
+        (self.home / "dagster.yaml").write_text(
+            "telemetry: {enabled: false}\nconcurrency: {pools: {default_limit: 1, granularity: op}}\n"
+        )
+
     @property
     def home(self) -> Path:
         return self.folder / "dagster_home"

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from posthog_assets.errors import ImportFileError
 from posthog_assets_tests.capture.server import Asked, CaptureServer, Reply
 from posthog_assets_tests.shop import Shop, day_of, days_of, refusing, stored_by_day
 
@@ -159,6 +160,7 @@ def test_ctrl_c_lets_the_day_under_way_end_and_begins_no_other(shop: Callable[[i
 @pytest.mark.parametrize("way", ["a second Ctrl-C", "kill -9"])
 def test_a_day_cut_off_in_the_middle_is_found_and_run_again(shop: Callable[[int], Shop], way: str) -> None:
     project, held = shop(2), Held()
+    project.one_at_a_time()
     with CaptureServer(held) as server:
         project.write(server.url, 2)
         command = project.begun("backfill", "shop", "--jobs", "1")
@@ -171,6 +173,9 @@ def test_a_day_cut_off_in_the_middle_is_found_and_run_again(shop: Callable[[int]
         said = command.communicate(timeout=60)[0]
         held.release.set()
         facts = project.facts()
+        with dg.DagsterInstance.from_config(str(project.home)) as instance:
+            pools = instance.event_log_storage.get_concurrency_keys()
+            assert [instance.event_log_storage.get_concurrency_info(pool).active_slot_count for pool in pools] == [0]
         assert command.returncode == (-signal.SIGKILL if way == "kill -9" else 130), said
         assert [run[1] for run in project.runs()] == ["FAILURE"]
         assert facts["assets"]["imported_batches"]["failed"] == 1
@@ -212,10 +217,7 @@ def test_events_that_have_not_landed_are_owed_and_sent_again_by_a_retry(shop: Ca
 
 def test_dagsters_pools_hold_for_days_of_a_backfill(shop: Callable[[int], Shop]) -> None:
     project = shop(4)
-    project.home.mkdir()
-    (project.home / "dagster.yaml").write_text(
-        "telemetry: {enabled: false}\nconcurrency: {pools: {default_limit: 1, granularity: op}}\n"
-    )
+    project.one_at_a_time()
     with CaptureServer(lambda asked: Reply(delay=0.3)) as server:
         project.write(server.url, 4)
         assert project.call("backfill", "shop", "--jobs", "2").exit_code == 0
@@ -237,6 +239,15 @@ def test_what_cannot_be_run_is_said_in_one_sentence(shop: Callable[[int], Shop])
     ]:
         result = project.call(*arguments)
         assert (result.exit_code, words in str(result.exception)) == (1, True), arguments
+
+
+def test_a_wrong_import_file_is_one_sentence_for_every_command(shop: Callable[[int], Shop]) -> None:
+    project = shop(1)
+    project.write("http://127.0.0.1:1", 1, batch_event=5)
+    for command in ("backfill", "retry-failed", "status"):
+        raised = project.call(command, "shop").exception
+        assert isinstance(raised, ImportFileError)
+        assert "destination.batch_event: Extra inputs are not permitted" in str(raised)
 
 
 def test_asking_does_not_create_a_dagster_history(shop: Callable[[int], Shop]) -> None:
