@@ -24,7 +24,7 @@ from posthog_assets.capture.preflight import OK, PROBLEM, preflight
 from posthog_assets.errors import ImportFileError
 from posthog_assets.owed import owed_events
 from posthog_assets.projects import ImportJob, find_job
-from posthog_assets.runs import BY, CALL, call_in_progress, opened_instance
+from posthog_assets.runs import BY, CALL, call_in_progress, opened_instance, sweep
 from posthog_assets.standing import State, failures, stand
 from posthog_assets.workers import DayRun, StopRequests, Task, Workers
 
@@ -66,7 +66,7 @@ def run_backfill(
 ) -> int:
     """Run every day of a range, or with *missing* those that are not complete; returns the exit code."""
     console = Console()
-    with _prepared(name, project, console, create=True) as (job, instance):
+    with _prepared(name, project, create=True) as (job, instance):
         days = job.days(first, last)
         chosen = _chosen(job, assets)
         if missing:
@@ -94,7 +94,7 @@ def run_retry(
 ) -> int:
     """Run again what failed or owes events, with what is made from it; returns the exit code."""
     console = Console()
-    with _prepared(name, project, console) as (job, instance):
+    with _prepared(name, project) as (job, instance):
         standing = stand(instance, job, job.days(first, last))
         plan = standing.to_retry()
         if busy := len(standing.having(State.IN_PROGRESS)):
@@ -142,7 +142,7 @@ def run_days(
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    with call_in_progress(instance) as call, Progress(*columns, console=console) as bar:
+    with call_in_progress() as call, Progress(*columns, console=console) as bar:
         line = bar.add_task("starting", total=len(tasks))
 
         def finishing() -> None:
@@ -166,10 +166,11 @@ def run_days(
 
 @contextmanager
 def _prepared(
-    name: str, project: Path | None, console: Console, *, create: bool = False
+    name: str, project: Path | None, *, create: bool = False
 ) -> Iterator[tuple[ImportJob, dg.DagsterInstance]]:
     job = find_job(name, project)
     with opened_instance(create=create) as instance:
+        sweep(instance)
         yield job, instance
 
 
@@ -237,9 +238,11 @@ def _sums(job: ImportJob, days: Iterable[DayRun]) -> dict[str, int]:
         sums["events rejected"] += sum(
             run.counts.get(asset, {}).get("rejected", 0) for asset in ("staged_events", "posthog_events")
         )
-        # A delivery that ended early may not know, and a look into PostHog may have taken acknowledgements back.
-        sure = delivered is not None and "owed" in delivered and not run.failure
-        sums["events owed"] += delivered["owed"] if sure and delivered else owed_events(job.imp.store, run.day) or 0
+        if run.failure:
+            # The delivery may have ended early, or a look into PostHog may have taken acknowledgements back.
+            sums["events owed"] += owed_events(job.imp.store, run.day) or 0
+        else:
+            sums["events owed"] += (delivered or {}).get("owed", 0)
     return dict(sums)
 
 

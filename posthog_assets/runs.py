@@ -138,12 +138,11 @@ def mark_failed(instance: DagsterInstance, run_id: str, words: str) -> None:
 
 
 @contextmanager
-def call_in_progress(instance: DagsterInstance) -> Iterator[str]:
+def call_in_progress() -> Iterator[str]:
     """Yield a new name for this call of a command; while the block runs others can see that its process lives.
 
     The lock dies with the process, so runs of a call that was killed are known for what they are.
     """
-    sweep(instance)
     call = uuid.uuid4().hex[:12]
     path = home() / _FOLDER / f"{call}.call"
     with path.open("w") as handle:

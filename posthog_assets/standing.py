@@ -72,13 +72,17 @@ class Standing:
         return tried and self.owed.get(day, 0) > 0
 
     def to_complete(self, assets: Iterable[str]) -> list[date]:
-        """Return the days on which any of *assets* is not materialized, is behind, or owes events."""
+        """Return the days on which any of *assets* is not materialized, is behind, or owes; not days in progress."""
         chosen = set(assets)
+        busy = self.having(State.IN_PROGRESS)
         return [
             day
             for day in self.days
-            if any(self.states[a][day] is not State.MATERIALIZED or day in self.behind[a] for a in chosen)
-            or (_DELIVERY in chosen and self.owed.get(day, 0) > 0)
+            if day not in busy
+            and (
+                any(self.states[a][day] is not State.MATERIALIZED or day in self.behind[a] for a in chosen)
+                or (_DELIVERY in chosen and self.owed.get(day, 0) > 0)
+            )
         ]
 
 

@@ -172,6 +172,9 @@ def test_a_day_cut_off_in_the_middle_is_found_and_run_again(shop: Callable[[int]
             command.send_signal(signal.SIGTERM)
         said = command.communicate(timeout=60)[0]
         held.release.set()
+        assert (
+            "2024-03-01 │ imported_batches, landed_events" in project.call("retry-failed", "shop", "--dry-run").output
+        )
         facts = project.facts()
         with dg.DagsterInstance.from_config(str(project.home)) as instance:
             pools = instance.event_log_storage.get_concurrency_keys()
