@@ -24,8 +24,8 @@ from posthog_assets.capture.preflight import OK, PROBLEM, preflight
 from posthog_assets.errors import ImportFileError
 from posthog_assets.owed import owed_events
 from posthog_assets.projects import ImportJob, find_job
-from posthog_assets.runs import BY, CALL, call_in_progress, opened_instance, sweep
-from posthog_assets.standing import State, failures, stand
+from posthog_assets.runs import BY, CALL, Failure, call_in_progress, opened_instance, sweep
+from posthog_assets.standing import Standing, State, failures, stand
 from posthog_assets.workers import DayRun, StopRequests, Task, Workers
 
 #: Exit codes: everything ran and succeeded, a day failed (or nothing could be begun), a person stopped it.
@@ -76,7 +76,7 @@ def run_backfill(
             return _FINE
         if check and not _may_begin(job, chosen, days, console):
             return _FAILED
-        console.print(f"{name}: {_span(days)}, {len(chosen)} assets each")
+        console.print(f"{name}: {_span(days)}, {'all assets' if chosen == job.assets else ', '.join(chosen)}")
         ran = run_days(job, instance, project, [Task(day, chosen) for day in days], jobs, "backfill", console)
         _conclude(job, ran, console)
         return ran.exit_code
@@ -103,19 +103,7 @@ def run_retry(
             console.print("Nothing failed, and nothing is owed.")
             return _FINE
         why = failures(instance, standing)
-        table = Table(
-            "day", "runs again", "because", title=f"{name}: {_days(len(plan))} to retry", title_justify="left"
-        )
-        for day, assets in plan.items():
-            reason = why[day].words if day in why else f"PostHog is owed {standing.owed[day]:,} events"
-            table.add_row(day.isoformat(), ", ".join(assets), escape(reason))
-        console.print(table)
-        if hopeless := [day for day in plan if day in why and why[day].waits_for_a_person]:
-            console.print(
-                f"[yellow]Trying again alone does not cure {_days(len(hopeless))} of them ("
-                f"{_kinds(why[day].error for day in hopeless)}): unless what the reason names has been put right, they "
-                "fail again.[/yellow]"
-            )
+        _show_plan(standing, plan, why, console)
         if dry_run:
             console.print("A dry run: nothing was started.")
             return _FINE
@@ -126,6 +114,23 @@ def run_retry(
         ran = run_days(job, instance, project, tasks, jobs, "retry-failed", console)
         _conclude(job, ran, console)
         return ran.exit_code
+
+
+def _show_plan(
+    standing: Standing, plan: dict[date, tuple[str, ...]], why: dict[date, Failure], console: Console
+) -> None:
+    title = f"{standing.job.imp.name}: {_days(len(plan))} to retry"
+    table = Table("day", "runs again", "because", title=title, title_justify="left")
+    for day, assets in plan.items():
+        reason = why[day].words if day in why else f"PostHog is owed {standing.owed[day]:,} events"
+        table.add_row(day.isoformat(), ", ".join(assets), escape(reason))
+    console.print(table)
+    if hopeless := [day for day in plan if day in why and why[day].waits_for_a_person]:
+        console.print(
+            f"[yellow]Trying again alone does not cure {_days(len(hopeless))} of them ("
+            f"{_kinds(why[day].error for day in hopeless)}): unless what the reason names has been put right, they "
+            "fail again.[/yellow]"
+        )
 
 
 def run_days(

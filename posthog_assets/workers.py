@@ -39,6 +39,9 @@ _LOOK_EVERY: Final = 0.2
 #: How long an idle process may take to end, seconds.
 _PATIENCE: Final = 10.0
 
+#: So many processes in a row may die before they can work; then there is no hope of the next one.
+_MOST_STILLBORN: Final = 3
+
 
 class WorkerFailed(PosthogAssetsError):
     """No process can run days: the project does not load, or loading it kills the process."""
@@ -185,6 +188,7 @@ class Workers:
         self._tags = tags | {"dagster/max_retries": "0"}
         self._jobs = jobs
         self._workers: list[_Worker] = []
+        self._stillborn = 0
 
     def __enter__(self) -> Workers:
         return self
@@ -221,7 +225,8 @@ class Workers:
                 ended = self._hear(worker)
                 if ended:
                     yield ended
-            self._start(min(self._jobs, len(queue) + sum(bool(worker.order) for worker in self._workers)))
+            if not stop.count:
+                self._start(min(self._jobs, len(queue) + sum(bool(worker.order) for worker in self._workers)))
 
     def _start(self, count: int) -> None:
         while len(self._workers) < count:
@@ -231,14 +236,17 @@ class Workers:
         """Take what a worker says; returns the day that ended with it."""
         answer, order = worker.answer(), worker.order
         if isinstance(answer, _Loaded) and not answer.words:
-            worker.ready = True
+            worker.ready, self._stillborn = True, 0
         elif isinstance(answer, _Loaded):
             raise WorkerFailed(answer.words)
         elif answer is None:
             self._workers.remove(worker)
             worker.connection.close()
-            if not worker.ready:
-                raise WorkerFailed(f"a process that was to run days died while it loaded {self._name}")
+            self._stillborn += not worker.ready
+            if self._stillborn >= _MOST_STILLBORN:
+                raise WorkerFailed(
+                    f"{self._stillborn} processes in a row died while they loaded {self._name}: is there memory left?"
+                )
             return self._lost(order, worker.obituary) if order else None
         elif order:
             worker.order = None
@@ -255,6 +263,10 @@ class Workers:
         return DayRun(order.task.day, order.run_id, answer.counts, failure or Failure(None, words, order.run_id))
 
     def _lost(self, order: _Order, words: str) -> DayRun:
+        run = self._instance.get_run_by_id(order.run_id)
+        if run and run.is_success:
+            # Its process died between the end of the run and the word about it.
+            return DayRun(order.task.day, order.run_id)
         mark_failed(self._instance, order.run_id, words)
         failure = failure_of(self._instance, order.run_id, self._name) or Failure(None, words, order.run_id)
         return DayRun(order.task.day, order.run_id, {}, failure)

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from posthog_assets.errors import ImportFileError
+from posthog_assets.errors import ImportFileError, PosthogAssetsError
 from posthog_assets_tests.capture.server import Asked, CaptureServer, Reply
 from posthog_assets_tests.shop import Shop, day_of, days_of, refusing, stored_by_day
 
@@ -128,6 +128,19 @@ def test_a_worker_that_is_killed_costs_its_day_and_no_other(shop: Callable[[int]
     assert len(server.stored) == 15
 
 
+def test_workers_that_die_before_they_can_work_end_the_command(shop: Callable[[int], Shop]) -> None:
+    project = shop(1)
+    (project.folder / project.package / "__init__.py").write_text(
+        "import multiprocessing, os\nif multiprocessing.parent_process():\n    os._exit(3)\n"
+    )
+    with CaptureServer() as server:
+        project.write(server.url, 1)
+        result = project.call("backfill", "shop")
+    assert isinstance(result.exception, PosthogAssetsError)
+    assert "3 processes in a row died while they loaded shop" in str(result.exception)
+    assert project.runs() == []
+
+
 class Held:
     """A server script that answers the events of the first day only after `release`."""
 
@@ -137,7 +150,7 @@ class Held:
     def __call__(self, asked: Asked) -> Reply | None:
         if day_of(asked) == "2024-03-01":
             self.reached.set()
-            assert self.release.wait(60)
+            assert self.release.wait(240)
         return None
 
 
@@ -146,11 +159,11 @@ def test_ctrl_c_lets_the_day_under_way_end_and_begins_no_other(shop: Callable[[i
     with CaptureServer(held) as server:
         project.write(server.url, 4)
         command = project.begun("backfill", "shop", "--jobs", "1")
-        assert held.reached.wait(60)
+        assert held.reached.wait(240)
         # A terminal sends it to every process of the group.
         os.killpg(command.pid, signal.SIGINT)
         held.release.set()
-        said = command.communicate(timeout=60)[0]
+        said = command.communicate(timeout=240)[0]
     assert command.returncode == 130, said
     assert "Stopped: 3 days not begun" in said
     assert project.runs() == [("2024-03-01", "SUCCESS", "backfill")]
@@ -164,13 +177,13 @@ def test_a_day_cut_off_in_the_middle_is_found_and_run_again(shop: Callable[[int]
     with CaptureServer(held) as server:
         project.write(server.url, 2)
         command = project.begun("backfill", "shop", "--jobs", "1")
-        assert held.reached.wait(60)
+        assert held.reached.wait(240)
         if way == "kill -9":
             command.kill()
         else:
             command.send_signal(signal.SIGINT)
             command.send_signal(signal.SIGTERM)
-        said = command.communicate(timeout=60)[0]
+        said = command.communicate(timeout=240)[0]
         held.release.set()
         assert (
             "2024-03-01 │ imported_batches, landed_events" in project.call("retry-failed", "shop", "--dry-run").output
@@ -211,7 +224,7 @@ def test_events_that_have_not_landed_are_owed_and_sent_again_by_a_retry(shop: Ca
     assert facts["owed"] == 3
     assert (facts["assets"]["imported_batches"]["failed"], facts["assets"]["landed_events"]["failed"]) == (0, 1)
     with Sandbox(project_key="phc_any") as right:
-        project.write(right.url, 1, **looking | {"landing_seconds": 10})
+        project.write(right.url, 1, **looking | {"landing_seconds": 120})
         assert "imported_batches, landed_events" in project.call("retry-failed", "shop", "--dry-run").output
         assert project.call("retry-failed", "shop").exit_code == 0
         assert right.stats()["rows_final"] == 3
