@@ -7,7 +7,7 @@ needs them, so that `--help` answers at once.
 from __future__ import annotations
 
 import sys
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import click
@@ -120,8 +120,7 @@ def changes(
     """Say what the present mapping would do to days that are imported already. Sends and changes nothing."""
     from posthog_assets.changes import show_changes
 
-    days = (moment.date() if moment else None for moment in (first, last))
-    sys.exit(show_changes(name, project, *days, every=every, as_json=as_json))
+    sys.exit(show_changes(name, project, _day(first), _day(last), every=every, as_json=as_json))
 
 
 @cli.command()
@@ -132,6 +131,89 @@ def dialects(name: str | None, markdown: bool) -> None:
     from posthog_assets.describe import show_dialects
 
     sys.exit(show_dialects(name, markdown=markdown))
+
+
+_jobs = click.option(
+    "--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Days that run at the same time."
+)
+_from = click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First day; default: the import's.")
+_to = click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last day; default: the import's.")
+_skip_check = click.option("--skip-check", is_flag=True, help="Begin in spite of what `check` finds.")
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@_from
+@_to
+@_jobs
+@click.option("--assets", multiple=True, metavar="NAME[,NAME]", help="Only these assets; default: all of them.")
+@click.option("--missing", is_flag=True, help="Only days that are not complete: missing, failed, behind or owing.")
+@_skip_check
+@_project
+def backfill(
+    name: str,
+    first: datetime | None,
+    last: datetime | None,
+    jobs: int,
+    assets: tuple[str, ...],
+    missing: bool,
+    skip_check: bool,
+    project: Path | None,
+) -> None:
+    """Import a range of days, each as a Dagster run of its own.
+
+    A day that fails does not stop the others. Days that are imported already are looked at and nothing is sent twice.
+    """
+    from posthog_assets.backfill import run_backfill
+
+    sys.exit(
+        run_backfill(
+            name, project, first=_day(first), last=_day(last), jobs=jobs, assets=assets, missing=missing,
+            check=not skip_check,
+        )
+    )  # fmt: skip
+
+
+@cli.command("retry-failed")
+@click.argument("name", metavar="IMPORT")
+@_from
+@_to
+@_jobs
+@click.option("--dry-run", is_flag=True, help="Say what would run again, and why; start nothing.")
+@_skip_check
+@_project
+def retry_failed(
+    name: str,
+    first: datetime | None,
+    last: datetime | None,
+    jobs: int,
+    dry_run: bool,
+    skip_check: bool,
+    project: Path | None,
+) -> None:
+    """Run again what failed or owes events, and what is made from it; nothing else."""
+    from posthog_assets.backfill import run_retry
+
+    sys.exit(
+        run_retry(
+            name, project, first=_day(first), last=_day(last), jobs=jobs, dry_run=dry_run, check=not skip_check
+        )
+    )  # fmt: skip
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@_project
+def status(name: str, as_json: bool, project: Path | None) -> None:
+    """Show how the days of an import stand, why days failed, what is owed, and the next step to take."""
+    from posthog_assets.status import run_status
+
+    sys.exit(run_status(name, project, as_json=as_json))
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
 
 
 def main() -> None:

@@ -1,32 +1,27 @@
 """`posthog-assets demo`: the main job, end to end, on real data and on this machine.
 
-Belongs here: starting the sandbox, running days as recorded Dagster runs, and the table at the end. Does not belong
-here: anything an import does; the demo import is an ordinary folder in `defs/`.
+Belongs here: starting the sandbox, and the table at the end. Does not belong here: running days (`backfill`), or
+anything an import does; the demo import is an ordinary folder in `defs/`.
 """
 
 from __future__ import annotations
 
 import os
-import signal
-import warnings
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date, timedelta
-from multiprocessing import get_context
-from multiprocessing.synchronize import Lock
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from posthog_assets.errors import PosthogAssetsError
 from posthog_assets.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    import dagster as dg
+    from posthog_assets.backfill import Ran
+    from posthog_assets.workers import DayRun
 
 _NAME = "nycflights"
 _FIRST = date(2013, 1, 1)
@@ -58,105 +53,51 @@ def run_demo(days: int, port: int) -> int:
         with Sandbox(data=data / "sandbox", port=port) as sandbox:
             os.environ[_URL_VARIABLE] = sandbox.url
             before = sandbox.stats()["requests_by_path"]
-            rows = _run_days(days, console)
+            ran = _run_days(days, console)
+            rows = [_row(run) for run in ran.days]
             console.print(_table(rows))
             requests = _capture_requests(sandbox.stats()["requests_by_path"]) - _capture_requests(before)
             _tell(console, rows, requests, port)
     except PosthogAssetsError as error:
         console.print(f"[red]{error}[/red]")
         return 1
-    return 1 if any(row.failure for row in rows) else 0
+    if ran.left:
+        console.print(f"\nStopped: {ran.left} days not begun. Running the same command again goes on from here.")
+    return ran.exit_code
 
 
 def _capture_requests(by_path: dict[str, int]) -> int:
     return sum(count for path, count in by_path.items() if not path.startswith("/api/") and path != "/sandbox/stats")
 
 
-def _run_days(days: int, console: Console) -> list[_Day]:
-    """Run each day in one of a few warm processes, so that Dagster starts once for each and not once a day."""
+def _run_days(days: int, console: Console) -> Ran:
     console.print("Starting Dagster …")
-    home = Path(os.environ.get("DAGSTER_HOME") or ".dagster_home").absolute()
-    home.mkdir(parents=True, exist_ok=True)
-    os.environ["DAGSTER_HOME"] = str(home)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    rows: list[_Day] = []
-    context = get_context("spawn")
-    workers = ProcessPoolExecutor(_WORKERS, context, initializer=_start_worker, initargs=(context.Lock(),))
-    with workers, Progress(*columns, console=console) as bar:
-        task = bar.add_task("days", total=days)
-        futures = [workers.submit(_run_day, _FIRST + timedelta(days=offset)) for offset in range(days)]
-        try:
-            for future in as_completed(futures):
-                rows.append(future.result())
-                bar.advance(task)
-        except BaseException:
-            workers.shutdown(cancel_futures=True)
-            raise
-    return sorted(rows, key=lambda row: row.day)
+    from posthog_assets.backfill import run_days
+    from posthog_assets.projects import find_job
+    from posthog_assets.runs import opened_instance
+    from posthog_assets.workers import Task
+
+    job = find_job(_NAME)
+    tasks = [Task(day, job.assets) for day in job.days(_FIRST, _FIRST + timedelta(days=days - 1))]
+    with opened_instance(create=True) as instance:
+        return run_days(job, instance, None, tasks, _WORKERS, "demo", console)
 
 
-@dataclass
-class _Worker:
-    """What a worker process loads once."""
+def _row(run: DayRun) -> _Day:
+    def count(asset: str, name: str) -> int | None:
+        return run.counts[asset].get(name, 0) if asset in run.counts else None
 
-    job: dg.JobDefinition
-    instance: dg.DagsterInstance
-
-
-_worker: _Worker | None = None
-
-
-def _start_worker(first: Lock) -> None:
-    global _worker
-    # Ctrl-C is for the parent, which stops the workers between two days.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warnings.simplefilter("ignore")
-    import dagster as dg
-
-    from posthog_assets.definitions import defs
-
-    job = defs().resolve_job_def(f"import_{_NAME}")
-    # Two processes that create Dagster's database at the same moment break each other.
-    with first:
-        _worker = _Worker(job, dg.DagsterInstance.get())
-
-
-def _run_day(day: date) -> _Day:
-    assert _worker is not None
-    result = _worker.job.execute_in_process(
-        instance=_worker.instance,
-        partition_key=day.isoformat(),
-        raise_on_error=False,
-        tags={"posthog_assets/by": "demo"},
-        # The bar says enough; the run's own log is in the UI.
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    return _Day(
+        run.day,
+        raw=count("raw_export", "dagster/partition_row_count"),
+        staged=count("staged_events", "dagster/partition_row_count"),
+        rejected=(count("staged_events", "rejected") or 0) + (count("posthog_events", "rejected") or 0),
+        sent=count("imported_batches", "sent"),
+        acknowledged=count("imported_batches", "acknowledged"),
+        landed=count("landed_events", "landed"),
+        duplicates=count("landed_events", "duplicates"),
+        failure=run.failure.words if run.failure else None,
     )
-    row = _Day(day)
-    for event in result.get_asset_materialization_events():
-        _read(row, event.asset_key.path[-1] if event.asset_key else "", event.materialization.metadata)
-    for event in result.get_step_failure_events():
-        data = event.step_failure_data
-        row.failure = data.user_failure_data.description if data.user_failure_data else str(data.error)
-    return row
-
-
-def _read(row: _Day, asset: str, metadata: Any) -> None:
-    def number(name: str) -> int:
-        return int(metadata[name].value) if name in metadata else 0
-
-    if asset == "raw_export":
-        row.raw = number("dagster/partition_row_count")
-    elif asset == "staged_events":
-        row.staged = number("dagster/partition_row_count")
-        row.rejected += number("rejected")
-    elif asset == "posthog_events":
-        row.rejected += number("rejected")
-    elif asset == "imported_batches":
-        row.sent, row.acknowledged = number("sent"), number("acknowledged")
-    elif asset == "landed_events":
-        row.landed, row.duplicates = number("landed"), number("duplicates")
 
 
 _COLUMNS = ("raw", "staged", "rejected", "sent", "acknowledged", "landed", "duplicates")

@@ -1,0 +1,269 @@
+"""The commands `posthog-assets backfill` and `posthog-assets retry-failed`.
+
+Belongs here: which days run with which assets, the progress bar, and the summary. Does not belong here: processes
+(`workers`), what days amount to (`standing`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import dagster as dg
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from posthog_assets.capture.preflight import OK, PROBLEM, preflight
+from posthog_assets.errors import ImportFileError
+from posthog_assets.owed import owed_events
+from posthog_assets.projects import ImportJob, find_job
+from posthog_assets.runs import BY, CALL, Failure, call_in_progress, opened_instance, sweep
+from posthog_assets.standing import Standing, State, failures, stand
+from posthog_assets.workers import DayRun, StopRequests, Task, Workers
+
+#: Exit codes: everything ran and succeeded, a day failed (or nothing could be begun), a person stopped it.
+_FINE: Final = 0
+_FAILED: Final = 1
+_STOPPED: Final = 130
+
+#: Most failed days in the table at the end.
+_SHOWN: Final = 20
+
+
+@dataclass
+class Ran:
+    """The days that were run, oldest first, and how many were not begun because somebody stopped it."""
+
+    days: list[DayRun] = field(default_factory=list)
+    left: int = 0
+
+    @property
+    def failed(self) -> list[DayRun]:
+        return [run for run in self.days if run.failure]
+
+    @property
+    def exit_code(self) -> int:
+        return _STOPPED if self.left else _FAILED if self.failed else _FINE
+
+
+def run_backfill(
+    name: str,
+    project: Path | None,
+    *,
+    first: date | None = None,
+    last: date | None = None,
+    jobs: int = 2,
+    assets: Sequence[str] = (),
+    missing: bool = False,
+    check: bool = True,
+) -> int:
+    """Run every day of a range, or with *missing* those that are not complete; returns the exit code."""
+    console = Console()
+    with _prepared(name, project, create=True) as (job, instance):
+        days = job.days(first, last)
+        chosen = _chosen(job, assets)
+        if missing:
+            days = stand(instance, job, days).to_complete(chosen)
+        if not days:
+            console.print("Every day is complete." if missing else f"There is no day of {name} to import yet.")
+            return _FINE
+        if check and not _may_begin(job, chosen, days, console):
+            return _FAILED
+        console.print(f"{name}: {_span(days)}, {'all assets' if chosen == job.assets else ', '.join(chosen)}")
+        ran = run_days(job, instance, project, [Task(day, chosen) for day in days], jobs, "backfill", console)
+        _conclude(job, ran, console)
+        return ran.exit_code
+
+
+def run_retry(
+    name: str,
+    project: Path | None,
+    *,
+    first: date | None = None,
+    last: date | None = None,
+    jobs: int = 2,
+    dry_run: bool = False,
+    check: bool = True,
+) -> int:
+    """Run again what failed or owes events, with what is made from it; returns the exit code."""
+    console = Console()
+    with _prepared(name, project) as (job, instance):
+        standing = stand(instance, job, job.days(first, last))
+        plan = standing.to_retry()
+        if busy := len(standing.having(State.IN_PROGRESS)):
+            console.print(f"{_days(busy)} in progress: left alone")
+        if not plan:
+            console.print("Nothing failed, and nothing is owed.")
+            return _FINE
+        why = failures(instance, standing)
+        _show_plan(standing, plan, why, console)
+        if dry_run:
+            console.print("A dry run: nothing was started.")
+            return _FINE
+        every = sorted({asset for assets in plan.values() for asset in assets}, key=job.assets.index)
+        if check and not _may_begin(job, every, list(plan), console):
+            return _FAILED
+        tasks = [Task(day, assets) for day, assets in plan.items()]
+        ran = run_days(job, instance, project, tasks, jobs, "retry-failed", console)
+        _conclude(job, ran, console)
+        return ran.exit_code
+
+
+def _show_plan(
+    standing: Standing, plan: dict[date, tuple[str, ...]], why: dict[date, Failure], console: Console
+) -> None:
+    title = f"{standing.job.imp.name}: {_days(len(plan))} to retry"
+    table = Table("day", "runs again", "because", title=title, title_justify="left")
+    for day, assets in plan.items():
+        reason = why[day].words if day in why else f"PostHog is owed {standing.owed[day]:,} events"
+        table.add_row(day.isoformat(), ", ".join(assets), escape(reason))
+    console.print(table)
+    if hopeless := [day for day in plan if day in why and why[day].waits_for_a_person]:
+        console.print(
+            f"[yellow]Trying again alone does not cure {_days(len(hopeless))} of them ("
+            f"{_kinds(why[day].error for day in hopeless)}): unless what the reason names has been put right, they "
+            "fail again.[/yellow]"
+        )
+
+
+def run_days(
+    job: ImportJob,
+    instance: dg.DagsterInstance,
+    project: Path | None,
+    tasks: Sequence[Task],
+    jobs: int,
+    by: str,
+    console: Console,
+) -> Ran:
+    """Run *tasks* in *jobs* processes under a progress bar; Ctrl-C lets the days under way end."""
+    ran = Ran()
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with call_in_progress() as call, Progress(*columns, console=console) as bar:
+        line = bar.add_task("starting", total=len(tasks))
+
+        def finishing() -> None:
+            bar.update(line, description="finishing (Ctrl-C: at once)")
+
+        with (
+            StopRequests(finishing) as stop,
+            Workers(instance, job.imp.name, project, jobs, {BY: by, CALL: call}) as workers,
+        ):
+            for run in workers.run(tasks, stop):
+                ran.days.append(run)
+                if run.failure:
+                    bar.console.print(f"[red]{run.day}: {escape(_reason(run))}[/red]", soft_wrap=True)
+                if not stop.count:
+                    bar.update(line, description=f"days, {len(ran.failed)} failed" if ran.failed else "days")
+                bar.advance(line)
+    ran.days.sort(key=lambda run: run.day)
+    ran.left = len(tasks) - len(ran.days)
+    return ran
+
+
+@contextmanager
+def _prepared(
+    name: str, project: Path | None, *, create: bool = False
+) -> Iterator[tuple[ImportJob, dg.DagsterInstance]]:
+    job = find_job(name, project)
+    with opened_instance(create=create) as instance:
+        sweep(instance)
+        yield job, instance
+
+
+def _chosen(job: ImportJob, assets: Sequence[str]) -> tuple[str, ...]:
+    names = {name.strip().removeprefix(f"{job.imp.name}/") for given in assets for name in given.split(",")}
+    unknown = names - set(job.assets)
+    if unknown:
+        raise ImportFileError(
+            f"{job.imp.name} has no asset {', '.join(sorted(unknown))}; there are: {', '.join(job.assets)}"
+        )
+    return tuple(asset for asset in job.assets if not names or asset in names)
+
+
+def _may_begin(job: ImportJob, assets: Iterable[str], days: Sequence[date], console: Console) -> bool:
+    """Look at the destination where something is to be sent, and print what is not in order."""
+    if "imported_batches" not in assets:
+        return True
+    findings = [f for f in preflight(job.imp.destination, days[0], days[-1]) if f.level != OK]
+    for finding in findings:
+        color = "red" if finding.level == PROBLEM else "yellow"
+        console.print(f"[{color}]{finding.level}: {finding.subject}: {escape(finding.words)}[/{color}]")
+    if any(finding.level == PROBLEM for finding in findings):
+        console.print("Nothing was started. Put it right, or go on in spite of it with --skip-check.")
+        return False
+    return True
+
+
+def _conclude(job: ImportJob, ran: Ran, console: Console) -> None:
+    """Print what became of the days."""
+    numbers = _sums(job, ran.days)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for what, count in numbers.items():
+        table.add_row(what, f"{count:,}")
+    console.print(table)
+    if ran.failed:
+        failed = Table("failed day", "asset", "reason", title_justify="left")
+        for run in ran.failed[:_SHOWN]:
+            assert run.failure is not None
+            failed.add_row(run.day.isoformat(), run.failure.asset or "", escape(run.failure.words))
+        console.print(failed)
+        if len(ran.failed) > _SHOWN:
+            console.print(f"{_SHOWN} of {_days(len(ran.failed))} shown; all: posthog-assets status {job.imp.name}")
+    if ran.left:
+        console.print(
+            f"[yellow]Stopped: {_days(ran.left)} not begun.[/yellow] To go on from here: "
+            f"posthog-assets backfill {job.imp.name} --missing",
+            soft_wrap=True,
+        )
+    if ran.failed:
+        console.print(f"To run only what failed: posthog-assets retry-failed {job.imp.name}", soft_wrap=True)
+
+
+def _sums(job: ImportJob, days: Iterable[DayRun]) -> dict[str, int]:
+    sums: Counter[str] = Counter({"days": 0, "days failed": 0})
+    for run in days:
+        sums["days"] += 1
+        sums["days failed"] += run.failure is not None
+        delivered = run.counts.get("imported_batches")
+        if delivered is None and run.failure and run.failure.asset == "imported_batches":
+            delivered = run.failure.counts
+        for what, name in (("sent", "sent"), ("acknowledged", "acknowledged"), ("dropped by PostHog", "dropped")):
+            sums[f"events {what}"] += (delivered or {}).get(name, 0)
+        sums["events rejected"] += sum(
+            run.counts.get(asset, {}).get("rejected", 0) for asset in ("staged_events", "posthog_events")
+        )
+        if run.failure:
+            # The delivery may have ended early, or a look into PostHog may have taken acknowledgements back.
+            sums["events owed"] += owed_events(job.imp.store, run.day) or 0
+        else:
+            sums["events owed"] += (delivered or {}).get("owed", 0)
+    return dict(sums)
+
+
+def _reason(run: DayRun) -> str:
+    assert run.failure is not None
+    return f"{run.failure.asset}: {run.failure.words}" if run.failure.asset else run.failure.words
+
+
+def _kinds(errors: Iterable[str | None]) -> str:
+    counts = Counter(error or "" for error in errors)
+    return ", ".join(f"{count} {error}" for error, count in counts.most_common())
+
+
+def _span(days: Sequence[date]) -> str:
+    return f"{days[0]}" if len(days) == 1 else f"{_days(len(days))}, {days[0]} to {days[-1]}"
+
+
+def _days(count: int) -> str:
+    return "1 day" if count == 1 else f"{count:,} days"
