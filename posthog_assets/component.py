@@ -36,6 +36,8 @@ class HistoricalImportModel(BaseModel):
     end_date: str | None = Field(None, description="Last day; absent: every day that is over (UTC)")
     storage: str | None = Field(None, description="Folder or fsspec URL; default $POSTHOG_ASSETS_STORAGE, else ./data")
     storage_options: dict[str, Any] | None = Field(None, description="Passed to fsspec")
+    owners: list[str] | None = Field(None, description="Who answers for it: mail addresses, or team:name")
+    first_rows: bool | None = Field(None, description="Show the first events of each day in Dagster; default true")
     source: dict[str, Any] = Field(description="How bytes are fetched; `type` chooses the source")
     dialect: dict[str, Any] = Field(description="How one record reads; `type` chooses the dialect")
     mapping: dict[str, Any] | None = Field(None, description="What records are to be in PostHog")

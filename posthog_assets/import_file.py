@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny, Valida
 from posthog_assets.automation import Automation
 from posthog_assets.capture.destination import Destination
 from posthog_assets.dialects import Dialect, load_dialect
-from posthog_assets.errors import ImportFileError
+from posthog_assets.errors import ImportFileError, shorten
 from posthog_assets.mapping import Mapping
 from posthog_assets.mapping.version import mapping_version
 from posthog_assets.people import People
@@ -26,6 +26,8 @@ from posthog_assets.sources import Source, load_source
 from posthog_assets.storage import Store
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
+#: What Dagster takes as an owner.
+_OWNER = re.compile(r"team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
 
 
 def default_storage() -> str:
@@ -41,6 +43,8 @@ class Import(Settings):
     end_date: date | None = Field(None, description="Last day; absent: every day that is over (UTC)")
     storage: str | None = Field(None, description="Folder or fsspec URL; default $POSTHOG_ASSETS_STORAGE, else ./data")
     storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
+    owners: list[str] = Field([], description="Who answers for it: mail addresses, or team:name; Dagster shows them")
+    first_rows: bool = Field(True, description="Show the first events of each day in Dagster; off keeps them out of it")
     source: Annotated[SerializeAsAny[Source], BeforeValidator(load_source)]
     dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect)]
     mapping: Mapping = Field(default_factory=lambda: Mapping.model_validate({}))
@@ -55,6 +59,9 @@ class Import(Settings):
             raise ValueError(
                 f"name {self.name!r} must be a letter followed by letters, digits and underscores (at most 64)"
             )
+        for owner in self.owners:
+            if not _OWNER.fullmatch(owner):
+                raise ValueError(f"owners: {shorten(owner)} must be a mail address, or team: and a name")
         if self.end_date and self.end_date < self.start_date:
             raise ValueError(f"end_date {self.end_date} lies before start_date {self.start_date}")
         if self.automation.daily.enabled and self.end_date:

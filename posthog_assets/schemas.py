@@ -12,31 +12,42 @@ import pyarrow as pa
 
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 
+#: Where a field's description lies in its Arrow metadata.
+DESCRIPTION: Final = b"description"
+
+
+def column(name: str, kind: pa.DataType, description: str) -> pa.Field:
+    """Return a field that says what it means: Dagster shows it, and the Parquet file carries it along."""
+    return pa.field(name, kind, metadata={DESCRIPTION: description})
+
+
 #: One row per raw record, readable or not: records in = rows out.
 STAGED_EVENTS: Final = pa.schema(
     [
-        # The source's own id of the record; where it has none, `content:` and a hash of the record.
-        pa.field("source_id", pa.string()),
-        # event | identify | alias | group; None on a rejected row.
-        pa.field("kind", pa.string()),
-        pa.field("event", pa.string()),
-        pa.field("user_id", pa.string()),
-        pa.field("anonymous_id", pa.string()),
-        pa.field("timestamp", TIMESTAMP),
-        # JSON objects as text, UTF-8, no NaN or infinity, no lone surrogates; no object where there is nothing to say,
-        # and no person property in both set and set_once.
-        pa.field("properties", pa.string()),
-        pa.field("set", pa.string()),
-        pa.field("set_once", pa.string()),
-        # JSON object {group type: group key}.
-        pa.field("groups", pa.string()),
-        # What the record says of its groups: JSON object {group type: {group key: {property: value}}}.
-        pa.field("group_set", pa.string()),
-        # Where the record stands: name of the part, and line or row in it, counted from 1.
-        pa.field("raw_part", pa.string()),
-        pa.field("raw_line", pa.int64()),
-        # Why the record cannot become an event; None: it can.
-        pa.field("reject_reason", pa.string()),
+        column(
+            "source_id",
+            pa.string(),
+            "The source's own id of the record; where it has none, `content:` and a hash of the record",
+        ),
+        column("kind", pa.string(), "event, identify, alias or group; empty on a rejected row"),
+        column("event", pa.string(), "Name of the event, as the source calls it"),
+        column("user_id", pa.string(), "Who did it, where the person is known"),
+        column("anonymous_id", pa.string(), "The device or cookie, where the person is not known (yet)"),
+        column("timestamp", TIMESTAMP, "When it happened, UTC"),
+        # UTF-8, no NaN or infinity, no lone surrogates; no object where there is nothing to say, and no person property
+        # in both set and set_once.
+        column("properties", pa.string(), "Everything else the record says, a JSON object as text"),
+        column("set", pa.string(), "Properties of the person that overwrite what PostHog has, JSON object"),
+        column("set_once", pa.string(), "Properties of the person that never overwrite anything, JSON object"),
+        column("groups", pa.string(), "Groups the event belongs to, JSON object {group type: group key}"),
+        column(
+            "group_set",
+            pa.string(),
+            "What the record says of its groups, JSON object {group type: {group key: {property: value}}}",
+        ),
+        column("raw_part", pa.string(), "File of the raw export that the record stands in"),
+        column("raw_line", pa.int64(), "Line or row of the record in that file, counted from 1"),
+        column("reject_reason", pa.string(), "Why the record cannot become an event; empty: it can"),
     ]
 )
 
@@ -44,17 +55,14 @@ STAGED_EVENTS: Final = pa.schema(
 POSTHOG_EVENTS: Final = pa.schema(
     [
         # Lower-case, hyphenated; unique in the file among rows that are not rejected.
-        pa.field("uuid", pa.string()),
-        pa.field("event", pa.string()),
-        pa.field("distinct_id", pa.string()),
-        pa.field("timestamp", TIMESTAMP),
-        pa.field("properties", pa.string()),
-        # None on derived events.
-        pa.field("source_id", pa.string()),
-        # Why the event is not sent; None: it is.
-        pa.field("reject_reason", pa.string()),
-        # Where the raw record stands, as in the staged rows; None on derived events.
-        pa.field("raw_part", pa.string()),
-        pa.field("raw_line", pa.int64()),
+        column("uuid", pa.string(), "PostHog's id of the event; the same record always gets the same one"),
+        column("event", pa.string(), "Name of the event in PostHog"),
+        column("distinct_id", pa.string(), "The person in PostHog"),
+        column("timestamp", TIMESTAMP, "When it happened, UTC"),
+        column("properties", pa.string(), "The event's properties in PostHog, a JSON object as text"),
+        column("source_id", pa.string(), "The source's own id of the record; empty on derived events"),
+        column("reject_reason", pa.string(), "Why the event is not sent; empty: it is"),
+        column("raw_part", pa.string(), "File of the raw export that the record stands in; empty on derived events"),
+        column("raw_line", pa.int64(), "Line or row of the record in that file, counted from 1"),
     ]
 )

@@ -38,7 +38,7 @@ from posthog_assets.import_file import Import
 from posthog_assets.mapping import EventMapper, MappingReport, map_day
 from posthog_assets.packed_uuids import pack
 from posthog_assets.rejections import REJECTED, rejections
-from posthog_assets.schemas import POSTHOG_EVENTS, STAGED_EVENTS
+from posthog_assets.schemas import POSTHOG_EVENTS, STAGED_EVENTS, column
 from posthog_assets.sources.raw_export import Manifest, RawExport
 from posthog_assets.step_files import open_step_files
 from posthog_assets.storage import ParquetSink, Partition, Store, key_of, read_batches
@@ -66,10 +66,13 @@ def _hot_loop() -> Iterator[None]:
 # --- raw_export ---------------------------------------------------------------------------------------------
 
 
-def export_day(imp: Import, day: Partition) -> Manifest:
-    """Fetch one day from the source, or keep what is pinned where the source has not changed."""
+def export_day(imp: Import, day: Partition, progress: Callable[[int], None] = lambda received: None) -> Manifest:
+    """Fetch one day from the source, or keep what is pinned where the source has not changed.
+
+    *progress* gets the bytes received so far.
+    """
     with imp.store.lock("raw_export", key_of(day)):
-        raw = RawExport(imp.store, day)
+        raw = RawExport(imp.store, day, progress)
         imp.source.export(imp.start_date if isinstance(day, str) else day, raw, imp.start_date)
         return raw.manifest()
 
@@ -244,10 +247,10 @@ def stored_events(store: Store, day: Partition, columns: list[str] | None = None
 
 LANDED_EVENTS = pa.schema(
     [
-        pa.field("event", pa.string()),
-        pa.field("acknowledged", pa.int64()),
-        pa.field("landed", pa.int64()),
-        pa.field("missing_uuids", pa.list_(pa.string())),
+        column("event", pa.string(), "Name of the event in PostHog"),
+        column("acknowledged", pa.int64(), "Events PostHog took, as the ledger says"),
+        column("landed", pa.int64(), "Of those, the events a query found"),
+        column("missing_uuids", pa.list_(pa.string()), "Those it did not find; they are owed again"),
     ]
 )
 
@@ -256,8 +259,12 @@ def landed_path(day: Partition) -> str:
     return f"landed_events/{key_of(day)}.parquet"
 
 
-def verify_day(imp: Import, day: Partition) -> Landing | None:
+def verify_day(
+    imp: Import, day: Partition, progress: Callable[[int, int], None] = lambda found, expected: None
+) -> Landing | None:
     """Look which acknowledged events of *day* PostHog has; what is missing is owed again.
+
+    *progress* gets (events found, events acknowledged) after each look.
 
     Returns None where there is no personal key to look with: then nobody looked, and nothing is claimed.
     """
@@ -272,7 +279,7 @@ def verify_day(imp: Import, day: Partition) -> Landing | None:
         expected = _Acknowledged(store, day, known, ambiguous=imp.destination.allow_duplicates)
         landing = look(
             QueryClient(imp.destination), imp.name, key_of(day), expected, imp.destination.landing_seconds,
-            markers=imp.mapping.markers,
+            markers=imp.mapping.markers, progress=progress,
         )  # fmt: skip
         if landing.missing:
             _owe_again(ledger, known, [uuid for uuids in landing.missing.values() for uuid in uuids])

@@ -1,4 +1,4 @@
-"""What the five assets share: how they are declared, how they fail, how they report.
+"""What the five assets share: how they are declared, how they fail, how they say how far they are.
 
 Belongs here: Dagster conventions of this project. Does not belong here: anything about a single asset.
 """
@@ -6,6 +6,7 @@ Belongs here: Dagster conventions of this project. Does not belong here: anythin
 from __future__ import annotations
 
 import functools
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ import pyarrow as pa
 
 from posthog_assets.errors import PosthogAssetsError
 from posthog_assets.import_file import Import
+from posthog_assets.schemas import DESCRIPTION
+from posthog_assets.settings import Settings
 
 #: A step waits as long as it was asked to, this often and at most so many seconds: it holds a place in Dagster's queue
 #: and pools meanwhile. Longer waits are left to the sensor that runs failed days again.
@@ -33,6 +36,7 @@ def declare(
     partitions: dg.DailyPartitionsDefinition,
     *,
     description: str,
+    code_version: str,
     kinds: set[str],
     upstream: str | None = None,
     schema: pa.Schema | None = None,
@@ -42,6 +46,7 @@ def declare(
     """Return the asset decorator for `<import>/<name>`; *checks* maps in-step check names to descriptions."""
     key = dg.AssetKey([imp.name, name])
     metadata = {"dagster/column_schema": column_schema(schema)} if schema else {}
+    checks = checks or {}
     return dg.asset(
         key=key,
         deps=[dg.AssetKey([imp.name, upstream])] if upstream else [],
@@ -50,14 +55,27 @@ def declare(
         description=description,
         kinds=kinds,
         metadata=metadata,
-        code_version="1",
-        check_specs=[dg.AssetCheckSpec(check, asset=key, description=text) for check, text in (checks or {}).items()],
+        owners=imp.owners,
+        code_version=code_version,
+        check_specs=[dg.AssetCheckSpec(check, asset=key, description=text) for check, text in checks.items()],
         **more,
     )
 
 
 def column_schema(schema: pa.Schema) -> dg.TableSchema:
-    return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in schema])
+    """Return what Dagster's *Columns* shows: names, types, and what each column means."""
+    return dg.TableSchema(
+        [
+            dg.TableColumn(field.name, str(field.type), (field.metadata or {}).get(DESCRIPTION, b"").decode() or None)
+            for field in schema
+        ]
+    )
+
+
+def version_of(code: str, *settings: Settings) -> str:
+    """Return the code version of an asset that *settings* shape too: where they change, its days show as unsynced."""
+    text = "".join(section.model_dump_json(exclude_defaults=True) for section in settings)
+    return f"{code}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def day_of(context: dg.AssetExecutionContext) -> date:
@@ -102,35 +120,30 @@ def heartbeat(imp: Import) -> dg.FreshnessPolicy | None:
 
 
 class Progress:
-    """Says in the run log, every few seconds, how far a step is, how fast, and how long it will take."""
+    """Says in the run log, every few seconds, how far a step is, how fast, and how long it will take.
 
-    def __init__(self, context: dg.AssetExecutionContext, what: str) -> None:
+    Called with (done, in all), or with what is done alone where nobody knows how much there is.
+    """
+
+    def __init__(self, context: dg.AssetExecutionContext, what: str, unit: str = "events") -> None:
         self._log = context.log
         self._what = what
+        self._unit = unit
         self._began = self._last = time.monotonic()
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done: int, total: int | None = None) -> None:
         now = time.monotonic()
         if now - self._last < _LOG_EVERY or not done:
             return
         self._last = now
         rate = done / (now - self._began)
-        left = (total - done) / rate if rate else 0
-        share = 100 * done / total if total else 100
-        self._log.info(f"{self._what}: {done:,} of {total:,} ({share:.0f} %), {rate:,.0f}/s, {left:,.0f} s left")
-
-
-def table(counts: dict[str, int], name: str = "name", number: str = "events") -> dg.TableMetadataValue:
-    """Return counts as a table for the UI, largest first (at most 100 rows)."""
-    rows = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:100]
-    return dg.MetadataValue.table(
-        [dg.TableRecord({name: key, number: count}) for key, count in rows],
-        dg.TableSchema([dg.TableColumn(name, "string"), dg.TableColumn(number, "int")]),
-    )
-
-
-def rate(count: int, seconds: float) -> float:
-    return round(count / seconds, 1) if seconds > 0 else 0.0
+        if not total:
+            self._log.info(f"{self._what}: {done:,} {self._unit}, {rate:,.0f}/s")
+            return
+        self._log.info(
+            f"{self._what}: {done:,} of {total:,} {self._unit} ({100 * done / total:.0f} %), {rate:,.0f}/s, "
+            f"{(total - done) / rate:,.0f} s left"
+        )
 
 
 #: Tried again by Dagster only where an error says that this can help.

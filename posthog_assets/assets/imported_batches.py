@@ -1,20 +1,31 @@
 """imported_batches: what PostHog acknowledged, dropped, or is still owed."""
 
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
-from posthog_assets.assets.glue import RETRIES, Progress, day_of, declare, explained, rate, table
+from posthog_assets.assets.figures import in_posthog, location, speed, table
+from posthog_assets.assets.glue import RETRIES, Progress, day_of, declare, explained
 from posthog_assets.capture.delivery import DeliveryReport
 from posthog_assets.capture.ledger import LEDGER
 from posthog_assets.import_file import Import
-from posthog_assets.steps import deliver_day, key_of, rejected_path
+from posthog_assets.steps import deliver_day, events_path, key_of, rejected_path
 
-DESCRIPTION = """The delivery ledger of the day: one row per batch PostHog answered, and per event its verdict.
+#: Bump when the same events would be sent another way.
+CODE_VERSION: Final = "1"
 
-Materializing it again sends only events that are not acknowledged or have changed; after a crash it goes on where the
-ledger ends. Events leave in the order of their timestamps."""
+DESCRIPTION = """Sends the day's events to PostHog, and keeps a ledger of every answer.
+
+Materializing it again sends only events that are not acknowledged or have changed - nothing twice - and after a crash
+it goes on where the ledger ends. A day that is red here is owed: materialize **this asset alone** for that day (or
+*Re-execute from failure* on the backfill) and exactly what is owed is sent.
+
+- *acknowledged*: PostHog took it
+- *dropped*: PostHog refused it for good, with a reason
+- *owed*: no verdict yet
+
+Next: `landed_events`, which looks whether they arrived."""
 
 
 def build_imported_batches(imp: Import, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -23,13 +34,13 @@ def build_imported_batches(imp: Import, partitions: dg.DailyPartitionsDefinition
 
     @declare(
         imp, "imported_batches", partitions,
-        description=DESCRIPTION, kinds={"posthog"}, upstream="posthog_events", schema=LEDGER, checks=checks,
-        retry_policy=RETRIES(2), pool=pool_of(imp),
+        description=DESCRIPTION, code_version=CODE_VERSION, kinds={"posthog"}, upstream="posthog_events",
+        schema=LEDGER, checks=checks, retry_policy=RETRIES(2), pool=pool_of(imp),
     )  # fmt: skip
     def imported_batches(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         day, report = day_of(context), DeliveryReport()
         said = Progress(context, "delivered")
-        with explained(lambda: _metadata(imp, key_of(day), report)):
+        with explained(lambda: _metadata(imp, day, report)):
             deliver_day(imp, day, report, lambda now: said(now.acknowledged + now.dropped, now.events))
         if report.recent and not report.held_back:
             context.log.warning(
@@ -42,7 +53,7 @@ def build_imported_batches(imp: Import, partitions: dg.DailyPartitionsDefinition
                 f"{report.sent:,} sent now"
             )
         return dg.MaterializeResult(
-            metadata=_metadata(imp, key_of(day), report),
+            metadata=_metadata(imp, day, report),
             check_results=[
                 dg.AssetCheckResult(
                     passed=report.owed == 0,
@@ -77,26 +88,27 @@ def pool_of(imp: Import, what: str = "posthog") -> str:
     return f"{what}_" + "".join(letter if letter.isalnum() else "_" for letter in host)
 
 
-def _metadata(imp: Import, day: str, report: DeliveryReport) -> dict[str, Any]:
+def _metadata(imp: Import, day: date, report: DeliveryReport) -> dict[str, Any]:
     return {
         "dagster/partition_row_count": report.acknowledged,
         "events": report.events,
         "acknowledged": report.acknowledged,
-        "already_acknowledged": report.already_acknowledged,
-        "sent": report.sent,
-        "warnings": report.warnings,
         "dropped": report.dropped,
-        "dropped_by_reason": table(report.drop_reasons, "reason"),
+        **table("dropped_by_reason", report.drop_reasons, "reason"),
         "owed": report.owed,
         "held_back": report.held_back,
+        "sent": report.sent,
+        "already_acknowledged": report.already_acknowledged,
+        "warnings": report.warnings,
         "younger_than_48_hours": report.recent,
         "orphaned": report.orphaned,
         "batches": report.batches,
         "requests": report.requests,
         "retries": report.retries,
         "sent_bytes": report.sent_bytes,
-        "events_per_second": rate(report.sent, report.seconds),
+        **speed(report.sent, report.seconds),
         "protocol": report.protocol or "nothing sent",
-        "rejected_and_dropped": dg.MetadataValue.path(str(imp.store.path(rejected_path(date.fromisoformat(day))))),
-        "ledger": dg.MetadataValue.path(str(imp.store.path(f"imported_batches/{day}/ledger.parquet"))),
+        **in_posthog(imp, events_path(day), day),
+        **location(imp, f"imported_batches/{key_of(day)}/ledger.parquet", "ledger"),
+        **location(imp, rejected_path(day), "rejected_and_dropped"),
     }

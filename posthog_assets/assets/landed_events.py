@@ -1,18 +1,26 @@
 """landed_events: what PostHog itself says it has."""
 
+import time
+from datetime import date
+from typing import Final
+
 import dagster as dg
 
+from posthog_assets.assets.figures import in_posthog, location, records, speed
 from posthog_assets.assets.glue import RETRIES, day_of, declare, explained, heartbeat
 from posthog_assets.assets.imported_batches import pool_of
 from posthog_assets.capture.query import Landing
 from posthog_assets.import_file import Import
-from posthog_assets.steps import LANDED_EVENTS, landed_path, verify_day
+from posthog_assets.steps import LANDED_EVENTS, events_path, landed_path, verify_day
 
-DESCRIPTION = """What a query of PostHog finds of the events it acknowledged that day.
+#: Bump when the same look would count differently.
+CODE_VERSION: Final = "1"
 
-Acknowledged only means accepted. An event that is not found before the deadline turns the day red and is owed again:
-the next run of imported_batches sends exactly those. Needs a personal API key; without one nobody looks, and the check
-says so."""
+DESCRIPTION = """Asks PostHog which of the day's acknowledged events it really has, and counts them by name.
+
+Acknowledged only means accepted. An event that is not found before the deadline (`destination.landing_seconds`) turns
+the day red and is owed again: the next run of `imported_batches` sends exactly those. This needs a personal API key;
+without one nobody looks, and the check says so."""
 
 CHECK = "everything_acknowledged_has_landed"
 
@@ -22,15 +30,17 @@ def build_landed_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -
 
     @declare(
         imp, "landed_events", partitions,
-        description=DESCRIPTION, kinds={"posthog"}, upstream="imported_batches", schema=LANDED_EVENTS,
-        checks={CHECK: "distinct uuids found by HogQL = acknowledged events"},
+        description=DESCRIPTION, code_version=CODE_VERSION, kinds={"posthog"}, upstream="imported_batches",
+        schema=LANDED_EVENTS, checks={CHECK: "distinct uuids found by HogQL = acknowledged events"},
         # PostHog answers three queries of a project at once.
         pool=pool_of(imp, "posthog_queries"), retry_policy=RETRIES(1), freshness_policy=heartbeat(imp),
     )  # fmt: skip
     def landed_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        day = day_of(context)
+        day, began = day_of(context), time.monotonic()
         with explained():
-            landing = verify_day(imp, day)
+            landing = verify_day(
+                imp, day, lambda found, expected: context.log.info(f"found {found:,} of {expected:,} events in PostHog")
+            )
         if landing is None:
             return _nobody_looked()
         missing = sum(len(uuids) for uuids in landing.missing.values())
@@ -42,7 +52,7 @@ def build_landed_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -
                 metadata={"missing": missing, "landed": landing.landed},
                 allow_retries=False,
             )
-        return _found(imp, landing, str(imp.store.path(landed_path(day))))
+        return _found(imp, day, landing, time.monotonic() - began)
 
     return landed_events
 
@@ -57,23 +67,19 @@ def _nobody_looked() -> dg.MaterializeResult:
     )
 
 
-def _found(imp: Import, landing: Landing, file: str) -> dg.MaterializeResult:
-    columns = ["event", "acknowledged", "landed"]
-    rows = [
-        dg.TableRecord(dict(zip(columns, (name, *counts), strict=True))) for name, counts in landing.by_event.items()
-    ]
+def _found(imp: Import, day: date, landing: Landing, seconds: float) -> dg.MaterializeResult:
+    rows = [{"event": name, "acknowledged": a, "landed": n} for name, (a, n) in landing.by_event.items()]
     return dg.MaterializeResult(
         metadata={
             "dagster/partition_row_count": landing.landed,
             "acknowledged": landing.acknowledged,
             "landed": landing.landed,
+            **records("events_by_name", rows),
             "duplicates": landing.duplicates,
             "looks": landing.looks,
-            "by_event": dg.MetadataValue.table(
-                rows[:100],
-                dg.TableSchema([dg.TableColumn(columns[0]), *(dg.TableColumn(c, "int") for c in columns[1:])]),
-            ),
-            "file": dg.MetadataValue.path(file),
+            **speed(0, seconds),
+            **in_posthog(imp, events_path(day), day),
+            **location(imp, landed_path(day)),
         },
         check_results=[
             dg.AssetCheckResult(

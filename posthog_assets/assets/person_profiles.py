@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from posthog_assets.assets.glue import RETRIES, Progress, explained, table
+from posthog_assets.assets.figures import table
+from posthog_assets.assets.glue import RETRIES, Progress, explained
 from posthog_assets.assets.imported_batches import pool_of
 from posthog_assets.capture.delivery import DeliveryReport
 from posthog_assets.capture.query import Landing
@@ -51,11 +52,11 @@ def build_person_profiles(imp: Import) -> dg.AssetsDefinition:
                 "dagster/row_count": report.acknowledged,
                 "records": staging.rows,
                 "rejected": staging.rejected + mapping.rejected,
-                "rejected_by_reason": table(staging.reject_reasons | mapping.reject_reasons, "reason"),
+                **table("rejected_by_reason", staging.reject_reasons | mapping.reject_reasons, "reason"),
                 "sent": report.sent,
                 "already_acknowledged": report.already_acknowledged,
                 "dropped": report.dropped,
-                "dropped_by_reason": table(report.drop_reasons, "reason"),
+                **table("dropped_by_reason", report.drop_reasons, "reason"),
                 "fetched_at": manifest.fetched_at,
                 "rejected_and_dropped": dg.MetadataValue.path(str(imp.store.path(rejected_path(PEOPLE)))),
             },

@@ -2,15 +2,19 @@
 
 import dagster as dg
 
-from posthog_assets.assets.glue import Progress, day_of, declare, explained, rate, table
+from posthog_assets.assets.figures import location, look, speed, table, times
+from posthog_assets.assets.glue import Progress, day_of, declare, explained
 from posthog_assets.import_file import Import
 from posthog_assets.schemas import POSTHOG_EVENTS
 from posthog_assets.steps import events_path, transform_day
 
-DESCRIPTION = """The day's events as PostHog will get them, oldest first.
+DESCRIPTION = """The day's events exactly as PostHog will get them, oldest first. Nothing has been sent yet.
 
-A uuid is a function of the source's own id, so importing again replaces instead of duplicating. Events PostHog would
-refuse stay here with the reason and are not sent. Running this twice gives the same bytes."""
+Names, properties and persons are what the import file's `mapping` says. An event's `uuid` is a function of the source's
+own id, so importing again replaces instead of duplicating. Events PostHog would refuse stay here with the reason and
+are not sent. Materializing it twice gives the same bytes.
+
+Next: `imported_batches`, which sends them."""
 
 
 def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -19,26 +23,30 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
 
     @declare(
         imp, "posthog_events", partitions,
-        description=DESCRIPTION, kinds={"parquet"}, upstream="staged_events", schema=POSTHOG_EVENTS, checks=checks,
+        description=DESCRIPTION, code_version=imp.mapping_version, kinds={"parquet"},
+        upstream="staged_events", schema=POSTHOG_EVENTS, checks=checks,
     )  # fmt: skip
     def posthog_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         day = day_of(context)
         with explained():
-            report = transform_day(imp, day, Progress(context, "transformed"))
+            report = transform_day(imp, day, Progress(context, "transformed", "rows"))
         expected = report.staged - report.staged_rejected + report.derived
         return dg.MaterializeResult(
             metadata={
                 "dagster/partition_row_count": report.rows,
                 "dagster/size_bytes": imp.store.size(events_path(day)),
                 "rejected": report.rejected,
-                "rejected_by_reason": table(report.reject_reasons, "reason", "events"),
+                **table("rejected_by_reason", report.reject_reasons, "reason"),
+                **table("events_by_name", report.events_by_name, "event"),
                 "derived": report.derived,
                 "reused_ids": report.reused_ids,
-                "events_by_name": table(report.events_by_name, "event"),
-                "first_event": str(report.first),
-                "last_event": str(report.last),
-                "rows_per_second": rate(report.rows, report.seconds),
-                "file": dg.MetadataValue.path(str(imp.store.path(events_path(day)))),
+                "shared_devices": report.shared_devices,
+                "refused_merges": report.refused_merges,
+                "mapping": imp.mapping_version,
+                **times(report.first, report.last),
+                **look(imp, events_path(day), day, ["event", "distinct_id", "timestamp", "properties"]),
+                **speed(report.rows, report.seconds),
+                **location(imp, events_path(day)),
             },
             check_results=[
                 dg.AssetCheckResult(

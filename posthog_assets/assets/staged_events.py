@@ -1,15 +1,24 @@
 """staged_events: every raw record as one row of one fixed schema."""
 
+from typing import Final
+
 import dagster as dg
 
-from posthog_assets.assets.glue import Progress, day_of, declare, explained, rate, table
+from posthog_assets.assets.figures import location, look, speed, table, times
+from posthog_assets.assets.glue import Progress, day_of, declare, explained, version_of
 from posthog_assets.import_file import Import
 from posthog_assets.schemas import STAGED_EVENTS
 from posthog_assets.steps import stage_day, staged_path
 
-DESCRIPTION = """Every raw record of the day as one row: who, what, when, and its properties as JSON text.
+#: Bump when the same raw records give other rows.
+CODE_VERSION: Final = "1"
 
-A record that cannot be read is a row too, with the reason and the place where it stands. Records in = rows out."""
+DESCRIPTION = """Every raw record of the day as one row: who, what, when, and everything else as JSON text.
+
+A record that cannot be read is a row too, with the reason (`reject_reason`) and the file and line where it stands, so
+nothing disappears: records in = rows out. Look at `rejected_by_reason` before you go on.
+
+Next: `posthog_events`."""
 
 
 def build_staged_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -18,22 +27,23 @@ def build_staged_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -
 
     @declare(
         imp, "staged_events", partitions,
-        description=DESCRIPTION, kinds={"parquet"}, upstream="raw_export", schema=STAGED_EVENTS, checks=checks,
+        description=DESCRIPTION, code_version=version_of(CODE_VERSION, imp.dialect), kinds={"parquet"},
+        upstream="raw_export", schema=STAGED_EVENTS, checks=checks,
     )  # fmt: skip
     def staged_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         day = day_of(context)
         with explained():
-            report = stage_day(imp, day, Progress(context, "staged"))
+            report = stage_day(imp, day, Progress(context, "staged", "records"))
         return dg.MaterializeResult(
             metadata={
                 "dagster/partition_row_count": report.rows,
                 "dagster/size_bytes": report.bytes,
                 "rejected": report.rejected,
-                "rejected_by_reason": table(report.reject_reasons, "reason", "rows"),
-                "first_event": str(report.first),
-                "last_event": str(report.last),
-                "rows_per_second": rate(report.rows, report.seconds),
-                "file": dg.MetadataValue.path(str(imp.store.path(staged_path(day)))),
+                **table("rejected_by_reason", report.reject_reasons, "reason", "rows"),
+                **times(report.first, report.last),
+                **look(imp, staged_path(day), day, ["event", "user_id", "anonymous_id", "timestamp", "properties"]),
+                **speed(report.rows, report.seconds),
+                **location(imp, staged_path(day)),
             },
             check_results=[
                 dg.AssetCheckResult(

@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posthog_assets.capture.verdicts import Verdict
-from posthog_assets.schemas import TIMESTAMP
+from posthog_assets.schemas import TIMESTAMP, column
 from posthog_assets.storage import Store
 
 BATCH_FILE: Final = pa.schema(
@@ -44,20 +44,20 @@ BATCH_FILE: Final = pa.schema(
 
 LEDGER: Final = pa.schema(
     [
-        pa.field("number", pa.int64()),
-        pa.field("answered_at", TIMESTAMP),
-        pa.field("protocol", pa.string()),
-        pa.field("request_id", pa.string()),
-        pa.field("requests", pa.int64()),
-        pa.field("events", pa.int64()),
-        pa.field("acknowledged", pa.int64()),
-        pa.field("dropped", pa.int64()),
-        pa.field("owed", pa.int64()),
-        pa.field("raw_bytes", pa.int64()),
-        pa.field("sent_bytes", pa.int64()),
-        pa.field("first_timestamp", TIMESTAMP),
-        pa.field("last_timestamp", TIMESTAMP),
-        pa.field("mapping", pa.string()),
+        column("number", pa.int64(), "The batch, counted from 1 over all runs of the day"),
+        column("answered_at", TIMESTAMP, "When PostHog answered, UTC"),
+        column("protocol", pa.string(), "v1 or batch (see the README); query: a look took acknowledgements back"),
+        column("request_id", pa.string(), "Our id of the last request, which PostHog's answer repeats"),
+        column("requests", pa.int64(), "Requests it took, repeated ones included"),
+        column("events", pa.int64(), "Events in the batch"),
+        column("acknowledged", pa.int64(), "Events PostHog took"),
+        column("dropped", pa.int64(), "Events PostHog refused for good, with a reason"),
+        column("owed", pa.int64(), "Events without a verdict; a later batch carries them again"),
+        column("raw_bytes", pa.int64(), "Bytes of the body before compression"),
+        column("sent_bytes", pa.int64(), "Bytes that went over the network"),
+        column("first_timestamp", TIMESTAMP, "Oldest event in the batch, UTC"),
+        column("last_timestamp", TIMESTAMP, "Newest event in the batch, UTC"),
+        column("mapping", pa.string(), "Version of the mapping that made the events"),
     ]
 )
 

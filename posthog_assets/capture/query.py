@@ -184,12 +184,14 @@ def look(
     *,
     markers: Markers | None = None,
     pause: Callable[[float], None] = time.sleep,
+    progress: Callable[[int, int], None] = lambda found, expected: None,
 ) -> Landing:
     """Look until every expected event of partition *day* is found, or *deadline_seconds* have passed.
 
     *markers* names the properties that say so. Distinct uuids are counted by PostHog, per UTC day and event. Where a
     count differs from what is expected the uuids themselves are fetched. Ingestion lags behind the answer, so one look
-    that finds too little proves nothing.
+    that finds too little proves nothing. *progress* gets (events found, events
+    expected) after each look.
     """
     landing = Landing()
     if not expected.counts or expected.span is None:
@@ -202,6 +204,7 @@ def look(
     while True:
         landing.looks += 1
         found = _counts(client, of_day, landing)
+        progress(sum(found.values()), sum(expected.counts.values()))
         out_of_time = time.monotonic() + wait > until
         if out_of_time or all(found.get(group, 0) >= count for group, count in expected.counts.items()):
             doubtful = {g for g, n in expected.counts.items() if expected.ambiguous or found.get(g, 0) != n}

@@ -62,6 +62,7 @@ class _App:
             Route("/api/projects/{project}/query/", self.query, methods=["POST"]),
             Route("/sandbox/stats", self.stats),
             Route("/sandbox/events", self.events),
+            Route("/project/{project}/{page:path}", _no_pages),
             *(Route(path, _alive) for path in ("/", "/_readiness", "/_liveness")),
         ]
 
@@ -195,6 +196,14 @@ def _refused(status: int, kind: str, code: str, words: str) -> Response:
 
 async def _alive(request: Request) -> Response:
     return PlainTextResponse("capture" if request.url.path == "/" else "ok")
+
+
+async def _no_pages(request: Request) -> Response:
+    return PlainTextResponse(
+        "This is the PostHog sandbox: it holds events and answers queries, but has no pages.\n"
+        "A real PostHog shows the events here. Everything stored, as JSON: /sandbox/events\n",
+        404,
+    )
 
 
 def serve(

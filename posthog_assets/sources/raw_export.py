@@ -10,10 +10,12 @@ deliver the same bytes twice.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, Any, Final
 
 import orjson
@@ -67,9 +69,14 @@ class Manifest:
 class RawExport:
     """The raw export of one day. Only one process may write (hold the partition's lock)."""
 
-    def __init__(self, store: Store, day: Partition) -> None:
-        """Open the day; raises BrokenPart where its manifest is damaged."""
+    def __init__(self, store: Store, day: Partition, progress: Callable[[int], None] = lambda received: None) -> None:
+        """Open the day; raises BrokenPart where its manifest is damaged.
+
+        *progress* gets the bytes written to parts so far, each time some are.
+        """
         self.store = store
+        self._progress = progress
+        self._received = 0
         self._day = key_of(day)
         self._folder = f"raw_export/{self._day}"
         self._manifest = self._load()
@@ -136,7 +143,7 @@ class RawExport:
         """
         _check_name(name)
         with self.store.replace(f"{self._folder}/{name}") as path:
-            with path.open("wb") as sink:
+            with io.BufferedWriter(_Metered(path, self._receive), 1 << 20) as sink:
                 yield sink
             with path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -174,6 +181,10 @@ class RawExport:
                 f"materialize raw_export for {self._day} again"
             )
         return self.store.open(f"{self._folder}/{part.name}")
+
+    def _receive(self, count: int) -> None:
+        self._received += count
+        self._progress(self._received)
 
     @property
     def _current(self) -> Manifest:
@@ -223,6 +234,19 @@ class RawExport:
         self.store.write_bytes(
             f"{self._folder}/{_MANIFEST}", orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         )
+
+
+class _Metered(io.FileIO):
+    """A new file that tells how many bytes each write brought."""
+
+    def __init__(self, path: Path, told: Callable[[int], None]) -> None:
+        super().__init__(path, "wb")
+        self._told = told
+
+    def write(self, data: Any) -> int:
+        count = super().write(data)
+        self._told(count)
+        return count
 
 
 def _now() -> str:

@@ -134,8 +134,12 @@ def test_lag_is_waited_for(shared_sandbox: Any) -> None:
         waits.append(seconds)
         store(shared_sandbox, day.events[len(waits) - 1 : len(waits) + 3], "lag")
 
-    landing = look(client(shared_sandbox), "lag", "2024-03-01", day, 60, pause=arrive)
+    told: list[tuple[int, int]] = []
+    landing = look(
+        client(shared_sandbox), "lag", "2024-03-01", day, 60, pause=arrive, progress=lambda *said: told.append(said)
+    )
     assert (landing.landed, landing.looks, waits) == (5, 3, [1.0, 2.0])
+    assert told == [(0, 5), (4, 5), (5, 5)]
 
 
 def test_many_uuids_come_in_pages(shared_sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:

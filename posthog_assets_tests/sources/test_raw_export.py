@@ -73,6 +73,15 @@ def test_what_was_written_can_be_read_by_another_process(store: Store) -> None:
         assert file.read() == b'{"n":1}\n'
 
 
+def test_progress_is_told_in_bytes_over_all_parts(store: Store) -> None:
+    told: list[int] = []
+    raw = RawExport(store, DAY, told.append)
+    raw.begin("v1")
+    _write(raw, "a.jsonl", b'{"n":1}\n')
+    _write(raw, "b.jsonl", b'{"n":22}\n')
+    assert told == [8, 17]
+
+
 def test_an_empty_day_is_a_complete_manifest_without_parts(store: Store) -> None:
     raw = RawExport(store, DAY)
     raw.begin("v1")
