@@ -252,8 +252,9 @@ def test_a_part_has_so_many_rows_at_most(
     tmp_path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rows_module, "PART_ROWS", 4_000)
-    database.executemany(
-        "INSERT INTO orders VALUES (?, '2024-05-01', 1, NULL, NULL)", [(n,) for n in range(100, 9_100)]
+    database.execute(
+        "WITH RECURSIVE n(id) AS (SELECT 100 UNION ALL SELECT id + 1 FROM n WHERE id < 9099) "
+        "INSERT INTO orders (id, at) SELECT id, '2024-05-01' FROM n"
     )
     assert ids(exported(tmp_path, date(2024, 5, 1))) == list(range(100, 9_100))
     raw = RawExport(Store(str(tmp_path), "shop"), date(2024, 5, 1))
