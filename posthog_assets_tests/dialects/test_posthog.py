@@ -90,7 +90,8 @@ def test_a_batch_export_is_read_from_parquet(codec: str) -> None:
     (event,) = load_dialect({"type": "posthog"}).stage(chunk, name).to_pylist()
     assert (event["source_id"], event["user_id"], event["timestamp"]) == (ID, "ann", record["timestamp"])
     assert json.loads(event["properties"]) == {
-        "$current_url": "https://a.example/ü", "n": 1.5, "$groups": {"company": "acme"}, "$elements_chain": 'a:href="/"',
+        "$current_url": "https://a.example/ü", "n": 1.5, "$groups": {"company": "acme"},
+        "$elements_chain": 'a:href="/"',
     }  # fmt: skip
     assert event["set"] is event["set_once"] is event["anonymous_id"] is None
 

@@ -29,9 +29,12 @@ NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
 def event(number: int, at: datetime, name: str = "page seen", **properties: Any) -> dict[str, Any]:
     return {
-        "uuid": str(uuid.uuid5(uuid.NAMESPACE_OID, f"posthog {number}")), "event": name, "distinct_id": f"ann{number % 7}",
-        "timestamp": at.isoformat(), "properties": {"n": number} | properties,
-    }  # fmt: skip
+        "uuid": str(uuid.uuid5(uuid.NAMESPACE_OID, f"posthog {number}")),
+        "event": name,
+        "distinct_id": f"ann{number % 7}",
+        "timestamp": at.isoformat(),
+        "properties": {"n": number} | properties,
+    }
 
 
 def store_events(sandbox: Any, events: list[dict[str, Any]]) -> None:
@@ -118,14 +121,16 @@ def import_of(tmp_path: Path, project: Any, target: Any, **changes: Any) -> Impo
     )
 
 
-MARKERS = {
+#: What the import itself adds to an event.
+ADDED = {
     "$geoip_disable", "historical_migration", "$import_job_id", "analytics_source", "$import_day", "$import_source_id",
+    "$ignore_sent_at",
 }  # fmt: skip
 
 
 def content(sandbox: Any) -> set[tuple[Any, ...]]:
     return {
-        (name, event, person, at, json.dumps({k: v for k, v in properties.items() if k not in MARKERS}, sort_keys=True))
+        (name, event, person, at, json.dumps({k: v for k, v in properties.items() if k not in ADDED}, sort_keys=True))
         for name, event, person, at, properties in sandbox.events()
     }
 
@@ -138,12 +143,11 @@ def test_a_copied_project_holds_the_same_events(tmp_path: Path, project: Any, sa
         stage_day(imp, day)
         transform_day(imp, day)
         deliver_day(imp, day)
-    assert len(content(project)) == 63
-    # Of two events of one day with one uuid, the later gets a uuid of its own: PostHog's de-duplication may merge them.
-    twice = event(3, NOON)["uuid"]
-    both = [{row for row in content(place) if row[0] != twice} for place in (project, sandbox)]
-    assert (len(both[0]), both[0]) == (61, both[1])
-    assert {row[1] for row in content(sandbox) - both[1]} == {"page seen", "page left"}
+    there, here = content(project), content(sandbox)
+    assert len(there) == 63
+    assert {row[1:] for row in here} == {row[1:] for row in there}
+    # Of two events of one day with one uuid the second gets a uuid of its own: no batch may hold a uuid twice.
+    assert [row[1:2] + row[4:] for row in there - here] == [("page seen", '{"n": 3}')]
 
 
 class Stops(RawExport):
@@ -180,12 +184,12 @@ def test_an_interrupted_day_goes_on_after_its_last_page(tmp_path: Path, project:
     # Ten events a page: the four pages that were missing, and no look at the three that were there.
     assert [part.records for part in again.parts()][:3] == [10, 10, 10]
     assert store.read_bytes("raw_export/2024-03-01/page-00002.jsonl.gz") == kept
-    first_run = queries(project) - before
+    missing = queries(project) - before
     source(project.url, page_rows=10).export(DAY, RawExport(store, DAY), DAY)
-    assert queries(project) - before == first_run
+    assert queries(project) - before == missing
     whole = RawExport(Store(str(tmp_path), "whole"), DAY)
     source(project.url, page_rows=10).export(DAY, whole, DAY)
-    assert queries(project) - before - first_run == first_run + 3
+    assert queries(project) - before - missing == missing + 3
 
 
 def test_pages_of_another_question_are_not_reused(tmp_path: Path, project: Any) -> None:
@@ -306,7 +310,7 @@ def test_a_rate_limit_is_waited_for_as_asked(tmp_path: Path, pauses: list[float]
     [
         (
             Reply(401, b'{"detail": "phx_s3cret is invalid"}'),
-            r"HTTP 401: \(the key\) is invalid \(the key needs the scope",
+            r"401: \(the key\) is invalid \(the key needs the scope",
         ),
         (Reply(400, b'{"detail": "Unable to resolve field: nope"}'), "HTTP 400: Unable to resolve field: nope$"),
     ],
