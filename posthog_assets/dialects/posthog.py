@@ -55,6 +55,7 @@ class PostHogEvents(Vendor):
         ("`$set`, `$set_once`, in properties or beside them", "by `mapping.person_properties`: `set` keeps them"),
         ("`$unset`", "left out unless `keep_unset`: it would delete what living people have"),
         ("`$group_0` to `$group_4`", "left out: PostHog makes them from `$groups`"),
+        ("`$exception`, `$heatmap_data`", "as they are: PostHog processes them once more"),
         ("person_id, person_properties, created_at, team_id, ip, …", "not imported"),
     )
 

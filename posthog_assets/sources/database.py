@@ -47,7 +47,7 @@ _PACKAGES: Final = {
 _REFUSALS: Final = re.compile(
     r"authenticat|password|access denied|permission denied|not permitted|login failed|unauthorized|invalid_grant|"
     r"does not exist|doesn't exist|unknown (database|table|column)|no such (table|column|function)|no pg_hba|"
-    r"syntax|unable to open database|not a database|malformed|unrecognized|ambiguous|could not decode",
+    r"time zone|syntax|unable to open database|not a database|malformed|unrecognized|ambiguous|could not decode",
     re.IGNORECASE,
 )
 
@@ -59,6 +59,12 @@ class Table:
     name: str
     schema: str | None
     columns: dict[str, Any]
+
+    def json_columns(self) -> list[str]:
+        """Return the columns whose type is JSON; some drivers give their values as text."""
+        import sqlalchemy as sa
+
+        return [name for name, kind in self.columns.items() if isinstance(kind, sa.JSON)]
 
 
 @dataclass

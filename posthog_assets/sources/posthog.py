@@ -132,8 +132,8 @@ class PostHog(Source):
         """Confirm the pages that are there already; returns where the next one begins, and their number."""
         number = 0
         while part := raw.found(_name(number + 1)):
-            memory = orjson.loads(part.origin_fingerprint)
-            if memory["export"] != position or tuple(memory["from"]) != place:
+            memory = orjson.loads(part.origin_fingerprint or "{}")
+            if memory.get("export") != position or tuple(memory["from"]) != place:
                 break
             if not raw.has(part.name, part.origin_fingerprint):
                 break

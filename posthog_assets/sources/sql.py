@@ -115,7 +115,7 @@ class Sql(Source):
             return revision
         database = self.database()
         with database.connect() as connection:
-            return self._state(database, connection, day)
+            return self._state(database, connection, self._looked_up(database, connection), day)
 
     def export(self, day: date, raw: RawExport, first_day: date) -> None:
         """Write the day's rows; with *first_day* come those of a table that have no day at all.
@@ -132,10 +132,11 @@ class Sql(Source):
         raw.begin(position)
         database = self.database()
         with database.connect() as connection:
+            table = self._looked_up(database, connection)
             # Those without a day first: a row that gets its day meanwhile is read twice, not never.
-            if self.table and day == first_day:
-                self._write(raw, database, connection, None)
-            self._write(raw, database, connection, day)
+            if table and day == first_day:
+                self._write(raw, database, connection, table, None)
+            self._write(raw, database, connection, table, day)
         raw.complete()
 
     def database(self) -> Database:
@@ -147,29 +148,29 @@ class Sql(Source):
             )
         return Database(self.url.get_secret_value(), self.options, self.timezone)
 
-    def _write(self, raw: RawExport, database: Database, connection: Connection, day: date | None) -> None:
-        statement, values = self._statement(database, connection, day)
+    def _write(
+        self, raw: RawExport, database: Database, connection: Connection, table: Table | None, day: date | None
+    ) -> None:
+        statement, values = self._statement(database, table, day)
         columns, batches = database.read(connection, statement, values)
         origin = f"{database.shown} {self.table or 'query'} [{day or 'without-day'}]"
         write_parts(
             raw, "rows" if day else "without-day", origin, columns, batches,
-            json_columns=self.json_columns, without_day=day is None,
+            json_columns={*self.json_columns, *(table.json_columns() if table else ())}, without_day=day is None,
         )  # fmt: skip
 
     def _statement(
-        self, database: Database, connection: Connection, day: date | None
+        self, database: Database, table: Table | None, day: date | None
     ) -> tuple[Select[Any] | TextClause, dict[str, Any]]:
         """Return the SELECT of the rows of *day*, or of those that have none, and the values of its parameters."""
         import sqlalchemy as sa
 
-        if self.query:
-            assert day is not None
+        if table is None:
+            assert self.query and day
             start, end, kind = self._bounds(day, self.bounds or _of_backend(database.backend))
             text = sa.text(self.query.strip().rstrip(";"))
             bound = text.bindparams(sa.bindparam("day_start", type_=kind), sa.bindparam("day_end", type_=kind))
             return bound, {"day_start": start, "day_end": end}
-        table = database.table(connection, self.table or "")
-        self._check(table)
         rows = sa.table(table.name, *[sa.column(name) for name in table.columns], schema=table.schema)
         column = rows.c[self.day_column or ""]
         bounds = self.bounds or self._suggested(table, database.backend)
@@ -183,12 +184,12 @@ class Sql(Source):
             column >= sa.bindparam("day_start", type_=kind), column < sa.bindparam("day_end", type_=kind)
         ), {"day_start": start, "day_end": end}
 
-    def _state(self, database: Database, connection: Connection, day: date) -> str:
+    def _state(self, database: Database, connection: Connection, table: Table | None, day: date) -> str:
         """Return how many rows the day has, and when they changed last."""
         import sqlalchemy as sa
 
         column: Any = sa.column(self.updated_column or "")
-        statement, values = self._statement(database, connection, day)
+        statement, values = self._statement(database, table, day)
         if isinstance(statement, sa.TextClause):
             counted: Any = sa.select(sa.func.count(), sa.func.max(column)).select_from(
                 statement.columns(column).subquery("rows_of_day")
@@ -198,7 +199,11 @@ class Sql(Source):
         _, batches = database.read(connection, counted, values)
         return " ".join(str(value) for batch in batches for row in batch for value in row)
 
-    def _check(self, table: Table) -> None:
+    def _looked_up(self, database: Database, connection: Connection) -> Table | None:
+        """Return the table, None where there is a query instead; raises SourceRefused where a column is unknown."""
+        if not self.table:
+            return None
+        table = database.table(connection, self.table)
         for setting in ("day_column", "updated_column", "columns", "json_columns"):
             value = getattr(self, setting)
             for name in [value] if isinstance(value, str) else value or []:
@@ -206,6 +211,7 @@ class Sql(Source):
                     raise SourceRefused(
                         f"source.{setting} {name!r} is no column of {self.table}; it has: {', '.join(table.columns)}"
                     )
+        return table
 
     def _suggested(self, table: Table, backend: str) -> Bounds:
         import sqlalchemy as sa

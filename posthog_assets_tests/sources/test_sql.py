@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -129,8 +130,10 @@ def test_a_day_of_a_clock_change_has_its_own_length(tmp_path: Path, database: sq
 
 
 def test_json_columns_are_read_as_json_and_bad_json_stays_text(tmp_path: Path, database: sqlite3.Connection) -> None:
-    found = exported(tmp_path, json_columns=["basket"])
-    assert [record["basket"] for record in found] == [{"apples": [1, 2.5]}, "not json"]
+    assert [record["basket"] for record in exported(tmp_path)] == [{"apples": [1, 2.5]}, "not json"]
+    query = "SELECT basket AS b FROM orders WHERE at >= :day_start AND at < :day_end AND id = 2"
+    assert exported(tmp_path, query=query) == [{"b": '{"apples": [1, 2.5]}'}]
+    assert exported(tmp_path, query=query, json_columns=["b"]) == [{"b": {"apples": [1, 2.5]}}]
 
 
 def test_without_an_updated_column_a_day_is_read_once_when_it_is_over_and_once_more_later(
@@ -194,6 +197,12 @@ def test_a_wrong_url_is_one_sentence_without_the_password(tmp_path: Path, url: s
     with pytest.raises(ImportFileError, match=words) as caught:
         exported(tmp_path, url=url)
     assert "s3cret" not in str(caught.value)
+
+
+def test_without_sqlalchemy_the_sentence_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    with pytest.raises(ImportFileError, match=r"needs SQLAlchemy: pip install 'posthog_assets\[sql\]'"):
+        exported(tmp_path)
 
 
 @pytest.mark.parametrize(
