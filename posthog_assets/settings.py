@@ -29,7 +29,9 @@ def explain(error: ValidationError, prefix: str = "") -> list[str]:
     for problem in error.errors(include_url=False):
         path = ".".join(str(part) for part in problem["loc"])
         where = f"{prefix}.{path}".strip(".") if prefix else path
-        found = "" if _secret(where) or problem["type"] == "missing" else _found(problem.get("input"))
+        # A URL may hold a password.
+        is_secret = _secret(where) or where.endswith("url")
+        found = "" if is_secret or problem["type"] == "missing" else _found(problem.get("input"))
         sentences.append(f"{where or 'the import file'}: {problem['msg']}{found}")
     return sentences
 
@@ -37,6 +39,13 @@ def explain(error: ValidationError, prefix: str = "") -> list[str]:
 def _secret(path: str) -> bool:
     last = path.rsplit(".", 1)[-1].lower()
     return any(word in last for word in ("key", "secret", "password", "token", "credential", "webhook"))
+
+
+def secrets_in(options: Any, name: str = "") -> list[str]:
+    """Return the credentials among *options* that are passed on to somebody's library, told by their names."""
+    if isinstance(options, dict):
+        return [secret for key, value in options.items() for secret in secrets_in(value, str(key))]
+    return [options] if isinstance(options, str) and options and _secret(name) else []
 
 
 def _found(value: Any) -> str:

@@ -15,12 +15,13 @@ from posthog_assets.dialects.ga4 import GA4
 from posthog_assets.dialects.heap import Heap
 from posthog_assets.dialects.matomo import Matomo
 from posthog_assets.dialects.pendo import Pendo
+from posthog_assets.dialects.posthog import PostHogEvents
 from posthog_assets.dialects.rudderstack import RudderStack
 from posthog_assets.dialects.segment import Segment
 from posthog_assets.dialects.snowplow import Snowplow
 from posthog_assets.settings import load_by_type
 
-__all__ = ["DIALECTS", "Amplitude", "Columns", "Dialect", "load_dialect"]
+__all__ = ["DIALECTS", "Amplitude", "Columns", "Dialect", "PostHogEvents", "load_dialect"]
 
 DIALECTS: Final[dict[str, type[Dialect]]] = {
     "columns": Columns,
@@ -29,6 +30,7 @@ DIALECTS: Final[dict[str, type[Dialect]]] = {
     "heap": Heap,
     "matomo": Matomo,
     "pendo": Pendo,
+    "posthog": PostHogEvents,
     "rudderstack": RudderStack,
     "segment": Segment,
     "snowplow": Snowplow,

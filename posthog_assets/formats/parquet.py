@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import IO, Any, Final
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
@@ -26,6 +27,13 @@ pc: Any = pyarrow.compute
 #: A chunk holds about this many bytes at most, unless a row is larger.
 _CHUNK_BYTES: Final = 16 << 20
 
+#: Metadata of a text field that says what its text is: one of the words below.
+HOLDS: Final = b"posthog_assets.holds"
+#: A JSON value.
+HOLDS_JSON: Final = b"json"
+#: A decimal of any precision; Parquet's own decimals have the same one in all rows.
+HOLDS_DECIMAL: Final = b"decimal"
+
 
 def read_parquet(file: IO[bytes], name: str, rows: int, first: int = 1) -> Iterator[RecordChunk]:
     """Yield the rows of a seekable Parquet file as dicts; positions count rows.
@@ -33,7 +41,8 @@ def read_parquet(file: IO[bytes], name: str, rows: int, first: int = 1) -> Itera
     Text, integers, booleans, finite floats and dates arrive as they are. Times with a zone are `datetime` in UTC,
     without one they stay naive; nanoseconds are cut to microseconds. A decimal becomes int or float where that is
     exact, else text. Binary becomes its UTF-8 text, else base64. Structs and maps become dicts, lists lists, times of
-    day ISO 8601 text, durations seconds. NaN and infinity become None: JSON has no word for them.
+    day ISO 8601 text, durations seconds. NaN and infinity become None: JSON has no word for them. Text whose field says
+    that it `HOLDS` JSON or a decimal becomes that.
 
     Raises:
         BrokenPart: the file has no footer, or a column cannot be decoded.
@@ -106,11 +115,24 @@ _SIMPLE: Final = (
 
 def _cleaners(schema: pa.Schema) -> dict[int, Callable[[Any], Any]]:
     """Return the columns, by place, whose values need a look before JSON can hold them."""
-    return {
+    held = {HOLDS_JSON: _json, HOLDS_DECIMAL: _decimal}
+    marked = {index: held.get((field.metadata or {}).get(HOLDS, b"")) for index, field in enumerate(schema)}
+    return {index: function for index, function in marked.items() if function} | {
         index: _clean_map if pa.types.is_map(field.type) else _clean
         for index, field in enumerate(schema)
         if not any(test(field.type) for test in _SIMPLE)
     }
+
+
+def _json(text: str | None) -> Any:
+    try:
+        return None if text is None else orjson.loads(text)
+    except ValueError:
+        return text
+
+
+def _decimal(text: str | None) -> int | float | str | None:
+    return None if text is None else _number(Decimal(text))
 
 
 def _clean_map(value: Any) -> Any:

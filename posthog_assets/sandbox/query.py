@@ -117,6 +117,9 @@ def _word(
         return 3, _property(tokens[position + 2][1].strip('`"'))
     if lowered == "properties" and after == "[" and tokens[position + 2][0] == "text":
         return 4, _property(tokens[position + 2][1][1:-1])
+    if lowered == "elements_chain" and previous != ".":
+        # PostHog moves this property into a column of its own.
+        return 1, "JSONExtractString(properties, '$elements_chain')"
     if previous in _TABLE_FOLLOWS and lowered != "select":
         if lowered != "events" and lowered not in aliases or after == "(":
             raise QueryRefused(f"Unknown table: {text}")

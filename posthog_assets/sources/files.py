@@ -19,7 +19,7 @@ from pydantic import Field, field_validator, model_validator
 
 from posthog_assets.errors import NoExport
 from posthog_assets.formats import SUFFIXES, Compression, Format, Framing, detect
-from posthog_assets.settings import Settings
+from posthog_assets.settings import Settings, secrets_in
 from posthog_assets.sources.base import Sighting, Source
 from posthog_assets.sources.days import Days
 from posthog_assets.sources.locations import Found, Location
@@ -28,7 +28,6 @@ from posthog_assets.sources.split import WITHOUT_DAY, DaySplit, Extract
 
 _DAY: Final = re.compile(r"\{day(?::([^}]*))?\}")
 _PLACEHOLDER: Final = re.compile(r"\{[A-Za-z_]\w*(?:[:!.][^}]*)?\}")
-_SECRET: Final = re.compile(r"key|secret|password|token|credential", re.IGNORECASE)
 _PASSWORD: Final = re.compile(r"\w://[^/@\s:]*:([^/@\s]+)@")
 
 
@@ -108,7 +107,7 @@ class Files(Source):
 
     def secrets(self) -> tuple[str, ...]:
         """Return the credentials in `storage_options` and the password in `path`."""
-        return tuple(dict.fromkeys([*_secrets(self.storage_options), *_PASSWORD.findall(self.path)]))
+        return tuple(dict.fromkeys([*secrets_in(self.storage_options), *_PASSWORD.findall(self.path)]))
 
     def fingerprint(self, day: date) -> str | None:
         """Return a digest over names, sizes, times and etags of the day's files; None where there is none."""
@@ -278,9 +277,3 @@ def _suffixes(base: str) -> str:
 
 def _digest(content: list[Any]) -> str:
     return hashlib.sha256("\n".join(map(str, content)).encode()).hexdigest()[:32]
-
-
-def _secrets(options: Any, name: str = "") -> list[str]:
-    if isinstance(options, dict):
-        return [secret for key, value in options.items() for secret in _secrets(value, str(key))]
-    return [options] if isinstance(options, str) and options and _SECRET.search(name) else []

@@ -124,13 +124,17 @@ class RawExport:
 
         With *framing*, it must also be meant to be read like that.
         """
-        part = next((part for part in self._parts if part.name == name), None)
+        part = self.found(name)
         if part is None or part.origin_fingerprint != origin_fingerprint or not self._is_intact(part):
             return False
         if framing is not None and part.framing != framing:
             return False
         self._confirmed.append(name)
         return True
+
+    def found(self, name: str) -> Part | None:
+        """Return part *name* as an interrupted or an earlier export left it, for a source that goes on from there."""
+        return next((part for part in self._parts if part.name == name), None)
 
     @contextmanager
     def part(

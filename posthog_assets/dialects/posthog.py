@@ -1,0 +1,113 @@
+"""PostHog's own events: batch exports, pages of the query API, and requests as its SDKs send them.
+
+Belongs here: what of a stored event must not be sent again as it stands. Does not belong here: fetching
+(`sources.posthog`).
+
+Fields are those of PostHog's batch exports (posthog.com/docs/cdp/batch-exports/s3) and capture API. The uuid stays, so
+that importing an event twice, or into the project it comes from, replaces it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+import orjson
+import pyarrow as pa
+from pydantic import Field
+
+from posthog_assets.dialects.timestamps import read_timestamps
+from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor
+from posthog_assets.errors import shorten
+from posthog_assets.formats.records import RecordChunk, Unreadable
+
+#: Where PostHog keeps the keys of an event's groups by the number a project gave the type; in another project the same
+#: number is another type, and PostHog sets them from `$groups` itself.
+_NUMBERED_GROUPS = frozenset(f"$group_{number}" for number in range(5))
+
+_RECORDING = "a session recording is no event"
+
+
+class PostHogEvents(Vendor):
+    """One event a record: `uuid`, `event`, `distinct_id`, `timestamp`, `properties` (an object, or its JSON text)."""
+
+    type: str = "posthog"
+    verbatim_uuid: ClassVar[bool] = True
+
+    source_id = ("uuid",)
+    user_id = ("distinct_id", "$distinct_id", "properties.distinct_id")
+    spread = ("properties",)
+    dropped = _NUMBERED_GROUPS
+    left_out = {
+        "$snapshot": _RECORDING,
+        "$snapshot_items": _RECORDING,
+        "$performance_event": "PostHog drops it",
+        "$$client_ingestion_warning": "a warning of that project",
+    }
+    notes = (
+        ("uuid", "uuid, as it stands"),
+        ("event", "event, as it stands: `$identify`, `$create_alias`, `$groupidentify`, `$set` too"),
+        ("distinct_id, `$distinct_id`, properties.distinct_id", "distinct_id: the first there is"),
+        ("timestamp", "timestamp, to the µs: ISO 8601 (UTC without a zone), or an epoch"),
+        ("offset and now, in recorded requests", "timestamp: so many ms before the request"),
+        ("properties", "properties, as they are"),
+        ("elements_chain", "`$elements_chain`"),
+        ("`$set`, `$set_once`, in properties or beside them", "by `mapping.person_properties`: `set` keeps them"),
+        ("`$unset`", "left out unless `keep_unset`: it would delete what living people have"),
+        ("`$group_0` to `$group_4`", "left out: PostHog makes them from `$groups`"),
+        ("`$exception`, `$heatmap_data`", "as they are: PostHog processes them once more"),
+        ("person_id, person_properties, created_at, team_id, ip, …", "not imported"),
+    )
+
+    keep_unset: bool = Field(False, description="Import $unset, which deletes properties of living people")
+
+    def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
+        """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
+        return super().stage(RecordChunk(chunk.positions, [_opened(record) for record in chunk.records]), part)
+
+    def read(self, record: Record) -> Reading:
+        if type(record.get("batch")) is list:
+            raise Rejected("record is a whole request: write one event of its batch on each line")
+        given = record.get("properties")
+        for name in ("$set", "$set_once"):
+            if (said := record.get(name)) is not None:
+                inner = given.get(name) if isinstance(given, dict) else None
+                # As PostHog does: what stands beside the properties wins.
+                record[name] = _object(inner, name) | _object(said, name)
+        reading = super().read(record)
+        properties = reading.properties
+        for name in ("$set", "$set_once"):
+            inner = properties.pop(name, None)
+            said = record.get(name, inner)
+            setattr(reading, name[1:], _object(said, name))
+        if not self.keep_unset:
+            properties.pop("$unset", None)
+        if type(offset := record.get("offset")) is int and record.get("now"):
+            # Milliseconds before the request came in; it wins over a time: rust/common/types/src/timestamp.rs.
+            reading.timestamp = datetime.fromisoformat(record["now"]) - timedelta(milliseconds=offset)
+        if chain := record.get("elements_chain"):
+            properties.setdefault("$elements_chain", chain)
+        return reading
+
+    def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
+        # BigQuery writes `2024-03-01 10:00:00 UTC`.
+        plain = [value.removesuffix(" UTC") if type(value) is str else value for value in values]
+        return read_timestamps(plain, "UTC")
+
+
+def _opened(record: Record | Unreadable) -> Record | Unreadable:
+    """Return a record with its properties as an object, where they are JSON text."""
+    if isinstance(record, Unreadable) or type(text := record.get("properties")) is not str:
+        return record
+    try:
+        return record | {"properties": orjson.loads(text) if text else {}}
+    except orjson.JSONDecodeError as error:
+        return Unreadable(f"properties are no JSON: {error}")
+
+
+def _object(value: Any, name: str) -> Record:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Rejected(f"{name} is no object: {shorten(value)}")
+    return value

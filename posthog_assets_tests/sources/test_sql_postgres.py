@@ -1,0 +1,192 @@
+"""The sql source on a real PostgreSQL, whose session zone is not the one the import file names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from posthog_assets.errors import MissingUpstream, SourceRefused, SourceUnavailable
+from posthog_assets.formats import Framing
+from posthog_assets.sources import RawExport, load_source
+from posthog_assets.sources import rows as rows_module
+from posthog_assets.storage import Store
+from posthog_assets_tests.sources.postgres import Postgres
+from posthog_assets_tests.sources.test_sql import records
+
+DAY = date(2024, 3, 1)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    pytest.importorskip("psycopg", reason="needs the extra posthog_assets[postgres]")
+    with Postgres() as server:
+        server.run(
+            """
+            CREATE SCHEMA shop;
+            CREATE TABLE shop."Orders" (
+                id bigint PRIMARY KEY, aware timestamptz, naive timestamp, day date, amount numeric,
+                price numeric(10, 2), doc jsonb, raw json, token uuid, blob bytea, paid boolean, note text,
+                tags text[], took interval
+            );
+            INSERT INTO shop."Orders" (id, aware, naive, day) VALUES
+                (1, '2024-02-29 22:59:59.999999+00', '2024-02-29 23:59:59.999999', '2024-02-29'),
+                (2, '2024-02-29 23:00:00+00', '2024-03-01 00:00:00', '2024-03-01'),
+                (3, '2024-03-01 22:59:59.999999+00', '2024-03-01 23:59:59.999999', '2024-03-01'),
+                (4, '2024-03-01 23:00:00+00', '2024-03-02 00:00:00', '2024-03-02'),
+                (5, NULL, NULL, NULL);
+            UPDATE shop."Orders" SET
+                amount = 12345678901234567890.123456789, price = 9.90, doc = '{"a": [1, 2.5, "ü"]}',
+                raw = '{"b":  null}', token = '6f1d8c9e-4f0b-5c8a-9f6e-2f6f3b1a7d42', blob = '\\xff00', paid = true,
+                note = 'Zürich 🎉', tags = '{a,b}', took = '90 seconds' WHERE id = 2;
+            UPDATE shop."Orders" SET amount = 'NaN', doc = 'null' WHERE id = 3;
+            """
+        )
+        yield server
+
+
+def exported(server: Postgres, tmp_path: Path, first_day: date = date(2020, 1, 1), **options: Any) -> list[Any]:
+    raw = RawExport(Store(str(tmp_path), "shop"), DAY)
+    load_source({"type": "sql", "url": server.url} | options).export(DAY, raw, first_day)
+    return records(raw)
+
+
+@pytest.mark.parametrize("column", ["aware", "naive", "day"])
+def test_times_with_a_zone_without_one_and_dates_select_the_same_day(
+    server: Postgres, tmp_path: Path, column: str
+) -> None:
+    where = {"timezone": "Europe/Berlin"}
+    table = exported(server, tmp_path, table="shop.Orders", day_column=column, columns=["id"], **where)
+    query = f'SELECT id FROM shop."Orders" WHERE {column} >= :day_start AND {column} < :day_end ORDER BY id'
+    assert table == exported(server, tmp_path, query=query, **where) == [{"id": 2}, {"id": 3}]
+
+
+def test_every_type_is_kept(server: Postgres, tmp_path: Path) -> None:
+    options = {"table": "shop.Orders", "day_column": "aware", "timezone": "Europe/Berlin"}
+    full, sparse = exported(server, tmp_path, **options)
+    assert full == {
+        "id": 2,
+        "aware": datetime(2024, 2, 29, 23, tzinfo=UTC),
+        "naive": datetime(2024, 3, 1),  # noqa: DTZ001
+        "day": date(2024, 3, 1),
+        "amount": "12345678901234567890.123456789",
+        "price": 9.9,
+        "doc": {"a": [1, 2.5, "ü"]},
+        "raw": {"b": None},
+        "token": "6f1d8c9e-4f0b-5c8a-9f6e-2f6f3b1a7d42",
+        "blob": "/wA=",
+        "paid": True,
+        "note": "Zürich 🎉",
+        "tags": ["a", "b"],
+        "took": 90.0,
+    }
+    assert (sparse["aware"].microsecond, sparse["amount"], sparse["doc"]) == (999_999, "NaN", None)
+
+
+def test_rows_without_a_day_come_with_the_first_day(server: Postgres, tmp_path: Path) -> None:
+    found = exported(server, tmp_path, DAY, table="shop.Orders", day_column="naive", columns=["id"])
+    assert found == [{"id": 5}, {"id": 2}, {"id": 3}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"table": "orders"}, "source.table 'orders' is not in postgresql://127.0.0.1:[0-9]+/postgres; there are no"),
+        ({"table": "shop.orders"}, "is not in schema shop of postgresql://.*; there are: Orders"),
+        ({"where": "nothing = 1"}, 'column "nothing" does not exist'),
+    ],
+)
+def test_a_wrong_name_is_refused_with_those_there_are(
+    server: Postgres, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(SourceRefused, match=words):
+        exported(server, tmp_path, **({"table": "shop.Orders", "day_column": "aware"} | changes))
+
+
+def test_wrong_credentials_are_refused_and_a_server_that_is_away_is_temporary(server: Postgres, tmp_path: Path) -> None:
+    options = {"table": "shop.Orders", "day_column": "aware"}
+    with pytest.raises(SourceRefused, match='password authentication failed for user "test"') as caught:
+        exported(server, tmp_path, **options, url=server.url.replace("p%40ss", "wrong"))
+    assert "wrong" not in str(caught.value)
+    with pytest.raises(SourceRefused, match='database "nowhere" does not exist'):
+        exported(server, tmp_path, **options, url=server.url.replace("/postgres", "/nowhere"))
+    with pytest.raises(SourceUnavailable, match="127.0.0.1:1/postgres: .*Connection refused"):
+        exported(server, tmp_path, **options, url=server.url.replace(str(server.port), "1"))
+
+
+class CutAfterOnePart(RawExport):
+    """Cuts all connections of the server when the first part is written."""
+
+    server: Postgres
+    cut = False
+
+    @contextmanager
+    def part(
+        self, name: str, framing: Framing, origin: str, origin_fingerprint: str = "", *, without_day: bool = False
+    ) -> Iterator[IO[bytes]]:
+        with super().part(name, framing, origin, origin_fingerprint, without_day=without_day) as sink:
+            yield sink
+        if not self.cut:
+            self.cut = True
+            self.server.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+
+
+def test_a_lost_connection_is_temporary_and_the_next_export_never_mixes_two_reads(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows_module, "PART_ROWS", 2_000)
+    server.run(
+        "CREATE TABLE moving (id int, at timestamptz, version int)",
+        "INSERT INTO moving SELECT n, '2024-03-01 12:00+00', 1 FROM generate_series(1, 9000) n",
+    )
+    made = load_source({"type": "sql", "url": server.url, "table": "moving", "day_column": "at"})
+    store = Store(str(tmp_path), "moving")
+    cutting = CutAfterOnePart(store, DAY)
+    cutting.server = server
+    with pytest.raises(SourceUnavailable, match="terminating connection|connection") as caught:
+        made.export(DAY, cutting, DAY)
+    assert caught.value.temporary
+    with pytest.raises(MissingUpstream, match="was interrupted"):
+        RawExport(store, DAY).manifest()
+    server.run("UPDATE moving SET version = 2", "DELETE FROM moving WHERE id > 5000")
+    again = RawExport(store, DAY)
+    made.export(DAY, again, DAY)
+    found = records(again)
+    assert sorted(record["id"] for record in found) == list(range(1, 5001))
+    assert {record["version"] for record in found} == {2}
+    assert store.names("raw_export/2024-03-01") == [
+        "manifest.json", "rows-0001.parquet", "rows-0002.parquet", "rows-0003.parquet",
+    ]  # fmt: skip
+
+
+_MEASURED = """
+import resource, sys
+from datetime import date
+from posthog_assets.sources import RawExport, load_source
+from posthog_assets.storage import Store
+
+url, folder = sys.argv[1:]
+for count in (100_000, 1_000_000):
+    query = (
+        "SELECT n AS id, now() AS at, md5(n::text) || md5(n::text) AS note "
+        "FROM generate_series(1, " + str(count) + ") n WHERE :day_start < :day_end"
+    )
+    raw = RawExport(Store(folder, f"rows_{count}"), date(2024, 3, 1))
+    load_source({"type": "sql", "url": url, "query": query}).export(date(2024, 3, 1), raw, date(2024, 3, 1))
+    print(sum(part.records for part in raw.parts()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+"""
+
+
+def test_a_million_rows_are_streamed_in_the_memory_of_a_few_thousand(server: Postgres, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, server.url, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    few, many = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    assert (few[0], many[0]) == (100_000, 1_000_000)
+    assert many[1] - few[1] < 50, f"{few[1]} MB for {few[0]:,} rows, {many[1]} MB for {many[0]:,}"
