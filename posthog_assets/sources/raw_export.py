@@ -92,7 +92,7 @@ class RawExport:
         if self._manifest is None or not self._manifest.complete:
             state = "has no partition" if self._manifest is None else "was interrupted for"
             raise MissingUpstream(
-                f"{self.store.root.name}/raw_export {state} {self._day}: materialize raw_export for {self._day} first"
+                f"{self.store.raw_owner}/raw_export {state} {self._day}: materialize raw_export for {self._day} first"
             )
         return self._manifest
 
@@ -181,7 +181,7 @@ class RawExport:
         """
         if self._size(part) != part.bytes or (verify and self._sha256(part) != part.sha256):
             raise BrokenPart(
-                f"part {part.name} of {self.store.root.name}/raw_export {self._day} is missing or damaged: "
+                f"part {part.name} of {self.store.raw_owner}/raw_export {self._day} is missing or damaged: "
                 f"materialize raw_export for {self._day} again"
             )
         return self.store.open(f"{self._folder}/{part.name}")
