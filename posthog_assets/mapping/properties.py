@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from posthog_assets.mapping.kinds import HELD
 from posthog_assets.mapping.markers import (
     DAY_PROPERTY,
     GEOIP_PROPERTY,
@@ -25,6 +26,9 @@ from posthog_assets.mapping.markers import (
     SOURCE_PROPERTY,
 )
 from posthog_assets.mapping.settings import Mapping
+
+#: Without these PostHog could not merge a person, or find a group.
+_HELD = tuple(dict.fromkeys(key for keys in HELD.values() for key in keys))
 
 _PERSON = {"set": ("$set", "$set_once"), "set_once": ("$set_once", "$set_once")}
 
@@ -104,7 +108,8 @@ class PropertyWriter:
         for key in self._wish.drop:
             properties.pop(key, None)
         if self._wish.keep is not None:
-            properties = {key: properties[key] for key in self._wish.keep if key in properties}
+            kept = dict.fromkeys((*self._wish.keep, *_HELD))
+            properties = {key: properties[key] for key in kept if key in properties}
         for key in (*self._constants, SOURCE_ID_PROPERTY):
             properties.pop(key, None)
         head = self._constants | {SOURCE_ID_PROPERTY: row["source_id"]}

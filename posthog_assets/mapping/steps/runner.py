@@ -12,17 +12,10 @@ import orjson
 import pyarrow as pa
 
 from posthog_assets.errors import ImportFileError, MappingError, PosthogAssetsError, shorten
+from posthog_assets.mapping.kinds import HELD
 from posthog_assets.mapping.steps.base import Apply, Bag, Event, Files, Rejected, Step
 from posthog_assets.mapping.steps.links import Links
 from posthog_assets.mapping.validation import name_flaw
-
-#: What PostHog merges persons and finds groups by, in the events that do so: no step sees it.
-_HELD: Final = {
-    "$identify": ("$anon_distinct_id",),
-    "$create_alias": ("alias",),
-    "$merge_dangerously": ("alias",),
-    "$groupidentify": ("$group_type", "$group_key"),
-}
 
 _CHANGED: Final = ("properties", "set", "set_once", "groups")
 _NOTHING: Final[tuple[str, ...]] = ()
@@ -123,12 +116,11 @@ class Runner:
     def _through(self, event: Event) -> tuple[bytes | None, ...]:
         """Return the JSON of what the steps change, in the order of `_CHANGED`."""
         held: Bag = {}
-        for key in _HELD.get(event.name, _NOTHING):
+        for key in HELD.get(event.name, _NOTHING):
             if key in event.properties:
                 held[key] = event.properties.pop(key)
-        if event.name == "$groupidentify" and isinstance(event.properties.get("$group_set"), dict):
-            event.group_set = event.properties.pop("$group_set")
-            held["$group_set"] = event.group_set
+        if isinstance(held.get("$group_set"), dict):
+            event.group_set = held["$group_set"]
         for names, apply, label in self._plan:
             if names is None or event.name in names:
                 try:
@@ -139,7 +131,7 @@ class Runner:
                     raise MappingError(
                         f"{label} failed on an event {event.name!r}: {type(error).__name__}: {shorten(str(error))}"
                     ) from error
-        if "$group_set" in held:
+        if "$group_type" in held and (event.group_set or isinstance(held.get("$group_set"), dict)):
             held["$group_set"] = event.group_set
         return self._dumped(event, held)
 

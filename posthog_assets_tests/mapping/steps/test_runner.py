@@ -119,6 +119,13 @@ def test_no_step_takes_what_posthog_links_ids_and_finds_groups_by(tmp_path: Path
     }  # fmt: skip
 
 
+def test_what_is_added_to_groups_goes_to_group_calls_only(tmp_path: Path) -> None:
+    rows = [row(1), row(2, kind="group", event="group", groups='{"company":"5"}')]
+    events, _ = map_rows(rows, tmp_path, steps=[{"step": "add", "values": {"origin": "shop"}, "scope": "group"}])
+    assert own(events[0]) == {"page": "Home"}
+    assert own(events[1])["$group_set"] == {"origin": "shop"}
+
+
 OWN = """
 from posthog_assets.mapping.steps import Event, Rejected, Step
 
