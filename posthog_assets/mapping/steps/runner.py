@@ -28,6 +28,12 @@ class _NoFiles:
     ip_lookup: Any = read
 
 
+class _Failed(Exception):
+    def __init__(self, label: str, error: Exception) -> None:
+        super().__init__(label)
+        self.words = f"{type(error).__name__}: {shorten(str(error))}"
+
+
 class Runner:
     """The steps of one import, ready for one day."""
 
@@ -100,6 +106,8 @@ class Runner:
             except Rejected as reason:
                 reasons[index] = str(reason)
                 continue
+            except _Failed as failed:
+                raise MappingError(f"{failed.args[0]} failed on {_place(staged, index)}: {failed.words}") from failed
             for column, text in zip(_CHANGED, made, strict=True):
                 columns[column][index] = text
             if event.name is not name:
@@ -128,9 +136,7 @@ class Runner:
                 except (Rejected, PosthogAssetsError):
                     raise
                 except Exception as error:
-                    raise MappingError(
-                        f"{label} failed on an event {event.name!r}: {type(error).__name__}: {shorten(str(error))}"
-                    ) from error
+                    raise _Failed(label, error) from error
         if "$group_type" in held and (event.group_set or isinstance(held.get("$group_set"), dict)):
             held["$group_set"] = event.group_set
         return self._dumped(event, held)
@@ -146,6 +152,12 @@ class Runner:
             )
         except (TypeError, orjson.JSONEncodeError) as error:
             raise Rejected(f"properties cannot be written as JSON: {shorten(str(error))}") from None
+
+
+def _place(staged: pa.RecordBatch, index: int) -> str:
+    if "raw_part" not in staged.schema.names:
+        return "a derived event"
+    return f"the record {staged['raw_part'][index]}:{staged['raw_line'][index]}"
 
 
 def _called(step: Step) -> str:

@@ -144,24 +144,6 @@ def test_a_place_the_source_knew_is_not_mixed_with_another(database: Path) -> No
             strict(event({"$ip": "here"}))
 
 
-def test_a_database_that_is_none_is_explained(tmp_path: Path) -> None:
-    (tmp_path / "x.mmdb").write_bytes(b"not a database")
-    with open_step_files() as files:
-        for name, words in (("x.mmdb", "is no MaxMind database"), ("gone.mmdb", "there is no file at")):
-            with pytest.raises(ImportFileError, match=words):
-                load_step({"step": "geoip", "database": str(tmp_path / name)}).ready(files)
-
-
-def test_a_database_in_a_bucket_is_fetched(database: Path) -> None:
-    import fsspec
-
-    fsspec.filesystem("memory").pipe("/places/city.mmdb", database.read_bytes())
-    given = event({"$ip": "81.2.69.142"})
-    with open_step_files() as files:
-        load_step({"step": "geoip", "database": "memory://places/city.mmdb"}).ready(files)(given)
-    assert given.properties["$geoip_city_name"] == "Berlin"
-
-
 RATES = b"""Date,USD,JPY,ISK,
 2024-03-01,1.25,160,N/A,
 2024-02-29,1.2,150,N/A,
