@@ -75,8 +75,16 @@ class Hash(OfProperties):
         return self.ids
 
     def pseudonym(self, distinct_id: str) -> str:
-        text = distinct_id.strip()
-        return self._digest(text) if text and not is_illegal(text) else distinct_id
+        return self._pseudonyms(distinct_id)
+
+    @cached_property
+    def _pseudonyms(self) -> Callable[[str], str]:
+        @lru_cache(maxsize=50_000)
+        def pseudonym(distinct_id: str) -> str:
+            text = distinct_id.strip()
+            return self._digest(text) if text and not is_illegal(text) else distinct_id
+
+        return pseudonym
 
     def _digest(self, text: str) -> str:
         text = text.strip().lower() if self.lower else text

@@ -139,6 +139,8 @@ class Runner:
                     raise _Failed(label, error) from error
         if "$group_type" in held and (event.group_set or isinstance(held.get("$group_set"), dict)):
             held["$group_set"] = event.group_set
+        for key in held:
+            event.properties.pop(key, None)
         return self._dumped(event, held)
 
     def _dumped(self, event: Event, held: Bag) -> tuple[bytes | None, ...]:

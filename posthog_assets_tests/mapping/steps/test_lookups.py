@@ -78,7 +78,10 @@ def test_crawlers_may_be_left_out() -> None:
 
 def test_user_agents_of_real_messages(real_data: Callable[[str], Path]) -> None:
     agents = [context["userAgent"] for context in segment_contexts(real_data) if context.get("userAgent")]
-    told = [left({"step": "user_agent"}, {"userAgent": text}) for text in agents]
+    step, events = load_step({"step": "user_agent"}).ready(Given()), [event({"userAgent": text}) for text in agents]
+    for one in events:
+        step(one)
+    told = [one.properties for one in events]
     chromes = [one for one in told if one.get("$browser") == "Chrome" and one.get("$os") == "Mac OS X"]
     assert len(chromes) > 200
     assert {one["$os_version"] for one in chromes} >= {"10.14.5", "10.15.2", "10.15.7"}

@@ -107,6 +107,7 @@ def test_no_step_takes_what_posthog_links_ids_and_finds_groups_by(tmp_path: Path
         {"step": "case", "style": "snake_case", "scope": "all"},
         {"step": "keep", "names": ["plan_name"], "scope": "all"},
         {"step": "add", "values": {"via": "import"}},
+        {"step": "add", "values": {"$anon_distinct_id": "somebody"}, "events": ["$identify"]},
     ]
     events, _ = map_rows(rows, tmp_path, steps=steps, dialect=Grouped(), identify=False)
     assert {(one["event"], one["source_id"]): own(one) for one in events} == {
