@@ -123,9 +123,9 @@ def _pass(
     for batch in mapped:
         if spool is not None:
             # What a step rejects counts: its uuid must not go to another record because of a step.
-            by_us = _has_rejects(batch) and not mapper.steps
-            sendable = batch.filter(pc.is_null(batch["reject_reason"])) if by_us else batch
-            spool.add(pack(sendable["uuid"]))
+            counts_all = mapper.steps or not _has_rejects(batch)
+            counted = batch if counts_all else batch.filter(pc.is_null(batch["reject_reason"]))
+            spool.add(pack(counted["uuid"]))
         elif distinct is not None:
             batch = distinct.apply(batch)
         sink.write(batch)

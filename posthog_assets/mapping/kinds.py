@@ -28,6 +28,14 @@ EVENT: Final = "event"
 #: The calls that link two ids themselves.
 LINKS: Final = frozenset({"identify", "alias"})
 
+#: What PostHog merges persons and finds groups by, in the events that do so.
+HELD: Final = {
+    "$identify": ("$anon_distinct_id",),
+    "$create_alias": ("alias",),
+    "$merge_dangerously": ("alias",),
+    "$groupidentify": ("$group_type", "$group_key", "$group_set"),
+}
+
 _COLUMNS: Final = ("event", "user_id", "properties", "set", "set_once", "groups")
 
 

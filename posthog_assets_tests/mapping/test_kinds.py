@@ -126,3 +126,15 @@ def test_names_of_calls_can_be_excluded_like_any_event(tmp_path: Path) -> None:
     call = row(kind="identify", event="identify")
     (event,), _ = map_rows([call], tmp_path, events={"$identify": None})
     assert event["reject_reason"] == "excluded by mapping.events: $identify"
+
+
+def test_keeping_some_properties_keeps_what_persons_are_merged_by(tmp_path: Path) -> None:
+    rows = [
+        row(1, anonymous_id="dev", properties='{"page":"Home","x":1}'),
+        row(2, kind="alias", event="alias", anonymous_id="old"),
+    ]
+    events, _ = map_rows(rows, tmp_path, properties={"keep": ["page"]})
+    said = [{k: v for k, v in properties(event).items() if "import" not in k} for event in events]
+    assert [one.get("$anon_distinct_id") for one in said] == ["dev", None, None]
+    assert [one.get("alias") for one in said] == [None, None, "old"]
+    assert [one.get("x") for one in said] == [None, None, None]
