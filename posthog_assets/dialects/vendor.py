@@ -73,17 +73,19 @@ class Table:
                 inner.setdefault(head, {})[rest] = name
             else:
                 flat[head] = name
-        self._keys, self._properties = tuple(flat), tuple(flat.values())
-        self._inner = [(head, Table(below)) for head, below in inner.items()]
+        self._flat = tuple(flat.items())
+        self._inner = tuple((head, Table(below)) for head, below in inner.items())
 
     def read(self, record: Record, into: Record, nothing: tuple[str, ...]) -> None:
         """Set the properties *record* has a value for; texts in *nothing* are no value."""
-        # A tuple is looked through without hashing the text, which would take longer than the rest of the loop.
-        for name, value in zip(self._properties, map(record.get, self._keys), strict=True):
+        get = record.get
+        for key, name in self._flat:
+            value = get(key)
+            # A tuple is looked through without hashing the text, which would take longer than the rest of the loop.
             if value is not None and value not in nothing:
                 into[name] = value
         for key, below in self._inner:
-            value = record.get(key)
+            value = get(key)
             if type(value) is dict and value:
                 below.read(value, into, nothing)
 
@@ -273,7 +275,9 @@ def _first_of(paths: Iterable[str]) -> _Getter:
         flat = tuple(path[0] for path in keys)
 
         def first_flat(record: Record) -> Any:
-            for value in map(record.get, flat):
+            get = record.get
+            for key in flat:
+                value = get(key)
                 if value is not None and value != "":
                     return value
             return None
