@@ -141,6 +141,9 @@ class Runner:
             held["$group_set"] = event.group_set
         for key in held:
             event.properties.pop(key, None)
+        for key in event.set.keys() & event.set_once.keys():
+            # As in staged rows: what is known for the first time stays that.
+            del event.set[key]
         return self._dumped(event, held)
 
     def _dumped(self, event: Event, held: Bag) -> tuple[bytes | None, ...]:

@@ -373,3 +373,11 @@ def test_steps_are_part_of_what_an_import_file_says(tmp_path: Path) -> None:
     imp: Import = small_import(tmp_path, mapping={"steps": steps})
     assert [step.step for step in imp.mapping.steps] == ["rename", "hash"]
     assert "kkkk" not in repr(imp) + imp.model_dump_json()
+
+
+def test_a_person_property_that_a_step_sets_twice_is_sent_once(tmp_path: Path) -> None:
+    steps = [{"step": "add", "scope": "person", "values": {"plan": "new"}}]
+    rows = [row(set='{"name":"Ann"}', set_once='{"plan":"first"}')]
+    (event,), _ = map_rows(rows, tmp_path, steps=steps)
+    assert event["properties"].count('"plan"') == 1
+    assert json.loads(event["properties"])["$set_once"] == {"name": "Ann", "plan": "first"}
