@@ -17,7 +17,7 @@ STAGED_EVENTS: Final = pa.schema(
     [
         # The source's own id of the record; where it has none, `content:` and a hash of the record.
         pa.field("source_id", pa.string()),
-        # event | identify | alias | group; None on a rejected row.
+        # event | anonymous | identify | alias | group (mapping.kinds); None on a rejected row.
         pa.field("kind", pa.string()),
         pa.field("event", pa.string()),
         pa.field("user_id", pa.string()),

@@ -214,7 +214,7 @@ class Vendor(Dialect):
             raise Rejected(record.reason)
         try:
             # Made first: reading uses the record up.
-            fallback = content_id(record) if self._first[1](record) is None and not self.makes_ids else None
+            fallback = None if self.makes_ids or self._first[1](record) is not None else content_id(record)
             row = self.read(record)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             words = shorten(f"{type(error).__name__}: {error}")

@@ -95,20 +95,24 @@ def _pass(
     repeated: np.ndarray | None,
 ) -> MappingReport:
     report = MappingReport()
+    distinct = Distinguisher(mapper.namespace, unpack(repeated)) if repeated is not None else None
     mapped = _mapped(batches, mapper, report)
-    if not ordered or mapper.may_identify or mapper.may_describe_groups or mapper.moves_time:
+    if distinct or not ordered or mapper.may_identify or mapper.may_describe_groups or mapper.moves_time:
         sorter = Sorter(folder, POSTHOG_EVENTS)
         people, groups = Identities(), GroupStates()
         for batch in _mapped(batches, mapper, report, people, groups):
+            if distinct:
+                distinct.survey(batch)
             sorter.add(batch)
         pairs, states = people.pairs(), groups.states()
         if pairs or states:
             derived = mapper.derived(pairs, states)
             report.derived = derived.num_rows
+            if distinct:
+                distinct.survey(derived)
             sorter.add_before(derived)
         mapped = sorter.sorted_batches()
-    spool = UuidSpool(folder) if repeated is None else None
-    distinct = Distinguisher(mapper.namespace, unpack(repeated)) if repeated is not None else None
+    spool = UuidSpool(folder) if distinct is None else None
     for batch in mapped:
         if spool is not None:
             sendable = batch.filter(pc.is_null(batch["reject_reason"])) if _has_rejects(batch) else batch

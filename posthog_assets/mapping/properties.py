@@ -30,9 +30,13 @@ _PERSON = {"set": ("$set", "$set_once"), "set_once": ("$set_once", "$set_once")}
 
 
 class PropertyWriter:
-    """Turns staged properties into an event's properties."""
+    """Turns staged properties into an event's properties.
 
-    def __init__(self, mapping: Mapping, import_name: str, source_name: str, day: str) -> None:
+    *apart* says that no row has a person property both in `set` and in `set_once`.
+    """
+
+    def __init__(self, mapping: Mapping, import_name: str, source_name: str, day: str, *, apart: bool = False) -> None:
+        self._apart = apart
         self._wish = mapping.properties
         self._person = mapping.person_properties
         self._constants: dict[str, Any] = {
@@ -81,14 +85,16 @@ class PropertyWriter:
             keys += ['"$set":', '"$set_once":', '"$groups":']
         # One pass of RE2 over all keys is several times faster than a fixed-string search for each.
         touched = pc.match_substring_regex(texts, "|".join(re.escape(key) for key in keys))
-        if "set" in carried and "set_once" in carried and self._person == "set_once":
+        if "set" in carried and "set_once" in carried and self._person == "set_once" and not self._apart:
             touched = pc.or_(touched, pc.and_(pc.is_valid(staged["set"]), pc.is_valid(staged["set_once"])))
         return touched
 
     def _extras(self, staged: pa.RecordBatch) -> Any:
         """Return the text of `$set`, `$set_once` and `$groups`, each with a comma before it, or nothing."""
         parts = []
-        if self._person != "none":
+        if self._person == "set_once" and self._apart:
+            parts.append(_member(_joined(staged["set"], staged["set_once"]), "$set_once"))
+        elif self._person != "none":
             for column, key in zip(("set", "set_once"), _PERSON[self._person], strict=True):
                 parts.append(_member(staged[column], key))
         parts.append(_member(staged["groups"], "$groups"))
@@ -120,6 +126,13 @@ class PropertyWriter:
 
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _joined(some: pa.Array, others: pa.Array) -> pa.Array:
+    """Return the texts of two objects (neither empty) as that of one; where one is null, the other."""
+    head = pc.binary_replace_slice(some, start=-1, stop=2**31 - 1, replacement=",")
+    tail = pc.binary_replace_slice(others, start=0, stop=1, replacement="")
+    return pc.coalesce(pc.binary_join_element_wise(head, tail, ""), some, others)
 
 
 def _member(texts: pa.Array, key: str) -> pa.Array | None:

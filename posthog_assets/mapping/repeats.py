@@ -6,6 +6,7 @@ Belongs here: repeated ids within a partition. Does not belong here: repeats acr
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -56,19 +57,27 @@ class Distinguisher:
 
     Records without an id that are alike are all kept: the n-th gets its number mixed into its uuid; they are
     interchangeable, so any order gives the same set. Of records that share a source id, an exact repetition is
-    rejected; one with another payload gets the payload's hash mixed into its uuid, and is counted.
+    rejected; one with another payload gets the payload's hash mixed into its uuid, and is counted. The uuid itself
+    stays with the oldest of them, and with the smallest hash of several at one instant, so that a vendor that delivers
+    the same records in another order changes no uuid.
     """
 
     def __init__(self, namespace: uuid.UUID, repeated: list[str]) -> None:
         self._namespace = namespace
         self._repeated = pa.array(repeated, pa.string())
         self._seen: dict[str, list[int]] = {}
+        self._oldest: dict[str, tuple[datetime, int]] = {}
         self.reused_ids = 0
+
+    def survey(self, batch: pa.RecordBatch) -> None:
+        """Take note of whose the repeated uuids are; every batch, before the first `apply`."""
+        for row in batch.take(pa.array(self._concerned(batch), pa.int64())).to_pylist():
+            place = row["timestamp"], _digest(row)
+            self._oldest[row["uuid"]] = min(place, self._oldest.get(row["uuid"], place))
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return *batch* with repeated uuids resolved."""
-        concerned = pc.and_(pc.is_in(batch["uuid"], value_set=self._repeated), pc.is_null(batch["reject_reason"]))
-        indices = pc.indices_nonzero(concerned).to_pylist()
+        indices = self._concerned(batch)
         if not indices:
             return batch
         uuids, reasons = batch["uuid"].to_pylist(), batch["reject_reason"].to_pylist()
@@ -77,20 +86,29 @@ class Distinguisher:
         batch = batch.set_column(0, "uuid", pa.array(uuids, pa.string()))
         return batch.set_column(6, "reject_reason", pa.array(reasons, pa.string()))
 
+    def _concerned(self, batch: pa.RecordBatch) -> list[int]:
+        repeated = pc.is_in(batch["uuid"], value_set=self._repeated)
+        indices: list[int] = pc.indices_nonzero(pc.and_(repeated, pc.is_null(batch["reject_reason"]))).to_pylist()
+        return indices
+
     def _resolve(self, row: dict) -> tuple[str, str | None]:
-        key = [row["event"], row["distinct_id"], row["timestamp"].isoformat(), row["properties"]]
-        digest = xxhash.xxh3_64_intdigest(orjson.dumps(key))
+        digest = _digest(row)
         seen = self._seen.setdefault(row["uuid"], [])
         seen.append(digest)
-        if len(seen) == 1:
-            return row["uuid"], None
         source = row["source_id"] or row["uuid"]
         if source.startswith(CONTENT):
-            return self._made(f"{source}#{len(seen)}"), None
+            return (self._made(f"{source}#{len(seen)}") if len(seen) > 1 else row["uuid"]), None
         if digest in seen[:-1]:
             return row["uuid"], f"repeats an earlier record: id {source}"
+        if (row["timestamp"], digest) == self._oldest[row["uuid"]]:
+            return row["uuid"], None
         self.reused_ids += 1
         return self._made(f"{source}#{digest:016x}"), None
 
     def _made(self, name: str) -> str:
         return uuids5(self._namespace, [name])[0].as_py()
+
+
+def _digest(row: dict) -> int:
+    key = [row["event"], row["distinct_id"], row["timestamp"].isoformat(), row["properties"]]
+    return xxhash.xxh3_64_intdigest(orjson.dumps(key))

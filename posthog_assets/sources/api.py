@@ -10,7 +10,8 @@ any vendor's endpoints, and what a day consists of (each source's own file).
 | a status in `too_much` | `TooMuch`: the source asks for less at a time |
 | 401, 403, any other 3xx or 4xx | `SourceRefused`, with the vendor's words |
 | 429, 503 with Retry-After | waits as asked, an hour at most; costs no budget |
-| 408, 5xx, no answer, a body that stops | tried again with growing pauses, for `retry_seconds` |
+| 408, 5xx, no connection, a body that stops | tried again with growing pauses, for `retry_seconds` |
+| no answer within `timeout_seconds` | as 504 |
 """
 
 from __future__ import annotations
@@ -167,7 +168,9 @@ class Api:
             try:
                 response = self._send(method, path, fields, json)
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                said, asked, status = f"no answer: {failure_reason(error)}", None, 0
+                # A gateway of the vendor's would have said 504.
+                late = isinstance(error, urllib3.exceptions.ReadTimeoutError)
+                said, asked, status = f"no answer: {failure_reason(error)}", None, 504 if late else 0
             else:
                 status = response.status
                 if status == 200 or status in nothing:
@@ -231,6 +234,11 @@ class Answer:
         self.compression = (
             Compression.GZIP if start[:2] == _GZIP else Compression.ZIP if start[:4] == _ZIP else Compression.NONE
         )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the body holds nothing at all."""
+        return not self._head
 
     def copy(self, sink: IO[bytes], most_bytes: int | None = None) -> int:
         """Write the body; returns its bytes.

@@ -142,6 +142,31 @@ def test_person_properties_are_set_once_unless_told_otherwise(mode: str, expecte
     assert {k: v for k, v in json.loads(event["properties"]).items() if k.startswith("$set")} == expected
 
 
+class Apart(Dialect):
+    """A dialect whose records never have a person property twice."""
+
+    type: str = "apart"
+    person_properties_apart = True
+
+
+@pytest.mark.parametrize(
+    ("last", "first", "expected"),
+    [
+        ('{"mail":"ä}"}', '{"first":"{b"}', {"mail": "ä}", "first": "{b"}),
+        ('{"mail":"a"}', None, {"mail": "a"}),
+        (None, '{"first":"b"}', {"first": "b"}),
+        (None, None, None),
+    ],
+)
+def test_person_properties_that_never_meet_are_joined_as_text(
+    last: str | None, first: str | None, expected: dict | None, tmp_path: Path
+) -> None:
+    rows = [row(1, set='{"x":1}', set_once='{"y":2}'), row(2, set=last, set_once=first)]
+    events, _ = map_rows(rows, tmp_path, dialect=Apart())
+    assert json.loads(events[1]["properties"]).get("$set_once") == expected
+    assert json.loads(events[0]["properties"])["$set_once"] == {"x": 1, "y": 2}
+
+
 def test_groups_become_a_property(tmp_path: Path) -> None:
     (event,), _ = map_rows([row(groups='{"company":"5"}')], tmp_path)
     assert json.loads(event["properties"])["$groups"] == {"company": "5"}
@@ -251,6 +276,17 @@ def test_an_id_used_twice_is_told_apart_or_rejected_as_a_repetition(tmp_path: Pa
     assert [event["reject_reason"] for event in events] == [None, "repeats an earlier record: id 1", None, None]
     assert len({event["uuid"] for event in events if event["reject_reason"] is None}) == 3
     assert (report.reused_ids, report.rejected) == (1, 1)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_another_order_of_delivery_changes_no_uuid(ordered: bool, tmp_path: Path) -> None:
+    rows = [row(1, properties=f'{{"page":"{page}"}}', raw_line=0) for page in "ABCA"] + [row(2)]
+    first, report = map_rows(rows, tmp_path, ordered=ordered)
+    again, _ = map_rows([rows[i] for i in (4, 2, 3, 1, 0)], tmp_path, ordered=ordered, chunk=1)
+    assert (report.reused_ids, report.rejected) == (2, 1)
+    kept = [{e["uuid"]: e["properties"] for e in events if not e["reject_reason"]} for events in (first, again)]
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 4
 
 
 @settings(max_examples=60)
