@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.columns import Columns
+from posthog_assets.dialects.mixpanel import Mixpanel
 from posthog_assets.settings import load_by_type
 
-__all__ = ["DIALECTS", "Columns", "Dialect", "load_dialect"]
+__all__ = ["DIALECTS", "Columns", "Dialect", "Mixpanel", "load_dialect"]
 
-DIALECTS: Final[dict[str, type[Dialect]]] = {"columns": Columns}
+DIALECTS: Final[dict[str, type[Dialect]]] = {"columns": Columns, "mixpanel": Mixpanel}
 
 
 def load_dialect(value: Any) -> Dialect:

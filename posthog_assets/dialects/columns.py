@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final, Literal
-from zoneinfo import ZoneInfo
 
 import orjson
 import pyarrow as pa
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
 from posthog_assets.dialects.base import Dialect, content_id
-from posthog_assets.dialects.timestamps import read_timestamps
+from posthog_assets.dialects.timestamps import check_zone, read_timestamps
 from posthog_assets.errors import shorten
 from posthog_assets.formats.records import RecordChunk, Unreadable
 from posthog_assets.schemas import STAGED_EVENTS
@@ -58,11 +57,7 @@ class TimestampColumn(Column):
     @field_validator("timezone")
     @classmethod
     def _exists(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError("is no time zone; use a name such as Europe/Berlin or UTC") from error
-        return value
+        return check_zone(value)
 
 
 def _descend(value: Any, keys: list[str]) -> Any:
