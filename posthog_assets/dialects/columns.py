@@ -11,14 +11,14 @@ from typing import Any, Final, Literal
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from posthog_assets.dialects.base import Dialect, content_id
-from posthog_assets.dialects.timestamps import check_zone, read_timestamps
+from posthog_assets.dialects.timestamps import read_timestamps
 from posthog_assets.errors import shorten
 from posthog_assets.formats.records import RecordChunk, Unreadable
 from posthog_assets.schemas import STAGED_EVENTS
-from posthog_assets.settings import Settings
+from posthog_assets.settings import Settings, TimeZone
 
 _INTEGER: Final = re.compile(r"-?(0|[1-9]\d{0,18})")
 _FLOAT: Final = re.compile(r"-?(0|[1-9]\d{0,15})\.\d{1,17}")
@@ -50,14 +50,9 @@ class Value(Settings):
 class TimestampColumn(Column):
     """Where the time of an event stands, and how it reads."""
 
-    timezone: str = Field("UTC", description="Zone of times that have none")
+    timezone: TimeZone = Field("UTC", description="Zone of times that have none")
     format: str | None = Field(None, description="strptime pattern; absent: ISO 8601, or an epoch")
     unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="Absent: told by the magnitude")
-
-    @field_validator("timezone")
-    @classmethod
-    def _exists(cls, value: str) -> str:
-        return check_zone(value)
 
 
 def _descend(value: Any, keys: list[str]) -> Any:

@@ -17,13 +17,14 @@ from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from posthog_assets.dialects.base import content_id
 from posthog_assets.dialects.countries import COUNTRIES
-from posthog_assets.dialects.timestamps import check_zone, from_wall_clock, read_timestamps
+from posthog_assets.dialects.timestamps import from_wall_clock, read_timestamps
 from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor, as_id
 from posthog_assets.errors import shorten
+from posthog_assets.settings import TimeZone
 
 #: PostHog's importer makes its uuids in this namespace; part of the contract with everything imported so far.
 _NAMESPACE: Final = uuid.UUID(bytes=b"posthog_mixpanel")
@@ -63,7 +64,7 @@ class Mixpanel(Vendor):
     """Records of a Mixpanel project."""
 
     type: str = "mixpanel"
-    timezone: str = Field(
+    timezone: TimeZone = Field(
         "UTC", description="Zone of the project, where it was made before 2023: it exports local times then"
     )
     identity: Literal["merged", "as_tracked"] = Field(
@@ -127,8 +128,6 @@ class Mixpanel(Vendor):
         ("$create_alias, $merge", "$create_alias"),
     )
 
-    _is_zone = field_validator("timezone")(check_zone)
-
     def uuid_namespace(self, import_name: str) -> uuid.UUID:
         return super().uuid_namespace(import_name) if self.namespace else _NAMESPACE
 
@@ -167,7 +166,7 @@ class Mixpanel(Vendor):
             raise Rejected("profile has no id: $distinct_id")
         if type(members) is not dict:
             raise Rejected(f"properties are no object: {shorten(members)}")
-        found: Record = {PROFILE.get(key, key): value for key, value in members.items() if value is not None}
+        found: Record = {str(PROFILE.get(key, key)): value for key, value in members.items() if value is not None}
         _name_country(found)
         return distinct_id, found
 
@@ -186,6 +185,9 @@ class Mixpanel(Vendor):
         """Set whose event it is, and the other id that Mixpanel says is the same person's."""
         merged = as_id(members.get("distinct_id"), "distinct_id")
         before = as_id(members.get("$distinct_id_before_identity"), "distinct_id")
+        if self.identity == "as_tracked":
+            # It comes only with some exports, and says nothing then that the distinct_id does not.
+            members.pop("$distinct_id_before_identity", None)
         user = as_id(members.get("$user_id"), "user id")
         device = as_id(members.get("$device_id"), "device id")
         other = None

@@ -37,15 +37,6 @@ _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?")
 _FRACTION: Final = re.compile(r"(\.\d{6})\d+")
 
 
-def check_zone(name: str) -> str:
-    """Return *name* if it is a time zone; raises ValueError."""
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError("is no time zone; use a name such as Europe/Berlin or UTC") from error
-    return name
-
-
 def read_timestamps(
     values: list[Any], zone: str, pattern: str | None = None, unit: str | None = None
 ) -> tuple[pa.Array, dict[int, str]]:

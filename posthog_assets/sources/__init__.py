@@ -10,12 +10,13 @@ from typing import Any, Final
 from posthog_assets.settings import load_by_type
 from posthog_assets.sources.base import Sighting, Source
 from posthog_assets.sources.files import Files
+from posthog_assets.sources.mixpanel import Mixpanel
 from posthog_assets.sources.raw_export import Manifest, Part, RawExport
 
-__all__ = ["SOURCES", "Files", "Manifest", "Part", "RawExport", "Sighting", "Source", "load_source"]
+__all__ = ["SOURCES", "Files", "Manifest", "Mixpanel", "Part", "RawExport", "Sighting", "Source", "load_source"]
 
 #: What `type` may say; besides, the dotted path of anybody's own subclass of `Source`.
-SOURCES: Final[dict[str, type[Source]]] = {"files": Files}
+SOURCES: Final[dict[str, type[Source]]] = {"files": Files, "mixpanel": Mixpanel}
 
 
 def load_source(value: Any) -> Source:

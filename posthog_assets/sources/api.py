@@ -68,7 +68,11 @@ class TooMuch(SourceUnavailable):
     """The vendor cannot deliver this much at a time."""
 
 
-class _Stopped(SourceUnavailable):
+class CutOff(SourceUnavailable):
+    """A body is not all there; raised by whoever can tell, `Api.persist` asks again."""
+
+
+class _Stopped(CutOff):
     """A body ended, or stood still, before its end."""
 
 
@@ -142,7 +146,7 @@ class Api:
                 broken += 1
                 if broken >= _DELIVERIES:
                     raise
-            except _Stopped:
+            except CutOff:
                 if time.monotonic() - began > self.retry_seconds:
                     raise
             pause(backoff(failures) * 20)
