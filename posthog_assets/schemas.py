@@ -23,7 +23,8 @@ STAGED_EVENTS: Final = pa.schema(
         pa.field("user_id", pa.string()),
         pa.field("anonymous_id", pa.string()),
         pa.field("timestamp", TIMESTAMP),
-        # JSON objects as text, UTF-8, no NaN or infinity, no lone surrogates.
+        # JSON objects as text, UTF-8, no NaN or infinity, no lone surrogates; no object where there is nothing to say,
+        # and no person property in both set and set_once.
         pa.field("properties", pa.string()),
         pa.field("set", pa.string()),
         pa.field("set_once", pa.string()),

@@ -42,9 +42,6 @@ class Dialect(Settings):
     #: Whether records may tell the properties of their groups.
     describes_groups: ClassVar[bool] = False
 
-    #: Whether no record has a person property both in `set` and in `set_once`: their texts can be joined unread.
-    person_properties_apart: ClassVar[bool] = False
-
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_EVENTS` row per record of *chunk*, in order."""
         raise NotImplementedError

@@ -43,13 +43,7 @@ class EventMapper:
         self._verbatim = dialect.verbatim_uuid
         self._day = day
         self._fetched_at = fetched_at
-        self._properties = PropertyWriter(
-            mapping,
-            import_name,
-            dialect.type.rsplit(".", 1)[-1],
-            day.isoformat(),
-            apart=dialect.person_properties_apart,
-        )
+        self._properties = PropertyWriter(mapping, import_name, dialect.type.rsplit(".", 1)[-1], day.isoformat())
         self._hook = _hook(mapping.transform) if mapping.transform else None
         #: Whether events may come out in another order of time than they went in.
         self.moves_time = self._hook is not None

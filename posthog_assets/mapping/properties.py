@@ -30,13 +30,9 @@ _PERSON = {"set": ("$set", "$set_once"), "set_once": ("$set_once", "$set_once")}
 
 
 class PropertyWriter:
-    """Turns staged properties into an event's properties.
+    """Turns staged properties into an event's properties."""
 
-    *apart* says that no row has a person property both in `set` and in `set_once`.
-    """
-
-    def __init__(self, mapping: Mapping, import_name: str, source_name: str, day: str, *, apart: bool = False) -> None:
-        self._apart = apart
+    def __init__(self, mapping: Mapping, import_name: str, source_name: str, day: str) -> None:
         self._wish = mapping.properties
         self._person = mapping.person_properties
         self._constants: dict[str, Any] = {
@@ -52,6 +48,8 @@ class PropertyWriter:
 
     def write(self, staged: pa.RecordBatch) -> pa.StringArray:
         """Return the properties of each staged row as JSON text, markers included, no key twice."""
+        if self._person == "set_once":
+            staged = _merged(staged)
         texts = staged["properties"]
         spliced = pc.binary_join_element_wise(
             self._head, _quoted(staged["source_id"]), self._extras(staged), _tail(texts), ""
@@ -84,17 +82,12 @@ class PropertyWriter:
         if carried:
             keys += ['"$set":', '"$set_once":', '"$groups":']
         # One pass of RE2 over all keys is several times faster than a fixed-string search for each.
-        touched = pc.match_substring_regex(texts, "|".join(re.escape(key) for key in keys))
-        if "set" in carried and "set_once" in carried and self._person == "set_once" and not self._apart:
-            touched = pc.or_(touched, pc.and_(pc.is_valid(staged["set"]), pc.is_valid(staged["set_once"])))
-        return touched
+        return pc.match_substring_regex(texts, "|".join(re.escape(key) for key in keys))
 
     def _extras(self, staged: pa.RecordBatch) -> Any:
         """Return the text of `$set`, `$set_once` and `$groups`, each with a comma before it, or nothing."""
         parts = []
-        if self._person == "set_once" and self._apart:
-            parts.append(_member(_joined(staged["set"], staged["set_once"]), "$set_once"))
-        elif self._person != "none":
+        if self._person != "none":
             for column, key in zip(("set", "set_once"), _PERSON[self._person], strict=True):
                 parts.append(_member(staged[column], key))
         parts.append(_member(staged["groups"], "$groups"))
@@ -124,15 +117,26 @@ class PropertyWriter:
         return orjson.dumps(head | properties)
 
 
+def _merged(staged: pa.RecordBatch) -> pa.RecordBatch:
+    """Return *staged* with what is set and what is set once in one object, both being sent as the same property.
+
+    A staged row has no property in both, and no empty object, so the one text goes on where the other ends.
+    """
+    both = pc.and_(pc.is_valid(staged["set"]), pc.is_valid(staged["set_once"]))
+    if not pc.any(both).as_py():
+        return staged
+    head = pc.binary_replace_slice(staged["set"], -1, 1 << 30, ",")
+    joined = pc.binary_join_element_wise(head, pc.binary_replace_slice(staged["set_once"], 0, 1, ""), "")
+    once = pc.if_else(both, joined, staged["set_once"])
+    alone = pc.if_else(both, pa.scalar(None, pa.string()), staged["set"])
+    for name, column in (("set", alone), ("set_once", once)):
+        place = staged.schema.get_field_index(name)
+        staged = staged.set_column(place, staged.schema.field(place), column)
+    return staged
+
+
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _joined(some: pa.Array, others: pa.Array) -> pa.Array:
-    """Return the texts of two objects (neither empty) as that of one; where one is null, the other."""
-    head = pc.binary_replace_slice(some, start=-1, stop=2**31 - 1, replacement=",")
-    tail = pc.binary_replace_slice(others, start=0, stop=1, replacement="")
-    return pc.coalesce(pc.binary_join_element_wise(head, tail, ""), some, others)
 
 
 def _member(texts: pa.Array, key: str) -> pa.Array | None:

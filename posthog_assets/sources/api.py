@@ -10,8 +10,7 @@ any vendor's endpoints, and what a day consists of (each source's own file).
 | a status in `too_much` | `TooMuch`: the source asks for less at a time |
 | 401, 403, any other 3xx or 4xx | `SourceRefused`, with the vendor's words |
 | 429, 503 with Retry-After | waits as asked, an hour at most; costs no budget |
-| 408, 5xx, no connection, a body that stops | tried again with growing pauses, for `retry_seconds` |
-| no answer within `timeout_seconds` | as 504 |
+| 408, 5xx, no answer, a body that stops | tried again with growing pauses, for `retry_seconds` |
 """
 
 from __future__ import annotations
@@ -58,6 +57,9 @@ _PIECE: Final = 4 << 20
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = b"PK\x03\x04"
 
+#: A zip without members has only its end.
+_EMPTY_ZIP: Final = b"PK\x05\x06"
+
 #: Tests shorten it.
 pause: Callable[[float], None] = time.sleep
 
@@ -68,11 +70,7 @@ class TooMuch(SourceUnavailable):
     """The vendor cannot deliver this much at a time."""
 
 
-class CutOff(SourceUnavailable):
-    """A body is not all there; raised by whoever can tell, `Api.persist` asks again."""
-
-
-class _Stopped(CutOff):
+class Stopped(SourceUnavailable):
     """A body ended, or stood still, before its end."""
 
 
@@ -114,6 +112,7 @@ class Api:
         json: Any = None,
         nothing: frozenset[int] = frozenset(),
         too_much: frozenset[int] = frozenset(),
+        too_slow: bool = False,
     ) -> Iterator[Answer | None]:
         """Ask until there is an answer; yields it with its body unread, or None where there is nothing.
 
@@ -121,10 +120,10 @@ class Api:
 
         Raises:
             SourceRefused: asking again cannot help.
-            TooMuch: the vendor answered with a status in *too_much*.
+            TooMuch: the vendor answered with a status in *too_much*, or, with *too_slow*, not in `timeout_seconds`.
             SourceUnavailable: there was no answer within `retry_seconds`.
         """
-        response = self._answered(method, path, fields, json, nothing | {204}, too_much)
+        response = self._answered(method, path, fields, json, nothing | {204}, too_much, too_slow)
         try:
             yield Answer(response, self) if response.status == 200 else None
         finally:
@@ -146,7 +145,7 @@ class Api:
                 broken += 1
                 if broken >= _DELIVERIES:
                     raise
-            except CutOff:
+            except Stopped:
                 if time.monotonic() - began > self.retry_seconds:
                     raise
             pause(backoff(failures) * 20)
@@ -164,17 +163,17 @@ class Api:
         json: Any,
         nothing: frozenset[int],
         too_much: frozenset[int],
+        too_slow: bool,
     ) -> urllib3.BaseHTTPResponse:
         spent, failures, waits = 0.0, 0, 0
         while True:
             self._rate.wait()
-            began = time.monotonic()
+            began, timed_out = time.monotonic(), False
             try:
                 response = self._send(method, path, fields, json)
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                # A gateway of the vendor's would have said 504.
-                late = isinstance(error, urllib3.exceptions.ReadTimeoutError)
-                said, asked, status = f"no answer: {failure_reason(error)}", None, 504 if late else 0
+                timed_out = isinstance(error, urllib3.exceptions.ReadTimeoutError)
+                said, asked, status = f"no answer: {failure_reason(error)}", None, 0
             else:
                 status = response.status
                 if status == 200 or status in nothing:
@@ -182,7 +181,7 @@ class Api:
                 asked = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
                 said = f"HTTP {status}: {words(hidden(self._words(response), *self.secrets))}"
             message = self.safe(shorten(f"{self.base}{path}: {said}", 400))
-            if status in too_much:
+            if status in too_much or (too_slow and timed_out):
                 raise TooMuch(message)
             if status == 429 or (status == 503 and asked is not None):
                 waits += 1
@@ -234,15 +233,13 @@ class Answer:
             self._head += block
         # Some servers compress an archive once more on its way.
         self._peeled = self._head[:2] == _GZIP and _inside(self._head)[:2] in (_GZIP, _ZIP[:2])
-        start = _inside(self._head) if self._peeled else self._head
+        #: The first bytes as they are kept, for whoever must tell what they are; empty where the body is.
+        self.start = _inside(self._head) if self._peeled else self._head
         self.compression = (
-            Compression.GZIP if start[:2] == _GZIP else Compression.ZIP if start[:4] == _ZIP else Compression.NONE
-        )
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the body holds nothing at all."""
-        return not self._head
+            Compression.GZIP if self.start[:2] == _GZIP
+            else Compression.ZIP if self.start[:4] in (_ZIP, _EMPTY_ZIP)
+            else Compression.NONE
+        )  # fmt: skip
 
     def copy(self, sink: IO[bytes], most_bytes: int | None = None) -> int:
         """Write the body; returns its bytes.
@@ -266,9 +263,9 @@ class Answer:
             stream = zlib.decompressobj(31) if self.compression is Compression.GZIP else None
             text = stream.decompress(body, most_bytes + 1) if stream else body
         except zlib.error as error:
-            raise _Stopped(f"{self._api.base}: the answer cannot be decompressed: {error}") from error
+            raise Stopped(f"{self._api.base}: the answer cannot be decompressed: {error}") from error
         if stream and len(text) <= most_bytes and not stream.eof:
-            raise _Stopped(f"{self._api.base}: the answer ends early")
+            raise Stopped(f"{self._api.base}: the answer ends early")
         if len(text) > most_bytes:
             raise SourceRefused(f"{self._api.base} answers with more than {most_bytes:,} bytes: refused")
         return text
@@ -295,12 +292,12 @@ class Answer:
             # read1: what has arrived, so that a body that trickles is noticed.
             block = self._response.read1(1 << 20, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _Stopped(self._api.safe(f"{self._api.base}: the body stopped: {failure_reason(error)}")) from error
+            raise Stopped(self._api.safe(f"{self._api.base}: the body stopped: {failure_reason(error)}")) from error
         self._arrived += len(block)
         now = time.monotonic()
         if now - self._began > self._api.timeout_seconds:
             if block and self._arrived < _SLOWEST:
-                raise _Stopped(f"{self._api.base}: the body came to a standstill")
+                raise Stopped(f"{self._api.base}: the body came to a standstill")
             self._began, self._arrived = now, 0
         return block
 

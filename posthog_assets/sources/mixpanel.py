@@ -21,7 +21,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from posthog_assets.errors import ImportFileError, NoExport, SourceRefused, SourceUnavailable, shorten
 from posthog_assets.formats import Compression, Format, Framing, last_line
 from posthog_assets.settings import TimeZone
-from posthog_assets.sources.api import Answer, Api, CutOff, Limit, TooMuch, basic
+from posthog_assets.sources.api import Answer, Api, Limit, Stopped, TooMuch, basic
 from posthog_assets.sources.base import Source
 from posthog_assets.sources.raw_export import RawExport
 
@@ -35,7 +35,7 @@ _PATH: Final = "/api/2.0/export"
 
 #: Ways of saying that this is too much at once; 400 has other reasons too, which a smaller request shows.
 _TOO_MUCH: Final = frozenset({400, 413})
-#: A gateway's timeout may pass, so it counts only where less can be asked for.
+#: It may pass, so it counts only where less can be asked for; so does no answer at all.
 _TIMED_OUT: Final = frozenset({504})
 
 
@@ -160,9 +160,10 @@ class Mixpanel(Source):
             fields["event"] = orjson.dumps(events).decode()
         if self.where:
             fields["where"] = self.where
-        too_much = _TOO_MUCH | _TIMED_OUT if len(events) > 1 else _TOO_MUCH
-        with api.request("GET", _PATH, fields=fields, too_much=too_much) as answer:
-            if answer is not None and not answer.is_empty:
+        many = len(events) > 1
+        too_much = _TOO_MUCH | _TIMED_OUT if many else _TOO_MUCH
+        with api.request("GET", _PATH, fields=fields, too_much=too_much, too_slow=many) as answer:
+            if answer is not None and answer.start:
                 self._pin(answer, raw, name, position, f"{api.base}{_PATH} [{day}]")
 
     @staticmethod
@@ -188,7 +189,7 @@ def check_end(line: bytes, origin: str) -> None:
     the status was sent long before.
 
     Raises:
-        CutOff: it is not.
+        Stopped: it is not.
     """
     if not line:
         return
@@ -197,7 +198,7 @@ def check_end(line: bytes, origin: str) -> None:
     except orjson.JSONDecodeError:
         record = None
     if not isinstance(record, dict) or ("error" in record and "event" not in record):
-        raise CutOff(f"{origin} ends early, with {shorten(line[-160:].decode('utf-8', 'replace'))!r}")
+        raise Stopped(f"{origin} ends early, with {shorten(line[-160:].decode('utf-8', 'replace'))!r}")
 
 
 def _part_name(day: date, events: list[str], *, whole: bool) -> str:

@@ -142,31 +142,6 @@ def test_person_properties_are_set_once_unless_told_otherwise(mode: str, expecte
     assert {k: v for k, v in json.loads(event["properties"]).items() if k.startswith("$set")} == expected
 
 
-class Apart(Dialect):
-    """A dialect whose records never have a person property twice."""
-
-    type: str = "apart"
-    person_properties_apart = True
-
-
-@pytest.mark.parametrize(
-    ("last", "first", "expected"),
-    [
-        ('{"mail":"ä}"}', '{"first":"{b"}', {"mail": "ä}", "first": "{b"}),
-        ('{"mail":"a"}', None, {"mail": "a"}),
-        (None, '{"first":"b"}', {"first": "b"}),
-        (None, None, None),
-    ],
-)
-def test_person_properties_that_never_meet_are_joined_as_text(
-    last: str | None, first: str | None, expected: dict | None, tmp_path: Path
-) -> None:
-    rows = [row(1, set='{"x":1}', set_once='{"y":2}'), row(2, set=last, set_once=first)]
-    events, _ = map_rows(rows, tmp_path, dialect=Apart())
-    assert json.loads(events[1]["properties"]).get("$set_once") == expected
-    assert json.loads(events[0]["properties"])["$set_once"] == {"x": 1, "y": 2}
-
-
 def test_groups_become_a_property(tmp_path: Path) -> None:
     (event,), _ = map_rows([row(groups='{"company":"5"}')], tmp_path)
     assert json.loads(event["properties"])["$groups"] == {"company": "5"}

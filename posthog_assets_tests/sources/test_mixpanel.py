@@ -47,7 +47,9 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "pause", lambda seconds: None)
 
 
-def an_import(tmp_path: Path, mixpanel: str, posthog: str, *, source: Any = (), dialect: Any = ()) -> Import:
+def an_import(
+    tmp_path: Path, mixpanel: str, posthog: str, *, source: Any = (), dialect: Any = (), destination: Any = ()
+) -> Import:
     return Import.read(
         {
             "name": "mp",
@@ -59,7 +61,8 @@ def an_import(tmp_path: Path, mixpanel: str, posthog: str, *, source: Any = (), 
             }
             | dict(source),
             "dialect": {"type": "mixpanel"} | dict(dialect),
-            "destination": {"host": posthog, "project_api_key": "phc_a", "retry_seconds": 0, "batch_events": 100},
+            "destination": {"host": posthog, "project_api_key": "phc_a", "retry_seconds": 0, "batch_events": 100}
+            | dict(destination),
         }
     )  # fmt: skip
 
@@ -116,6 +119,22 @@ def test_a_day_lands_as_it_was_sent(script: Script, requests: int, tmp_path: Pat
         assert sorted(landed(posthog)) == sorted(mixpanel.truth(DAY))
         assert (staged.rows, staged.rejected, mapped.rejected, delivered.acknowledged) == (562, 0, 0, 562)
         assert len(mixpanel.exports) == requests
+
+
+def test_posthog_itself_finds_what_was_sent(tmp_path: Path, sandbox: Any) -> None:
+    with MixpanelServer(lines=reordered, repeated=3) as mixpanel:
+        destination = {"personal_api_key": "phx_a", "project_id": 1, "landing_seconds": 5}
+        for delay in (40_000, 5):
+            source = {"look_back_days": delay}
+            imp = an_import(tmp_path, mixpanel.url, sandbox.url, source=source, destination=destination)
+            run(imp)
+            landing = steps.verify_day(imp, DAY)
+            assert landing is not None
+            assert (landing.acknowledged, landing.landed, landing.missing) == (562, 562, {})
+        found = {(uuid, name, user, round(at.timestamp() * 1000)) for uuid, name, user, at, _ in sandbox.events()}
+        assert found == mixpanel.truth(DAY)
+        assert len(mixpanel.exports) == 2
+        assert sandbox.stats()["rows"] == 562
 
 
 def test_a_body_that_stands_still_is_fetched_again(tmp_path: Path) -> None:
