@@ -42,9 +42,6 @@ _PIPELINE: Final = {
     "time": "time",
 }  # fmt: skip
 
-#: What Mixpanel writes anew when it exports an event again, once it knows whose it is.
-_UNSTEADY: Final = frozenset({"distinct_id", "$distinct_id_before_identity"})
-
 #: Ids that PostHog's importer takes for a device's: capitals, digits and dashes, with a letter.
 _CAPITALS: Final = re.compile(r"[A-Z0-9-]*[A-Z][A-Z0-9-]*")
 
@@ -134,6 +131,7 @@ class Mixpanel(Vendor):
     _last_known: ClassVar = tuple(person_set.values())
     _first_known: ClassVar = tuple(person_set_once.values())
     _any_first_known: ClassVar = frozenset(_first_known)
+    _unsteady: ClassVar = dropped | {"$distinct_id_before_identity"}
 
     def uuid_namespace(self, import_name: str) -> uuid.UUID:
         return super().uuid_namespace(import_name) if self.namespace else _NAMESPACE
@@ -225,7 +223,8 @@ class Mixpanel(Vendor):
             reading.anonymous_id = own
 
     def _content_id(self, name: Any, members: Record) -> str:
-        unsteady = self.dropped | _UNSTEADY
+        """Return an id of what Mixpanel does not write anew when it exports an event again."""
+        unsteady = self._unsteady
         steady = {key: value for key, value in members.items() if key not in unsteady}
         tracked = members.get("$distinct_id_before_identity") or members.get("distinct_id")
         return content_id({"event": name, "id": tracked, "time": members.get("time"), "properties": steady})

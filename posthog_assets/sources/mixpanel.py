@@ -43,7 +43,7 @@ class Mixpanel(Source):
     """A Mixpanel project."""
 
     type: str = "mixpanel"
-    project_id: str = Field(description="Number of the project")
+    project_id: str = Field(pattern=r"^\d+$", description="Number of the project")
     region: Literal["us", "eu", "in"] = Field("us", description="Where the project's data is")
     service_account: str | None = Field(None, description="User name of a service account with access to the project")
     service_account_secret: SecretStr | None = None

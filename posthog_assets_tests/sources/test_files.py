@@ -244,7 +244,7 @@ class Half(Source):
 
 def test_sources_are_found_by_type_and_anybodys_own_by_dotted_path() -> None:
     assert load_source({"type": "files", "path": "a/{day}.jsonl"}) == _files(path="a/{day}.jsonl")
-    with pytest.raises(ValueError, match="type 'ftp' is unknown; allowed: files, or my_package.MyClass"):
+    with pytest.raises(ValueError, match="type 'ftp' is unknown; allowed: files, .*or my_package.MyClass"):
         load_source({"type": "ftp"})
     with pytest.raises(ValueError, match="type 'nowhere.Source' cannot be imported"):
         load_source({"type": "nowhere.Source"})

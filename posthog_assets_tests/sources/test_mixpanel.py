@@ -421,6 +421,7 @@ def test_every_region_has_its_host(region: str, host: str) -> None:
         ({"timezone": "Mars"}, "is no time zone"),
         ({"project_secret": "p"}, "either service_account and service_account_secret, or project_secret; not both"),
         ({"look_back_days": -1}, "look_back_days"),
+        ({"project_id": "my shop"}, "project_id"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(wrong: dict[str, Any], words: str, tmp_path: Path) -> None:
