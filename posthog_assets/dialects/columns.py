@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from posthog_assets.dialects.base import Dialect, content_id
 from posthog_assets.dialects.timestamps import read_timestamps
 from posthog_assets.errors import shorten
 from posthog_assets.formats.records import RecordChunk, Unreadable
 from posthog_assets.schemas import STAGED_EVENTS
-from posthog_assets.settings import Settings, TimeZone
+from posthog_assets.settings import Settings
 
 _INTEGER: Final = re.compile(r"-?(0|[1-9]\d{0,18})")
 _FLOAT: Final = re.compile(r"-?(0|[1-9]\d{0,15})\.\d{1,17}")
@@ -50,9 +51,18 @@ class Value(Settings):
 class TimestampColumn(Column):
     """Where the time of an event stands, and how it reads."""
 
-    timezone: TimeZone = Field("UTC", description="Zone of times that have none")
+    timezone: str = Field("UTC", description="Zone of times that have none")
     format: str | None = Field(None, description="strptime pattern; absent: ISO 8601, or an epoch")
     unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="Absent: told by the magnitude")
+
+    @field_validator("timezone")
+    @classmethod
+    def _exists(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError("is no time zone; use a name such as Europe/Berlin or UTC") from error
+        return value
 
 
 def _descend(value: Any, keys: list[str]) -> Any:

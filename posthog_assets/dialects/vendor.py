@@ -66,25 +66,24 @@ class Table:
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = dict(names)
         inner: dict[str, dict[str, str]] = {}
-        flat: dict[str, str] = {}
+        self._flat: list[tuple[str, str]] = []
         for path, name in names.items():
             head, _, rest = path.partition(".")
             if rest:
                 inner.setdefault(head, {})[rest] = name
             else:
-                flat[head] = name
-        self._keys, self._properties = tuple(flat), tuple(flat.values())
+                self._flat.append((head, name))
         self._inner = [(head, Table(below)) for head, below in inner.items()]
 
-    def read(self, record: Record, into: Record, nothing: tuple[str, ...]) -> None:
+    def read(self, record: Record, into: Record, nothing: frozenset[str]) -> None:
         """Set the properties *record* has a value for; texts in *nothing* are no value."""
-        # A tuple is looked through without hashing the text, which would take longer than the rest of the loop.
-        for name, value in zip(self._properties, map(record.get, self._keys), strict=True):
-            if value is not None and value not in nothing:
+        for key, name in self._flat:
+            value = record.get(key)
+            if value is not None and not (type(value) is str and value in nothing):
                 into[name] = value
         for key, below in self._inner:
             value = record.get(key)
-            if type(value) is dict and value:
+            if type(value) is dict:
                 below.read(value, into, nothing)
 
 
@@ -125,17 +124,14 @@ class Vendor(Dialect):
 
     keep: list[str] = Field(default_factory=list, description="Events to import that this dialect would leave out")
 
-    _tables: ClassVar[tuple[Table, Table | None, Table | None]]
-    _nothing: ClassVar[tuple[str, ...]]
+    _tables: ClassVar[tuple[Table, Table, Table]]
     _unwanted: ClassVar[dict[str, str | None]]
     _first: ClassVar[tuple[_Getter, _Getter, _Getter, _Getter, _Getter]]
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        people = (Table(names) if names else None for names in (cls.person_set, cls.person_set_once))
-        cls._tables = Table(cls.properties), *people  # type: ignore[assignment]
-        cls._nothing = tuple(sorted(cls.nothing))
+        cls._tables = Table(cls.properties), Table(cls.person_set), Table(cls.person_set_once)
         cls._unwanted = dict(cls.renames) | dict.fromkeys(sorted(cls.dropped))
         cls._first = (
             _first_of((cls.event,)), _first_of(cls.source_id), _first_of(cls.user_id), _first_of(cls.anonymous_id),
@@ -152,7 +148,7 @@ class Vendor(Dialect):
         Raises:
             Rejected: it cannot become an event.
         """
-        reading, nothing = Reading(), self._nothing
+        reading, nothing = Reading(), self.nothing
         name, source_id, user_id, anonymous_id, timestamp = self._first
         reading.event = self.named(name(record))
         reading.source_id = source_id(record)
@@ -161,10 +157,8 @@ class Vendor(Dialect):
         reading.timestamp = timestamp(record)
         table, person_set, person_set_once = self._tables
         table.read(record, reading.properties, nothing)
-        if person_set:
-            person_set.read(record, reading.set, nothing)
-        if person_set_once:
-            person_set_once.read(record, reading.set_once, nothing)
+        person_set.read(record, reading.set, nothing)
+        person_set_once.read(record, reading.set_once, nothing)
         for field in self.spread:
             if members := record.get(field):
                 self.spread_out(members, reading.properties)
@@ -227,8 +221,6 @@ class Vendor(Dialect):
             raise Rejected(f"record is not what {self.type} writes: {words}") from error
         row.source_id = as_id(row.source_id, "source id") or fallback
         row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
-        if row.set and not row.set_once.keys().isdisjoint(row.set):
-            row.set = {name: value for name, value in row.set.items() if name not in row.set_once}
         if row.user_id is None and row.anonymous_id is None and row.kind != "group":
             raise Rejected(f"record has no id of a user or device: {', '.join(self.user_id + self.anonymous_id)}")
         return row
@@ -256,17 +248,6 @@ def _first_of(paths: Iterable[str]) -> _Getter:
             return value if value != "" else None
 
         return only
-
-    if all(len(path) == 1 for path in keys):
-        flat = tuple(path[0] for path in keys)
-
-        def first_flat(record: Record) -> Any:
-            for value in map(record.get, flat):
-                if value is not None and value != "":
-                    return value
-            return None
-
-        return first_flat
 
     def first(record: Record) -> Any:
         for path in keys:

@@ -35,20 +35,13 @@ class Identities:
         for anonymous, user, stamp, kind in zip(
             rows["anonymous_id"].to_pylist(), rows["user_id"].to_pylist(), stamps, rows["kind"].to_pylist(), strict=True
         ):
-            first = self._linked if kind in LINKS else self._seen
-            known = first.get((anonymous, user))
-            if known is None:
-                _note(first, anonymous.strip(), user.strip(), stamp)
-            elif stamp < known:
-                first[anonymous, user] = stamp
+            pair = anonymous.strip(), user.strip()
+            if all(pair) and pair[0] != pair[1] and not is_illegal(pair[0]) and not is_illegal(pair[1]):
+                first = self._linked if kind in LINKS else self._seen
+                first[pair] = min(stamp, first.get(pair, stamp))
 
     def pairs(self) -> dict[Pair, int]:
         """Return the instant (µs since 1970) of each pair's first event; pairs linked by a call before it need none."""
         return {
             pair: stamp for pair, stamp in self._seen.items() if pair not in self._linked or stamp < self._linked[pair]
         }
-
-
-def _note(first: dict[Pair, int], anonymous: str, user: str, stamp: int) -> None:
-    if anonymous and user and anonymous != user and not is_illegal(anonymous) and not is_illegal(user):
-        first[anonymous, user] = min(stamp, first.get((anonymous, user), stamp))
