@@ -100,6 +100,11 @@ class RawExport:
         """Return the parts of the complete manifest, in the order they are to be read; raises MissingUpstream."""
         return self.manifest().parts
 
+    @property
+    def interrupted(self) -> Manifest | None:
+        """The manifest of an export that was begun and not completed; its position is the source's own note."""
+        return self._manifest if self._manifest and not self._manifest.complete else None
+
     def is_complete(self, position: str) -> bool:
         """Whether the day is pinned already, from the same *position* of the source, and its parts are intact."""
         found = self._manifest
