@@ -9,11 +9,6 @@ import random
 from datetime import datetime
 from typing import Any
 
-DIALECT = {"type": "mixpanel"}
-
-#: Files of one record a line; {day} and .gz are the caller's.
-SOURCE = {"type": "files", "format": "jsonl"}
-
 _NAMES = ("$mp_web_page_view", "Item Added", "Search", "Checkout Started", "$mp_click")
 _CITIES = (("Köln", "North Rhine-Westphalia", "DE"), ("Lyon", "Rhône", "FR"), ("Łódź", "Lodz Voivodeship", "PL"))
 
