@@ -20,7 +20,6 @@ from typing import Any, Self
 
 import orjson
 import pytest
-import s3fs
 import yaml
 
 from posthog_assets_tests.dagster_dev import ROOT, DagsterDev, free_port, until
@@ -138,6 +137,8 @@ def cluster(folder: Path, attributes: dict[str, Any], exports: dict[str, str], w
 
     Where *attributes* say nothing else, source and storage of the import are that bucket.
     """
+    import s3fs
+
     with ExitStack() as stack:
         postgres = stack.enter_context(Postgres())
         redis = stack.enter_context(Redis(folder))
