@@ -24,6 +24,7 @@ from posthog_assets.checks import build_check_job, build_failed_days_check, chec
 from posthog_assets.history import job_name
 from posthog_assets.import_file import Import
 from posthog_assets.sensors import build_daily_schedule, build_sensors
+from posthog_assets.trial import trial_import
 
 
 class HistoricalImportModel(BaseModel):
@@ -42,6 +43,7 @@ class HistoricalImportModel(BaseModel):
     dialect: dict[str, Any] = Field(description="How one record reads; `type` chooses the dialect")
     mapping: dict[str, Any] | None = Field(None, description="What records are to be in PostHog")
     people: dict[str, Any] | None = Field(None, description="What is known of the users themselves")
+    trial: dict[str, Any] | None = Field(None, description="A sample of persons into a test project")
     destination: dict[str, Any] | None = Field(None, description="Which PostHog project gets the events")
     automation: dict[str, Any] | None = Field(None, description="What runs by itself, how often, and up to where")
 
@@ -68,38 +70,45 @@ class HistoricalImport(dg.Component):
         return cls(Import.read(filled, where=str(context.path / "defs.yaml")))
 
     def build_defs(self, context: ComponentLoadContext) -> dg.Definitions:
-        return build_definitions(self.imp)
+        return dg.Definitions.merge(*[build_definitions(imp) for imp in self.imports])
+
+    @property
+    def imports(self) -> list[Import]:
+        """The import, and its trial where there is one."""
+        return [self.imp, trial_import(self.imp)] if self.imp.trial else [self.imp]
 
 
 def build_definitions(imp: Import) -> dg.Definitions:
-    """Return the assets, checks, jobs, sensors and schedules of *imp*, for use without a YAML file too."""
+    """Return the assets, checks, jobs, sensors and schedules of *imp*, for use without a YAML file too.
+
+    A trial has no raw export of its own, and nothing runs by itself.
+    """
+    is_trial = imp.raw_owner != imp.name
     partitions = dg.DailyPartitionsDefinition(
         start_date=imp.start_date.isoformat(),
         # Dagster's end is exclusive, the import file's is the last day.
         end_date=(imp.end_date + timedelta(days=1)).isoformat() if imp.end_date else None,
         timezone="UTC",
     )
-    builders = (
-        build_raw_export,
-        build_staged_events,
-        build_posthog_events,
-        build_imported_batches,
-        build_landed_events,
-    )
-    days = [build(imp, partitions) for build in builders]
+    builders = (build_staged_events, build_posthog_events, build_imported_batches, build_landed_events)
+    days = [build(imp, partitions) for build in (builders if is_trial else (build_raw_export, *builders))]
+    # Profiles have no days, and the look at all days has a job of its own.
+    selection = dg.AssetSelection.assets(*[asset.key for asset in days])
     job = dg.define_asset_job(
         job_name(imp.name),
-        # Profiles have no days, and the look at all days has a job of its own.
-        selection=dg.AssetSelection.assets(*[asset.key for asset in days]) - dg.AssetSelection.checks(check_key(imp)),
+        selection=selection if is_trial else selection - dg.AssetSelection.checks(check_key(imp)),
         executor_def=dg.in_process_executor,
-        description=f"All steps of {imp.name} for one day, from raw export to the look into PostHog",
+        description=f"All steps of {imp.name} for one day, from its first asset to the look into PostHog",
     )
+    preview = build_preview_job(imp, partitions)
+    if is_trial:
+        return dg.Definitions(assets=days, jobs=[job, preview])
     check_job, check_schedule = build_check_job(imp)
     daily = build_daily_schedule(imp, partitions, job)
     return dg.Definitions(
         assets=[*days, *([build_person_profiles(imp)] if imp.people else [])],
         asset_checks=[build_failed_days_check(imp, partitions)],
-        jobs=[job, check_job, build_preview_job(imp, partitions)],
+        jobs=[job, check_job, preview],
         sensors=build_sensors(imp, partitions, job),
         schedules=[check_schedule, *([daily] if daily else [])],
     )

@@ -24,6 +24,7 @@ from posthog_assets.people import People
 from posthog_assets.settings import Settings, explain
 from posthog_assets.sources import Source, load_source
 from posthog_assets.storage import Store
+from posthog_assets.trial import Trial
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
 #: What Dagster takes as an owner.
@@ -33,6 +34,10 @@ _OWNER = re.compile(r"team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
 def default_storage() -> str:
     """Return where imports are stored unless their file says otherwise: $POSTHOG_ASSETS_STORAGE, else ./data."""
     return os.environ.get("POSTHOG_ASSETS_STORAGE") or "data"
+
+
+def _same_project(one: Destination, other: Destination) -> bool:
+    return bool(one.project_api_key) and (one.host, one.project_api_key) == (other.host, other.project_api_key)
 
 
 class Import(Settings):
@@ -51,7 +56,9 @@ class Import(Settings):
     people: People | None = Field(None, description="What is known of the users themselves, sent after the events")
     destination: Destination = Field(default_factory=lambda: Destination.model_validate({}))
     automation: Automation = Field(default_factory=lambda: Automation.model_validate({}))
+    trial: Trial | None = Field(None, description="A sample of persons into a test project, beside the import")
     _store: Store | None = PrivateAttr(None)
+    _raw_owner: str | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Import:
@@ -64,6 +71,8 @@ class Import(Settings):
                 raise ValueError(f"owners: {shorten(owner)} must be a mail address, or team: and a name")
         if self.end_date and self.end_date < self.start_date:
             raise ValueError(f"end_date {self.end_date} lies before start_date {self.start_date}")
+        if self.trial and _same_project(self.trial.destination, self.destination):
+            raise ValueError("trial.destination is the project of the import itself; a trial needs a test project")
         if self.automation.daily.enabled and self.end_date:
             raise ValueError(
                 "automation.daily keeps an import going that has no end_date; remove one of the two (the days up to "
@@ -92,10 +101,20 @@ class Import(Settings):
     @property
     def store(self) -> Store:
         """Return the folder this import lives in."""
-        return self._store or Store(self.storage or default_storage(), self.name, self.storage_options)
+        return self._store or Store(self.storage_url, self.name, self.storage_options)
 
-    def stored_in(self, store: Store) -> Import:
-        """Return the same import, living elsewhere: for runs that must leave no trace."""
+    @property
+    def storage_url(self) -> str:
+        """Return where all imports of this storage live."""
+        return self.storage or default_storage()
+
+    @property
+    def raw_owner(self) -> str:
+        """Return the import whose raw export this one reads: its own, but for a trial."""
+        return self._raw_owner or self.name
+
+    def stored_in(self, store: Store, raw_owner: str | None = None) -> Import:
+        """Return the same import, living elsewhere, with the raw export of another import where one is named."""
         other = self.model_copy()
-        other._store = store
+        other._store, other._raw_owner = store, raw_owner
         return other

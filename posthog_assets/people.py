@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 
 from posthog_assets.dialects.base import Dialect
+from posthog_assets.dialects.mixpanel_profiles import MixpanelProfiles
 from posthog_assets.dialects.profiles import Profiles
 from posthog_assets.mapping.settings import PersonProperties
 from posthog_assets.settings import Settings, load_by_type
 from posthog_assets.sources.base import Source
 from posthog_assets.sources.people_files import PeopleFiles
+from posthog_assets.sources.people_mixpanel import MixpanelPeople
 
 if TYPE_CHECKING:
     from posthog_assets.import_file import Import
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 #: The partition of what has no days.
 PEOPLE: Final = "people"
 
-SOURCES: Final[dict[str, type[Source]]] = {"files": PeopleFiles}
-DIALECTS: Final[dict[str, type[Dialect]]] = {"columns": Profiles}
+SOURCES: Final[dict[str, type[Source]]] = {"files": PeopleFiles, "mixpanel": MixpanelPeople}
+DIALECTS: Final[dict[str, type[Dialect]]] = {"columns": Profiles, "mixpanel": MixpanelProfiles}
 
 
 def _source(value: Any) -> Source:
@@ -60,7 +62,7 @@ def people_import(imp: Import) -> Import:
     people = imp.people
     assert people is not None, "the import has no section people"
     dialect = people.dialect
-    if isinstance(dialect, Profiles) and "as_of" not in dialect.model_fields_set:
+    if "as_of" in type(dialect).model_fields and "as_of" not in dialect.model_fields_set:
         dialect = dialect.model_copy(update={"as_of": imp.start_date})
     mapping = type(imp.mapping).model_validate(
         {

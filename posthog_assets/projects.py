@@ -36,7 +36,7 @@ def find_import(name: str, project: Path | None = None) -> Import:
         # Dagster's own loader calls functions of its own that are in preview.
         warnings.simplefilter("ignore")
         good, broken = components(project or Path(__file__).parent, HistoricalImport)
-    found = {component.imp.name: component.imp for component in good}
+    found = {imp.name: imp for component in good for imp in component.imports}
     if name not in found:
         said = [f"there is no import {name!r}; there are: {', '.join(sorted(found)) or 'none'}"]
         said += [f"{place} cannot be loaded: {why}" for place, why in broken.items()]

@@ -29,7 +29,7 @@ STAGED_EVENTS: Final = pa.schema(
             pa.string(),
             "The source's own id of the record; where it has none, `content:` and a hash of the record",
         ),
-        column("kind", pa.string(), "event, identify, alias or group; empty on a rejected row"),
+        column("kind", pa.string(), "event, anonymous, identify, alias or group; empty on a rejected row"),
         column("event", pa.string(), "Name of the event, as the source calls it"),
         column("user_id", pa.string(), "Who did it, where the person is known"),
         column("anonymous_id", pa.string(), "The device or cookie, where the person is not known (yet)"),

@@ -7,9 +7,10 @@ particular setting; those live in the room they configure.
 from __future__ import annotations
 
 import importlib
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from posthog_assets.errors import shorten
 
@@ -18,6 +19,18 @@ class Settings(BaseModel):
     """A section of the import file: immutable, and closed to unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("is no time zone; use a name such as Europe/Berlin or UTC") from error
+    return name
+
+
+#: The name of a time zone.
+TimeZone = Annotated[str, AfterValidator(_zone)]
 
 
 def explain(error: ValidationError, prefix: str = "") -> list[str]:

@@ -62,6 +62,9 @@ def _find(path: str) -> tuple[Location, Any]:
         # Locations speak of the source; this one is a step's.
         raise type(error)(str(error).replace("source.path ", "mapping.steps: ")) from None
     if len(found) != 1:
-        what = "no file" if not found else f"{len(found)} files, not one,"
-        raise ImportFileError(f"mapping.steps: there is {what} at {location.shown}")
+        raise ImportFileError(
+            f"mapping.steps: there are {len(found)} files at {location.shown}; a step needs one"
+            if found
+            else f"mapping.steps: there is no file at {location.shown}"
+        )
     return location, found[0]

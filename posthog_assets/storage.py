@@ -83,6 +83,8 @@ class Store:
         if self._local:
             self.root = UPath(Path(self.root.path).absolute())
         self._downloads: Downloads | None = None
+        #: The import whose raw export this store holds.
+        self.raw_owner = import_name
 
     @property
     def is_local(self) -> bool:

@@ -228,7 +228,13 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=500_000)
     parser.add_argument("--shape", choices=SHAPES, default="columns", help="what the records look like")
     parser.add_argument("--ordered", action="store_true", help="the day's records come in the order of time")
+    parser.add_argument("--steps", action="store_true", help="only what each step of a mapping costs")
     arguments = parser.parse_args()
+    if arguments.steps:
+        from posthog_assets_tests.benchmark_steps import run_steps
+
+        run_steps(arguments.events)
+        return
     gc.collect()
     folder = tempfile.mkdtemp(prefix="posthog-benchmark-")
     (server, url), (faulty, faulty_url), (later, later_url) = serve(""), serve("now"), serve("later")

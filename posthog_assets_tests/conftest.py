@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from posthog_assets.import_file import Import
 from posthog_assets_tests.shop import make_project
+
+# How long an example takes says something of the machine only.
+settings.register_profile("posthog_assets", deadline=None)
+settings.load_profile("posthog_assets")
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

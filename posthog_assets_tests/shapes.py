@@ -9,8 +9,10 @@ import random
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+
+from posthog_assets_tests.shapes_mixpanel import mixpanel
 
 Record = dict[str, Any]
 
@@ -124,6 +126,16 @@ def _amplitude_call(record: Record) -> tuple[str, str, datetime, Record]:
     return record["event_type"], record["user_id"] or record["device_id"], at, properties
 
 
+def _mixpanel(chance: random.Random) -> Callable[[int, datetime], Record]:
+    return lambda number, at: mixpanel(number, at, chance)
+
+
+def _mixpanel_call(record: Record) -> tuple[str, str, datetime, Record]:
+    properties = dict(record["properties"])
+    at = datetime.fromtimestamp(properties.pop("time") / 1000, UTC)
+    return record["event"], properties.pop("distinct_id"), at, properties
+
+
 #: By the name of their dialect.
 SHAPES: Final[dict[str, Shape]] = {
     "columns": Shape(
@@ -138,4 +150,5 @@ SHAPES: Final[dict[str, Shape]] = {
         _columns_call,
     ),
     "amplitude": Shape({"type": "amplitude"}, _amplitude, _amplitude_call),
+    "mixpanel": Shape({"type": "mixpanel"}, _mixpanel, _mixpanel_call),
 }

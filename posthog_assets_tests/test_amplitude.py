@@ -69,6 +69,8 @@ def importing(folder: Path, url: str, capture: str = "http://127.0.0.1:9", **sou
             "storage": str(folder),
             "source": {"type": "amplitude"} | keys | source,
             "dialect": {"type": "amplitude"},
+            # The truth knows every pair; by default a device of several users is linked to the first.
+            "mapping": {"shared_devices": "all"},
             "destination": {"host": capture, "project_api_key": "phc_any"},
         }
     )

@@ -223,3 +223,22 @@ def test_a_process_killed_at_any_moment_loses_nothing_on_an_object_store(
     assert (report.acknowledged, report.owed, len(counts)) == (300, 0, 300)
     # In each of two lanes at most one batch of five in flight and one answered but not yet written.
     assert sum(counts.values()) - 300 <= kills * 2 * 2 * 5
+
+
+def test_source_files_in_a_bucket_are_found_fetched_and_seen_to_change(s3: str, tmp_path: Path) -> None:
+    bucket = Store("s3://history/vendor", "exports", options(s3))
+    days = [date(2024, 3, n) for n in range(1, 5)]
+    for day in days[:3]:
+        line = f'{{"id":"{day}","user":"ann","at":"{day}T10:00:00Z","what":"page"}}\n'
+        bucket.write_bytes(f"{day:%Y/%m}/{day}-a.jsonl", line.encode())
+    path = "s3://history/vendor/exports/{day:%Y/%m}/{day}-*.jsonl"
+    imp = small_import(tmp_path, source={"type": "files", "path": path, "storage_options": options(s3)})
+    seen = {sighting.day: sighting.fingerprint for sighting in imp.source.fingerprints(days)}
+    assert [day for day in days if seen[day]] == days[:3]
+    assert seen == {day: imp.source.fingerprint(day) for day in days}
+    assert [part.records for part in export_day(imp, days[0]).parts] == [1]
+    bucket.write_bytes("2024/03/2024-03-01-b.jsonl", b'{"id":"late"}\n')
+    assert imp.source.fingerprint(days[0]) != seen[days[0]]
+    assert [part.records for part in export_day(imp, days[0]).parts] == [1, 1]
+    assert "testing" in imp.source.secrets()
+    assert "testing" not in repr(imp)

@@ -15,6 +15,7 @@ from posthog_assets.errors import ImportFileError
 from posthog_assets.import_file import Import
 from posthog_assets_tests.capture.server import CaptureServer
 from posthog_assets_tests.conftest import small_import
+from posthog_assets_tests.sources.mixpanel_server import MixpanelServer
 from posthog_assets_tests.test_end_to_end import checks
 
 USERS = "id,name,plan,seats,internal\n1,Ann,pro,3,x\n2,Bob,,1,y\n,Nobody,pro,1,z\n3,,,,\n"
@@ -100,3 +101,15 @@ def test_profiles_are_an_asset_beside_the_days(tmp_path: Path) -> None:
         dg.AssetKey(["small", "person_profiles"])
         not in definitions.resolve_job_def("import_small").asset_layer.executable_asset_keys
     )
+
+
+def test_profiles_of_mixpanel_are_told_page_by_page(tmp_path: Path) -> None:
+    with MixpanelServer(profiles=23) as mixpanel, CaptureServer() as server:
+        account = {"project_id": 7, "service_account": "importer.1", "service_account_secret": "s3cret"}
+        section = {"source": account | {"type": "mixpanel", "host": mixpanel.url}, "dialect": {"type": "mixpanel"}}
+        imp = importing(tmp_path, server.url, **section)
+        assert metadata(materialize(imp))["sent"] == 23
+        told = {event["distinct_id"]: event["properties"]["$set_once"] for event in server.stored}
+        assert told == {f"user-{n}": {"name": f"N. {n}"} for n in range(23)}
+        assert server.stored[0]["timestamp"].startswith("2024-03-01")
+        assert metadata(materialize(imp))["sent"] == 0

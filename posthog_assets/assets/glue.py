@@ -49,7 +49,7 @@ def declare(
     checks = checks or {}
     return dg.asset(
         key=key,
-        deps=[dg.AssetKey([imp.name, upstream])] if upstream else [],
+        deps=[dg.AssetKey([imp.raw_owner if upstream == "raw_export" else imp.name, upstream])] if upstream else [],
         partitions_def=partitions,
         group_name=imp.name,
         description=description,

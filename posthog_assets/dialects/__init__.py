@@ -14,6 +14,7 @@ from posthog_assets.dialects.columns import Columns
 from posthog_assets.dialects.ga4 import GA4
 from posthog_assets.dialects.heap import Heap
 from posthog_assets.dialects.matomo import Matomo
+from posthog_assets.dialects.mixpanel import Mixpanel
 from posthog_assets.dialects.pendo import Pendo
 from posthog_assets.dialects.posthog import PostHogEvents
 from posthog_assets.dialects.rudderstack import RudderStack
@@ -21,7 +22,7 @@ from posthog_assets.dialects.segment import Segment
 from posthog_assets.dialects.snowplow import Snowplow
 from posthog_assets.settings import load_by_type
 
-__all__ = ["DIALECTS", "Amplitude", "Columns", "Dialect", "PostHogEvents", "load_dialect"]
+__all__ = ["DIALECTS", "Amplitude", "Columns", "Dialect", "Mixpanel", "PostHogEvents", "load_dialect"]
 
 DIALECTS: Final[dict[str, type[Dialect]]] = {
     "columns": Columns,
@@ -29,6 +30,7 @@ DIALECTS: Final[dict[str, type[Dialect]]] = {
     "ga4": GA4,
     "heap": Heap,
     "matomo": Matomo,
+    "mixpanel": Mixpanel,
     "pendo": Pendo,
     "posthog": PostHogEvents,
     "rudderstack": RudderStack,

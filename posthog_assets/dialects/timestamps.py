@@ -45,10 +45,29 @@ def read_timestamps(
     *zone* is that of times without one; a time that a clock change repeats is its first occurrence, one it skips is
     read with the offset before the change, as Python does. *pattern* is for `strptime`; *unit* is s, ms, us or ns.
     """
-    if not pattern and not unit:
+    fast = _epochs(values, unit) if not pattern else None
+    if fast is None and not pattern and not unit:
         fast = _texts(values, zone)
-        if fast is not None:
-            return fast, {}
+    if fast is not None:
+        return fast, {}
+    return _one_by_one(values, zone, pattern, unit)
+
+
+def from_wall_clock(stamps: pa.Array, zone: str) -> pa.Array:
+    """Return the instants at which a clock in *zone* shows what *stamps* would show in UTC; null stays null.
+
+    Clock changes are met as by `read_timestamps`.
+    """
+    naive = stamps.cast(pa.timestamp("us"))
+    try:
+        return pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="raise").cast(TIMESTAMP)
+    except pa.ArrowInvalid:
+        info = ZoneInfo(zone)
+        micros = [None if moment is None else _instant(moment, info) for moment in naive.to_pylist()]
+        return pa.array(micros, pa.int64()).cast(TIMESTAMP)
+
+
+def _one_by_one(values: list[Any], zone: str, pattern: str | None, unit: str | None) -> tuple[pa.Array, dict[int, str]]:
     info = ZoneInfo(zone)
     stamps = np.zeros(len(values), dtype=np.int64)
     reasons: dict[int, str] = {}
@@ -64,6 +83,25 @@ def read_timestamps(
 
 class _Unreadable(Exception):
     pass
+
+
+def _epochs(values: list[Any], unit: str | None) -> pa.Array | None:
+    """Return the instants of whole numbers of one magnitude; None where they are not, or not all can be read."""
+    if set(map(type, values)) != {int}:
+        return None
+    try:
+        numbers = np.array(values, dtype=np.int64)
+    except OverflowError:
+        return None
+    low, high = int(numbers.min()), int(numbers.max())
+    if unit is None and low >= 0 and _magnitude(low) == _magnitude(high):
+        unit = _magnitude(low)
+    if unit is None or unit == "ns":
+        return None
+    factor = int(UNITS[unit])
+    if not _LOWEST <= low * factor <= high * factor <= _HIGHEST:
+        return None
+    return pa.array(numbers * factor, pa.int64()).cast(TIMESTAMP)
 
 
 def _texts(values: list[Any], zone: str) -> pa.Array | None:
@@ -124,7 +162,7 @@ def _instant(moment: datetime, zone: ZoneInfo) -> int:
 def _epoch(value: int | float, unit: str | None) -> int:
     if isinstance(value, float) and not math.isfinite(value):
         raise _flaw(value)
-    unit = unit or next((name for limit, name in _MAGNITUDES if abs(value) < limit), None)
+    unit = unit or _magnitude(value)
     if unit is None:
         raise _flaw(value)
     if isinstance(value, int):
@@ -134,6 +172,10 @@ def _epoch(value: int | float, unit: str | None) -> int:
     if not _LOWEST <= micros <= _HIGHEST:
         raise _flaw(value)
     return micros
+
+
+def _magnitude(value: int | float) -> str | None:
+    return next((name for limit, name in _MAGNITUDES if abs(value) < limit), None)
 
 
 def _flaw(value: Any) -> _Unreadable:

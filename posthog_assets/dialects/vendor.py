@@ -27,8 +27,8 @@ Record = dict[str, Any]
 
 _Getter = Callable[[Record], Any]
 
-#: Columns that hold JSON objects, empty ones as null.
-_OBJECTS: Final = ("set", "set_once", "groups", "group_set")
+#: The JSON objects of a row as text, in the order of the columns; None where there is none.
+_Texts = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None]
 
 
 class Rejected(Exception):
@@ -73,17 +73,19 @@ class Table:
                 inner.setdefault(head, {})[rest] = name
             else:
                 flat[head] = name
-        self._keys, self._properties = tuple(flat), tuple(flat.values())
-        self._inner = [(head, Table(below)) for head, below in inner.items()]
+        self._flat = tuple(flat.items())
+        self._inner = tuple((head, Table(below)) for head, below in inner.items())
 
     def read(self, record: Record, into: Record, nothing: tuple[str, ...]) -> None:
         """Set the properties *record* has a value for; texts in *nothing* are no value."""
-        # A tuple is looked through without hashing the text, which would take longer than the rest of the loop.
-        for name, value in zip(self._properties, map(record.get, self._keys), strict=True):
+        get = record.get
+        for key, name in self._flat:
+            value = get(key)
+            # A tuple is looked through without hashing the text, which would take longer than the rest of the loop.
             if value is not None and value not in nothing:
                 into[name] = value
         for key, below in self._inner:
-            value = record.get(key)
+            value = get(key)
             if type(value) is dict and value:
                 below.read(value, into, nothing)
 
@@ -217,22 +219,24 @@ class Vendor(Dialect):
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
         rows: list[Reading] = []
+        texts: list[_Texts] = []
         reasons: dict[int, str] = {}
         for index, record in enumerate(chunk.records):
             try:
-                rows.append(self._row(record))
+                row = self._row(record)
+                # Written at once, and the record let go, while all of it is in the processor's caches.
+                texts.append(_written(row))
+                rows.append(row)
             except Rejected as reason:
+                texts.append(_NO_TEXTS)
                 rows.append(_NOTHING)
                 reasons[index] = str(reason)
+            chunk.records[index] = _USED_UP
         stamps, flaws = self.instants([row.timestamp for row in rows])
         for index, flaw in flaws.items():
             if rows[index] is not _NOTHING:
-                rows[index], reasons[index] = _NOTHING, flaw
-        try:
-            return _batch(rows, stamps, reasons, part, chunk.positions)
-        except TypeError:
-            _reject_unwritable(rows, reasons)
-            return _batch(rows, stamps, reasons, part, chunk.positions)
+                rows[index], texts[index], reasons[index] = _NOTHING, _NO_TEXTS, flaw
+        return _batch(rows, texts, stamps, reasons, part, chunk.positions)
 
     def _row(self, record: Record | Unreadable) -> Reading:
         if isinstance(record, Unreadable):
@@ -321,7 +325,9 @@ def _first_of(paths: Iterable[str]) -> _Getter:
         flat = tuple(path[0] for path in keys)
 
         def first_flat(record: Record) -> Any:
-            for value in map(record.get, flat):
+            get = record.get
+            for key in flat:
+                value = get(key)
                 if value is not None and value != "":
                     return value
             return None
@@ -340,10 +346,38 @@ def _first_of(paths: Iterable[str]) -> _Getter:
     return first
 
 
+def _written(row: Reading) -> _Texts:
+    """Return a row's objects as JSON text; raises Rejected."""
+    try:
+        return _texts(row, orjson.dumps)
+    except TypeError:
+        pass
+    try:
+        return _texts(row, lambda item: orjson.dumps(item, default=str, option=orjson.OPT_NON_STR_KEYS))
+    except TypeError as error:
+        raise Rejected(f"record cannot be written as JSON: {shorten(str(error))}") from error
+
+
+def _texts(row: Reading, dumps: Callable[[Any], bytes]) -> _Texts:
+    return (
+        dumps(row.properties),
+        dumps(row.set) if row.set else None,
+        dumps(row.set_once) if row.set_once else None,
+        dumps(row.groups) if row.groups else None,
+        dumps(row.group_set) if row.group_set else None,
+    )
+
+
 def _batch(
-    rows: list[Reading], stamps: pa.Array, reasons: dict[int, str], part: str, positions: Sequence[int]
+    rows: list[Reading],
+    texts: list[_Texts],
+    stamps: pa.Array,
+    reasons: dict[int, str],
+    part: str,
+    positions: Sequence[int],
 ) -> pa.RecordBatch:
     count, text = len(rows), pa.string()
+    columns = zip(*texts, strict=True) if texts else ((),) * len(_NO_TEXTS)
     if reasons:
         stamps = pc.if_else(pa.array([index not in reasons for index in range(count)]), stamps, None)
     return pa.RecordBatch.from_arrays(
@@ -353,8 +387,8 @@ def _batch(
                 for name in ("source_id", "kind", "event", "user_id", "anonymous_id")
             ),
             stamps,
-            _texts([row.properties for row in rows] if not reasons else _properties(rows)),
-            *(_texts([getattr(row, name) or None for row in rows]) for name in _OBJECTS),
+            # orjson writes valid UTF-8, so the bytes are text as they stand.
+            *(pa.array(column, pa.binary()).view(text) for column in columns),
             pa.array([part], text).take(pa.array([0] * count, pa.int32())),
             pa.array(positions, pa.int64()),
             pa.array([reasons.get(index) for index in range(count)] if reasons else pa.nulls(count), text),
@@ -363,30 +397,8 @@ def _batch(
     )
 
 
-def _reject_unwritable(rows: list[Reading], reasons: dict[int, str]) -> None:
-    """Reject the rows that JSON cannot hold, such as those nested deeper than orjson writes (254 levels)."""
-    for index, row in enumerate(rows):
-        try:
-            _texts([row.properties, *(getattr(row, name) for name in _OBJECTS)])
-        except TypeError as error:
-            rows[index], reasons[index] = _NOTHING, f"record cannot be written as JSON: {error}"
-
-
-def _properties(rows: list[Reading]) -> list[Record | None]:
-    return [row.properties if row is not _NOTHING else None for row in rows]
-
-
-def _texts(objects: Sequence[Record | None]) -> pa.Array:
-    dumps = orjson.dumps
-    try:
-        texts = [None if item is None else dumps(item) for item in objects]
-    except TypeError:
-        odd = orjson.OPT_NON_STR_KEYS
-        texts = [None if item is None else dumps(item, default=str, option=odd) for item in objects]
-    # orjson writes valid UTF-8, so the bytes are text as they stand.
-    return pa.array(texts, pa.binary()).view(pa.string())
-
-
 #: The row of a record that cannot be read.
 _NOTHING: Final = Reading()
 _NOTHING.kind = None  # type: ignore[assignment]
+_NO_TEXTS: Final[_Texts] = (None, None, None, None, None)
+_USED_UP: Final = Unreadable("read already")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO
 
+from posthog_assets.formats import lines
 from posthog_assets.formats.arrays import count_json, read_json
 from posthog_assets.formats.delimited import count_csv, read_csv
 from posthog_assets.formats.framing import SUFFIXES, Compression, Format, Framing, detect
@@ -20,7 +21,7 @@ from posthog_assets.formats.unfold import unfolded
 
 __all__ = [
     "SUFFIXES", "Compression", "Format", "Framing", "RecordChunk", "Unreadable", "count_records", "detect",
-    "read_records",
+    "last_line", "read_records",
 ]  # fmt: skip
 
 
@@ -87,3 +88,12 @@ def _count(stream: IO[bytes], framing: Framing, name: str) -> int:
             return count_json(text_blocks(blocks(stream, name), name), name)
         case _:
             return count_lines(text_blocks(blocks(stream, name), name))
+
+
+def last_line(file: IO[bytes], framing: Framing, name: str) -> bytes:
+    """Return the last line of text of an open part that is not blank, empty where there is none; raises BrokenPart."""
+    found = b""
+    for inside, stream, _ in members(file, framing, name):
+        with broken(inside):
+            found = lines.last_line(blocks(stream, inside)) or found
+    return found

@@ -110,6 +110,16 @@ def _why(text: bytes, error: orjson.JSONDecodeError) -> str:
     return f"not valid JSON: {error.msg} (column {error.colno}, at {found!r})"
 
 
+def last_line(blocks: Iterable[bytes]) -> bytes:
+    """Return the last line of a stream that is not blank, empty where there is none; of an overlong one, no JSON."""
+    rest = b""
+    for block in blocks:
+        end = block.rfind(b"\n", 0, len(block.rstrip(b"\n\r \t")))
+        rest = block[end + 1 :] if end >= 0 else rest + block if len(rest) <= LONGEST_LINE else TOO_LONG
+    line = rest.rstrip(b"\n\r \t")
+    return line[line.rfind(b"\n") + 1 :]
+
+
 def count_lines(blocks: Iterable[bytes]) -> int:
     """Return how many lines are not blank, without making any of them."""
     total = 0

@@ -107,25 +107,29 @@ def _pass(
         distinct = Distinguisher(mapper.namespace, unpack(repeated), collapse=mapper.collapses_repeats)
         batches = _remembered(batches, mapper, distinct) if mapper.steps else batches
     mapped = _mapped(batches, mapper, report)
-    if not ordered or mapper.may_identify or mapper.may_describe_groups or mapper.moves_time:
+    if distinct or not ordered or mapper.may_identify or mapper.may_describe_groups or mapper.moves_time:
         sorter = Sorter(folder, POSTHOG_EVENTS)
         people, groups = Identities(), GroupStates()
         for batch in _mapped(batches, mapper, report, people, groups):
+            if distinct:
+                distinct.survey(batch)
             sorter.add(batch)
         links, states = people.links(mapper.shared_devices), groups.states()
         report.shared_devices, report.refused_merges = links.shared_devices, links.refused
         if links.pairs or states:
             derived = mapper.derived(links.pairs, states)
             report.derived = derived.num_rows
+            if distinct:
+                distinct.survey(derived)
             sorter.add_before(derived)
         mapped = sorter.sorted_batches()
-    spool = UuidSpool(folder) if repeated is None else None
+    spool = UuidSpool(folder) if distinct is None else None
     for batch in mapped:
         if spool is not None:
             # What a step rejects counts: its uuid must not go to another record because of a step.
-            by_us = _has_rejects(batch) and not mapper.steps
-            sendable = batch.filter(pc.is_null(batch["reject_reason"])) if by_us else batch
-            spool.add(pack(sendable["uuid"]))
+            counts_all = mapper.steps or not _has_rejects(batch)
+            counted = batch if counts_all else batch.filter(pc.is_null(batch["reject_reason"]))
+            spool.add(pack(counted["uuid"]))
         elif distinct is not None:
             batch = distinct.apply(batch)
         sink.write(batch)

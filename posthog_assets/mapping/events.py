@@ -63,7 +63,7 @@ class EventMapper:
         self._properties = PropertyWriter(mapping, import_name, dialect.type.rsplit(".", 1)[-1], self._day)
         #: The steps; None where there are none.
         self.steps = Runner(mapping.steps, files) if mapping.steps else None
-        self._hook = _hook(mapping.transform) if mapping.transform else None
+        self._hook = load_hook(mapping.transform) if mapping.transform else None
         #: Whether events may come out in another order of time than they went in.
         self.moves_time = self._hook is not None
 
@@ -222,7 +222,8 @@ def _reasons(reasons: dict[int, str], count: int) -> pa.Array:
     return pa.array([reasons.get(index) for index in range(count)], pa.string())
 
 
-def _hook(path: str) -> Any:
+def load_hook(path: str) -> Any:
+    """Return the user's own function, `my_package.hooks:clean`; raises ImportFileError."""
     module, _, name = path.partition(":")
     try:
         return getattr(importlib.import_module(module), name)

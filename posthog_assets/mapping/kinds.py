@@ -5,6 +5,7 @@ that are derived from several rows (`identity`, `groups`).
 
 | kind | PostHog event | distinct_id | properties |
 |---|---|---|---|
+| `anonymous` | the event itself | anonymous id; the user id is only linked to it | |
 | `identify` | `$identify` | user id | `$anon_distinct_id`, where there is an anonymous id PostHog would merge |
 | `identify` without a user id | `$set` | anonymous id | |
 | `alias` | `$create_alias` | user id | `alias`: the anonymous (previous) id |
@@ -25,8 +26,19 @@ from posthog_assets.mapping.validation import is_illegal
 
 EVENT: Final = "event"
 
+#: An event that the vendor counts as the anonymous id's, though it knows the user.
+ANONYMOUS: Final = "anonymous"
+
 #: The calls that link two ids themselves.
 LINKS: Final = frozenset({"identify", "alias"})
+
+#: What PostHog merges persons and finds groups by, in the events that do so.
+HELD: Final = {
+    "$identify": ("$anon_distinct_id",),
+    "$create_alias": ("alias",),
+    "$merge_dangerously": ("alias",),
+    "$groupidentify": ("$group_type", "$group_key", "$group_set"),
+}
 
 _COLUMNS: Final = ("event", "user_id", "properties", "set", "set_once", "groups")
 
@@ -36,6 +48,14 @@ def spelled_out(staged: pa.RecordBatch) -> tuple[pa.RecordBatch, dict[int, str]]
     special = pc.fill_null(pc.not_equal(staged["kind"], EVENT), False)
     if not pc.any(special).as_py():
         return staged, {}
+    anonymous = pc.fill_null(pc.equal(staged["kind"], ANONYMOUS), False)
+    if pc.any(anonymous).as_py():
+        column = staged.schema.get_field_index("user_id")
+        users = pc.if_else(anonymous, pa.scalar(None, pa.string()), staged["user_id"])
+        staged = staged.set_column(column, staged.schema.field(column), users)
+        special = pc.and_not(special, anonymous)
+        if not pc.any(special).as_py():
+            return staged, {}
     columns = {name: staged[name].to_pylist() for name in _COLUMNS}
     flaws: dict[int, str] = {}
     indices = pc.indices_nonzero(special)

@@ -15,8 +15,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from posthog_assets.mapping.kinds import HELD
 from posthog_assets.mapping.markers import GEOIP_PROPERTY, HISTORICAL_PROPERTY
 from posthog_assets.mapping.settings import Mapping, Place
+
+#: Without these PostHog could not merge a person, find a group, or leave somebody without a profile.
+_HELD = (*dict.fromkeys(key for keys in HELD.values() for key in keys), "$process_person_profile")
 
 _PERSON = {"set": ("$set", "$set_once"), "set_once": ("$set_once", "$set_once")}
 
@@ -101,7 +105,8 @@ class PropertyWriter:
         for key in self._wish.drop:
             properties.pop(key, None)
         if self._wish.keep is not None:
-            properties = {key: properties[key] for key in self._wish.keep if key in properties}
+            kept = dict.fromkeys((*self._wish.keep, *_HELD))
+            properties = {key: properties[key] for key in kept if key in properties}
         for key in (*self._constants, *self._added_later, self._source_id):
             properties.pop(key, None)
         head = self._constants | {self._source_id: row["source_id"]}

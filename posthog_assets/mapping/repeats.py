@@ -6,6 +6,7 @@ Belongs here: repeated ids within a partition. Does not belong here: repeats acr
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -60,7 +61,8 @@ class Distinguisher:
     Records without an id that are alike are all kept: the n-th gets its number mixed into its uuid; they are
     interchangeable, so any order gives the same set. With *collapse* all but the first are rejected. Of records that
     share a source id, an exact repetition is rejected; one with another payload gets the payload's hash mixed into its
-    uuid, and is counted.
+    uuid, and is counted. The uuid itself stays with the oldest of them, and with the smallest hash of several at one
+    instant, so that a vendor that delivers the same records in another order changes no uuid.
 
     Where there are steps, the payload is that before them (`remember`): a step that makes two records alike does not
     make one a repetition, and adding a step changes no uuid.
@@ -73,6 +75,7 @@ class Distinguisher:
         self._seen: dict[tuple[str, bool], list[int]] = {}
         #: Raw part and line -> the payload's hash, None where the event would not be sent without the steps.
         self._before: dict[tuple[str, int], int | None] = {}
+        self._oldest: dict[str, tuple[datetime, int]] = {}
         self.reused_ids = 0
 
     def remember(self, plain: pa.RecordBatch) -> None:
@@ -80,12 +83,17 @@ class Distinguisher:
         for row in plain.filter(pc.is_in(plain["uuid"], value_set=self._repeated)).to_pylist():
             self._before[row["raw_part"], row["raw_line"]] = None if row["reject_reason"] else _digest(row)
 
+    def survey(self, batch: pa.RecordBatch) -> None:
+        """Take note of whose the repeated uuids are; every batch, remembered where there are steps, before `apply`."""
+        for row in batch.take(pa.array(self._concerned(batch), pa.int64())).to_pylist():
+            before = self._before.get((row["raw_part"], row["raw_line"]), _UNKNOWN)
+            if before is not None:
+                place = row["timestamp"], _digest(row) if before == _UNKNOWN else before
+                self._oldest[row["uuid"]] = min(place, self._oldest.get(row["uuid"], place))
+
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return *batch* with repeated uuids resolved."""
-        concerned = pc.is_in(batch["uuid"], value_set=self._repeated)
-        if not self._before:
-            concerned = pc.and_(concerned, pc.is_null(batch["reject_reason"]))
-        indices = pc.indices_nonzero(concerned).to_pylist()
+        indices = self._concerned(batch)
         if not indices:
             return batch
         uuids, reasons = batch["uuid"].to_pylist(), batch["reject_reason"].to_pylist()
@@ -98,6 +106,13 @@ class Distinguisher:
         batch = batch.set_column(0, "uuid", pa.array(uuids, pa.string()))
         return batch.set_column(6, "reject_reason", pa.array(reasons, pa.string()))
 
+    def _concerned(self, batch: pa.RecordBatch) -> list[int]:
+        concerned = pc.is_in(batch["uuid"], value_set=self._repeated)
+        if not self._before:
+            concerned = pc.and_(concerned, pc.is_null(batch["reject_reason"]))
+        indices: list[int] = pc.indices_nonzero(concerned).to_pylist()
+        return indices
+
     def _resolve(self, row: dict, before: int | None) -> tuple[str, str | None]:
         digest = _digest(row) if before is None or before == _UNKNOWN else before
         source = row["source_id"] or row["uuid"]
@@ -106,14 +121,16 @@ class Distinguisher:
         is_new = before is None and not has_no_id
         seen = self._seen.setdefault((row["uuid"], is_new), [])
         seen.append(digest)
-        if len(seen) == 1 and not is_new:
-            return row["uuid"], None
         if has_no_id:
+            if len(seen) == 1:
+                return row["uuid"], None
             if self._collapse:
                 return row["uuid"], f"repeats an earlier record without an id: {source}"
             return self._made(f"{source}#{len(seen)}"), None
         if digest in seen[:-1]:
             return row["uuid"], f"repeats an earlier record: id {source}"
+        if not is_new and (row["timestamp"], digest) == self._oldest.get(row["uuid"]):
+            return row["uuid"], None
         self.reused_ids += 1
         return self._made(f"{source}#{digest:016x}"), None
 

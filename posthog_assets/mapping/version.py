@@ -6,11 +6,11 @@ Belongs here: what it is made of. Does not belong here: where it is kept (the ev
 from __future__ import annotations
 
 import hashlib
-import importlib
 from types import CodeType
 from typing import Final
 
 from posthog_assets.dialects.base import Dialect
+from posthog_assets.mapping.events import load_hook
 from posthog_assets.mapping.settings import Mapping
 
 #: Goes up whenever this package makes other events of the same records and settings.
@@ -21,11 +21,13 @@ def mapping_version(mapping: Mapping, dialect: Dialect, import_name: str) -> str
     """Return eight hexadecimal digits for the settings of mapping and dialect, and the user's own function.
 
     Of that function its own code counts, not what it calls.
+
+    Raises:
+        ImportFileError: it cannot be imported.
     """
     parts = [str(RULES), str(dialect.uuid_namespace(import_name)), mapping.model_dump_json(), dialect.model_dump_json()]
     if mapping.transform:
-        module, _, name = mapping.transform.partition(":")
-        parts.append(_of_code(getattr(getattr(importlib.import_module(module), name), "__code__", None)))
+        parts.append(_of_code(getattr(load_hook(mapping.transform), "__code__", None)))
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=4).hexdigest()
 
 

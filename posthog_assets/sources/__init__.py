@@ -11,17 +11,24 @@ from posthog_assets.settings import load_by_type
 from posthog_assets.sources.amplitude import Amplitude
 from posthog_assets.sources.base import Sighting, Source
 from posthog_assets.sources.files import Files
+from posthog_assets.sources.mixpanel import Mixpanel
 from posthog_assets.sources.posthog import PostHog
 from posthog_assets.sources.raw_export import Manifest, Part, RawExport
 from posthog_assets.sources.sql import Sql
 
 __all__ = [
-    "SOURCES", "Amplitude", "Files", "Manifest", "Part", "PostHog", "RawExport", "Sighting", "Source", "Sql",
-    "load_source",
+    "SOURCES", "Amplitude", "Files", "Manifest", "Mixpanel", "Part", "PostHog", "RawExport", "Sighting", "Source",
+    "Sql", "load_source",
 ]  # fmt: skip
 
 #: What `type` may say; besides, the dotted path of anybody's own subclass of `Source`.
-SOURCES: Final[dict[str, type[Source]]] = {"files": Files, "amplitude": Amplitude, "posthog": PostHog, "sql": Sql}
+SOURCES: Final[dict[str, type[Source]]] = {
+    "files": Files,
+    "amplitude": Amplitude,
+    "mixpanel": Mixpanel,
+    "posthog": PostHog,
+    "sql": Sql,
+}
 
 
 def load_source(value: Any) -> Source:

@@ -92,13 +92,18 @@ class RawExport:
         if self._manifest is None or not self._manifest.complete:
             state = "has no partition" if self._manifest is None else "was interrupted for"
             raise MissingUpstream(
-                f"{self.store.root.name}/raw_export {state} {self._day}: materialize raw_export for {self._day} first"
+                f"{self.store.raw_owner}/raw_export {state} {self._day}: materialize raw_export for {self._day} first"
             )
         return self._manifest
 
     def parts(self) -> tuple[Part, ...]:
         """Return the parts of the complete manifest, in the order they are to be read; raises MissingUpstream."""
         return self.manifest().parts
+
+    @property
+    def interrupted(self) -> Manifest | None:
+        """The manifest of an export that was begun and not completed; its position is the source's own note."""
+        return self._manifest if self._manifest and not self._manifest.complete else None
 
     def is_complete(self, position: str) -> bool:
         """Whether the day is pinned already, from the same *position* of the source, and its parts are intact."""
@@ -181,7 +186,7 @@ class RawExport:
         """
         if self._size(part) != part.bytes or (verify and self._sha256(part) != part.sha256):
             raise BrokenPart(
-                f"part {part.name} of {self.store.root.name}/raw_export {self._day} is missing or damaged: "
+                f"part {part.name} of {self.store.raw_owner}/raw_export {self._day} is missing or damaged: "
                 f"materialize raw_export for {self._day} again"
             )
         return self.store.open(f"{self._folder}/{part.name}")

@@ -135,3 +135,10 @@ def test_values_orjson_does_not_know_are_written_as_text() -> None:
         RecordChunk([1], [RECORD | {"properties": {"day": {1: datetime(2024, 3, 1, tzinfo=UTC)}}}]), "part"
     )
     assert json.loads(row.to_pylist()[0]["properties"])["day"] == {"1": "2024-03-01T00:00:00+00:00"}
+
+
+def test_values_json_has_no_room_for_reject_their_record_alone() -> None:
+    records = [RECORD | {"properties": {"n": 2**70}}, dict(RECORD)]
+    odd, good = Acme().stage(RecordChunk([1, 2], records), "part").to_pylist()
+    assert odd["reject_reason"] == "record cannot be written as JSON: Integer exceeds 64-bit range"
+    assert good["reject_reason"] is None

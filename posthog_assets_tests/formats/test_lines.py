@@ -5,9 +5,12 @@ from __future__ import annotations
 import tarfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from posthog_assets.errors import BrokenPart
 from posthog_assets.formats import Unreadable
+from posthog_assets.formats.lines import last_line
 
 from .reading import positions, read, shared
 
@@ -104,3 +107,14 @@ def test_the_json_test_suite_leaves_the_good_lines_around_its_bad_ones() -> None
     assert len(objects) > 10
     for data in objects:
         assert isinstance(read(data.replace(b"\n", b" "), "a.jsonl")[0], dict)
+
+
+@given(st.lists(st.sampled_from([b"a", b"{}", b"\n", b" ", b"\r\n", b"\n\n"]), max_size=12))
+def test_the_last_line_is_the_same_however_the_stream_is_cut(blocks: list[bytes]) -> None:
+    lines = [line.rstrip(b" \r\t") for line in b"".join(blocks).split(b"\n") if line.strip()]
+    assert last_line(blocks) == (lines[-1] if lines else b"")
+
+
+def test_an_overlong_last_line_is_no_record() -> None:
+    blocks = [b'{"a":1}\n{"a":"', *[b"x" * (1 << 20)] * 66, b'"}\n']
+    assert last_line(blocks).startswith(b"\0")

@@ -66,6 +66,17 @@ def test_a_pair_is_linked_before_its_first_event_unless_a_call_did_so_before(tmp
     assert [event["event"] for event in events] == ["$identify", "edit", "$identify"]
 
 
+def test_an_event_of_the_anonymous_id_stays_its_own_and_the_user_is_linked_to_it(tmp_path: Path) -> None:
+    seen = row(1, kind="anonymous", user_id="ann", anonymous_id="a-1")
+    rows = [seen, row(2, user_id="ann"), row(3, kind="alias", event="alias", user_id="ann", anonymous_id="old")]
+    events, report = map_rows(rows, tmp_path)
+    assert report.derived == 1
+    assert [(event["event"], event["distinct_id"]) for event in events] == [
+        ("$identify", "ann"), ("edit", "a-1"), ("edit", "ann"), ("$create_alias", "ann"),
+    ]  # fmt: skip
+    assert properties(events[0])["$anon_distinct_id"] == "a-1"
+
+
 def test_an_alias_merges_the_previous_id_into_the_user(tmp_path: Path) -> None:
     (event,), _ = map_rows([row(kind="alias", event="alias", user_id="ann", anonymous_id="old")], tmp_path)
     assert (event["event"], event["distinct_id"], properties(event)["alias"]) == ("$create_alias", "ann", "old")
@@ -126,3 +137,15 @@ def test_names_of_calls_can_be_excluded_like_any_event(tmp_path: Path) -> None:
     call = row(kind="identify", event="identify")
     (event,), _ = map_rows([call], tmp_path, events={"$identify": None})
     assert event["reject_reason"] == "excluded by mapping.events: $identify"
+
+
+def test_keeping_some_properties_keeps_what_persons_are_merged_by(tmp_path: Path) -> None:
+    rows = [
+        row(1, anonymous_id="dev", properties='{"page":"Home","x":1}'),
+        row(2, kind="alias", event="alias", anonymous_id="old"),
+    ]
+    events, _ = map_rows(rows, tmp_path, properties={"keep": ["page"]})
+    said = [{k: v for k, v in properties(event).items() if "import" not in k} for event in events]
+    assert [one.get("$anon_distinct_id") for one in said] == ["dev", None, None]
+    assert [one.get("alias") for one in said] == [None, None, "old"]
+    assert [one.get("x") for one in said] == [None, None, None]

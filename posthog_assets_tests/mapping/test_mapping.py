@@ -277,6 +277,17 @@ def test_an_id_used_twice_is_told_apart_or_rejected_as_a_repetition(tmp_path: Pa
     assert (report.reused_ids, report.rejected) == (1, 1)
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_another_order_of_delivery_changes_no_uuid(ordered: bool, tmp_path: Path) -> None:
+    rows = [row(1, properties=f'{{"page":"{page}"}}', raw_line=0) for page in "ABCA"] + [row(2)]
+    first, report = map_rows(rows, tmp_path, ordered=ordered)
+    again, _ = map_rows([rows[i] for i in (4, 2, 3, 1, 0)], tmp_path, ordered=ordered, chunk=1)
+    assert (report.reused_ids, report.rejected) == (2, 1)
+    kept = [{e["uuid"]: e["properties"] for e in events if not e["reject_reason"]} for events in (first, again)]
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 4
+
+
 @settings(max_examples=60)
 @given(st.lists(st.integers(0, 6), max_size=40), st.integers(1, 7), st.sampled_from([1, 2_000, 1 << 26]), st.booleans())
 def test_any_chunks_and_any_memory_give_the_same_stable_order(

@@ -137,3 +137,10 @@ def test_a_wrong_table_of_ids_is_explained(content: str, words: str, tmp_path: P
 def test_mapping_asks_no_file_for_ids() -> None:
     wish = Mapping.model_validate({"identity_map": {"path": "/nowhere.csv"}})
     EventMapper(wish, "wiki", DIALECT, day=DAY, fetched_at=NOON)
+
+
+def test_keeping_some_properties_keeps_nobody_from_staying_without_a_profile(tmp_path: Path) -> None:
+    nobody = row(1, user_id=None, anonymous_id="a-1")
+    (event,), _ = map_rows([nobody], tmp_path, anonymous_events="personless", properties={"keep": []})
+    assert properties(event)["$process_person_profile"] is False
+    assert "page" not in properties(event)

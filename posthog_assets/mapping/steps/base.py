@@ -10,7 +10,7 @@ person under two ids cannot be mended later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, Literal, Protocol
 
@@ -96,18 +96,15 @@ class Event:
         """When it happened, in UTC."""
         return _EPOCH + timedelta(microseconds=self._micros)
 
-    def bags(self, scope: Scope) -> Iterator[Bag]:
-        """Yield the dictionaries that *scope* names."""
-        if scope in ("event", "all"):
-            yield self.properties
-        if scope in ("person", "all"):
-            yield self.set
-            yield self.set_once
-            for key in _PERSON_KEYS:
-                if isinstance(inner := self.properties.get(key), dict):
-                    yield inner
-        if scope in ("group", "all"):
-            yield self.group_set
+    def bags(self, scope: Scope) -> Sequence[Bag]:
+        """Return the dictionaries that *scope* names."""
+        if scope == "event":
+            return (self.properties,)
+        if scope == "group":
+            return (self.group_set,)
+        inner = [bag for key in _PERSON_KEYS if isinstance(bag := self.properties.get(key), dict)]
+        person = (self.set, self.set_once, *inner)
+        return person if scope == "person" else (self.properties, *person, self.group_set)
 
 
 class Files(Protocol):

@@ -44,17 +44,12 @@ class Case(OfProperties):
         if "properties" not in self.of:
             return
         for bag in event.bags(self.scope):
-            if all(styled(name) == name for name in bag):
-                continue
-            members = list(bag.items())
-            taken = {name for name in bag if styled(name) == name}
-            bag.clear()
-            for name, value in members:
-                new = styled(name)
-                if new != name and new in taken:
-                    new = name
-                taken.add(new)
-                bag[new] = value
+            old = list(bag)
+            new = [styled(name) for name in old]
+            if new != old:
+                members = list(bag.values())
+                bag.clear()
+                bag.update(zip(_apart(old, new), members, strict=True))
 
     @cached_property
     def _styled(self) -> Callable[[str], str]:
@@ -67,6 +62,18 @@ class Case(OfProperties):
             return in_style(name, style)
 
         return styled
+
+
+def _apart(old: list[str], new: list[str]) -> list[str]:
+    """Return the new names, the old one where two would be alike; a name that is right already comes first."""
+    if len(set(new)) == len(new):
+        return new
+    taken = {name for name, other in zip(old, new, strict=True) if name == other}
+    names = []
+    for name, other in zip(old, new, strict=True):
+        names.append(name if other in taken else other)
+        taken.add(names[-1])
+    return names
 
 
 def in_style(name: str, style: Style) -> str:

@@ -28,6 +28,8 @@ _FIELDS: Final = (
     ("time_zone", ("location", "time_zone")),
 )
 
+_NAMES: Final = frozenset(f"$geoip_{name}" for name, _ in _FIELDS)
+
 
 class Geoip(Step):
     """Tell where an IP address is from a MaxMind database (GeoLite2, GeoIP2, DB-IP), as PostHog does for live events.
@@ -70,11 +72,11 @@ class Geoip(Step):
                 if self.invalid == "reject":
                     raise Rejected(f"{self.name} is no IP address: {str(address)[:60]!r}")
                 return
-            if found and not any(key.startswith("$geoip_") and key != "$geoip_disable" for key in bag):
-                bag.update({f"$geoip_{key}": value for key, value in found.items()})
+            if found and _NAMES.isdisjoint(bag):
+                bag.update(found)
                 if self.person:
-                    event.set.update({f"$geoip_{key}": value for key, value in found.items()})
-                    event.set_once.update({f"$initial_geoip_{key}": value for key, value in found.items()})
+                    event.set.update(found)
+                    event.set_once.update({f"$initial_{key[1:]}": value for key, value in found.items()})
 
         return apply
 
@@ -85,9 +87,8 @@ def _place(record: Mapping[str, Any]) -> Bag:
         value: Any = record
         for key in path:
             value = value.get(key) if isinstance(value, Mapping) else None
-        if value is not None:
-            found[name] = value
+        found[f"$geoip_{name}"] = value
     for number, subdivision in enumerate(record.get("subdivisions") or (), start=1):
-        found[f"subdivision_{number}_code"] = subdivision.get("iso_code")
-        found[f"subdivision_{number}_name"] = (subdivision.get("names") or {}).get("en")
+        found[f"$geoip_subdivision_{number}_code"] = subdivision.get("iso_code")
+        found[f"$geoip_subdivision_{number}_name"] = (subdivision.get("names") or {}).get("en")
     return {name: value for name, value in found.items() if value is not None}

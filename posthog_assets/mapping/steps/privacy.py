@@ -11,7 +11,8 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any, Final, Literal
 
 import orjson
@@ -74,8 +75,16 @@ class Hash(OfProperties):
         return self.ids
 
     def pseudonym(self, distinct_id: str) -> str:
-        text = distinct_id.strip()
-        return self._digest(text) if text and not is_illegal(text) else distinct_id
+        return self._pseudonyms(distinct_id)
+
+    @cached_property
+    def _pseudonyms(self) -> Callable[[str], str]:
+        @lru_cache(maxsize=50_000)
+        def pseudonym(distinct_id: str) -> str:
+            text = distinct_id.strip()
+            return self._digest(text) if text and not is_illegal(text) else distinct_id
+
+        return pseudonym
 
     def _digest(self, text: str) -> str:
         text = text.strip().lower() if self.lower else text
@@ -92,29 +101,58 @@ class Hash(OfProperties):
 
 Kind = Literal["email", "phone", "ip", "card"]
 
-#: What a text must hold to be worth a search, and the search. Phone numbers are those written as such (+49 …,
-#: (030) …, 555-123-4567): a row of digits is more often an id.
-_FOUND: Final[dict[str, tuple[str, re.Pattern[str]]]] = {
-    "email": ("@", re.compile(r"[\w.%+'-]+@[\w-]+(?:\.[\w-]+)+")),
-    "ip": (
-        ".:",
-        re.compile(
-            r"(?<![\w.:])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}(?![\w:]|\.\d)"
-            r"|(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}(?![\w:])"
-            r"|(?:[0-9a-fA-F]{1,4}:){1,6}(?::[0-9a-fA-F]{1,4}){1,6}(?![\w:])"
-            r"|(?:[0-9a-fA-F]{1,4}:){2,7}:(?![\w:]))"
-        ),
+
+@dataclass(frozen=True)
+class _Search:
+    """A pattern; `may_be_in` tells most texts apart from those worth the search, in a fraction of its time."""
+
+    kind: Kind
+    may_be_in: Callable[[str], Any]
+    pattern: re.Pattern[str]
+    mask: str | Callable[[re.Match[str]], str]
+
+
+def _masked_card(found: re.Match[str]) -> str:
+    digits = [int(sign) for sign in found[0] if sign.isdigit()]
+    # Luhn's check digit tells card numbers from other long numbers.
+    doubled = [sum(divmod(digit * 2, 10)) for digit in digits[-2::-2]]
+    return "[card]" if (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0 else found[0]
+
+
+_SOME_DIGITS: Final = re.compile(r"\d[\d ()./-]{4}").search
+_BYTE: Final = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
+
+#: In this order. Phone numbers are those written as such (+49 …, (030) …, 555-123-4567): a row of digits is more often
+#: an id.
+_SEARCHES: Final = (
+    _Search("email", lambda text: "@" in text, re.compile(r"[\w.%+'-]+@[\w-]+(?:\.[\w-]+)+"), "[email]"),
+    _Search(
+        "ip",
+        lambda text: text.count(".") > 2 and _SOME_DIGITS(text),
+        re.compile(rf"(?<![\w.:]){_BYTE}(?:\.{_BYTE}){{3}}(?![\w:]|\.\d)"),
+        "[ip]",
     ),
-    "card": ("0123456789", re.compile(r"(?<![\w.-])(?:\d[ -]?){12,18}\d(?![\w-])")),
-    "phone": (
-        "+(-. ",
+    _Search(
+        "ip",
+        lambda text: "::" in text or text.count(":") > 6,
+        re.compile(
+            r"(?<![\w.:])(?:(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}"
+            r"|(?:[0-9a-fA-F]{1,4}:){1,6}(?::[0-9a-fA-F]{1,4}){1,6}|(?:[0-9a-fA-F]{1,4}:){2,7}:)(?![\w:])"
+        ),
+        "[ip]",
+    ),
+    _Search("card", _SOME_DIGITS, re.compile(r"(?<![\w.-])(?:\d[ -]?){12,18}\d(?![\w-])"), _masked_card),
+    _Search(
+        "phone",
+        _SOME_DIGITS,
         re.compile(
             r"(?<![\w+])\+\d[\d ()./-]{6,18}\d(?!\w)"
             r"|(?<!\w)\(0?\d{2,5}\)[ ]?\d[\d ./-]{3,12}\d(?!\w)"
             r"|(?<![\w.-])\d{3}[-. ]\d{3}[-. ]\d{4}(?![\w-])"
         ),
+        "[phone]",
     ),
-}
+)
 
 
 class Redact(OfProperties):
@@ -147,13 +185,14 @@ class Redact(OfProperties):
                 del bag[name]
             else:
                 bag[name] = "[redacted]"
+        searched = (str, list, dict) if self.find else (list, dict)
         for name, value in bag.items():
-            if isinstance(value, str | list | dict):
+            if isinstance(value, searched):
                 bag[name] = self._cleaned(value)
 
     def _cleaned(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self._masked(value)
+            return self._masked(value) if self.find else value
         if isinstance(value, dict):
             self._clean(value)
         elif isinstance(value, list):
@@ -161,24 +200,20 @@ class Redact(OfProperties):
                 value[index] = self._cleaned(item)
         return value
 
-    def _masked(self, text: str) -> str:
-        for signs, pattern, mask in self._searches:
-            if any(sign in text for sign in signs):
-                text = pattern.sub(mask, text)
-        return text
-
     @cached_property
-    def _searches(self) -> list[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]]]:
-        masks: dict[str, str | Callable[[re.Match[str]], str]] = {"card": _masked_card}
-        return [(*_FOUND[kind], masks.get(kind, f"[{kind}]")) for kind in _FOUND if kind in self.find]
+    def _masked(self) -> Callable[[str], str]:
+        searches = [search for search in _SEARCHES if search.kind in self.find]
+
+        # The same texts come again and again (pages, user agents); the memory of long ones would be large.
+        @lru_cache(maxsize=20_000)
+        def masked(text: str) -> str:
+            for search in searches:
+                if search.may_be_in(text):
+                    text = search.pattern.sub(search.mask, text)
+            return text
+
+        return lambda text: masked(text) if len(text) < 300 else masked.__wrapped__(text)
 
     @cached_property
     def _names(self) -> Names:
         return Names(self.names)
-
-
-def _masked_card(found: re.Match[str]) -> str:
-    digits = [int(sign) for sign in found[0] if sign.isdigit()]
-    # Luhn's check digit tells card numbers from other long numbers.
-    doubled = [sum(divmod(digit * 2, 10)) for digit in digits[-2::-2]]
-    return "[card]" if (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0 else found[0]

@@ -12,17 +12,10 @@ import orjson
 import pyarrow as pa
 
 from posthog_assets.errors import ImportFileError, MappingError, PosthogAssetsError, shorten
+from posthog_assets.mapping.kinds import HELD
 from posthog_assets.mapping.steps.base import Apply, Bag, Event, Files, Rejected, Step
 from posthog_assets.mapping.steps.links import Links
 from posthog_assets.mapping.validation import name_flaw
-
-#: What PostHog merges persons and finds groups by, in the events that do so: no step sees it.
-_HELD: Final = {
-    "$identify": ("$anon_distinct_id",),
-    "$create_alias": ("alias",),
-    "$merge_dangerously": ("alias",),
-    "$groupidentify": ("$group_type", "$group_key"),
-}
 
 _CHANGED: Final = ("properties", "set", "set_once", "groups")
 _NOTHING: Final[tuple[str, ...]] = ()
@@ -33,6 +26,12 @@ class _NoFiles:
         raise ImportFileError(f"mapping.steps: {path} cannot be opened here")
 
     ip_lookup: Any = read
+
+
+class _Failed(Exception):
+    def __init__(self, label: str, error: Exception) -> None:
+        super().__init__(label)
+        self.words = f"{type(error).__name__}: {shorten(str(error))}"
 
 
 class Runner:
@@ -107,6 +106,8 @@ class Runner:
             except Rejected as reason:
                 reasons[index] = str(reason)
                 continue
+            except _Failed as failed:
+                raise MappingError(f"{failed.args[0]} failed on {_place(staged, index)}: {failed.words}") from failed
             for column, text in zip(_CHANGED, made, strict=True):
                 columns[column][index] = text
             if event.name is not name:
@@ -123,12 +124,11 @@ class Runner:
     def _through(self, event: Event) -> tuple[bytes | None, ...]:
         """Return the JSON of what the steps change, in the order of `_CHANGED`."""
         held: Bag = {}
-        for key in _HELD.get(event.name, _NOTHING):
+        for key in HELD.get(event.name, _NOTHING):
             if key in event.properties:
                 held[key] = event.properties.pop(key)
-        if event.name == "$groupidentify" and isinstance(event.properties.get("$group_set"), dict):
-            event.group_set = event.properties.pop("$group_set")
-            held["$group_set"] = event.group_set
+        if isinstance(held.get("$group_set"), dict):
+            event.group_set = held["$group_set"]
         for names, apply, label in self._plan:
             if names is None or event.name in names:
                 try:
@@ -136,11 +136,14 @@ class Runner:
                 except (Rejected, PosthogAssetsError):
                     raise
                 except Exception as error:
-                    raise MappingError(
-                        f"{label} failed on an event {event.name!r}: {type(error).__name__}: {shorten(str(error))}"
-                    ) from error
-        if "$group_set" in held:
+                    raise _Failed(label, error) from error
+        if "$group_type" in held and (event.group_set or isinstance(held.get("$group_set"), dict)):
             held["$group_set"] = event.group_set
+        for key in held:
+            event.properties.pop(key, None)
+        for key in event.set.keys() & event.set_once.keys():
+            # As in staged rows: what is known for the first time stays that.
+            del event.set[key]
         return self._dumped(event, held)
 
     def _dumped(self, event: Event, held: Bag) -> tuple[bytes | None, ...]:
@@ -154,6 +157,12 @@ class Runner:
             )
         except (TypeError, orjson.JSONEncodeError) as error:
             raise Rejected(f"properties cannot be written as JSON: {shorten(str(error))}") from None
+
+
+def _place(staged: pa.RecordBatch, index: int) -> str:
+    if "raw_part" not in staged.schema.names:
+        return "a derived event"
+    return f"the record {staged['raw_part'][index]}:{staged['raw_line'][index]}"
 
 
 def _called(step: Step) -> str:

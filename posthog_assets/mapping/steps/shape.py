@@ -32,11 +32,9 @@ class Flatten(OfProperties):
 
     def apply(self, event: Event) -> None:
         for bag in event.bags(self.scope):
-            for name in self._names.of(bag):
-                value = bag[name]
-                if not (isinstance(value, dict) or (isinstance(value, list) and self.arrays != "keep")):
-                    continue
-                leaves = list(self._leaves(name, value, self.depth))
+            nested = [name for name, value in bag.items() if isinstance(value, self._taken_apart)]
+            for name in filter(self._names.mean, nested):
+                leaves = list(self._leaves(name, bag[name], self.depth))
                 flat = dict(leaves)
                 if len(flat) == len(leaves) and not any(leaf in bag and leaf != name for leaf in flat):
                     del bag[name]
@@ -55,6 +53,10 @@ class Flatten(OfProperties):
             yield name, value
         for key, inner in below:
             yield from self._leaves(f"{name}{self.separator}{key}", inner, None if depth is None else depth - 1)
+
+    @cached_property
+    def _taken_apart(self) -> tuple[type, ...]:
+        return (dict,) if self.arrays == "keep" else (dict, list)
 
     @cached_property
     def _names(self) -> Names:
@@ -111,26 +113,25 @@ class Nulls(OfProperties):
             if self.deep:
                 for name in self._names.of(bag):
                     self._inside(bag[name])
-            for name in self._names.of(bag):
-                if self._is_nothing(bag[name]):
-                    del bag[name]
+            for name in filter(self._names.mean, self._without_value(bag)):
+                del bag[name]
 
     def _inside(self, value: Any) -> None:
         for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
             self._inside(item)
         if isinstance(value, dict):
-            self._without_nothing(value)
+            for key in self._without_value(value):
+                del value[key]
 
-    def _without_nothing(self, members: Bag) -> None:
-        for key in [key for key, item in members.items() if self._is_nothing(item)]:
-            del members[key]
-
-    def _is_nothing(self, value: Any) -> bool:
-        if value is None:
-            return True
-        if isinstance(value, str):
-            return value in self._texts
-        return self.empty and isinstance(value, dict | list) and not value
+    def _without_value(self, bag: Bag) -> list[str]:
+        texts, empty = self._texts, self.empty
+        return [
+            name
+            for name, value in bag.items()
+            if value is None
+            or (type(value) is str and value in texts)
+            or (empty and isinstance(value, dict | list) and not value)
+        ]
 
     @cached_property
     def _texts(self) -> frozenset[str]:

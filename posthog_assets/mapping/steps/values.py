@@ -40,6 +40,12 @@ class Types(OfProperties):
     on_failure: Literal["keep", "null", "reject"] = "keep"
     timezone: str = Field("UTC", description="Of instants without one")
 
+    @field_validator("on_failure", mode="before")
+    @classmethod
+    def _null_is_a_word(cls, value: Any) -> Any:
+        # YAML reads `on_failure: null` as no text.
+        return "null" if value is None else value
+
     @field_validator("timezone")
     @classmethod
     def _is_a_zone(cls, value: str) -> str:

@@ -1,0 +1,306 @@
+"""Mixpanel's records: its raw export, from the API or in a bucket, its JSON pipelines, and its profiles.
+
+Belongs here: what Mixpanel's fields mean. Does not belong here: fetching (`sources.mixpanel`).
+
+Uuids, ids, names and properties are those of PostHog's own importer (rust/batch-import-worker/src/parse/content/
+mixpanel.rs), so that a record imported by both is one event. It differs where that one loses something: milliseconds
+are kept, a record without `$insert_id` gets a uuid of its content, and calls that link ids are such calls in PostHog.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from posthog_assets.dialects.base import content_id
+from posthog_assets.dialects.countries import COUNTRIES
+from posthog_assets.dialects.timestamps import from_wall_clock, read_timestamps
+from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor, as_id
+from posthog_assets.errors import shorten
+from posthog_assets.settings import TimeZone
+
+#: PostHog's importer makes its uuids in this namespace; part of the contract with everything imported so far.
+_NAMESPACE: Final = uuid.UUID(bytes=b"posthog_mixpanel")
+
+#: Property of a profile -> person property.
+PROFILE: Final = {
+    "$email": "email", "$name": "name", "$first_name": "first_name", "$last_name": "last_name", "$phone": "phone",
+    "$avatar": "avatar", "$created": "created_at", "$city": "$geoip_city_name", "$region": "$geoip_subdivision_1_name",
+    "$country_code": "$geoip_country_code", "$timezone": "$geoip_time_zone",
+}  # fmt: skip
+
+#: JSON pipelines have these beside the properties.
+_PIPELINE: Final = {
+    "distinct_id": "distinct_id", "insert_id": "$insert_id", "device_id": "$device_id", "user_id": "$user_id",
+    "time": "time",
+}  # fmt: skip
+
+#: Ids that PostHog's importer takes for a device's: capitals, digits and dashes, with a letter.
+_CAPITALS: Final = re.compile(r"[A-Z0-9-]*[A-Z][A-Z0-9-]*")
+
+#: As Mixpanel's SDKs make the ids of devices.
+_DEVICE: Final = re.compile(r"\$device:.*|[0-9a-fA-F]+(-[0-9a-fA-F]+){4}", re.DOTALL)
+
+#: Larger numbers are milliseconds, as PostHog's importer has it: seconds of the year 2286.
+_SECONDS: Final = 10_000_000_000
+_AMBIGUOUS: Final = 100_000_000_000
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_NUMBERS: Final = frozenset({int, float})
+
+
+class Mixpanel(Vendor):
+    """Records of a Mixpanel project."""
+
+    type: str = "mixpanel"
+    timezone: TimeZone = Field(
+        "UTC", description="Zone of the project, where it was made before 2023: it exports local times then"
+    )
+    identity: Literal["merged", "as_tracked"] = Field(
+        "merged",
+        description="merged: events are the person's whom Mixpanel knows when the day is exported; as_tracked: the "
+        "id's they were tracked with, which is the same in every export. The two ids are linked either way",
+    )
+
+    source_id = ("properties.$insert_id",)
+    user_id = ("properties.distinct_id", "properties.$distinct_id_before_identity", "properties.$user_id")
+    anonymous_id = ("properties.$device_id",)
+    timestamp = ("properties.time",)
+    names = {"$mp_web_page_view": "$pageview"}
+    left_out = {"$mp_session_record": "it says that there is a replay, which Mixpanel does not export"}
+    spread = ("properties",)
+    renames = {
+        "$city": "$geoip_city_name",
+        "$region": "$geoip_subdivision_1_name",
+        "mp_country_code": "$geoip_country_code",
+        "$user_id": "$mixpanel_user_id",
+        "$device_id": "$mixpanel_device_id",
+        "current_domain": "$host",
+        "current_url_path": "$pathname",
+    }
+    dropped = frozenset(
+        {
+            "distinct_id", "time", "$insert_id", "$geo_source", "$mp_api_endpoint", "$mp_api_timestamp_ms",
+            "mp_processing_time_ms",
+        }
+    )  # fmt: skip
+    person_set = {
+        "properties.$browser": "$browser",
+        "properties.$browser_version": "$browser_version",
+        "properties.$os": "$os",
+        "properties.$os_version": "$os_version",
+        "properties.$device": "$device",
+        "properties.$device_type": "$device_type",
+        "properties.$current_url": "$current_url",
+        "properties.$referrer": "$referrer",
+        "properties.$referring_domain": "$referring_domain",
+        "properties.$city": "$geoip_city_name",
+        "properties.$region": "$geoip_subdivision_1_name",
+        "properties.mp_country_code": "$geoip_country_code",
+        "properties.$geoip_country_name": "$geoip_country_name",
+    }
+    person_set_once = {
+        f"properties.$initial_{name}": f"$initial_{name}"
+        for name in (
+            "referrer", "referring_domain", "utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term",
+        )
+    }  # fmt: skip
+    makes_ids = True
+    notes = (
+        (
+            "distinct_id, $distinct_id_before_identity, $user_id, $device_id",
+            "distinct_id: the first of them; the second, where the first is a device's",
+        ),
+        ("time", "timestamp, with its milliseconds"),
+        ("mp_country_code", "$geoip_country_name too"),
+        ("$identify", "$identify"),
+        ("$create_alias, $merge", "$create_alias"),
+    )
+
+    #: The tables again, as `read` needs them. A person's property has the name of the event's.
+    _gone: ClassVar = tuple(sorted(dropped))
+    _renamed: ClassVar = tuple(renames.items())
+    _last_known: ClassVar = tuple(person_set.values())
+    _first_known: ClassVar = tuple(person_set_once.values())
+    _any_first_known: ClassVar = frozenset(_first_known)
+    _unsteady: ClassVar = dropped | {"$distinct_id_before_identity"}
+
+    def uuid_namespace(self, import_name: str) -> uuid.UUID:
+        return super().uuid_namespace(import_name) if self.namespace else _NAMESPACE
+
+    def read(self, record: Record) -> Reading:
+        """Return *record* as an event, or as the call it is; the record is used up."""
+        name: Any = record.get("event")
+        members: Any = record.get("properties")
+        if name is None and "event_name" in record:
+            name, members = record["event_name"], _of_pipeline(record, members)
+        if type(members) is not dict:
+            raise Rejected(f"properties are no object: {shorten(members)}")
+        reading = Reading()
+        reading.event = self.named(name)
+        insert_id = members.get("$insert_id")
+        reading.source_id = self._content_id(name, members) if insert_id is None or insert_id == "" else insert_id
+        reading.timestamp = members.get("time")
+        (_CALLS.get(name) or self._whose)(reading, members)
+        # Plain loops over what is known: most of the time a record takes is spent here.
+        pop = members.pop
+        for key in self._gone:
+            pop(key, None)
+        for old, new in self._renamed:
+            if old in members:
+                members[new] = pop(old)
+        _name_country(members)
+        reading.set = _chosen(members, self._last_known)
+        if not self._any_first_known.isdisjoint(members):
+            reading.set_once = _chosen(members, self._first_known)
+        reading.properties = members
+        return reading
+
+    def profile(self, record: Record) -> tuple[str, Record]:
+        """Return whose profile *record* is, and the person properties in it; the record is used up.
+
+        Raises:
+            Rejected: it is nobody's.
+        """
+        members: Any = record.get("$properties", record.get("properties"))
+        distinct_id = as_id(record.get("$distinct_id", record.get("distinct_id")), "distinct_id")
+        if distinct_id is None:
+            raise Rejected("profile has no id: $distinct_id")
+        if type(members) is not dict:
+            raise Rejected(f"properties are no object: {shorten(members)}")
+        found: Record = {str(PROFILE.get(key, key)): value for key, value in members.items() if value is not None}
+        _name_country(found)
+        return distinct_id, found
+
+    def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
+        """Return the instants, and the reasons of those that are none; numbers may be local times (`timezone`)."""
+        plain = set(map(type, values)) == {int} and min(values) >= _AMBIGUOUS
+        read = values if plain else [_time(value) for value in values]
+        stamps, flaws = read_timestamps(read, self.timezone)
+        if self.timezone != "UTC":
+            local = pa.array([type(value) is not str for value in read])
+            stamps = pc.if_else(local, from_wall_clock(stamps, self.timezone), stamps)
+            for index in pc.indices_nonzero(pc.is_null(stamps)).to_pylist():
+                flaws.setdefault(index, f"timestamp cannot be read: {shorten(values[index])}")
+        return stamps, flaws
+
+    def _whose(self, reading: Reading, members: Record) -> None:
+        """Set whose event it is, and the other id that Mixpanel says is the same person's."""
+        get = members.get
+        merged, before = get("distinct_id"), get("$distinct_id_before_identity")
+        user, device = get("$user_id"), get("$device_id")
+        if not (type(merged) is type(user) is type(device) is str and before is None):
+            merged, before = as_id(merged, "distinct_id"), as_id(before, "distinct_id")
+            user, device = as_id(user, "user id"), as_id(device, "device id")
+        if self.identity == "as_tracked":
+            # It comes only with some exports, and says nothing then that the distinct_id does not.
+            members.pop("$distinct_id_before_identity", None)
+        other = None
+        if before is None or before == merged:
+            own = merged
+        elif merged is None:
+            own = before
+        elif self.identity == "as_tracked" or merged.startswith("$device:") or _CAPITALS.fullmatch(merged):
+            own, other = before, merged
+        else:
+            own, other = merged, before
+        own = own or user or device
+        if user == own:
+            reading.user_id, reading.anonymous_id = own, device or other
+        elif user or (other and _is_device(own, device) and not _is_device(other, device)):
+            reading.kind, reading.user_id, reading.anonymous_id = "anonymous", user or other, own
+        elif other or not _is_device(own, device):
+            reading.user_id, reading.anonymous_id = own, other
+        else:
+            reading.anonymous_id = own
+
+    def _content_id(self, name: Any, members: Record) -> str:
+        """Return an id of what Mixpanel does not write anew when it exports an event again."""
+        unsteady = self._unsteady
+        steady = {key: value for key, value in members.items() if key not in unsteady}
+        tracked = members.get("$distinct_id_before_identity") or members.get("distinct_id")
+        return content_id({"event": name, "id": tracked, "time": members.get("time"), "properties": steady})
+
+
+def _of_pipeline(record: Record, members: Any) -> Any:
+    """Return the properties of a JSON pipeline's record, with those that stand beside them."""
+    if type(members) is not dict:
+        return members
+    return members | {new: record[old] for old, new in _PIPELINE.items() if record.get(old) is not None}
+
+
+def _chosen(members: Record, names: tuple[str, ...]) -> Record:
+    found: Record = {}
+    for name in names:
+        if name in members:
+            value = members[name]
+            if value is not None and value != "":
+                found[name] = value
+    return found
+
+
+def _is_device(text: str | None, device: str | None) -> bool:
+    return text is not None and (text == device or bool(_DEVICE.fullmatch(text)))
+
+
+def _time(value: Any) -> Any:
+    """Return a time as `read_timestamps` reads it: whole numbers as such, early milliseconds as what they are."""
+    if type(value) is str:
+        # BigQuery writes the zone so.
+        value = int(value) if value.isdecimal() else value.replace(" UTC", "Z")
+    if type(value) in _NUMBERS and _SECONDS < value < _AMBIGUOUS:
+        return _EPOCH + timedelta(milliseconds=value)
+    return value
+
+
+def _name_country(properties: Record) -> None:
+    code = properties.get("$geoip_country_code")
+    if type(code) is str and (name := COUNTRIES.get(code)):
+        properties["$geoip_country_name"] = name
+
+
+def _identify(reading: Reading, members: Record) -> None:
+    """Read `$identify`, in the words of Mixpanel's API or of its SDKs."""
+    reading.kind = "identify"
+    reading.user_id = _first(members, "$identified_id", "$user_id", "$distinct_id_before_identity", "distinct_id")
+    reading.anonymous_id = _first(members, "$anon_id", "$anon_distinct_id", "$device_id")
+    members.pop("$anon_distinct_id", None)
+
+
+def _alias(reading: Reading, members: Record) -> None:
+    """Read `$create_alias`: `alias` is the new id, as a rule the user's, so the old one is merged into it."""
+    reading.kind = "alias"
+    reading.user_id = _first(members, "alias")
+    reading.anonymous_id = _first(members, "$distinct_id_before_identity", "distinct_id")
+
+
+def _merge(reading: Reading, members: Record) -> None:
+    """Read `$merge`: two ids of one person, in no order."""
+    ids = members.get("$distinct_ids")
+    if type(ids) is not list or len(ids) != 2:
+        raise Rejected(f"$merge does not name two ids: {shorten(ids)}")
+    one, other = (as_id(text, "id in $distinct_ids") for text in ids)
+    device = as_id(members.get("$device_id"), "device id")
+    turned = _is_device(one, device) and not _is_device(other, device)
+    reading.kind = "alias"
+    reading.user_id, reading.anonymous_id = (other, one) if turned else (one, other)
+
+
+def _first(members: Record, *names: str) -> Any:
+    return next((value for name in names if (value := members.get(name)) not in (None, "")), None)
+
+
+#: Events that are no events but say which ids are one person's.
+_CALLS: Final[dict[str, Callable[[Reading, Record], None]]] = {
+    "$identify": _identify,
+    "$create_alias": _alias,
+    "$merge": _merge,
+}
