@@ -242,7 +242,7 @@ def deliver_day(
             lambda columns: stored_events(store, day, columns),
             report=report,
             progress=progress,
-            pace_file=store.local_path(".locks/pace"),
+            shared=store,
             mapping=version,
             stamp=Stamp(marker, version) if marker and version else None,
         )

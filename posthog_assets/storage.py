@@ -125,6 +125,16 @@ class Store:
         with contextlib.suppress(FileNotFoundError), self._answers(relative):
             self._ask(self.path(relative).unlink)
 
+    def delete_all(self, relatives: list[str]) -> None:
+        """Delete files, in as few requests as the store allows; those that do not exist are fine."""
+        if self._local:
+            for relative in relatives:
+                self.delete(relative)
+        elif relatives:
+            paths = [self.path(relative).path for relative in relatives]
+            with contextlib.suppress(FileNotFoundError), self._answers(relatives[0]):
+                steadily(lambda: self._files.rm(paths))
+
     def open(self, relative: str) -> IO[bytes]:
         """Open a file for reading, seekable; raises FileNotFoundError."""
         if self._local:
@@ -145,6 +155,30 @@ class Store:
         else:
             with self._answers(relative):
                 steadily(lambda: self._files.pipe_file(self.path(relative).path, content))
+
+    def create(self, relative: str, content: bytes) -> bool | None:
+        """Write a small file that does not exist yet; returns whether it was written, None where the store cannot tell.
+
+        Of several processes one gets True; none does where a store's answer to it is lost.
+        """
+        if not self._local:
+            with self._answers(relative):
+                return steadily(lambda: self._create(relative, content))
+        path = Path(self.path(relative).path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError), path.open("xb") as file:
+            file.write(content)
+            return True
+        return False
+
+    def _create(self, relative: str, content: bytes) -> bool | None:
+        try:
+            self._files.pipe_file(self.path(relative).path, content, mode="create")
+        except FileExistsError:
+            return False
+        except (NotImplementedError, TypeError):
+            return None
+        return True
 
     @contextlib.contextmanager
     def replace(self, relative: str) -> Iterator[Path]:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import orjson
 import urllib3
@@ -93,12 +93,18 @@ class DagsterDev:
     Use as a context manager; `seconds` says how long it took until the code location was loaded.
     """
 
-    def __init__(self, folder: Path, imports: dict[str, str], environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        imports: dict[str, str],
+        environment: dict[str, str] | None = None,
+        settings: Path = ROOT / ".dagster_home/dagster.yaml",
+    ) -> None:
         self.folder = folder
         self.home = folder / "dagster_home"
         self.home.mkdir(parents=True)
         # The settings this repository ships.
-        shutil.copy(ROOT / ".dagster_home/dagster.yaml", self.home)
+        shutil.copy(settings, self.home / "dagster.yaml")
         package = folder / "shop_project"
         for name, text in imports.items():
             (package / "defs" / name).mkdir(parents=True)
@@ -114,10 +120,9 @@ class DagsterDev:
         self.url = ""
         self.seconds = 0.0
 
-    def __enter__(self) -> DagsterDev:
+    def __enter__(self) -> Self:
         port, began = free_port(), time.monotonic()
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("POSTHOG_", "DAGSTER_"))}
-        environment |= {"DAGSTER_HOME": str(self.home), "PYTHONPATH": str(self.folder)} | self._environment
+        environment = self.environment()
         self.url = f"http://127.0.0.1:{port}"
         with self.log.open("wb") as log:
             # Dagster keeps what its parent does with SIGINT, so a session of its own; and all of it must end together.
@@ -132,6 +137,11 @@ class DagsterDev:
             raise
         self.seconds = time.monotonic() - began
         return self
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return the environment of a process that belongs to this project, with *more*."""
+        found = {k: v for k, v in os.environ.items() if not k.startswith(("POSTHOG_", "DAGSTER_"))}
+        return found | {"DAGSTER_HOME": str(self.home), "PYTHONPATH": str(self.folder)} | self._environment | more
 
     def __exit__(self, *exc: object) -> None:
         self._stop()
@@ -194,11 +204,14 @@ class DagsterDev:
         assert started["__typename"] == "LaunchRunSuccess", started
         return started["run"]["runId"]
 
-    def backfill(self, assets: list[tuple[str, str]], days: list[str]) -> str:
-        """Launch a backfill of *assets* over *days*; returns its id."""
+    def backfill(self, assets: list[tuple[str, str]], days: list[str], **tags: str) -> str:
+        """Launch a backfill of *assets* over *days*, its runs tagged `dagster/<name>`; returns its id."""
         return self._backfill(
             "launchPartitionBackfill(backfillParams: $it)", "LaunchBackfillParams",
-            {"assetSelection": [{"path": list(asset)} for asset in assets], "partitionNames": days},
+            {
+                "assetSelection": [{"path": list(asset)} for asset in assets], "partitionNames": days,
+                "tags": [{"key": f"dagster/{name}", "value": value} for name, value in tags.items()],
+            },
         )  # fmt: skip
 
     def re_execute_backfill(self, backfill: str) -> str:

@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -31,12 +30,13 @@ from posthog_assets.capture.encoder import EncodedEvents, Stamp, encode
 from posthog_assets.capture.entries import CODES, NO_REASON, Entries, Known
 from posthog_assets.capture.lane import Lane
 from posthog_assets.capture.ledger import BatchFacts, Ledger
-from posthog_assets.capture.pace import Gate, Pace, Stopped
+from posthog_assets.capture.pace import Gate, Stopped, pace
 from posthog_assets.capture.persons import Persons
 from posthog_assets.capture.sender import Outcome, Sender
 from posthog_assets.capture.verdicts import Verdict
 from posthog_assets.errors import KeyWouldChange
 from posthog_assets.packed_uuids import unpack
+from posthog_assets.storage import Store
 
 #: Younger events are billed as live ones: posthog.com/docs/migrate.
 RECENT: Final = timedelta(hours=48)
@@ -94,7 +94,7 @@ def deliver(
     *,
     report: DeliveryReport | None = None,
     progress: Callable[[DeliveryReport], None] = lambda report: None,
-    pace_file: Path | None = None,
+    shared: Store | None = None,
     mapping: str | None = None,
     stamp: Stamp | None = None,
     now: datetime | None = None,
@@ -103,7 +103,7 @@ def deliver(
 
     *events* opens the day's events anew each time it is called: batches of the `POSTHOG_EVENTS` schema, sorted by
     timestamp. *report* is filled while the work goes on, so that it tells the state even where this raises. All
-    processes that name the same *pace_file* keep the destination's rates together. *mapping* is the version of the
+    processes whose *shared* is the same folder keep the destination's rates together. *mapping* is the version of the
     mapping that made the events, for the ledger, and *stamp* a property of every event that does not count as a change
     of it. *now* (UTC) decides what is recent.
 
@@ -127,7 +127,7 @@ def deliver(
     report.held_back = report.recent if hold_back else 0
     if report.owed > report.held_back:
         with CaptureClient(destination) as client:
-            delivery = _Delivery(destination, client, ledger, report, progress, pace_file, mapping)
+            delivery = _Delivery(destination, client, ledger, report, progress, shared, mapping)
             people = persons.of_day(events)
             delivery.run(_owed_events(events, settled, people, since if hold_back else None, stamp))
     ledger.summarize()
@@ -251,7 +251,7 @@ class _Delivery:
         ledger: Ledger,
         report: DeliveryReport,
         progress: Callable[[DeliveryReport], None],
-        pace_file: Path | None,
+        shared: Store | None,
         mapping: str | None,
     ) -> None:
         self._mapping = mapping
@@ -263,7 +263,7 @@ class _Delivery:
         self._sender = Sender(
             destination,
             client,
-            Pace(destination.max_events_per_second, destination.max_requests_per_second, pace_file),
+            pace(destination.max_events_per_second, destination.max_requests_per_second, shared),
             Gate(destination.retry_seconds, self._stopped),
             self._stopped,
             Protocol.BATCH if destination.protocol == "batch" else Protocol.V1,
