@@ -88,6 +88,21 @@ class FailedDays(Settings):
         return _clock(value)
 
 
+class Prune(Settings):
+    """A schedule that applies the `retention` section once a day.
+
+    It is off until somebody asks for it, like everything that deletes; `posthog-assets prune` does the same by hand.
+    """
+
+    enabled: bool = Field(False, description=_ENABLED)
+    at: str = Field("05:00", description="HH:MM, UTC")
+
+    @field_validator("at")
+    @classmethod
+    def _is_a_time(cls, value: str) -> str:
+        return _clock(value)
+
+
 class Notify(Settings):
     """Telling people that runs failed: in the log of the sensor, and at a webhook.
 
@@ -141,6 +156,7 @@ class Automation(Settings):
     failed_days: Annotated[FailedDays, BeforeValidator(_switch)] = Field(
         default_factory=lambda: FailedDays.model_validate({})
     )
+    prune: Annotated[Prune, BeforeValidator(_switch)] = Field(default_factory=lambda: Prune.model_validate({}))
     notify: Annotated[Notify, BeforeValidator(_switch)] = Field(default_factory=lambda: Notify.model_validate({}))
     stale_after_hours: float | None = Field(
         None,

@@ -212,6 +212,20 @@ def status(name: str, as_json: bool, project: Path | None) -> None:
     sys.exit(run_status(name, project, as_json=as_json))
 
 
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and what stays and why; delete nothing.")
+@_project
+def prune(name: str, dry_run: bool, project: Path | None) -> None:
+    """Delete stored files of imported days, as the import file's `retention` says, and what killed processes left.
+
+    Never what is owed, failed or not imported; never the ledger, manifests and tables of rejected events.
+    """
+    from posthog_assets.prune_text import run_prune
+
+    sys.exit(run_prune(name, project, dry_run=dry_run))
+
+
 def _day(moment: datetime | None) -> date | None:
     return moment.date() if moment else None
 

@@ -18,6 +18,7 @@ from posthog_assets.assets.landed_events import build_landed_events
 from posthog_assets.assets.person_profiles import build_person_profiles
 from posthog_assets.assets.posthog_events import build_posthog_events
 from posthog_assets.assets.preview import build_preview_job
+from posthog_assets.assets.prune import build_prune_job
 from posthog_assets.assets.raw_export import build_raw_export
 from posthog_assets.assets.staged_events import build_staged_events
 from posthog_assets.checks import build_check_job, build_failed_days_check, check_key
@@ -45,6 +46,7 @@ class HistoricalImportModel(BaseModel):
     people: dict[str, Any] | None = Field(None, description="What is known of the users themselves")
     trial: dict[str, Any] | None = Field(None, description="A sample of persons into a test project")
     destination: dict[str, Any] | None = Field(None, description="Which PostHog project gets the events")
+    retention: dict[str, Any] | None = Field(None, description="How long files of imported days stay")
     automation: dict[str, Any] | None = Field(None, description="What runs by itself, how often, and up to where")
 
 
@@ -105,12 +107,13 @@ def build_definitions(imp: Import) -> dg.Definitions:
         return dg.Definitions(assets=days, jobs=[job, preview])
     check_job, check_schedule = build_check_job(imp)
     daily = build_daily_schedule(imp, partitions, job)
+    prune = build_prune_job(imp)
     return dg.Definitions(
         assets=[*days, *([build_person_profiles(imp)] if imp.people else [])],
         asset_checks=[build_failed_days_check(imp, partitions)],
-        jobs=[job, check_job, preview],
+        jobs=[job, check_job, preview, *([prune[0]] if prune else [])],
         sensors=build_sensors(imp, partitions, job),
-        schedules=[check_schedule, *([daily] if daily else [])],
+        schedules=[check_schedule, *([daily] if daily else []), *([prune[1]] if prune else [])],
     )
 
 

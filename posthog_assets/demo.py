@@ -127,6 +127,6 @@ def _tell(console: Console, rows: list[_Day], requests: int, port: int) -> None:
     else:
         console.print("Nothing was sent: PostHog has acknowledged every event already.")
     console.print("\nThe same runs in Dagster's UI:\n")
-    console.print(f"  DAGSTER_HOME={os.environ['DAGSTER_HOME']} uv run dagster dev", soft_wrap=True)
+    console.print(f"  DAGSTER_HOME={os.environ['DAGSTER_HOME']} uv run --extra demo dagster dev", soft_wrap=True)
     console.print("\nKeep the sandbox running beside it to re-import from the UI:\n")
     console.print(f"  uv run --extra demo posthog-assets sandbox --port {port}")

@@ -5,13 +5,13 @@ Belongs here: downloading whole files, and trying again. Does not belong here: w
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
 from posthog_assets.http import backoff
+from posthog_assets.scratch import scratch_folder
 
 #: How often a store that does not answer is asked.
 _TRIES: Final = 6
@@ -45,7 +45,7 @@ class Downloads:
 
     def __init__(self, files: Any) -> None:
         self._files = files
-        self._folder = tempfile.TemporaryDirectory(prefix="posthog-assets-")
+        self._folder = scratch_folder()
         self._there: dict[tuple[str, str], Path] = {}
         self._number = 0
 

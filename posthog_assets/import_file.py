@@ -21,6 +21,7 @@ from posthog_assets.errors import ImportFileError, shorten
 from posthog_assets.mapping import Mapping
 from posthog_assets.mapping.version import mapping_version
 from posthog_assets.people import People
+from posthog_assets.retention import Retention
 from posthog_assets.settings import Settings, explain
 from posthog_assets.sources import Source, load_source
 from posthog_assets.storage import Store
@@ -56,6 +57,7 @@ class Import(Settings):
     people: People | None = Field(None, description="What is known of the users themselves, sent after the events")
     destination: Destination = Field(default_factory=lambda: Destination.model_validate({}))
     automation: Automation = Field(default_factory=lambda: Automation.model_validate({}))
+    retention: Retention = Field(default_factory=lambda: Retention.model_validate({}))
     trial: Trial | None = Field(None, description="A sample of persons into a test project, beside the import")
     _store: Store | None = PrivateAttr(None)
     _raw_owner: str | None = PrivateAttr(None)
@@ -71,6 +73,8 @@ class Import(Settings):
                 raise ValueError(f"owners: {shorten(owner)} must be a mail address, or team: and a name")
         if self.end_date and self.end_date < self.start_date:
             raise ValueError(f"end_date {self.end_date} lies before start_date {self.start_date}")
+        if self.automation.prune.enabled and not self.retention.prunes:
+            raise ValueError("automation.prune has nothing to do: say in retention what may go, such as raw_export: 90")
         if self.trial and _same_project(self.trial.destination, self.destination):
             raise ValueError("trial.destination is the project of the import itself; a trial needs a test project")
         if self.automation.daily.enabled and self.end_date:

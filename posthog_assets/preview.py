@@ -91,7 +91,7 @@ def preview_day(imp: Import, day: date, samples: int = 10) -> Preview:
     """
     with dry_run(imp, day) as run:
         report = run.delivery()
-        size, properties = _measure(run)
+        size, events, properties = _measure(run)
         settled = report.already_acknowledged + report.dropped
         to_send = report.events - settled
         destination = imp.destination
@@ -119,21 +119,22 @@ def preview_day(imp: Import, day: date, samples: int = 10) -> Preview:
             seconds_at_rate=_seconds(to_send, requests, destination.max_events_per_second,
                                      destination.max_requests_per_second),
             billable=report.recent if destination.historical_migration else to_send,
-            new_names=_new_names(imp, set(run.mapping.events_by_name), properties),
+            new_names=_new_names(imp, events, properties),
             samples=_samples(run, samples),
         )  # fmt: skip
 
 
-def _measure(run: DryRun) -> tuple[int, set[str]]:
-    """Return the bytes of the day's events as JSON, and the names of their properties."""
-    size, names = 0, set()
+def _measure(run: DryRun) -> tuple[int, set[str], set[str]]:
+    """Return the bytes as JSON of the day's events that can be sent, their names, and those of their properties."""
+    size, events, names = 0, set[str](), set[str]()
     for batch in stored_events(run.imp.store, run.day):
         sendable = batch.filter(pc.is_null(batch["reject_reason"]))
         if sendable.num_rows:
             size += int(encode(sendable).sizes.sum())
+            events.update(pc.unique(sendable["event"]).to_pylist())
             for text in sendable["properties"].to_pylist():
                 names.update(orjson.loads(text))
-    return size, names
+    return size, events, names
 
 
 def _seconds(events: int, requests: int, by_events: float | None, by_requests: float | None) -> float | None:

@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from posthog_assets.capture.ledger import Entries, Ledger
+from posthog_assets.capture.entries import CODES, NO_REASON, Known
+from posthog_assets.capture.ledger import Ledger
+from posthog_assets.capture.verdicts import Verdict
 from posthog_assets.packed_uuids import pack
 from posthog_assets.schemas import TIMESTAMP
 from posthog_assets.storage import Partition, Store, key_of, read_batches
@@ -34,11 +36,29 @@ REJECTED: Final = pa.schema(
 )
 
 
-def rejections(store: Store, day: Partition) -> Iterator[pa.RecordBatch]:
-    """Yield batches of the `REJECTED` schema, in the order of the steps; what is not stored yet yields nothing."""
+def rejections(store: Store, day: Partition, ledger: Ledger | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield batches of the `REJECTED` schema, in the order of the steps; what is not stored yet yields nothing.
+
+    *ledger* is the day's, where the caller has it open.
+    """
     key = key_of(day)
+    if not (store.exists(f"staged_events/{key}.parquet") and store.exists(f"posthog_events/{key}.parquet")):
+        yield from _noted(store, key)
     yield from _of_staging(store, f"staged_events/{key}.parquet")
-    yield from _of_events(store, f"posthog_events/{key}.parquet", Ledger(store, key))
+    yield from _of_events(store, f"posthog_events/{key}.parquet", ledger or Ledger(store, key))
+
+
+def _noted(store: Store, key: str) -> Iterator[pa.RecordBatch]:
+    """Yield what the last delivery found rejected of steps whose files were pruned since."""
+    path = f"imported_batches/{key}/rejected.parquet"
+    if not store.exists(path):
+        return
+    gone = [] if store.exists(f"staged_events/{key}.parquet") else ["staged_events"]
+    gone += [] if store.exists(f"posthog_events/{key}.parquet") else ["posthog_events", "imported_batches"]
+    with store.open(path) as file:
+        for batch in read_batches(file):
+            if (some := batch.filter(pc.is_in(batch["asset"], pa.array(gone, pa.string())))).num_rows:
+                yield some
 
 
 def _of_staging(store: Store, path: str) -> Iterator[pa.RecordBatch]:
@@ -57,23 +77,23 @@ def _of_staging(store: Store, path: str) -> Iterator[pa.RecordBatch]:
 def _of_events(store: Store, path: str, ledger: Ledger) -> Iterator[pa.RecordBatch]:
     if not store.exists(path):
         return
-    known = ledger.load()
-    dropped = bool(known.dropped.any())
+    # Most days have no drops; then the ledger, which grows with the day, is not read.
+    known = ledger.load() if ledger.may_hold_drops() else None
     columns = [name for name in REJECTED.names if name not in ("asset", "reason")] + ["reject_reason"]
     with store.open(path) as file:
         for batch in read_batches(file, columns):
             bad = batch.filter(pc.is_valid(batch["reject_reason"]))
             if bad.num_rows:
                 yield _rows(bad, "posthog_events", bad["reject_reason"])
-            if dropped:
+            if known is not None and len(known):
                 yield from _dropped(batch.filter(pc.is_null(batch["reject_reason"])), known)
 
 
-def _dropped(batch: pa.RecordBatch, known: Entries) -> Iterator[pa.RecordBatch]:
+def _dropped(batch: pa.RecordBatch, known: Known) -> Iterator[pa.RecordBatch]:
     where = known.find(pack(batch["uuid"]))
-    hit = (where >= 0) & known.dropped[np.maximum(where, 0)]
+    hit = (where >= 0) & (known.codes[np.maximum(where, 0)] == CODES[Verdict.DROP])
     if hit.any():
-        reasons = [known.details[index] or "no reason given" for index in where[hit].tolist()]
+        reasons = [known.detail(index) or NO_REASON for index in where[hit].tolist()]
         yield _rows(batch.filter(pa.array(hit)), "imported_batches", pa.array(reasons, pa.string()))
 
 

@@ -9,8 +9,6 @@ Every step reads what the step before it stored, replaces its own partition atom
 from __future__ import annotations
 
 import gc
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -27,9 +25,9 @@ import pyarrow.parquet as pq
 
 from posthog_assets.capture.delivery import DeliveryReport, deliver
 from posthog_assets.capture.encoder import Stamp
-from posthog_assets.capture.ledger import CODES, BatchFacts, Entries, Ledger
+from posthog_assets.capture.entries import Known
+from posthog_assets.capture.ledger import BatchFacts, Ledger
 from posthog_assets.capture.query import Group, Landing, QueryClient, look
-from posthog_assets.capture.verdicts import Verdict
 from posthog_assets.dialects.base import reason_head
 from posthog_assets.errors import MissingUpstream
 from posthog_assets.formats import read_records
@@ -39,6 +37,8 @@ from posthog_assets.mapping import EventMapper, MappingReport, map_day
 from posthog_assets.packed_uuids import pack
 from posthog_assets.rejections import REJECTED, rejections
 from posthog_assets.schemas import POSTHOG_EVENTS, STAGED_EVENTS, column
+from posthog_assets.scratch import scratch_folder
+from posthog_assets.settled import Settled, digest_of, note_landed, settle
 from posthog_assets.sources.raw_export import Manifest, RawExport
 from posthog_assets.step_files import open_step_files
 from posthog_assets.storage import ParquetSink, Partition, Store, key_of, read_batches
@@ -108,7 +108,7 @@ def stage_day(
         raw = RawExport(store, day)
         manifest = raw.manifest()
         report.raw_records = sum(part.records for part in manifest.parts)
-        metadata = {"posthog_assets.fetched_at": manifest.fetched_at}
+        metadata = {_FETCHED_AT.decode(): manifest.fetched_at}
         with store.replace(staged_path(day)) as path, ParquetSink(path, STAGED_EVENTS, metadata) as sink:
             for part in manifest.parts:
                 with raw.open(part) as file:
@@ -139,8 +139,10 @@ def _count(report: StagingReport, batch: pa.RecordBatch) -> None:
 # --- posthog_events -----------------------------------------------------------------------------------------
 
 
-#: Where the events' file keeps the version of the mapping that made them.
+#: Where the events' file keeps the version of the mapping that made them, and what they were made from.
 _MAPPING: Final = b"posthog_assets.mapping"
+_STAGED: Final = b"posthog_assets.staged"
+_FETCHED_AT: Final = b"posthog_assets.fetched_at"
 
 
 def events_path(day: Partition) -> str:
@@ -154,41 +156,54 @@ def transform_day(
     store = imp.store
     with store.lock("posthog_events", key_of(day)), _hot_loop():
         with _open(store, staged_path(day), "staged_events", imp.name, day) as file:
+            staged = digest_of(file)
             reader = pq.ParquetFile(file)
-            fetched_at = (reader.schema_arrow.metadata or {})[b"posthog_assets.fetched_at"].decode()
+            fetched_at = (reader.schema_arrow.metadata or {})[_FETCHED_AT].decode()
+            made_from = {_MAPPING: imp.mapping_version, _STAGED: staged, _FETCHED_AT: fetched_at}
             ids = read_identity_map(imp.mapping.identity_map) if imp.mapping.identity_map else None
-            spill = Path(tempfile.mkdtemp(prefix="posthog-assets-"))
-            try:
-                with open_step_files() as files:
-                    return map_day(
-                        lambda: _counted(read_batches(file), reader.metadata.num_rows, progress),
-                        EventMapper(
-                            imp.mapping, imp.name, imp.dialect, day=day,
-                            fetched_at=datetime.fromisoformat(fetched_at), identity_map=ids, files=files,
-                        ),
-                        lambda: _events_sink(store, day, imp.mapping_version),
-                        spill,
-                        ordered=_is_sorted(reader),
-                    )  # fmt: skip
-            finally:
-                shutil.rmtree(spill, ignore_errors=True)
+            told = _Halves(reader.metadata.num_rows, progress)
+            with scratch_folder() as spill, open_step_files() as files:
+                return map_day(
+                    lambda: told.read(read_batches(file)),
+                    EventMapper(
+                        imp.mapping, imp.name, imp.dialect, day=day,
+                        fetched_at=datetime.fromisoformat(fetched_at), identity_map=ids, files=files,
+                    ),
+                    lambda: _events_sink(store, day, made_from, told),
+                    Path(spill),
+                    ordered=_is_sorted(reader),
+                )  # fmt: skip
 
 
 @contextmanager
-def _events_sink(store: Store, day: Partition, version: str) -> Iterator[ParquetSink]:
-    metadata = {_MAPPING.decode(): version}
+def _events_sink(store: Store, day: Partition, made_from: dict[bytes, str], told: _Halves) -> Iterator[_Halves]:
+    metadata = {name.decode(): text for name, text in made_from.items()}
     with store.replace(events_path(day)) as path, ParquetSink(path, POSTHOG_EVENTS, metadata) as sink:
-        yield sink
+        yield told.writing(sink)
 
 
-def _counted(
-    batches: Iterator[pa.RecordBatch], total: int, progress: Callable[[int, int], None]
-) -> Iterator[pa.RecordBatch]:
-    done = 0
-    for batch in batches:
-        yield batch
-        done += batch.num_rows
-        progress(done, total)
+class _Halves:
+    """Tells how far a mapping is. Reading is one half, writing the other: what must be sorted is written at the end."""
+
+    def __init__(self, total: int, progress: Callable[[int, int], None]) -> None:
+        self._total, self._progress, self._rows = total, progress, 0
+
+    def read(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield batch
+            self._count(batch)
+
+    def writing(self, sink: ParquetSink) -> _Halves:
+        self._sink, self._rows = sink, 0
+        return self
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._sink.write(batch)
+        self._count(batch)
+
+    def _count(self, batch: pa.RecordBatch) -> None:
+        self._rows += batch.num_rows
+        self._progress(min(self._rows // 2, self._total), self._total)
 
 
 def _is_sorted(reader: pq.ParquetFile) -> bool:
@@ -215,7 +230,10 @@ def deliver_day(
     store = imp.store
     with store.lock("imported_batches", key_of(day)), _hot_loop():
         with _open(store, events_path(day), "posthog_events", imp.name, day) as file:
-            version = (pq.read_schema(file).metadata or {}).get(_MAPPING, b"").decode() or None
+            # Before anything is sent: what another run makes of the day meanwhile is not what was sent.
+            digest = digest_of(file)
+            noted = {name: text.decode() for name, text in (pq.read_schema(file).metadata or {}).items()}
+        version = noted.get(_MAPPING)
         marker = imp.mapping.markers.mapping
         ledger = Ledger(store, key_of(day))
         report = deliver(
@@ -229,8 +247,15 @@ def deliver_day(
             stamp=Stamp(marker, version) if marker and version else None,
         )
         with store.replace(rejected_path(day)) as path, ParquetSink(path, REJECTED) as sink:
-            for batch in rejections(store, day):
+            for batch in rejections(store, day, ledger):
                 sink.write(batch)
+        if report.owed:
+            Settled.forget(store, day)
+        else:
+            settle(
+                store, day, events=digest, staged=noted.get(_STAGED), fetched_at=noted.get(_FETCHED_AT),
+                sent=report.sent > 0,
+            )  # fmt: skip
         return report
 
 
@@ -271,6 +296,8 @@ def verify_day(
     store = imp.store
     if not store.exists(f"imported_batches/{key_of(day)}/ledger.parquet"):
         raise MissingUpstream(_materialize_first("imported_batches", imp.name, day))
+    if not store.exists(events_path(day)):
+        raise _absent(store, "posthog_events", imp.name, day)
     if not imp.destination.verifies:
         return None
     with store.lock("imported_batches", key_of(day)):
@@ -282,6 +309,7 @@ def verify_day(
             markers=imp.mapping.markers, progress=progress,
         )  # fmt: skip
         if landing.missing:
+            Settled.forget(store, day)
             _owe_again(ledger, known, [uuid for uuids in landing.missing.values() for uuid in uuids])
     with store.replace(landed_path(day)) as path:
         rows = [
@@ -289,13 +317,15 @@ def verify_day(
             for event, (a, n) in landing.by_event.items()
         ]
         pq.write_table(pa.Table.from_pylist(rows, schema=LANDED_EVENTS), path)
+    if not landing.missing:
+        note_landed(store, day)
     return landing
 
 
 class _Acknowledged:
     """The stored events of a day that the ledger shows as acknowledged (`capture.query.Expected`)."""
 
-    def __init__(self, store: Store, day: Partition, known: Entries, *, ambiguous: bool) -> None:
+    def __init__(self, store: Store, day: Partition, known: Known, *, ambiguous: bool) -> None:
         self._store, self._day, self._known = store, day, known
         self.counts: dict[Group, int] = {}
         self.span: tuple[datetime, datetime] | None = None
@@ -315,8 +345,7 @@ class _Acknowledged:
         for batch in stored_events(self._store, self._day, ["uuid", "event", "timestamp", "reject_reason"]):
             sendable = batch.filter(batch["reject_reason"].is_null())
             where = self._known.find(pack(sendable["uuid"]))
-            acknowledged = self._known.acknowledged[where] & (where >= 0) if len(self._known) else where >= 0
-            taken = sendable.filter(pa.array(acknowledged))
+            taken = sendable.filter(pa.array(self._known.are_acknowledged(where)))
             if taken.num_rows:
                 yield taken.append_column("day", taken["timestamp"].cast(pa.timestamp("us")).cast(pa.date32()))
 
@@ -330,18 +359,12 @@ class _Acknowledged:
                     yield (day, event), pack(batch["uuid"].filter(pc.equal(coded, place)))
 
 
-def _owe_again(ledger: Ledger, known: Entries, missing: list[str]) -> None:
+def _owe_again(ledger: Ledger, known: Known, missing: list[str]) -> None:
     """Take back the acknowledgement of events that a query did not find, so that the next run sends them again."""
     where = known.find(pack(pa.array(sorted(missing), pa.string())))
     where.sort()
     count = len(where)
-    entries = Entries(
-        known.uuids[where],
-        known.hashes[where],
-        known.keys[where],
-        np.full(count, CODES[Verdict.OWED], dtype=np.int8),
-        ["acknowledged, but not found by a query"] * count,
-    )
+    entries = known.taken_back(where, "acknowledged, but not found by a query")
     now = datetime.now(UTC).isoformat()
     ledger.append(entries, BatchFacts(now, "query", "", 0, count, 0, 0, count, 0, 0, None, None))
     ledger.summarize()
@@ -354,7 +377,22 @@ def _open(store: Store, relative: str, asset: str, name: str, day: Partition) ->
     try:
         return store.open(relative)
     except FileNotFoundError:
-        raise MissingUpstream(_materialize_first(asset, name, day)) from None
+        raise _absent(store, asset, name, day) from None
+
+
+def _absent(store: Store, asset: str, name: str, day: Partition) -> MissingUpstream:
+    """Return the error that says why *asset* has no partition, and what brings it back."""
+    key = key_of(day)
+    if Settled.read(store, day) is None:
+        return MissingUpstream(_materialize_first(asset, name, day))
+    again = [asset]
+    if asset == "posthog_events" and not store.exists(staged_path(day)):
+        again.insert(0, "staged_events")
+    if again[0] == "staged_events" and RawExport(store, day).is_pruned:
+        again.insert(0, "raw_export")
+    return MissingUpstream(
+        f"{name}/{asset} of {key} was pruned after it had been imported: materialize {', '.join(again)} for {key} again"
+    )
 
 
 def _materialize_first(asset: str, name: str, day: Partition) -> str:

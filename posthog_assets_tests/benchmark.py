@@ -31,6 +31,7 @@ from typing import Any
 import orjson
 from isal import igzip
 
+from posthog_assets_tests import scale, volume
 from posthog_assets_tests.shapes import SHAPES
 
 DAY = date(2024, 3, 1)
@@ -225,16 +226,30 @@ def in_process(function: Callable[..., None], *arguments: Any) -> Any:
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=500_000)
+    parser.add_argument("--events", type=int, help="default: 500,000; with --volume 10,000,000")
     parser.add_argument("--shape", choices=SHAPES, default="columns", help="what the records look like")
     parser.add_argument("--ordered", action="store_true", help="the day's records come in the order of time")
     parser.add_argument("--steps", action="store_true", help="only what each step of a mapping costs")
+    parser.add_argument("--scale", action="store_true", help="1, 2 and 4 days at once (`scale`)")
+    parser.add_argument("--volume", action="store_true", help="one big day, and memory over time (`volume`)")
+    parser.add_argument("--days", type=int, default=1, help="with --volume: so many days, one after the other")
+    parser.add_argument("--plot", type=Path, default=Path("volume.svg"), help="with --volume: where the plot goes")
     arguments = parser.parse_args()
+    if arguments.scale:
+        scale.scale(arguments.events or 500_000, serve)
+        return
+    if arguments.volume and arguments.days > 1:
+        volume.many_days(arguments.events or 100_000, arguments.days, serve)
+        return
+    if arguments.volume:
+        volume.volume(arguments.events or 10_000_000, arguments.plot, in_process, serve, ordered=arguments.ordered)
+        return
     if arguments.steps:
         from posthog_assets_tests.benchmark_steps import run_steps
 
-        run_steps(arguments.events)
+        run_steps(arguments.events or 500_000)
         return
+    arguments.events = arguments.events or 500_000
     gc.collect()
     folder = tempfile.mkdtemp(prefix="posthog-benchmark-")
     (server, url), (faulty, faulty_url), (later, later_url) = serve(""), serve("now"), serve("later")

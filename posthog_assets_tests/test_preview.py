@@ -82,7 +82,7 @@ def test_names_the_project_does_not_know_are_listed(project: Path, shared_sandbo
     live = write_import(project, shared_sandbox.url, name="live", destination=looking)
     for step in (export_day, stage_day, transform_day, deliver_day):
         step(live, DAY)
-    extra = {"properties": {"add": {"colour never seen": "red"}}}
+    extra = {"properties": {"add": {"colour never seen": "red"}}, "events": {"page": None}}
     names = preview_day(write_import(project, shared_sandbox.url, destination=looking, mapping=extra), DAY).new_names
     assert names.events == ["heartbeat"]
     assert names.properties == ["colour never seen"]

@@ -27,8 +27,9 @@ from posthog_assets.capture import persons
 from posthog_assets.capture.client import CaptureClient
 from posthog_assets.capture.destination import Destination, Protocol
 from posthog_assets.capture.encoder import EncodedEvents, Stamp, encode
+from posthog_assets.capture.entries import CODES, NO_REASON, Entries, Known
 from posthog_assets.capture.lane import Lane
-from posthog_assets.capture.ledger import CODES, BatchFacts, Entries, Ledger
+from posthog_assets.capture.ledger import BatchFacts, Ledger
 from posthog_assets.capture.pace import Gate, Stopped, pace
 from posthog_assets.capture.persons import Persons
 from posthog_assets.capture.sender import Outcome, Sender
@@ -114,8 +115,7 @@ def deliver(
     """
     report = report if report is not None else DeliveryReport()
     since = (now or datetime.now(UTC)) - RECENT
-    known = ledger.load()
-    survey(events, known, report, since)
+    settled = survey(events, ledger.load(), report, since)
     if report.moved and not destination.allow_duplicates:
         raise KeyWouldChange(
             f"{report.moved:,} of {report.events:,} events were acknowledged by PostHog under another day, event name "
@@ -129,44 +129,52 @@ def deliver(
         with CaptureClient(destination) as client:
             delivery = _Delivery(destination, client, ledger, report, progress, shared, mapping)
             people = persons.of_day(events)
-            delivery.run(_owed_events(events, known, people, since if hold_back else None, stamp))
+            delivery.run(_owed_events(events, settled, people, since if hold_back else None, stamp))
     ledger.summarize()
     return report
 
 
-def survey(events: StoredEvents, known: Entries, report: DeliveryReport, since: datetime) -> None:
-    """Count into *report* what is to be sent of *events*, given what is *known*; those after *since* are recent."""
+def survey(events: StoredEvents, known: Known, report: DeliveryReport, since: datetime) -> list[np.ndarray]:
+    """Count into *report* what is to be sent of *events*, given what is *known*; those after *since* are recent.
+
+    Return, for each batch of *events*, which of its sendable rows are settled as they are: a byte an event, so that the
+    ledger need not be in memory while the others are sent. Where nothing is known there is nothing to return.
+    """
     if not len(known):
         for batch in events(["timestamp", "reject_reason"]):
             sendable = _sendable(batch)
             report.events += sendable.num_rows
             report.recent += _recent(sendable, since)
-        return
+        return []
+    settled = []
     seen = np.zeros(len(known), dtype=bool)
     for batch in events(None):
         sendable = _sendable(batch)
         report.events += sendable.num_rows
         if not sendable.num_rows:
+            settled.append(np.zeros(0, dtype=bool))
             continue
         encoded = encode(sendable)
         where = known.find(encoded.uuids)
         found = where >= 0
         seen[where[found]] = True
         at = np.maximum(where, 0)
-        same = found & (known.hashes[at] == encoded.hashes)
-        report.already_acknowledged += int((same & known.acknowledged[at]).sum())
-        dropped = same & known.dropped[at]
+        was = Entries(encoded.uuids, known.hashes[at], known.keys[at], known.codes[at], [])
+        same = found & (was.hashes == encoded.hashes)
+        acknowledged, dropped = found & was.acknowledged, same & was.dropped
+        report.already_acknowledged += int((same & acknowledged).sum())
         report.dropped += int(dropped.sum())
         for index in at[dropped]:
-            _count(report.drop_reasons, known.details[index] or "no reason given", 1)
-        open_ = ~same | ~(known.acknowledged | known.dropped)[at]
-        report.recent += _recent(sendable.filter(pa.array(open_)), since)
-        clash = found & known.acknowledged[at] & (known.keys[at] != encoded.keys)
-        report.changed += int((found & known.acknowledged[at] & ~same & ~clash).sum())
+            _count(report.drop_reasons, known.detail(index) or NO_REASON, 1)
+        settled.append((same & acknowledged) | dropped)
+        report.recent += _recent(sendable.filter(pa.array(~settled[-1])), since)
+        clash = acknowledged & (was.keys != encoded.keys)
+        report.changed += int((acknowledged & ~same & ~clash).sum())
         report.moved += int(clash.sum())
         report.moved_examples += unpack(encoded.uuids[clash][: max(0, 5 - len(report.moved_examples))])
     report.acknowledged = report.already_acknowledged
     report.orphaned = int((known.acknowledged & ~seen).sum())
+    return settled
 
 
 def _recent(batch: pa.RecordBatch, since: datetime) -> int:
@@ -174,27 +182,17 @@ def _recent(batch: pa.RecordBatch, since: datetime) -> int:
 
 
 def _owed_events(
-    events: StoredEvents, known: Entries, people: Persons, until: datetime | None, stamp: Stamp | None
+    events: StoredEvents, settled: list[np.ndarray], people: Persons, until: datetime | None, stamp: Stamp | None
 ) -> Iterator[EncodedEvents]:
-    """Yield the events that are not settled as they are, and not younger than *until*."""
-    settled = known.acknowledged | known.dropped
-    for batch in events(None):
+    """Yield the events that are not *settled* (as `survey` found) and not younger than *until*."""
+    for number, batch in enumerate(events(None)):
         sendable = _sendable(batch)
+        if settled and settled[number].any():
+            sendable = sendable.filter(pa.array(~settled[number]))
         if until is not None:
             sendable = sendable.filter(pc.less_equal(sendable["timestamp"], pa.scalar(until)))
-        if not sendable.num_rows:
-            continue
-        encoded = encode(sendable, people.of(sendable), stamp)
-        if not len(known):
-            yield encoded
-            continue
-        where = known.find(encoded.uuids)
-        at = np.maximum(where, 0)
-        done = (where >= 0) & settled[at] & (known.hashes[at] == encoded.hashes)
-        if not done.any():
-            yield encoded
-        elif not done.all():
-            yield encoded.take(~done)
+        if sendable.num_rows:
+            yield encode(sendable, people.of(sendable), stamp)
 
 
 def _sendable(batch: pa.RecordBatch) -> pa.RecordBatch:

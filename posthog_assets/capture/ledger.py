@@ -17,15 +17,18 @@ from __future__ import annotations
 
 import io
 import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final
+from typing import IO, Final, TypeVar
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from posthog_assets.capture.entries import CODES, VERDICTS, Entries, Growing, Known, Texts, halves, newest_of
 from posthog_assets.capture.verdicts import Verdict
 from posthog_assets.schemas import TIMESTAMP, column
 from posthog_assets.storage import Store
@@ -61,9 +64,10 @@ LEDGER: Final = pa.schema(
     ]
 )
 
-#: Verdicts as the small integers that `Entries` holds.
-CODES: Final = {verdict: code for code, verdict in enumerate(Verdict)}
-_VERDICTS: Final = tuple(Verdict)
+T = TypeVar("T")
+
+#: Files of a store elsewhere that are fetched at the same time: each costs a journey, and few bytes.
+_AHEAD: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,44 +90,6 @@ class BatchFacts:
     mapping: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entries:
-    """Events and what is known of each: parallel arrays, sorted by uuid where they come from `Ledger.load`."""
-
-    uuids: np.ndarray
-    hashes: np.ndarray
-    keys: np.ndarray
-    codes: np.ndarray
-    details: list[str | None]
-
-    def __len__(self) -> int:
-        return len(self.uuids)
-
-    @property
-    def acknowledged(self) -> np.ndarray:
-        """Which entries PostHog acknowledged (boolean mask)."""
-        return (self.codes == CODES[Verdict.OK]) | (self.codes == CODES[Verdict.WARNING])
-
-    @property
-    def dropped(self) -> np.ndarray:
-        return self.codes == CODES[Verdict.DROP]
-
-    def find(self, uuids: np.ndarray) -> np.ndarray:
-        """Return each uuid's index in these (sorted) entries, -1 where there is none."""
-        if not len(self.uuids) or not len(uuids):
-            return np.full(len(uuids), -1)
-        where = np.minimum(np.searchsorted(self.uuids, uuids), len(self.uuids) - 1)
-        return np.where(self.uuids[where] == uuids, where, -1)
-
-    def drop_reasons(self) -> dict[str, int]:
-        """Return how many events PostHog dropped, by its reason."""
-        reasons: dict[str, int] = {}
-        for index in np.flatnonzero(self.dropped):
-            reason = self.details[index] or "no reason given"
-            reasons[reason] = reasons.get(reason, 0) + 1
-        return reasons
-
-
 class Ledger:
     """The ledger of one partition. One process at a time may write (hold the partition's lock)."""
 
@@ -134,6 +100,8 @@ class Ledger:
         self._files = [name for name in names if name.endswith(".parquet")]
         self._next = _number(self._files[-1]) + 1 if self._files else 1
         self._writer = uuid.uuid4().hex[:8]
+        #: What was read of the files already: their facts.
+        self._facts: dict[str, BatchFacts] = {}
 
     @property
     def location(self) -> str:
@@ -148,10 +116,11 @@ class Ledger:
         """Record one answered batch; when this returns it survives a crash."""
         table = pa.Table.from_arrays(
             [
-                pa.array(_fixed(entries.uuids), pa.binary(16)),
+                # numpy drops trailing zero bytes of what it gives back as Python bytes.
+                pa.Array.from_buffers(pa.binary(16), len(entries), [None, pa.py_buffer(entries.uuids.tobytes())]),
                 pa.array(entries.hashes),
                 pa.array(entries.keys),
-                pa.DictionaryArray.from_arrays(entries.codes, [v.value for v in _VERDICTS]),
+                pa.DictionaryArray.from_arrays(entries.codes, [v.value for v in VERDICTS]),
                 pa.array(entries.details, pa.string()),
             ],
             schema=BATCH_FILE.with_metadata({"posthog_assets": orjson.dumps(asdict(facts))}),
@@ -162,50 +131,64 @@ class Ledger:
         name = f"{self._next:08d}-{self._writer}.parquet"
         self._store.write_bytes(f"{self._folder}/batches/{name}", sink.getvalue())
         self._files.append(name)
+        self._facts[name] = facts
         self._next += 1
 
-    def load(self) -> Entries:
-        """Return the newest entry of every uuid, sorted by uuid (about 60 bytes of memory an event)."""
-        parts = [self._read(name) for name in self._files]
-        if not parts:
-            none = np.empty(0, dtype=np.uint64)
-            return Entries(np.empty(0, dtype="S16"), none, none, np.empty(0, dtype=np.int8), [])
-        uuids = np.concatenate([part.uuids for part in parts])
-        # Stable, so the last of equal uuids is the newest.
-        order = np.argsort(uuids, kind="stable")
-        ordered = uuids[order]
-        newest = order[np.append(ordered[1:] != ordered[:-1], True)] if len(order) else order
-        details: list[str | None] = [detail for part in parts for detail in part.details]
-        return Entries(
-            uuids[newest],
-            np.concatenate([part.hashes for part in parts])[newest],
-            np.concatenate([part.keys for part in parts])[newest],
-            np.concatenate([part.codes for part in parts])[newest],
-            [details[index] for index in newest.tolist()],
-        )
+    def load(self) -> Known:
+        """Return the newest entry of every uuid (see there for its memory, of which reading takes twice as much)."""
+        highs, lows, hashes, keys = (Growing(np.uint64) for _ in range(4))
+        codes, texts = Growing(np.int8), Texts()
+        for name, table in self._tables():
+            for values, more in zip((highs, lows), halves(_fixed(table["uuid"])), strict=True):
+                values.add(more)
+            hashes.add(table["content_hash"].to_numpy())
+            keys.add(table["key_hash"].to_numpy())
+            codes.add(_codes(table))
+            texts.add(table["detail"])
+            self._facts[name] = _facts(table.schema.metadata)
+        newest = newest_of(highs.values, lows.values)
+        # One column after the other, so that not all of them are in memory twice.
+        return Known(
+            highs.taken(newest), lows.taken(newest), hashes.taken(newest), keys.taken(newest), codes.taken(newest),
+            texts.taken(newest), texts.known,
+        )  # fmt: skip
 
-    def _read(self, name: str) -> Entries:
-        table = pq.read_table(pa.BufferReader(self._store.read_bytes(f"{self._folder}/batches/{name}")))
-        names = table["verdict"].combine_chunks().cast(pa.string())
-        codes = np.zeros(len(table), dtype=np.int8)
-        for verdict, code in CODES.items():
-            codes[np.asarray(names.to_numpy(zero_copy_only=False)) == verdict.value] = code
-        raw = b"".join(table["uuid"].to_pylist())
-        return Entries(
-            np.frombuffer(raw, dtype="S16"),
-            table["content_hash"].to_numpy(),
-            table["key_hash"].to_numpy(),
-            codes,
-            table["detail"].to_pylist(),
-        )
+    def _tables(self) -> Iterator[tuple[str, pa.Table]]:
+        """Yield name and content of each file, oldest first."""
+        return self._each(self._files, lambda file: pq.ParquetFile(file).read(use_threads=False))
+
+    def _each(self, names: list[str], read: Callable[[IO[bytes] | pa.BufferReader], T]) -> Iterator[tuple[str, T]]:
+        """Yield each name with what *read* makes of that file; what comes over a network is fetched ahead."""
+        if self._store.is_local:
+            for name in names:
+                with self._store.open(f"{self._folder}/batches/{name}") as file:
+                    yield name, read(file)
+            return
+
+        def fetched(name: str) -> T:
+            return read(pa.BufferReader(self._store.read_bytes(f"{self._folder}/batches/{name}")))
+
+        with ThreadPoolExecutor(_AHEAD, thread_name_prefix="ledger") as pool:
+            for start in range(0, len(names), 4 * _AHEAD):
+                some = names[start : start + 4 * _AHEAD]
+                yield from zip(some, pool.map(fetched, some), strict=True)
+
+    def batch_facts(self) -> Iterator[tuple[str, BatchFacts]]:
+        """Yield each file's name and facts, oldest first; of files that were not read yet, only their ends are."""
+        unread = [name for name in self._files if name not in self._facts]
+        for name, schema in self._each(unread, pq.read_schema):
+            self._facts[name] = _facts(schema.metadata)
+        yield from ((name, self._facts[name]) for name in self._files)
+
+    def may_hold_drops(self) -> bool:
+        """Whether PostHog dropped an event of any batch, which a later batch may have replaced."""
+        return any(facts.dropped for _, facts in self.batch_facts())
 
     def facts(self) -> list[dict[str, object]]:
         """Return one row per batch, oldest first, in the `LEDGER` columns."""
         rows = []
-        for name in self._files:
-            content = self._store.read_bytes(f"{self._folder}/batches/{name}")
-            metadata = pq.read_schema(pa.BufferReader(content)).metadata or {}
-            row = orjson.loads(metadata[b"posthog_assets"])
+        for name, facts in self.batch_facts():
+            row = asdict(facts)
             for instant in ("answered_at", "first_timestamp", "last_timestamp"):
                 row[instant] = datetime.fromisoformat(row[instant]) if row[instant] else None
             rows.append({"number": _number(name)} | row)
@@ -218,11 +201,20 @@ class Ledger:
             pq.write_table(table, path)
 
 
+def _fixed(column: pa.ChunkedArray) -> np.ndarray:
+    whole = column.combine_chunks()
+    return np.frombuffer(whole.buffers()[1], dtype="S16", count=len(whole), offset=whole.offset * 16)
+
+
+def _codes(table: pa.Table) -> np.ndarray:
+    verdicts = table["verdict"].combine_chunks()
+    codes = np.array([CODES[Verdict(name)] for name in verdicts.dictionary.to_pylist()], dtype=np.int8)
+    return codes[verdicts.indices.to_numpy()]
+
+
+def _facts(metadata: dict[bytes, bytes] | None) -> BatchFacts:
+    return BatchFacts(**orjson.loads((metadata or {})[b"posthog_assets"]))
+
+
 def _number(name: str) -> int:
     return int(name[:8])
-
-
-def _fixed(uuids: np.ndarray) -> list[bytes]:
-    # numpy's S16 drops trailing zero bytes when read back as Python bytes.
-    raw = uuids.tobytes()
-    return [raw[i : i + 16] for i in range(0, len(raw), 16)]

@@ -17,7 +17,7 @@ import numpy as np
 from posthog_assets.capture.client import CaptureClient, Request, compressed
 from posthog_assets.capture.destination import Destination, Protocol
 from posthog_assets.capture.encoder import EncodedEvents
-from posthog_assets.capture.ledger import CODES
+from posthog_assets.capture.entries import CODES
 from posthog_assets.capture.pace import Gate, Pace, Stopped
 from posthog_assets.capture.verdicts import BILLING, Answer, Consequence, Verdict
 from posthog_assets.errors import DeliveryError, Refused, Unavailable

@@ -23,7 +23,7 @@ from posthog_assets.mapping.groups import GroupStates
 from posthog_assets.mapping.identity import Identities
 from posthog_assets.mapping.order import Sorter
 from posthog_assets.mapping.repeats import Distinguisher, UuidSpool
-from posthog_assets.packed_uuids import pack, unpack
+from posthog_assets.packed_uuids import pack
 from posthog_assets.schemas import POSTHOG_EVENTS
 
 
@@ -104,7 +104,7 @@ def _pass(
     report = MappingReport()
     distinct = None
     if repeated is not None:
-        distinct = Distinguisher(mapper.namespace, unpack(repeated), collapse=mapper.collapses_repeats)
+        distinct = Distinguisher(mapper.namespace, repeated, collapse=mapper.collapses_repeats)
         batches = _remembered(batches, mapper, distinct) if mapper.steps else batches
     mapped = _mapped(batches, mapper, report)
     if distinct or not ordered or mapper.may_identify or mapper.may_describe_groups or mapper.moves_time:

@@ -4,6 +4,10 @@ Belongs here: the external merge sort. Does not belong here: what the rows are.
 
 Rows are collected into sorted runs of bounded size, which go to disk, and merged a block at a time. The order is by
 timestamp; rows of equal timestamp stay in the order in which they came.
+
+Of every run that is open a block is in memory. Where more than `_OPEN` runs would be open at once, as in a day of many
+files that each span all of it, neighbouring runs are first merged into longer ones. So memory, open files and the work
+per row stay the same however long the day is, for one more pass over the disk per factor of `_OPEN`.
 """
 
 from __future__ import annotations
@@ -16,7 +20,14 @@ import numpy as np
 import pyarrow as pa
 
 _RUN_BYTES: Final = 32 << 20
-_BLOCK_ROWS: Final = 1_024
+_BLOCK_ROWS: Final = 2_048
+#: A block holds about this much at most, unless one row is larger.
+_BLOCK_BYTES: Final = 2 << 20
+#: Most runs that are open at once: more would make the slices that are put together ever thinner, and work dearer.
+_OPEN: Final = 16
+
+#: Properties compress to a third, and a day is written to the disk of whoever sorts it.
+_WRITE: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 class Sorter:
@@ -28,6 +39,7 @@ class Sorter:
         self._held: list[pa.RecordBatch] = []
         self._size = 0
         self._runs: list[_Run] = []
+        self._number = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
         self._held.append(batch)
@@ -47,12 +59,20 @@ class Sorter:
     def _spill(self, *, first: bool = False) -> None:
         if not self._held:
             return
-        path = self._folder / f"run-{len(self._runs):06d}.arrow"
-        batch = self._sorted()
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, self._schema) as writer:
-            for block in _blocks(batch):
-                writer.write_batch(block)
-        self._runs.insert(0 if first else len(self._runs), _Run(path, int(_stamps(batch.slice(0, 1))[0])))
+        self._runs.insert(0 if first else len(self._runs), self._written(iter([self._sorted()])))
+
+    def _written(self, batches: Iterator[pa.RecordBatch]) -> _Run:
+        """Write rows that come in order as a run."""
+        path = self._folder / f"run-{self._number:06d}.arrow"
+        self._number += 1
+        first = last = 0
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, self._schema, options=_WRITE) as writer:
+            for number, batch in enumerate(batches):
+                stamps = _stamps(batch)
+                first, last = (first if number else int(stamps[0])), int(stamps[-1])
+                for block in _blocks(batch):
+                    writer.write_batch(block)
+        return _Run(path, first, last)
 
     def _sorted(self) -> pa.RecordBatch:
         table = pa.Table.from_batches(self._held, self._schema).combine_chunks()
@@ -70,12 +90,20 @@ class Sorter:
                 yield from _blocks(self._sorted(), 20_000)
             return
         self._spill()
-        for number, run in enumerate(self._runs):
-            run.number = number
+        while _most_at_once(self._runs) > _OPEN:
+            self._runs = [self._longer(self._runs[at : at + _OPEN]) for at in range(0, len(self._runs), _OPEN)]
         yield from _merged(self._runs)
 
+    def _longer(self, runs: list[_Run]) -> _Run:
+        """Return neighbouring runs as one; they are gone then."""
+        longer = self._written(_merged(runs))
+        for run in runs:
+            run.path.unlink()
+        return longer
 
-def _blocks(batch: pa.RecordBatch, rows: int = _BLOCK_ROWS) -> Iterator[pa.RecordBatch]:
+
+def _blocks(batch: pa.RecordBatch, rows: int | None = None) -> Iterator[pa.RecordBatch]:
+    rows = rows or min(_BLOCK_ROWS, max(1, batch.num_rows * _BLOCK_BYTES // max(1, batch.nbytes)))
     for start in range(0, batch.num_rows, rows):
         yield batch.slice(start, rows)
 
@@ -85,16 +113,17 @@ def _stamps(batch: pa.RecordBatch) -> np.ndarray:
 
 
 class _Run:
-    """A sorted run on disk, of which a block is in memory once it is opened; *first* is its first timestamp."""
+    """A sorted run on disk, of which a block is in memory once it is opened; *first* and *last* are its timestamps."""
 
-    def __init__(self, path: Path, first: int) -> None:
-        self._path = path
+    def __init__(self, path: Path, first: int, last: int) -> None:
+        self.path = path
         self._next = 0
         self.first = first
+        self.last = last
         self.number = 0
 
     def open(self) -> None:
-        self._file = pa.ipc.open_file(pa.OSFile(str(self._path), "rb"))
+        self._file = pa.ipc.open_file(pa.OSFile(str(self.path), "rb"))
         self.load()
 
     def load(self) -> bool:
@@ -113,7 +142,19 @@ class _Run:
         return head
 
 
+def _most_at_once(runs: list[_Run]) -> int:
+    """Return how many runs span the same moment, at most."""
+    edges = sorted([(run.first, 0) for run in runs] + [(run.last, 1) for run in runs])
+    is_open = most = 0
+    for _, is_end in edges:
+        is_open += -1 if is_end else 1
+        most = max(most, is_open)
+    return most
+
+
 def _merged(runs: list[_Run]) -> Iterator[pa.RecordBatch]:
+    for number, run in enumerate(runs):
+        run.number = number
     waiting = sorted(runs, key=lambda run: run.first, reverse=True)
     live: list[_Run] = []
     while live or waiting:

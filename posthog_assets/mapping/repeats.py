@@ -6,20 +6,22 @@ Belongs here: repeated ids within a partition. Does not belong here: repeats acr
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 import xxhash
 
 from posthog_assets.dialects.base import CONTENT
 from posthog_assets.mapping.uuids import uuids5
+from posthog_assets.packed_uuids import pack
 
 _BUCKETS: Final = 64
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: Not remembered.
 _UNKNOWN: Final = -1
@@ -68,74 +70,128 @@ class Distinguisher:
     make one a repetition, and adding a step changes no uuid.
     """
 
-    def __init__(self, namespace: uuid.UUID, repeated: list[str], *, collapse: bool = False) -> None:
+    def __init__(self, namespace: uuid.UUID, repeated: np.ndarray, *, collapse: bool = False) -> None:
+        """Take the repeated uuids, packed and sorted; each costs 56 bytes, and more only where its payloads differ."""
         self._namespace = namespace
-        self._repeated = pa.array(repeated, pa.string())
+        self._repeated = repeated
         self._collapse = collapse
-        self._seen: dict[tuple[str, bool], list[int]] = {}
+        self._seen = {is_new: _Seen(len(repeated)) for is_new in (False, True)}
         #: Raw part and line -> the payload's hash, None where the event would not be sent without the steps.
         self._before: dict[tuple[str, int], int | None] = {}
-        self._oldest: dict[str, tuple[datetime, int]] = {}
+        self._oldest = _Oldest(len(repeated))
         self.reused_ids = 0
 
     def remember(self, plain: pa.RecordBatch) -> None:
         """Take in what the events of repeated uuids are without steps."""
-        for row in plain.filter(pc.is_in(plain["uuid"], value_set=self._repeated)).to_pylist():
+        for row in plain.filter(pa.array(self._places(plain) >= 0)).to_pylist():
             self._before[row["raw_part"], row["raw_line"]] = None if row["reject_reason"] else _digest(row)
 
     def survey(self, batch: pa.RecordBatch) -> None:
         """Take note of whose the repeated uuids are; every batch, remembered where there are steps, before `apply`."""
-        for row in batch.take(pa.array(self._concerned(batch), pa.int64())).to_pylist():
+        indices, places = self._concerned(batch)
+        rows = batch.take(pa.array(indices)).to_pylist() if len(indices) else []
+        for place, row in zip(places.tolist(), rows, strict=True):
             before = self._before.get((row["raw_part"], row["raw_line"]), _UNKNOWN)
             if before is not None:
-                place = row["timestamp"], _digest(row) if before == _UNKNOWN else before
-                self._oldest[row["uuid"]] = min(place, self._oldest.get(row["uuid"], place))
+                self._oldest.offer(place, row["timestamp"], _digest(row) if before == _UNKNOWN else before)
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return *batch* with repeated uuids resolved."""
-        indices = self._concerned(batch)
-        if not indices:
+        indices, places = self._concerned(batch)
+        if not len(indices):
             return batch
         uuids, reasons = batch["uuid"].to_pylist(), batch["reject_reason"].to_pylist()
-        for index, row in zip(indices, batch.take(pa.array(indices)).to_pylist(), strict=True):
+        rows = batch.take(pa.array(indices)).to_pylist()
+        for index, place, row in zip(indices.tolist(), places.tolist(), rows, strict=True):
             before = self._before.get((row["raw_part"], row["raw_line"]), _UNKNOWN)
             if before is None and reasons[index]:
                 continue
-            uuids[index], reason = self._resolve(row, before)
+            uuids[index], reason = self._resolve(row, place, before)
             reasons[index] = reasons[index] or reason
         batch = batch.set_column(0, "uuid", pa.array(uuids, pa.string()))
         return batch.set_column(6, "reject_reason", pa.array(reasons, pa.string()))
 
-    def _concerned(self, batch: pa.RecordBatch) -> list[int]:
-        concerned = pc.is_in(batch["uuid"], value_set=self._repeated)
+    def _concerned(self, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
+        """Return which rows are to be told apart, and the place of each one's uuid."""
+        places = self._places(batch)
         if not self._before:
-            concerned = pc.and_(concerned, pc.is_null(batch["reject_reason"]))
-        indices: list[int] = pc.indices_nonzero(concerned).to_pylist()
-        return indices
+            places = np.where(batch["reject_reason"].is_null().to_numpy(zero_copy_only=False), places, -1)
+        indices = np.flatnonzero(places >= 0)
+        return indices, places[indices]
 
-    def _resolve(self, row: dict, before: int | None) -> tuple[str, str | None]:
+    def _places(self, batch: pa.RecordBatch) -> np.ndarray:
+        """Return each row's place among the repeated uuids, -1 where it is none of them."""
+        if not batch.num_rows:
+            return np.empty(0, dtype=np.int64)
+        uuids = pack(batch["uuid"])
+        places = np.minimum(np.searchsorted(self._repeated, uuids), len(self._repeated) - 1)
+        return np.where(self._repeated[places] == uuids, places, -1)
+
+    def _resolve(self, row: dict, place: int, before: int | None) -> tuple[str, str | None]:
         digest = _digest(row) if before is None or before == _UNKNOWN else before
         source = row["source_id"] or row["uuid"]
         has_no_id = source.startswith(CONTENT)
         # An event that only the steps made sendable leaves the uuid to those that are without them.
         is_new = before is None and not has_no_id
-        seen = self._seen.setdefault((row["uuid"], is_new), [])
-        seen.append(digest)
+        count, is_repetition = self._seen[is_new].add(place, digest)
         if has_no_id:
-            if len(seen) == 1:
+            if count == 1:
                 return row["uuid"], None
             if self._collapse:
                 return row["uuid"], f"repeats an earlier record without an id: {source}"
-            return self._made(f"{source}#{len(seen)}"), None
-        if digest in seen[:-1]:
+            return self._made(f"{source}#{count}"), None
+        if is_repetition:
             return row["uuid"], f"repeats an earlier record: id {source}"
-        if not is_new and (row["timestamp"], digest) == self._oldest.get(row["uuid"]):
+        if not is_new and self._oldest.is_it(place, row["timestamp"], digest):
             return row["uuid"], None
         self.reused_ids += 1
         return self._made(f"{source}#{digest:016x}"), None
 
     def _made(self, name: str) -> str:
         return uuids5(self._namespace, [name])[0].as_py()
+
+
+class _Seen:
+    """Which payloads came with each of so many uuids: their number, the first one's hash, and those that differ."""
+
+    def __init__(self, uuids: int) -> None:
+        self._counts = np.zeros(uuids, dtype=np.uint32)
+        self._firsts = np.zeros(uuids, dtype=np.uint64)
+        self._others: dict[int, set[int]] = {}
+
+    def add(self, place: int, digest: int) -> tuple[int, bool]:
+        """Note a payload of the uuid at *place*; return how many came so far, and whether an earlier one was equal."""
+        self._counts[place] += 1
+        count = int(self._counts[place])
+        if count == 1:
+            self._firsts[place] = digest
+            return count, False
+        if int(self._firsts[place]) == digest:
+            return count, True
+        others = self._others.setdefault(place, set())
+        is_repetition = digest in others
+        others.add(digest)
+        return count, is_repetition
+
+
+class _Oldest:
+    """Which payload of each of so many uuids is the oldest, and has the smallest hash of several at one instant."""
+
+    def __init__(self, uuids: int) -> None:
+        self._instants = np.full(uuids, np.iinfo(np.int64).max)
+        self._digests = np.zeros(uuids, dtype=np.uint64)
+
+    def offer(self, place: int, instant: datetime, digest: int) -> None:
+        at = _microseconds(instant)
+        if (at, digest) < (int(self._instants[place]), int(self._digests[place])):
+            self._instants[place], self._digests[place] = at, digest
+
+    def is_it(self, place: int, instant: datetime, digest: int) -> bool:
+        return int(self._instants[place]) == _microseconds(instant) and int(self._digests[place]) == digest
+
+
+def _microseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
 def _digest(row: dict) -> int:

@@ -91,6 +91,14 @@ class Source(Settings, ABC):
         """Whether `fingerprints` of many days is one look that shows which days there are."""
         return False
 
+    def split_files(self, day: date) -> frozenset[str]:
+        """Return which folders of `raw_export/.split` are of use still: those of the files that hold all days.
+
+        Raises:
+            SourceError: nobody knows now.
+        """
+        return frozenset()
+
     @property
     def pool(self) -> str | None:
         """Name of the Dagster pool that limits how many exports run at once; None: as many as there are runs."""

@@ -127,6 +127,9 @@ class Files(Source):
         else:
             yield from (self._sighting(day, self.find(day)) for day in days)
 
+    def split_files(self, day: date) -> frozenset[str]:
+        return frozenset(file.id for file in self.find(day)) if self.day_column else frozenset()
+
     @property
     def lists(self) -> bool:
         return not self.day_column and self.location(date(2000, 1, 1)).lists

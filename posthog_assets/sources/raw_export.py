@@ -48,13 +48,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a day's raw export consists of; `position` is the source's own, `fetched_at` ISO 8601 in UTC."""
+    """What a day's raw export consists of; `position` is the source's own, instants are ISO 8601 in UTC.
+
+    `pruned_at`: the parts were deleted then, after the day had been imported.
+    """
 
     day: str
     complete: bool
     fetched_at: str
     position: str
     parts: tuple[Part, ...]
+    pruned_at: str | None = None
 
     @property
     def records_without_day(self) -> int:
@@ -106,9 +110,17 @@ class RawExport:
         return self._manifest if self._manifest and not self._manifest.complete else None
 
     def is_complete(self, position: str) -> bool:
-        """Whether the day is pinned already, from the same *position* of the source, and its parts are intact."""
+        """Whether the day is pinned already, from the same *position* of the source, and its parts are intact.
+
+        A pruned day is not: whoever asks for its export wants the parts back.
+        """
         found = self._manifest
         return bool(found and found.complete and found.position == position and all(map(self._is_intact, found.parts)))
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether the day's parts were deleted, after it had been imported."""
+        return self._manifest is not None and self._manifest.pruned_at is not None
 
     def begin(self, position: str) -> None:
         """Start an export, or go on with one; the parts of an earlier one stay until `complete`."""
@@ -116,6 +128,8 @@ class RawExport:
         self.store.sweep(self._folder)
         if self._manifest is None:
             self._save(Manifest(self._day, False, _now(), position, ()))
+        elif self._manifest.pruned_at:
+            self._save(replace(self._manifest, complete=False, position=position, parts=(), pruned_at=None))
         elif self._manifest.complete or self._manifest.position != position:
             self._save(replace(self._manifest, complete=False, position=position))
 
@@ -183,13 +197,33 @@ class RawExport:
 
         Raises:
             BrokenPart: it is gone, or not what was fetched.
+            MissingUpstream: the day was pruned.
         """
+        if self._manifest is not None and self._manifest.pruned_at:
+            raise MissingUpstream(
+                f"{self.store.root.name}/raw_export of {self._day} was pruned on {self._manifest.pruned_at[:10]}, "
+                f"after it had been imported: materialize raw_export for {self._day} again to fetch it anew"
+            )
         if self._size(part) != part.bytes or (verify and self._sha256(part) != part.sha256):
             raise BrokenPart(
                 f"part {part.name} of {self.store.raw_owner}/raw_export {self._day} is missing or damaged: "
                 f"materialize raw_export for {self._day} again"
             )
         return self.store.open(f"{self._folder}/{part.name}")
+
+    def stored(self) -> dict[str, int]:
+        """Return the bytes of every file of the day but the manifest, by name."""
+        names = [name for name in self.store.names(self._folder) if name != _MANIFEST]
+        return {name: self.store.size(f"{self._folder}/{name}") for name in names}
+
+    def prune(self) -> None:
+        """Delete the parts of the complete manifest, which stays and says so; raises MissingUpstream."""
+        manifest = self.manifest()
+        if not manifest.pruned_at:
+            self._save(replace(manifest, pruned_at=_now()))
+        # What a killed process left of an earlier pruning goes too.
+        for name in self.stored():
+            self.store.delete(f"{self._folder}/{name}")
 
     def _receive(self, count: int) -> None:
         self._received += count
@@ -228,7 +262,10 @@ class RawExport:
             if content["version"] != _VERSION:
                 raise ValueError(f"version {content['version']!r}, where this program knows {_VERSION}")
             parts = tuple(Part(**(part | {"framing": _framing(part["framing"])})) for part in content["parts"])
-            return Manifest(content["day"], content["complete"], content["fetched_at"], content["position"], parts)
+            return Manifest(
+                content["day"], content["complete"], content["fetched_at"], content["position"], parts,
+                content.get("pruned_at"),
+            )  # fmt: skip
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
@@ -240,6 +277,8 @@ class RawExport:
     def _save(self, manifest: Manifest) -> None:
         self._manifest = manifest
         content = {"version": _VERSION} | asdict(manifest) | {"records_without_day": manifest.records_without_day}
+        if manifest.pruned_at is None:
+            del content["pruned_at"]
         self.store.write_bytes(
             f"{self._folder}/{_MANIFEST}", orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         )

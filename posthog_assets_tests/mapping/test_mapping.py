@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -288,17 +289,33 @@ def test_another_order_of_delivery_changes_no_uuid(ordered: bool, tmp_path: Path
     assert len(kept[0]) == 4
 
 
-@settings(max_examples=60)
-@given(st.lists(st.integers(0, 6), max_size=40), st.integers(1, 7), st.sampled_from([1, 2_000, 1 << 26]), st.booleans())
-def test_any_chunks_and_any_memory_give_the_same_stable_order(
-    minutes: list[int], chunk: int, memory: int, shrink_blocks: bool
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3)), max_size=25), st.integers(1, 9))
+def test_of_an_id_every_payload_is_sent_once_however_often_both_come(
+    records: list[tuple[int, int]], chunk: int
 ) -> None:
-    import tempfile
+    rows = [row(number, properties=f'{{"page":{page}}}') for number, page in records]
+    with tempfile.TemporaryDirectory() as folder:
+        events, report = map_rows(rows, Path(folder), chunk=chunk)
+    sent = [event for event in events if event["reject_reason"] is None]
+    assert len({event["uuid"] for event in sent}) == len(sent) == len(set(records))
+    assert report.rejected == len(records) - len(set(records))
+    assert report.reused_ids == len(set(records)) - len({number for number, _ in records})
 
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.integers(0, 6), max_size=40), st.integers(1, 7), st.sampled_from([1, 2_000, 1 << 26]), st.booleans(),
+    st.sampled_from([2, 3, 16]),
+)  # fmt: skip
+def test_any_chunks_and_any_memory_give_the_same_stable_order(
+    minutes: list[int], chunk: int, memory: int, shrink_blocks: bool, runs_at_once: int
+) -> None:
     rows = [row(i, timestamp=NOON + timedelta(minutes=minute)) for i, minute in enumerate(minutes)]
     expected = [str(i) for i in sorted(range(len(rows)), key=lambda i: minutes[i])]
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(order, "_RUN_BYTES", memory)
+        patch.setattr(order, "_OPEN", runs_at_once)
         patch.setattr(order, "_BLOCK_ROWS", 2 if shrink_blocks else 2_048)
         events, report = map_rows(rows, Path(folder), chunk=chunk)
     assert [event["source_id"] for event in events] == expected
