@@ -31,6 +31,9 @@ _KEEPS: Final = 10
 #: A turn is over for everybody, whatever their clock says, after so many seconds.
 _OVER: Final = 300.0
 
+#: What rounding leaves over, seconds.
+_NOTHING: Final = 1e-9
+
 #: A turn further away than this comes from a clock that was set, seconds.
 _AHEAD: Final = 3600.0
 
@@ -71,12 +74,12 @@ class Turns:
         if self._last is not None and now > (self._last + _KEEPS) * self._seconds:
             self._left = 0.0
         start = max(now, self._free_at)
-        while self._left < seconds - 1e-9:
+        while self._left < seconds - _NOTHING:
             turn = self._take(now)
             # What is left of an earlier turn may begin at once.
             start = start if self._left else max(start, turn * self._seconds)
             self._left += self._seconds
-        self._left = max(0.0, self._left - seconds)
+        self._left = self._left - seconds if self._left - seconds > _NOTHING else 0.0
         # What is left now is the end of the last turn, which may lie far ahead.
         end = (self._last + 1) * self._seconds if self._last is not None else 0.0
         self._free_at = max(start + seconds, end - self._left)
