@@ -17,7 +17,7 @@ from posthog_assets.storage import Store, read_batches
 
 
 def owed_events(store: Store, day: date) -> int | None:
-    """Return how many events of *day* have no verdict; None where the day's events are not stored yet.
+    """Return how many events of *day* have no verdict; None where the day's events are not stored, or were pruned.
 
     An event whose content has changed since its verdict does not count, though the next delivery sends it again.
     """

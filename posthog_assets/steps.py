@@ -296,10 +296,10 @@ def verify_day(
     store = imp.store
     if not store.exists(f"imported_batches/{key_of(day)}/ledger.parquet"):
         raise MissingUpstream(_materialize_first("imported_batches", imp.name, day))
-    if not store.exists(events_path(day)):
-        raise _absent(store, "posthog_events", imp.name, day)
     if not imp.destination.verifies:
         return None
+    if not store.exists(events_path(day)):
+        raise _absent(store, "posthog_events", imp.name, day)
     with store.lock("imported_batches", key_of(day)):
         ledger = Ledger(store, key_of(day))
         known = ledger.load()
