@@ -43,6 +43,8 @@ def trial_import(imp: Import) -> Import:
             "destination": imp.trial.destination,
             "people": None,
             "trial": None,
+            # The raw export is another's.
+            "retention": imp.retention.model_copy(update={"raw_export": "keep"}),
         }
     )
     return trial.stored_in(SharedExport(imp.storage_url, name, imp.storage_options, imp.store), imp.name)

@@ -77,3 +77,13 @@ def test_a_trial_into_the_project_itself_is_refused(project: Path) -> None:
     destination = {"host": "http://127.0.0.1:9", "project_api_key": "phc_any"}
     with pytest.raises(ImportFileError, match="a trial needs a test project"):
         write_import(project, "http://127.0.0.1:9", trial={"persons": 0.5, "destination": destination})
+
+
+def test_a_trial_never_prunes_the_raw_export_it_shares(project: Path) -> None:
+    destination = {"host": "http://127.0.0.1:9", "project_api_key": "phc_test"}
+    retention = {"raw_export": 0, "staged_events": 0}
+    imp = write_import(
+        project, "http://127.0.0.1:9", trial={"persons": 0.5, "destination": destination}, retention=retention
+    )
+    assert trial_import(imp).retention.raw_export == "keep"
+    assert trial_import(imp).retention.staged_events == 0
