@@ -92,16 +92,10 @@ class Mixpanel(Vendor):
             "mp_processing_time_ms",
         }
     )  # fmt: skip
+    # Browser, system, page and referrer PostHog takes from the event itself, as it does with live ones:
+    # plugin-server/src/utils/db/eventToPersonProperties.ts
     person_set = {
-        "properties.$browser": "$browser",
-        "properties.$browser_version": "$browser_version",
-        "properties.$os": "$os",
-        "properties.$os_version": "$os_version",
         "properties.$device": "$device",
-        "properties.$device_type": "$device_type",
-        "properties.$current_url": "$current_url",
-        "properties.$referrer": "$referrer",
-        "properties.$referring_domain": "$referring_domain",
         "properties.$city": "$geoip_city_name",
         "properties.$region": "$geoip_subdivision_1_name",
         "properties.mp_country_code": "$geoip_country_code",
