@@ -188,7 +188,7 @@ def test_what_the_database_refuses_is_one_sentence(
     [
         ("", "source.url is empty: set it to a SQLAlchemy URL"),
         ("nosuchdb://u:s3cret@host/d", "the driver of nosuchdb:// is not installed: pip install nosuchdb"),
-        ("postgresql+psycopg2://u:s3cret@host/d", "pip install psycopg2-binary"),
+        ("postgresql+pg8000://u:s3cret@host/d", "pip install pg8000"),
         ("postgresql://u:s3cret@s3cret@/d@host/d", "must be percent-encoded"),
         ("postgresql://u:s3cret@host:port/d", "must be percent-encoded"),
     ],
