@@ -12,7 +12,7 @@ from posthog_assets_tests.refusing import DAYS, EVENTS, RefusingPostHog, import_
 
 STEPS = ["raw_export", "staged_events", "posthog_events", "imported_batches", "landed_events"]
 #: One import per test, so that none depends on another.
-NAMES = ("backfilled", "alone", "listed", "bare")
+NAMES = ("reexecuted", "alone", "listed", "bare")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def all_of(name: str) -> list[tuple[str, str]]:
 
 
 def test_the_failed_day_of_a_backfill_is_re_executed_alone(dev: DagsterDev, posthog: RefusingPostHog) -> None:
-    name, (first, refused, last) = "backfilled", DAYS[:3]
+    name, (first, refused, last) = "reexecuted", DAYS[:3]
     posthog.refused = {(name, refused)}
     backfill = dev.backfill(all_of(name), DAYS[:3])
     assert dev.finished_backfill(backfill)[0] == "COMPLETED_FAILED"
