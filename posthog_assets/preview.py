@@ -7,6 +7,7 @@ Belongs here: samples before and after, totals, and what sending would take. Doe
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -96,10 +97,7 @@ def preview_day(imp: Import, day: date, samples: int = 10) -> Preview:
         to_send = report.events - settled
         destination = imp.destination
         requests = max(math.ceil(to_send / destination.batch_events), math.ceil(size / destination.batch_bytes))
-        rejected = run.staging.reject_reasons | {
-            reason: count + run.staging.reject_reasons.get(reason, 0)
-            for reason, count in run.mapping.reject_reasons.items()
-        }
+        rejected = dict(Counter(run.staging.reject_reasons) + Counter(run.mapping.reject_reasons))
         return Preview(
             import_name=imp.name,
             day=day,

@@ -1,5 +1,7 @@
 """person_profiles: what the source knows of its users, as properties of PostHog's persons."""
 
+from collections import Counter
+
 import dagster as dg
 
 from posthog_assets.assets.figures import table
@@ -52,7 +54,9 @@ def build_person_profiles(imp: Import) -> dg.AssetsDefinition:
                 "dagster/row_count": report.acknowledged,
                 "records": staging.rows,
                 "rejected": staging.rejected + mapping.rejected,
-                **table("rejected_by_reason", staging.reject_reasons | mapping.reject_reasons, "reason"),
+                **table(
+                    "rejected_by_reason", Counter(staging.reject_reasons) + Counter(mapping.reject_reasons), "reason"
+                ),
                 "sent": report.sent,
                 "already_acknowledged": report.already_acknowledged,
                 "dropped": report.dropped,
