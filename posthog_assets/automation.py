@@ -11,7 +11,7 @@ import re
 from datetime import time, timedelta
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from posthog_assets.settings import Settings
 
@@ -20,6 +20,16 @@ NOTIFY_VARIABLE: Final = "POSTHOG_ASSETS_NOTIFY_URL"
 
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _ENABLED: Final = "Run from the start; otherwise it waits, stopped, to be started in Dagster's UI"
+
+
+def _clock(value: str) -> str:
+    if not _CLOCK.fullmatch(value):
+        raise ValueError("must be a time of day, HH:MM (UTC), in quotes")
+    return value
+
+
+#: A time of day, HH:MM.
+ClockTime = Annotated[str, AfterValidator(_clock)]
 
 
 class NewData(Settings):
@@ -64,12 +74,7 @@ class Daily(Settings):
     """
 
     enabled: bool = Field(False, description=_ENABLED)
-    at: str = Field("03:00", description="HH:MM, UTC; the day it imports is the last one complete by then")
-
-    @field_validator("at")
-    @classmethod
-    def _is_a_time(cls, value: str) -> str:
-        return _clock(value)
+    at: ClockTime = Field("03:00", description="HH:MM, UTC; the day it imports is the last one complete by then")
 
 
 class FailedDays(Settings):
@@ -80,12 +85,7 @@ class FailedDays(Settings):
     """
 
     enabled: bool = Field(False, description=_ENABLED)
-    at: str = Field("06:00", description="HH:MM, UTC")
-
-    @field_validator("at")
-    @classmethod
-    def _is_a_time(cls, value: str) -> str:
-        return _clock(value)
+    at: ClockTime = Field("06:00", description="HH:MM, UTC")
 
 
 class Prune(Settings):
@@ -95,12 +95,7 @@ class Prune(Settings):
     """
 
     enabled: bool = Field(False, description=_ENABLED)
-    at: str = Field("05:00", description="HH:MM, UTC")
-
-    @field_validator("at")
-    @classmethod
-    def _is_a_time(cls, value: str) -> str:
-        return _clock(value)
+    at: ClockTime = Field("05:00", description="HH:MM, UTC")
 
 
 class Notify(Settings):
@@ -172,12 +167,6 @@ class Automation(Settings):
                 "new_data and daily would both import each day; enable new_data (files, late data) or daily, not both"
             )
         return self
-
-
-def _clock(value: str) -> str:
-    if not _CLOCK.fullmatch(value):
-        raise ValueError("must be a time of day, HH:MM (UTC), in quotes")
-    return value
 
 
 def cron_of(at: str) -> str:

@@ -40,6 +40,21 @@ def steadily(ask: Callable[[], T]) -> T:
     return ask()
 
 
+def create(files: Any, path: str, content: bytes) -> bool | None:
+    """Write an object that does not exist yet; returns whether it was written, None where the store cannot tell."""
+
+    def attempt() -> bool | None:
+        try:
+            files.pipe_file(path, content, mode="create")
+        except FileExistsError:
+            return False
+        except (NotImplementedError, TypeError):
+            return None
+        return True
+
+    return steadily(attempt)
+
+
 class Downloads:
     """The last files that were opened; they go with this object."""
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import orjson
 
-from posthog_assets.downloads import steadily
+from posthog_assets.downloads import create, steadily
 
 #: A lease that was not renewed for so long is a dead process's, seconds.
 LIFE: Final = 60.0
@@ -95,12 +95,11 @@ def _create(files: Any, path: str, owner: str) -> bool:
     """Write the lease where there is none; returns whether it is ours."""
     if _read(files, path):
         return False
-    try:
-        steadily(lambda: files.pipe_file(path, _content(owner), mode="create"))
-    except FileExistsError:
+    made = create(files, path, _content(owner))
+    if made is False:
         # An answer that was lost on its way may have been ours.
         return _read(files, path).get("owner") == owner
-    except (NotImplementedError, TypeError):
+    if made is None:
         # A store without conditional writes: the later writer wins.
         _take_over(files, path, owner)
     return True

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.mixpanel_profiles import MixpanelProfiles
@@ -47,11 +47,6 @@ class People(Settings):
     source: Annotated[SerializeAsAny[Source], BeforeValidator(_source)]
     dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(_dialect)]
     person_properties: PersonProperties | None = Field(None, description="Absent: as in mapping.person_properties")
-
-    @field_validator("person_properties", mode="before")
-    @classmethod
-    def _one_word_is_the_default(cls, value: Any) -> Any:
-        return {"default": value} if isinstance(value, str) else value
 
 
 def people_import(imp: Import) -> Import:

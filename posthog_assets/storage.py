@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from posthog_assets.downloads import Downloads, steadily
+from posthog_assets.downloads import Downloads, create, steadily
 from posthog_assets.errors import (
     ImportFileError,
     PartitionBusy,
@@ -163,22 +163,13 @@ class Store:
         """
         if not self._local:
             with self._answers(relative):
-                return steadily(lambda: self._create(relative, content))
+                return create(self._files, self.path(relative).path, content)
         path = Path(self.path(relative).path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError), path.open("xb") as file:
             file.write(content)
             return True
         return False
-
-    def _create(self, relative: str, content: bytes) -> bool | None:
-        try:
-            self._files.pipe_file(self.path(relative).path, content, mode="create")
-        except FileExistsError:
-            return False
-        except (NotImplementedError, TypeError):
-            return None
-        return True
 
     @contextlib.contextmanager
     def replace(self, relative: str) -> Iterator[Path]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from posthog_assets.mapping.identity import SharedDevices
 from posthog_assets.mapping.markers import Markers
@@ -40,6 +40,11 @@ class PersonProperties(Settings):
     set: list[str] = Field(default_factory=list, description="Overwrite what the person has")
     set_once: list[str] = Field(default_factory=list, description="Only where the person has none yet")
     none: list[str] = Field(default_factory=list, description="Not sent")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_word_is_the_default(cls, value: Any) -> Any:
+        return {"default": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _names_each_once(self) -> PersonProperties:
@@ -107,11 +112,6 @@ class Mapping(Settings):
         if taken:
             raise ValueError(f"properties: {', '.join(taken)} cannot be set: every imported event carries it")
         return self
-
-    @field_validator("person_properties", mode="before")
-    @classmethod
-    def _one_word_is_the_default(cls, value: Any) -> Any:
-        return {"default": value} if isinstance(value, str) else value
 
     transform: str | None = Field(
         None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="my_package.hooks:clean, DataFrame -> DataFrame"
