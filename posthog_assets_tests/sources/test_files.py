@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import gzip
 import http.server
+import io
 import os
 import threading
+import traceback
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,7 +19,7 @@ import pytest
 from pydantic import ValidationError
 from upath import UPath
 
-from posthog_assets.errors import BrokenPart, ImportFileError, NoExport, SourceUnavailable
+from posthog_assets.errors import BrokenPart, ImportFileError, NoExport, SourceError, SourceUnavailable
 from posthog_assets.sources import Files, RawExport, Source, load_source
 from posthog_assets.storage import Store
 
@@ -163,7 +165,17 @@ def web(tmp_path: Path) -> Iterator[str]:
             if "forbidden" in self.path:
                 self.send_error(403)
                 return None
+            if "busy" in self.path:
+                self.send_response(int(self.path.split("/")[2]))
+                self.send_header("Retry-After", "37")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return None
             return super().send_head()
+
+        def copyfile(self, source: Any, outputfile: Any) -> None:
+            # The size it announced is never reached.
+            super().copyfile(io.BytesIO(source.read(20)) if "half" in self.path else source, outputfile)
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path / "web"))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -182,13 +194,45 @@ def test_files_on_the_web_are_files_too_and_queries_stay_secret(web: str, tmp_pa
 
 
 def test_a_forbidden_file_and_an_unreachable_host_are_told_apart(web: str, store: Store) -> None:
-    from posthog_assets.errors import SourceError
-
     with pytest.raises(SourceError, match="no permission to read") as caught:
         _export(_files(path=f"{web}/forbidden/{{day}}.jsonl"), store)
     assert not caught.value.temporary
     with pytest.raises(SourceUnavailable, match="http://127.0.0.1:9/2015-09-12.jsonl could not be reached"):
         _export(_files(path="http://127.0.0.1:9/{day}.jsonl"), store)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_how_long_a_web_server_asks_to_be_left_alone_is_told(web: str, status: int, store: Store) -> None:
+    with pytest.raises(SourceUnavailable, match=f"{web}/busy/{status}/2015-09-12.jsonl could not be") as caught:
+        _export(_files(path=f"{web}/busy/{status}/{{day}}.jsonl"), store)
+    assert caught.value.retry_after == 37.0
+
+
+SIGNATURE = "s1gned"
+
+
+def _chain(error: BaseException) -> str:
+    """Return everything that a traceback would show of an error."""
+    return "".join(traceback.format_exception(error))
+
+
+@pytest.mark.parametrize(
+    ("path", "day_column"),
+    [
+        ("forbidden/{day}.jsonl", None),
+        ("busy/503/{day}.jsonl", None),
+        ("half/{day}.jsonl", None),
+        ("half/all.jsonl", "t"),
+    ],
+)
+def test_the_signature_of_an_address_is_in_no_traceback(
+    web: str, path: str, day_column: str | None, tmp_path: Path, store: Store
+) -> None:
+    for name in ("2015-09-12.jsonl", "all.jsonl"):
+        _write(tmp_path / "web/half" / name, b'{"t":"2015-09-12"}\n' * 100)
+    with pytest.raises(SourceError) as caught:
+        _export(_files(path=f"{web}/{path}?signature={SIGNATURE}", day_column=day_column), store)
+    assert SIGNATURE not in _chain(caught.value)
 
 
 def test_an_unknown_protocol_is_refused(store: Store) -> None:
