@@ -114,7 +114,7 @@ class PostHog(Source):
             SourceUnavailable: it does not answer.
         """
         # A day that is not over is read anew each time.
-        position = self._position(self.fingerprint(day) or f"early {datetime.now(UTC).isoformat()}")
+        position = self.position(self.fingerprint(day) or f"early {datetime.now(UTC).isoformat()}")
         if raw.is_complete(position):
             return
         raw.begin(position)
@@ -229,7 +229,8 @@ class PostHog(Source):
     def _key(self) -> str:
         return self.personal_api_key.get_secret_value().strip() if self.personal_api_key else ""
 
-    def _position(self, fingerprint: str) -> str:
+    def position(self, fingerprint: str) -> str:
+        """Return a digest of *fingerprint* and the settings that say which events are a day's."""
         what = [fingerprint, self.host, self.project_id, sorted(self.events), self.where]
         return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
 
