@@ -222,11 +222,23 @@ def test_the_number_of_events_can_be_watched(tmp_path: Path, project: Any) -> No
 
 
 class Project(ExportServer):
-    """Answers every query with the events of a list that lie in its stretch of time, at most so many."""
+    """Answers every query with the events of a list that lie in its stretch of time, at most *most_rows* of them.
 
-    def __init__(self, rows: list[list[Any]], script: Script = lambda asked, reply: reply) -> None:
+    With *says_limit* it prints the query in its answer as it was run, as PostHog does.
+    """
+
+    def __init__(
+        self,
+        rows: list[list[Any]],
+        script: Script = lambda asked, reply: reply,
+        *,
+        most_rows: int = 50_000,
+        says_limit: bool = True,
+    ) -> None:
         super().__init__(script)
         self.rows = rows
+        self.most_rows = most_rows
+        self.says_limit = says_limit
 
     def reply(self, asked: Asked) -> Reply:
         import re
@@ -234,12 +246,16 @@ class Project(ExportServer):
         query = json.loads(asked.body)["query"]["query"]
         low, high = re.findall(r"toDateTime64\('([^']+)'", query)[:2]
         after = re.search(r"OR id > '([^']+)'", query)
-        limit = int(query.rsplit(" ", 1)[1])
+        before, _, asked_for = query.rpartition(" ")
+        limit = min(int(asked_for), self.most_rows)
         chosen = [
             row for row in self.rows
             if (low < row[3] < high) or (row[3] == low and (not after or row[0] > after[1]))
         ]  # fmt: skip
-        return Reply(body=json.dumps({"results": sorted(chosen, key=lambda row: (row[3], row[0]))[:limit]}).encode())
+        answer = {"results": sorted(chosen, key=lambda row: (row[3], row[0]))[:limit]}
+        if self.says_limit:
+            answer["hogql"] = f"{before}\n{limit}"
+        return Reply(body=json.dumps(answer).encode())
 
 
 def row(number: int, at: str, arrived: str = "2024-03-01 13:00:00.000000", properties: str = "{}") -> list[Any]:
@@ -273,6 +289,39 @@ def test_versions_of_an_event_that_posthog_has_not_merged_yet_are_one(tmp_path: 
     ]
     with Project(versions) as server:
         assert [record["properties"] for record in exported(tmp_path, server.url)] == ['{"version": 2}', "{}"]
+
+
+@pytest.mark.parametrize("says_limit", [True, False])
+@pytest.mark.parametrize("count", [95, 100])
+def test_a_server_that_gives_fewer_rows_than_it_is_asked_for_keeps_none_back(
+    tmp_path: Path, count: int, says_limit: bool
+) -> None:
+    rows = [row(number, f"{number % 24:02d}:30:{number // 24:02d}.000000") for number in range(count)]
+    with Project(rows, most_rows=10, says_limit=says_limit) as server:
+        assert len({record["uuid"] for record in exported(tmp_path, server.url, page_rows=25)}) == count
+        # An empty page is the end; so is one that is shorter than the server says it could be.
+        assert len(server.requests) == (10 if count == 95 and says_limit else 11)
+
+
+@pytest.mark.parametrize(("says_limit", "requests"), [(True, 1), (False, 2)])
+def test_a_small_day_is_one_question_where_the_answer_says_that_it_is_all(
+    tmp_path: Path, says_limit: bool, requests: int
+) -> None:
+    with Project([row(1, "00:00:01.0"), row(2, "00:00:02.0")], says_limit=says_limit) as server:
+        assert len(exported(tmp_path, server.url)) == 2
+        assert len(server.requests) == requests
+
+
+def test_an_older_posthog_that_gives_fewer_rows_keeps_none_back(tmp_path: Path) -> None:
+    pytest.importorskip("chdb", reason="needs the extra posthog_assets[sandbox]")
+    from posthog_assets.sandbox import Sandbox
+
+    with Sandbox(most_rows=7) as older:
+        midnight = datetime(2024, 3, 1, tzinfo=UTC)
+        store_events(older, [event(number, midnight + timedelta(minutes=45 * number)) for number in range(30)])
+        found = exported(tmp_path, older.url, page_rows=25)
+        assert [number for number, _ in numbers(found)] == list(range(30))
+        assert queries(older) == 5
 
 
 @pytest.mark.parametrize(
