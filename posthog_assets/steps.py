@@ -36,7 +36,7 @@ from posthog_assets.import_file import Import
 from posthog_assets.mapping import EventMapper, MappingReport, map_day
 from posthog_assets.packed_uuids import pack
 from posthog_assets.rejections import REJECTED, rejections
-from posthog_assets.schemas import POSTHOG_EVENTS, STAGED_EVENTS, column
+from posthog_assets.schemas import POSTHOG_EVENTS, column
 from posthog_assets.scratch import scratch_folder
 from posthog_assets.settled import Settled, digest_of, note_landed, settle
 from posthog_assets.sources.raw_export import Manifest, RawExport
@@ -109,7 +109,7 @@ def stage_day(
         manifest = raw.manifest()
         report.raw_records = sum(part.records for part in manifest.parts)
         metadata = {_FETCHED_AT.decode(): manifest.fetched_at}
-        with store.replace(staged_path(day)) as path, ParquetSink(path, STAGED_EVENTS, metadata) as sink:
+        with store.replace(staged_path(day)) as path, ParquetSink(path, imp.dialect.staged_schema, metadata) as sink:
             for part in manifest.parts:
                 with raw.open(part) as file:
                     for chunk in read_records(file, part.framing, part.name):

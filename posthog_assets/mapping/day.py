@@ -104,15 +104,15 @@ def _pass(
     report = MappingReport()
     distinct = None
     if repeated is not None:
-        distinct = Distinguisher(mapper.namespace, repeated, collapse=mapper.collapses_repeats)
+        distinct = Distinguisher(
+            mapper.namespace, repeated, collapse=mapper.collapses_repeats, replace=mapper.replaces_versions
+        )
         batches = _remembered(batches, mapper, distinct) if mapper.steps else batches
     mapped = _mapped(batches, mapper, report)
     if distinct or not ordered or mapper.may_identify or mapper.may_describe_groups or mapper.moves_time:
         sorter = Sorter(folder, POSTHOG_EVENTS)
         people, groups = Identities(), GroupStates()
-        for batch in _mapped(batches, mapper, report, people, groups):
-            if distinct:
-                distinct.survey(batch)
+        for batch in _mapped(batches, mapper, report, people, groups, distinct):
             sorter.add(batch)
         links, states = people.links(mapper.shared_devices), groups.states()
         report.shared_devices, report.refused_merges = links.shared_devices, links.refused
@@ -146,8 +146,12 @@ def _mapped(
     report: MappingReport,
     people: Identities | None = None,
     groups: GroupStates | None = None,
+    distinct: Distinguisher | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the events of each batch of staged rows; *people* and *groups* collect what further events come from."""
+    """Yield the events of each batch of staged rows.
+
+    *people* and *groups* collect what further events come from, *distinct* whose the repeated uuids are.
+    """
     for batch in batches:
         report.staged += batch.num_rows
         report.staged_rejected += batch.num_rows - batch["reject_reason"].null_count
@@ -155,12 +159,15 @@ def _mapped(
             batch = batch.filter(pc.is_null(batch["reject_reason"]))
         if not batch.num_rows:
             continue
-        batch = mapper.prepared(batch)
+        staged, batch = batch, mapper.prepared(batch)
         if mapper.may_identify and people is not None:
             people.add(mapper.pseudonymous(batch))
         if mapper.may_describe_groups and groups is not None:
             groups.add(batch)
-        yield mapper.map(batch)
+        events = mapper.map(batch)
+        if distinct is not None:
+            distinct.survey(events, staged)
+        yield events
 
 
 def _remembered(

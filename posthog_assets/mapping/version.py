@@ -26,6 +26,8 @@ def mapping_version(mapping: Mapping, dialect: Dialect, import_name: str) -> str
         ImportFileError: it cannot be imported.
     """
     parts = [str(RULES), str(dialect.uuid_namespace(import_name)), mapping.model_dump_json(), dialect.model_dump_json()]
+    if dialect.replaces_versions:
+        parts.append("replaces versions")
     if mapping.transform:
         parts.append(_of_code(getattr(load_hook(mapping.transform), "__code__", None)))
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=4).hexdigest()

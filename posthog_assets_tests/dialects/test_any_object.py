@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from posthog_assets.dialects import load_dialect
 from posthog_assets.formats import Format, Framing, read_records
 from posthog_assets.formats.records import RecordChunk
-from posthog_assets.schemas import STAGED_EVENTS
+from posthog_assets.schemas import STAGED_EVENTS, STAGED_VERSIONS
 from posthog_assets_tests.dialects import test_ga4, test_heap, test_matomo, test_pendo, test_segment, test_snowplow
 from posthog_assets_tests.dialects.staging import stage
 
@@ -60,8 +60,9 @@ def changed(record: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[s
 
 
 def is_row_for_row(name: str, records: list[dict[str, Any]]) -> None:
-    batch = load_dialect({"type": name}).stage(RecordChunk(range(1, len(records) + 1), copy.deepcopy(records)), "part")
-    assert batch.schema == STAGED_EVENTS
+    dialect = load_dialect({"type": name})
+    batch = dialect.stage(RecordChunk(range(1, len(records) + 1), copy.deepcopy(records)), "part")
+    assert batch.schema == (STAGED_VERSIONS if name == "posthog" else STAGED_EVENTS)
     batch.validate(full=True)
     rows = batch.to_pylist()
     assert [row["raw_line"] for row in rows] == list(range(1, len(records) + 1))

@@ -291,6 +291,25 @@ def test_versions_of_an_event_that_posthog_has_not_merged_yet_are_one(tmp_path: 
         assert [record["properties"] for record in exported(tmp_path, server.url)] == ['{"version": 2}', "{}"]
 
 
+def test_versions_whose_times_differ_land_as_one_event_and_are_counted(tmp_path: Path, sandbox: Any) -> None:
+    versions = [
+        row(1, "10:00:00.123000", "2024-03-01 14:00:00.000000", '{"version": 2}'),
+        row(1, "10:00:00.456000", "2024-03-01 13:00:00.000000", '{"version": 1}'),
+        row(2, "10:00:01.000000", properties='{"version": 1}'),
+    ]
+    with Project(versions) as server:
+        imp = import_of(tmp_path, server, sandbox)
+        export_day(imp, DAY)
+        staged, mapped = stage_day(imp, DAY), transform_day(imp, DAY)
+        deliver_day(imp, DAY)
+    assert (staged.rows, staged.rejected, mapped.rows) == (3, 0, 3)
+    assert mapped.reject_reasons == {"replaced by a newer version of the same event": 1}
+    assert [(name, at.microsecond, properties["version"]) for name, _, _, at, properties in sandbox.events()] == [
+        (str(uuid.UUID(int=1)), 123_000, 2),
+        (str(uuid.UUID(int=2)), 0, 1),
+    ]
+
+
 @pytest.mark.parametrize("says_limit", [True, False])
 @pytest.mark.parametrize("count", [95, 100])
 def test_a_server_that_gives_fewer_rows_than_it_is_asked_for_keeps_none_back(
