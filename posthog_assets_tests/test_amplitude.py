@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import multiprocessing
-import os
-import signal
-import time
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -32,6 +28,7 @@ from posthog_assets.errors import (
 from posthog_assets.import_file import Import
 from posthog_assets.sources import amplitude, api
 from posthog_assets_tests.capture.server import CaptureServer
+from posthog_assets_tests.killed import kill_during
 from posthog_assets_tests.sources.amplitude_server import (
     API_KEY,
     IMPORT,
@@ -289,13 +286,7 @@ def test_a_process_that_is_killed_between_parts_leaves_a_day_that_can_be_finishe
     day = make_day(5)
     hang: Script = lambda asked, reply: replace(reply, trickle=0.2) if hours_of(asked)[0] == 6 else reply  # noqa: E731
     with AmplitudeServer(day, hang) as server:
-        process = multiprocessing.get_context("spawn").Process(target=export_and_wait, args=(str(tmp_path), server.url))
-        process.start()
-        while len(server.requests) < 2 and process.is_alive():
-            time.sleep(0.02)
-        assert process.pid is not None
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
+        kill_during(export_and_wait, str(tmp_path), server.url, when=lambda: len(server.requests) == 2)
         server.script = lambda asked, reply: reply
         assert landed(tmp_path, server.url) == truth(day)
         assert [hours_of(asked)[0] for asked in server.requests] == [0, 6, 6, 12, 18]

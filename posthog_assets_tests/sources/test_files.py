@@ -10,18 +10,26 @@ import os
 import threading
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import orjson
 import pytest
 from pydantic import ValidationError
 from upath import UPath
 
+from posthog_assets import steps
 from posthog_assets.errors import BrokenPart, ImportFileError, NoExport, SourceError, SourceUnavailable
+from posthog_assets.import_file import Import
 from posthog_assets.sources import Files, RawExport, Source, load_source
 from posthog_assets.storage import Store
+from posthog_assets_tests.capture.server import CaptureServer
+from posthog_assets_tests.conftest import small_import
+from posthog_assets_tests.killed import kill_during
+from posthog_assets_tests.sources.export_server import Asked, ExportServer, Reply, Script
 
 DAY = date(2015, 9, 12)
 
@@ -369,3 +377,59 @@ def test_a_day_of_another_zone_is_available_when_it_has_ended_there(tmp_path: Pa
     source = Files(path=f"{tmp_path}/all.csv", day_column="at", day_timezone="America/Los_Angeles")
     assert source.available_at(date(2024, 1, 20)) == datetime(2024, 1, 21, 8, tzinfo=UTC)
     assert Files(path="{day}.csv").available_at(date(2024, 1, 20)) == datetime(2024, 1, 21, tzinfo=UTC)
+
+
+class Folder(ExportServer):
+    """A web server with four files of a day, each of ten records, and a page that lists them."""
+
+    names = tuple(f"2015-09-12-{number}.jsonl" for number in range(4))
+
+    def reply(self, asked: Asked) -> Reply:
+        name = asked.path.rsplit("/", 1)[-1]
+        if not name:
+            return Reply(body="".join(f'<a href="/exports/{name}">{name}</a>' for name in self.names).encode())
+        if name not in self.names:
+            return Reply(404)
+        body = b"".join(line(10 * self.names.index(name) + number) for number in range(10))
+        return Reply(206 if "Range" in asked.headers else 200, body, {"Accept-Ranges": "bytes"})
+
+    @property
+    def fetched(self) -> list[int]:
+        """The numbers of the files whose content was asked for."""
+        names = [asked.path.rsplit("/", 1)[-1] for asked in self.requests if asked.method == "GET"]
+        return [self.names.index(name) for name in names if name]
+
+
+def line(number: int) -> bytes:
+    record = {"id": number, "user": f"user-{number}", "at": "2015-09-12T10:00:00Z", "what": "visit"}
+    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def importing(folder: str, url: str, capture: str = "http://127.0.0.1:9") -> Import:
+    return small_import(
+        Path(folder),
+        start_date="2015-09-12",
+        source={"type": "files", "path": f"{url}/exports/{{day}}-*.jsonl"},
+        destination={"host": capture, "project_api_key": "phc_any"},
+    )
+
+
+def export_and_wait(folder: str, url: str) -> None:
+    steps.export_day(importing(folder, url), DAY)
+
+
+def test_a_process_that_is_killed_between_files_leaves_a_day_that_can_be_finished(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="fsspec reads http:// with aiohttp, which is not installed")
+    hang: Script = lambda asked, reply: replace(reply, trickle=0.2) if asked.path.endswith("-2.jsonl") else reply  # noqa: E731
+    with Folder(hang) as web, CaptureServer() as posthog:
+        kill_during(export_and_wait, str(tmp_path), web.url, when=lambda: 2 in web.fetched)
+        assert web.fetched == [0, 1, 2]
+        web.script = lambda asked, reply: reply
+        imp = importing(str(tmp_path), web.url, posthog.url)
+        manifest = steps.export_day(imp, DAY)
+        assert web.fetched == [0, 1, 2, 2, 3]
+        assert [part.records for part in manifest.parts] == [10] * 4
+        steps.stage_day(imp, DAY)
+        steps.transform_day(imp, DAY)
+        steps.deliver_day(imp, DAY)
+    assert sorted(event["distinct_id"] for event in posthog.stored) == sorted(f"user-{n}" for n in range(40))

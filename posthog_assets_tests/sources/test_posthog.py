@@ -7,8 +7,10 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 import pytest
@@ -20,7 +22,9 @@ from posthog_assets.sources import RawExport, load_source
 from posthog_assets.sources import api as api_module
 from posthog_assets.steps import deliver_day, export_day, stage_day, transform_day
 from posthog_assets.storage import Store
+from posthog_assets_tests.capture.server import CaptureServer
 from posthog_assets_tests.conftest import small_import
+from posthog_assets_tests.killed import kill_during
 from posthog_assets_tests.sources.export_server import Asked, ExportServer, Reply, Script
 
 DAY = date(2024, 3, 1)
@@ -191,6 +195,44 @@ def test_an_interrupted_day_goes_on_after_its_last_page(tmp_path: Path, project:
     whole = RawExport(Store(str(tmp_path), "whole"), DAY)
     source(project.url, page_rows=10).export(DAY, whole, DAY)
     assert queries(project) - before - missing == missing + 3
+
+
+def export_and_wait(folder: str, url: str) -> None:
+    there = SimpleNamespace(url=url)
+    export_day(import_of(Path(folder), there, there), DAY)
+
+
+def test_a_process_that_is_killed_between_pages_leaves_a_day_that_can_be_finished(tmp_path: Path) -> None:
+    # Thirty in the first hours, then none, then twenty.
+    rows = [row(number, f"{hour:02d}:{number:02d}:00.000000") for number, hour in enumerate([1] * 30 + [20] * 20)]
+
+    def script(asked: Asked, reply: Reply) -> Reply:
+        if "01:00:00" in reply.body.decode() and "'2024-03-02" in asked.body.decode():
+            return Reply(504, b"too long")
+        return replace(reply, trickle=0.2) if "20:40:00" in reply.body.decode() else reply
+
+    with Project(rows, script) as server:
+        kill_during(
+            export_and_wait,
+            str(tmp_path),
+            server.url,
+            when=lambda: any(b"20:39:00" in asked.body for asked in server.requests),
+        )
+        server.script = lambda asked, reply: reply
+        before = len(server.requests)
+        with CaptureServer() as posthog:
+            imp = import_of(tmp_path, server, posthog)
+            export_day(imp, DAY)
+            stage_day(imp, DAY)
+            transform_day(imp, DAY)
+            deliver_day(imp, DAY)
+        assert sorted(event["uuid"] for event in posthog.stored) == sorted(uuid for uuid, *_ in rows)
+        begins = [asked.body.decode().partition("toDateTime64('")[2][:26] for asked in server.requests[before:]]
+        # The page that was missing, and what comes after it.
+        assert begins == [
+            "2024-03-01 20:39:00.000000", "2024-03-01 20:49:00.000000", "2024-03-01 21:09:00.000000",
+            "2024-03-01 22:29:00.000000",
+        ]  # fmt: skip
 
 
 def test_pages_of_another_question_are_not_reused(tmp_path: Path, project: Any) -> None:
