@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from posthog_assets.dialects.base import Dialect, content_id
+from posthog_assets.dialects.column import Column
 from posthog_assets.dialects.timestamps import read_timestamps
 from posthog_assets.errors import shorten
 from posthog_assets.formats.records import RecordChunk, Unreadable
@@ -29,6 +30,10 @@ _Getter = Callable[[Record], Any]
 
 #: The JSON objects of a row as text, in the order of the columns; None where there is none.
 _Texts = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None]
+
+
+#: PostHog takes no id of more digits (rust/capture/src/v1/analytics/process.rs), and Python writes not all integers.
+_LONGEST_ID: Final = 10**200
 
 
 class Rejected(Exception):
@@ -213,7 +218,10 @@ class Vendor(Dialect):
                     into[name] = value
 
     def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
-        """Return the instants that `timestamp` values name, and the reasons by index of those that name none."""
+        """Return the instants that `timestamp` values name, and the reasons by index of those that name none.
+
+        Called once for many records: it must raise for no value.
+        """
         return read_timestamps(values, "UTC")
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
@@ -242,12 +250,15 @@ class Vendor(Dialect):
         if isinstance(record, Unreadable):
             raise Rejected(record.reason)
         try:
-            # Made first: reading uses the record up.
-            fallback = content_id(record) if not self.makes_ids and _is_nothing(self._first[1](record)) else None
-            row = self.read(record)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            return self._read(record)
+        except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             words = shorten(f"{type(error).__name__}: {error}")
             raise Rejected(f"record is not what {self.type} writes: {words}") from error
+
+    def _read(self, record: Record) -> Reading:
+        # Made first: reading uses the record up.
+        fallback = content_id(record) if not self.makes_ids and _is_nothing(self._first[1](record)) else None
+        row = self.read(record)
         row.source_id = as_id(row.source_id, "source id") or fallback
         row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
         if row.set and not row.set_once.keys().isdisjoint(row.set):
@@ -278,9 +289,19 @@ def as_id(value: Any, what: str) -> str | None:
         return value if value.strip() else None
     if value is None:
         return None
-    if type(value) is int or (type(value) is float and value.is_integer() and abs(value) < 2**53):
+    if type(value) is int:
+        whole = abs(value) < _LONGEST_ID
+    else:
+        whole = type(value) is float and value.is_integer() and abs(value) < 2**53
+    if whole:
         return str(int(value))
     raise Rejected(f"{what} is neither text nor a whole number: {shorten(value)}")
+
+
+def group_keys(groups: Mapping[str, Column], record: Record) -> dict[str, str]:
+    """Return {group type: group key} of a record; one without a key is of no group. Raises Rejected as `as_id` does."""
+    keys = ((kind, as_id(column.value(record), f"key of group {kind}")) for kind, column in groups.items())
+    return {kind: key for kind, key in keys if key is not None}
 
 
 def nested(value: Any) -> Any:
