@@ -155,6 +155,8 @@ class Amplitude(Vendor):
 def _made_id(record: Record) -> str:
     """Return an id for a record without a uuid: Amplitude itself takes two of a device and insert id for one event."""
     insert_id = record.get("$insert_id")
+    if type(insert_id) is str and not insert_id.strip():
+        insert_id = None
     return orjson.dumps([record.get("device_id"), insert_id]).decode() if insert_id else content_id(record)
 
 

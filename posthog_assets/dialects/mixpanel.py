@@ -56,6 +56,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _NUMBERS: Final = frozenset({int, float})
 
+#: A time as text that is a number; of more digits than these it is no time.
+_NUMERAL: Final = re.compile(r"\d{1,20}(\.\d*)?", re.ASCII)
+
 
 class Mixpanel(Vendor):
     """Records of a Mixpanel project."""
@@ -141,7 +144,8 @@ class Mixpanel(Vendor):
         reading = Reading()
         reading.event = self.named(name)
         insert_id = members.get("$insert_id")
-        reading.source_id = self._content_id(name, members) if insert_id is None or insert_id == "" else insert_id
+        blank = insert_id is None or (type(insert_id) is str and not insert_id.strip())
+        reading.source_id = self._content_id(name, members) if blank else insert_id
         reading.timestamp = members.get("time")
         (_CALLS.get(name) or self._whose)(reading, members)
         # Plain loops over what is known: most of the time a record takes is spent here.
@@ -246,10 +250,13 @@ def _is_device(text: str | None, device: str | None) -> bool:
 
 
 def _time(value: Any) -> Any:
-    """Return a time as `read_timestamps` reads it: whole numbers as such, early milliseconds as what they are."""
+    """Return a time as `read_timestamps` reads it: numbers as such, early milliseconds as what they are."""
     if type(value) is str:
-        # BigQuery writes the zone so.
-        value = int(value) if value.isdecimal() else value.replace(" UTC", "Z")
+        if _NUMERAL.fullmatch(value):
+            value = float(value) if "." in value else int(value)
+        else:
+            # BigQuery writes the zone so.
+            value = value.replace(" UTC", "Z")
     if type(value) in _NUMBERS and _SECONDS < value < _AMBIGUOUS:
         return _EPOCH + timedelta(milliseconds=value)
     return value

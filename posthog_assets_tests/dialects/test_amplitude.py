@@ -213,6 +213,7 @@ def test_a_record_that_is_none_is_rejected_and_nothing_is_made_up(changes: dict[
 def test_without_a_uuid_device_and_insert_id_or_the_content_stand_for_the_record() -> None:
     by_insert_id = {name: value for name, value in WEB.items() if name != "uuid"}
     by_content = by_insert_id | {"$insert_id": None}
+    assert stage(by_insert_id | {"$insert_id": " "})[0]["source_id"].startswith("content:")
     first, again, second = posthog(by_insert_id, by_insert_id | {"event_id": 8}, by_content)
     namespace = uuid.uuid5(uuid.UUID("6f1d8c9e-4f0b-5c8a-9f6e-2f6f3b1a7d42"), "shop")
     assert first["uuid"] == again["uuid"] == str(uuid.uuid5(namespace, '["d-1","5f0adeff"]'))

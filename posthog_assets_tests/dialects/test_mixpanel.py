@@ -130,6 +130,7 @@ def test_an_event_can_stay_the_ids_it_was_tracked_with_however_often_it_is_expor
         ({"event": ["x"], "properties": {}}, "event name is no text: ['x']"),
         (event(time=None), "timestamp is empty"),
         (event(time="soon"), "timestamp cannot be read: 'soon'"),
+        (event(time="9" * 5_000), "timestamp cannot be read: '9999"),
         (event("$mp_session_record"), "left out, it says that there is a replay, which Mixpanel does not export: "),
         (event("$merge", **{"$distinct_ids": ["a"]}), "$merge does not name two ids: ['a']"),
     ],
@@ -140,7 +141,7 @@ def test_what_cannot_be_an_event_says_why_and_leaves_the_others_alone(record: di
     assert good["reject_reason"] is None
 
 
-@pytest.mark.parametrize("insert_id", [None, ""])
+@pytest.mark.parametrize("insert_id", [None, "", "  "])
 def test_a_record_without_an_insert_id_has_an_id_of_what_never_changes(insert_id: str | None) -> None:
     first = event(**{"$insert_id": insert_id, "distinct_id": "$device:1", "mp_processing_time_ms": 1})
     later = event(
@@ -164,6 +165,9 @@ def test_a_record_without_an_insert_id_has_an_id_of_what_never_changes(insert_id
         ("1709287200123", "2024-03-01T10:00:00.123+00:00"),
         ("2024-03-01 10:00:00.5", "2024-03-01T10:00:00.500+00:00"),
         (31_536_000_500, "1971-01-01T00:00:00.500+00:00"),
+        ("31536000500", "1971-01-01T00:00:00.500+00:00"),
+        ("1709287200.123", "2024-03-01T10:00:00.123+00:00"),
+        ("1709287200123456789", "2024-03-01T10:00:00.123456+00:00"),
     ],
 )
 def test_times_keep_their_milliseconds(time: Any, expected: str) -> None:
@@ -183,6 +187,10 @@ def test_times_keep_their_milliseconds(time: Any, expected: str) -> None:
         (1_636_248_600, "2021-11-07T08:30:00+00:00"),
         (1_615_689_000, "2021-03-14T10:30:00+00:00"),
         ("2021-07-01T12:00:00Z", "2021-07-01T12:00:00+00:00"),
+        # A number is what the clock showed, however it is written.
+        ("1625140800.25", "2021-07-01T19:00:00.250+00:00"),
+        ("1625140800250", "2021-07-01T19:00:00.250+00:00"),
+        (1_625_140_800.25, "2021-07-01T19:00:00.250+00:00"),
     ],
 )
 def test_a_project_made_before_2023_exports_what_its_clocks_showed(time: Any, expected: str) -> None:
