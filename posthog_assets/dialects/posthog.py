@@ -19,6 +19,7 @@ from pydantic import Field
 from posthog_assets.dialects.timestamps import read_timestamps
 from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor
 from posthog_assets.errors import shorten
+from posthog_assets.formats.lines import load
 from posthog_assets.formats.records import RecordChunk, Unreadable
 
 #: Where PostHog keeps the keys of an event's groups by the number a project gave the type; in another project the same
@@ -100,7 +101,7 @@ def _opened(record: Record | Unreadable) -> Record | Unreadable:
     if isinstance(record, Unreadable) or type(text := record.get("properties")) is not str:
         return record
     try:
-        return record | {"properties": orjson.loads(text) if text else {}}
+        return record | {"properties": load(text) if text else {}}
     except orjson.JSONDecodeError as error:
         return Unreadable(f"properties are no JSON: {error}")
 

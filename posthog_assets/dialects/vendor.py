@@ -21,6 +21,7 @@ from posthog_assets.dialects.base import Dialect, content_id
 from posthog_assets.dialects.column import Column
 from posthog_assets.dialects.timestamps import read_timestamps
 from posthog_assets.errors import shorten
+from posthog_assets.formats.lines import load
 from posthog_assets.formats.records import RecordChunk, Unreadable
 from posthog_assets.schemas import STAGED_EVENTS
 
@@ -311,7 +312,7 @@ def nested(value: Any) -> Any:
         if type(found) is not str or found[:1] not in ("{", "[", '"'):
             break
         try:
-            found = orjson.loads(found)
+            found = load(found)
         except orjson.JSONDecodeError:
             return value
     return found if type(found) in (dict, list) else value

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import IO
 
 from posthog_assets.formats import lines
-from posthog_assets.formats.arrays import count_json, read_json
+from posthog_assets.formats.arrays import count_json, is_whole_object, read_json
 from posthog_assets.formats.delimited import count_csv, read_csv
 from posthog_assets.formats.framing import SUFFIXES, Compression, Format, Framing, detect
-from posthog_assets.formats.lines import count_lines, read_lines
+from posthog_assets.formats.lines import count_lines, load, read_lines
 from posthog_assets.formats.parquet import count_parquet, read_parquet
 from posthog_assets.formats.records import RecordChunk, Unreadable
 from posthog_assets.formats.streams import blocks, broken, members, seekable, text_blocks
@@ -21,7 +21,7 @@ from posthog_assets.formats.unfold import unfolded
 
 __all__ = [
     "SUFFIXES", "Compression", "Format", "Framing", "RecordChunk", "Unreadable", "count_records", "detect",
-    "last_line", "read_records",
+    "is_whole_object", "last_line", "load", "read_records",
 ]  # fmt: skip
 
 

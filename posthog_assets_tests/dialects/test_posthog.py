@@ -168,6 +168,11 @@ def test_the_id_of_a_person_is_looked_for_where_sdks_put_it(ids: dict[str, Any],
     assert rows(RECORD | ids)[0]["user_id"] == expected
 
 
+def test_half_an_emoji_in_the_text_of_properties_does_not_reject_the_event() -> None:
+    (row,) = rows(RECORD | {"properties": r'{"bio": "hi \ud83d"}'})
+    assert json.loads(row["properties"]) == {"bio": "hi \ufffd"}
+
+
 def test_an_event_without_a_uuid_gets_one_of_its_content() -> None:
     text, parsed = (
         {key: value for key, value in RECORD.items() if key != "uuid"} | {"properties": properties}
