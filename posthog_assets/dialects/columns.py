@@ -17,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from posthog_assets.dialects.base import Dialect, content_id
 from posthog_assets.dialects.column import ABSENT, Column, inferred
 from posthog_assets.dialects.timestamps import read_timestamps
-from posthog_assets.dialects.vendor import Rejected, as_id, group_keys
+from posthog_assets.dialects.vendor import PERSONAL, Rejected, as_id, group_keys, set_apart
 from posthog_assets.formats.records import RecordChunk, Unreadable
 from posthog_assets.schemas import STAGED_EVENTS
 from posthog_assets.settings import Settings
@@ -121,8 +121,8 @@ class Columns(Dialect):
         sources = _ids(self.source_id, records, "source_id", reasons, optional=False)
         if sources is None:
             sources = _each(content_id, records, reasons)
-        person = self._person(records, untyped, reasons)
         groups = self._groups(records, reasons)
+        last, first = self._person(records, untyped, reasons)
         count = len(records)
         return [
             pa.array(sources, pa.string()),
@@ -132,8 +132,8 @@ class Columns(Dialect):
             pa.array(anonymous, pa.string()) if anonymous else pa.nulls(count, pa.string()),
             stamps,
             self._properties(records, untyped, reasons),
-            pa.array(person, pa.string()) if person else pa.nulls(count, pa.string()),
-            pa.nulls(count, pa.string()),
+            pa.array(last, pa.string()) if last else pa.nulls(count, pa.string()),
+            pa.array(first, pa.string()) if first else pa.nulls(count, pa.string()),
             pa.array(groups, pa.string()) if groups else pa.nulls(count, pa.string()),
             pa.nulls(count, pa.string()),
         ]
@@ -150,11 +150,40 @@ class Columns(Dialect):
         names = _ids(self.event, records, "event", reasons, optional=False)
         return names or []
 
-    def _person(self, records: list[dict[str, Any]], untyped: bool, reasons: dict[int, str]) -> list[bytes | None]:
-        if not self.person_properties:
-            return []
-        chosen = [{key: record[key] for key in self.person_properties if key in record} for record in records]
-        return _each(lambda it: _dumps(self._typed(it) if untyped else it) if it else None, chosen, reasons)
+    def _person(
+        self, records: list[dict[str, Any]], untyped: bool, reasons: dict[int, str]
+    ) -> tuple[list[bytes | None], list[bytes | None]]:
+        """Return what is set and what is set once of each record's person, as JSON text; no list where nothing is."""
+        last: list[dict[str, Any]] = []
+        if self.person_properties:
+            last = [{key: record[key] for key in self.person_properties if key in record} for record in records]
+            last = [self._typed(said) for said in last] if untyped else last
+        first: list[dict[str, Any]] = []
+        for index, record in enumerate(records):
+            if "$set" in record or "$set_once" in record or "$unset" in record:
+                last, first = last or [{} for _ in records], first or [{} for _ in records]
+                self._set_apart(index, record, last, first, reasons)
+        return _each(_object_text, last, reasons), _each(_object_text, first, reasons)
+
+    def _set_apart(
+        self,
+        index: int,
+        record: dict[str, Any],
+        last: list[dict[str, Any]],
+        first: list[dict[str, Any]],
+        reasons: dict[int, str],
+    ) -> None:
+        """Add what the columns `$set` and `$set_once` say, if they are chosen, to what is known of the person."""
+        chosen = [name for name in PERSONAL if self.properties == "all" or name in self.properties]
+        said = {name: record.pop(name) for name in chosen if name in record}
+        try:
+            told, told_first = set_apart(said, self.keep_unset)
+        except Rejected as reason:
+            reasons.setdefault(index, str(reason))
+            return
+        record.update(said)
+        first[index] = {name: value for name, value in told_first.items() if name not in told}
+        last[index] = {name: value for name, value in last[index].items() if name not in first[index]} | told
 
     def _people(
         self, records: list[dict[str, Any]], reasons: dict[int, str]
@@ -228,6 +257,10 @@ def _each(write: Callable[[Any], Made], records: list[dict[str, Any]], reasons: 
             reasons.setdefault(index, f"record cannot be written as JSON: {error}")
             made.append(None)
     return made
+
+
+def _object_text(value: dict[str, Any]) -> bytes | None:
+    return _dumps(value) if value else None
 
 
 def _dumps(value: Any) -> bytes:

@@ -37,6 +37,10 @@ _Texts = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | N
 _LONGEST_ID: Final = 10**200
 
 
+#: Properties of an event that PostHog applies to its person.
+PERSONAL: Final = ("$set", "$set_once", "$unset")
+
+
 class Rejected(Exception):
     """A record that cannot become an event; the message is the reason, its head up to `: ` the same for all alike."""
 
@@ -260,6 +264,9 @@ class Vendor(Dialect):
         # Made first: reading uses the record up.
         fallback = content_id(record) if not self.makes_ids and _is_nothing(self._first[1](record)) else None
         row = self.read(record)
+        told = row.properties
+        if "$set" in told or "$set_once" in told or "$unset" in told:
+            self._set_apart(row)
         row.source_id = as_id(row.source_id, "source id") or fallback
         row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
         if row.set and not row.set_once.keys().isdisjoint(row.set):
@@ -269,6 +276,13 @@ class Vendor(Dialect):
         if row.user_id is None and row.anonymous_id is None and row.kind != "group":
             raise Rejected(f"record has no id of a user or device: {', '.join(self.user_id + self.anonymous_id)}")
         return row
+
+    def _set_apart(self, row: Reading) -> None:
+        last, first = set_apart(row.properties, self.keep_unset)
+        if row.kind == "group" and (last or first):
+            raise Rejected("group call tells of a person: $set, $set_once")
+        row.set_once = {name: value for name, value in (row.set_once | first).items() if name not in last}
+        row.set = row.set | last
 
 
 def own_name(name: Any) -> str:
@@ -303,6 +317,31 @@ def group_keys(groups: Mapping[str, Column], record: Record) -> dict[str, str]:
     """Return {group type: group key} of a record; one without a key is of no group. Raises Rejected as `as_id` does."""
     keys = ((kind, as_id(column.value(record), f"key of group {kind}")) for kind, column in groups.items())
     return {kind: key for kind, key in keys if key is not None}
+
+
+def set_apart(properties: Record, keep_unset: bool) -> tuple[Record, Record]:
+    """Take `$set` and `$set_once` out of an event's properties and return them; `$unset` goes unless it is to be kept.
+
+    PostHog applies all three wherever they stand, so the sender's own go the way of all that is said of a person
+    (`mapping.person_properties`): as they are they would overwrite what living people have.
+
+    Raises:
+        Rejected: one is no object; PostHog would make properties of its letters or elements
+            (plugin-server/src/worker/ingestion/persons/person-update.ts).
+    """
+    if not keep_unset:
+        properties.pop("$unset", None)
+    return as_object(properties.pop("$set", None), "$set"), as_object(properties.pop("$set_once", None), "$set_once")
+
+
+def as_object(value: Any, what: str) -> Record:
+    """Return an object, or the one that JSON text says; an empty one for nothing. Raises Rejected."""
+    found = nested(value)
+    if found is None or found == "":
+        return {}
+    if type(found) is not dict:
+        raise Rejected(f"{what} is no object: {shorten(value)}")
+    return found
 
 
 def nested(value: Any) -> Any:
