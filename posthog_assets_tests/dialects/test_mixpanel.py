@@ -66,8 +66,8 @@ def test_a_page_view_becomes_what_posthogs_own_importer_makes_of_it() -> None:
     assert json.loads(row.pop("set_once")) == {"$initial_referrer": "$direct", "$initial_utm_source": "news"}
     assert row == {
         "source_id": "9bcdwarjbmlf3vsc", "kind": "event", "event": "$pageview", "user_id": "ann",
-        "anonymous_id": "18df-3f", "timestamp": datetime(2024, 3, 1, 10, 0, 0, 123_000, tzinfo=UTC), "groups": None,
-        "group_set": None, "raw_part": "part", "raw_line": 1, "reject_reason": None,
+        "anonymous_id": "$device:18df-3f", "timestamp": datetime(2024, 3, 1, 10, 0, 0, 123_000, tzinfo=UTC),
+        "groups": None, "group_set": None, "raw_part": "part", "raw_line": 1, "reject_reason": None,
     }  # fmt: skip
 
 
@@ -86,10 +86,22 @@ def test_the_uuid_is_the_one_of_posthogs_own_importer() -> None:
         # PostHog's importer reads these ids so.
         ({"distinct_id": "ann"}, ("event", "ann", None)),
         ({"distinct_id": None, "S_distinct_id_before_identity": "b"}, ("event", "b", None)),
-        ({"distinct_id": "", "S_user_id": "ann", "S_device_id": "d"}, ("event", "ann", "d")),
+        ({"distinct_id": "", "S_user_id": "ann", "S_device_id": "d"}, ("event", "ann", "$device:d")),
         ({"distinct_id": None, "S_device_id": "DEVICE-ABC"}, ("event", None, "DEVICE-ABC")),
         ({"distinct_id": "12345", "S_distinct_id_before_identity": "12345"}, ("event", "12345", None)),
-        ({"S_user_id": "ann", "S_device_id": "d"}, ("event", "ann", "d")),
+        # The device's id, as its own events have it.
+        ({"S_user_id": "ann", "S_device_id": "d"}, ("event", "ann", "$device:d")),
+        ({"S_user_id": "ann", "S_device_id": "$device:d"}, ("event", "ann", "$device:d")),
+        (
+            {"S_user_id": "ann", "S_device_id": "d", "S_distinct_id_before_identity": "$device:d"},
+            ("event", "ann", "$device:d"),
+        ),
+        ({"S_user_id": "ann", "S_device_id": "d", "S_distinct_id_before_identity": "d"}, ("event", "ann", "d")),
+        (
+            {"S_user_id": "ann", "S_device_id": "d", "S_distinct_id_before_identity": "bob"},
+            ("event", "ann", "$device:d"),
+        ),
+        ({"S_user_id": "ann", "S_distinct_id_before_identity": "bob"}, ("event", "ann", "bob")),
         ({"distinct_id": 12345}, ("event", "12345", None)),
         ({"distinct_id": "$device:1f-2"}, ("event", None, "$device:1f-2")),
         # The id it stands under, and the other one that Mixpanel says is the same person.
@@ -107,6 +119,23 @@ def test_the_uuid_is_the_one_of_posthogs_own_importer() -> None:
 )  # fmt: skip
 def test_whose_an_event_is(properties: dict[str, Any], expected: tuple[str, str | None, str | None]) -> None:
     assert whose(**properties) == expected
+
+
+def test_devices_of_older_sdks_have_bare_ids_where_the_import_file_says_so() -> None:
+    event_of_ann = event(**{"$user_id": "ann", "$device_id": "d"})
+    identify = event("$identify", **{"$device_id": "d"})
+    seen = event(**{"$user_id": "ann", "$device_id": "d", "$distinct_id_before_identity": "$device:d"})
+    rows = stage(event_of_ann, identify, seen, device_ids="bare")
+    assert [(row["user_id"], row["anonymous_id"]) for row in rows] == [("ann", "d"), ("ann", "d"), ("ann", "$device:d")]
+
+
+def test_what_a_device_tracked_before_the_login_is_linked_to_its_user() -> None:
+    # Simplified ID Merge.
+    before = event(distinct_id="$device:abc", **{"$device_id": "abc"})
+    after = event(**{"$user_id": "ann", "$device_id": "abc"})
+    first, second = stage(before, after)
+    assert (first["user_id"], first["anonymous_id"]) == (None, "$device:abc")
+    assert (second["user_id"], second["anonymous_id"]) == ("ann", "$device:abc")
 
 
 def test_an_event_can_stay_the_ids_it_was_tracked_with_however_often_it_is_exported() -> None:
@@ -219,6 +248,7 @@ def test_a_time_zone_that_is_none_is_refused() -> None:
             {"distinct_id": "d", "$distinct_id_before_identity": "ann", "$device_id": "d"},
             ("identify", "ann", "d"),
         ),
+        ("$identify", {"distinct_id": "ann", "$device_id": "d"}, ("identify", "ann", "$device:d")),
         ("$create_alias", {"distinct_id": "d", "alias": "ann"}, ("alias", "ann", "d")),
         ("$merge", {"$distinct_ids": ["ann", "bob"]}, ("alias", "ann", "bob")),
         ("$merge", {"$distinct_ids": ["$device:1", "ann"]}, ("alias", "ann", "$device:1")),
