@@ -72,6 +72,10 @@ class Amplitude(Vendor):
     left_out: ClassVar[Mapping[str, str]] = {"session_start": "Amplitude's mark of a session, no event of the user"}
 
     spread = ("event_properties",)
+    objects = frozenset({"user_properties", "groups", "group_properties"})
+    numbers = frozenset(
+        {"amplitude_id", "event_id", "session_id", "location_lat", "location_lng", "paying", "sample_rate"}
+    )
     properties: ClassVar[Mapping[str, str]] = {
         "user_id": "$amplitude_user_id",
         "device_id": "$amplitude_device_id",

@@ -76,6 +76,7 @@ class GA4(Vendor):
         "traffic_source.source": "$initial_utm_source", "traffic_source.medium": "$initial_utm_medium",
         "traffic_source.name": "$initial_utm_campaign", "user_first_touch_timestamp": "user_first_touch_timestamp",
     }  # fmt: skip
+    objects = frozenset({"event_params", "user_properties", "items"})
     nothing = frozenset({"", "(not set)", "(not provided)", "(direct)", "(none)"})
     notes = (
         ("event_params[]", "properties, by their keys, under the names above"),

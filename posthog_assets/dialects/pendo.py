@@ -49,6 +49,9 @@ class Pendo(Vendor):
         }
     )  # fmt: skip
     nothing = frozenset({"", "0.0.0.0"})
+    objects = frozenset({"propertiesJson", "properties"})
+    numbers = frozenset({"latitude", "longitude"})
+    texts = frozenset({"appId", "guideId", "guideStepId", "pageId", "featureId", "eventName"})
     notes = (
         ("eventType track", f"named by the first of {', '.join(_TRACK_NAMES)}, in the row or its properties"),
         ("eventType click, change, focus, submit", "$autocapture, with $event_type"),

@@ -37,6 +37,8 @@ class PostHogEvents(Vendor):
     user_id = ("distinct_id", "$distinct_id", "properties.distinct_id")
     spread = ("properties",)
     dropped = _NUMBERED_GROUPS
+    objects = frozenset({"$set", "$set_once"})
+    numbers = frozenset({"offset"})
     left_out = {
         "$snapshot": _RECORDING,
         "$snapshot_items": _RECORDING,
@@ -60,7 +62,8 @@ class PostHogEvents(Vendor):
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
-        return super().stage(RecordChunk(chunk.positions, [_opened(record) for record in chunk.records]), part)
+        records = [_opened(record) for record in chunk.records]
+        return super().stage(RecordChunk(chunk.positions, records, chunk.untyped), part)
 
     def read(self, record: Record) -> Reading:
         if type(record.get("batch")) is list:

@@ -10,7 +10,7 @@ cannot. Nothing a record holds may stop the day: a record that cannot be read is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 
 import orjson
 import pyarrow as pa
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from posthog_assets.dialects.base import Dialect, content_id
-from posthog_assets.dialects.column import Column
+from posthog_assets.dialects.column import Column, inferred
 from posthog_assets.dialects.timestamps import read_timestamps
 from posthog_assets.errors import shorten
 from posthog_assets.formats.lines import load
@@ -133,6 +133,13 @@ class Vendor(Dialect):
     #: Whether `read` makes an id of its own for a record that has none; otherwise its content stands for it.
     makes_ids: ClassVar[bool] = False
 
+    #: CSV has text in every field. Fields `read` looks into itself, as `spread` and paths do, which hold objects;
+    objects: ClassVar[frozenset[str]] = frozenset()
+    #: those that hold numbers or booleans;
+    numbers: ClassVar[frozenset[str]] = frozenset()
+    #: and, where all that no table names becomes a property (None: it does not), those of them that stay text.
+    texts: ClassVar[frozenset[str] | None] = None
+
     #: What a table cannot say, for the documentation: (field, becomes).
     notes: ClassVar[tuple[tuple[str, str], ...]] = ()
 
@@ -140,10 +147,19 @@ class Vendor(Dialect):
         default_factory=list, description="Events to import as they are, which this dialect would leave out or rename"
     )
 
+    types: Literal["infer", "text"] = Field(
+        "infer", description="Whether what looks like a number or boolean in the user's own columns of CSV becomes one"
+    )
+    groups: dict[str, Column] = Field(
+        default_factory=dict, description="Group type -> property that holds the group's key, beside the vendor's own"
+    )
+
     _tables: ClassVar[tuple[Table, Table | None, Table | None]]
     _nothing: ClassVar[tuple[str, ...]]
     _unwanted: ClassVar[dict[str, str | None]]
     _first: ClassVar[tuple[_Getter, _Getter, _Getter, _Getter, _Getter]]
+    _holders: ClassVar[frozenset[str]]
+    _known: ClassVar[frozenset[str]]
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -156,6 +172,13 @@ class Vendor(Dialect):
             _first_of((cls.event,)), _first_of(cls.source_id), _first_of(cls.user_id), _first_of(cls.anonymous_id),
             _first_of(cls.timestamp),
         )  # fmt: skip
+        paths = (
+            cls.event, *cls.source_id, *cls.user_id, *cls.anonymous_id, *cls.timestamp, *cls.properties,
+            *cls.person_set, *cls.person_set_once,
+        )  # fmt: skip
+        heads = {head for head, dot, _ in (path.partition(".") for path in paths) if dot}
+        cls._holders = cls.objects | heads | frozenset(cls.spread)
+        cls._known = frozenset((*paths, *cls.renames, *cls.dropped, *(cls.texts or ())))
 
     @property
     def links_identities(self) -> bool:
@@ -222,6 +245,21 @@ class Vendor(Dialect):
                 if name is not None:
                     into[name] = value
 
+    def typed(self, record: Record) -> Record:
+        """Return a record of CSV with objects, numbers and booleans in place of their texts; ids and names stay."""
+        holders, numbers, known = self._holders, self.numbers, self._known
+        infers = self.types == "infer" and self.texts is not None
+        found: Record = {}
+        for key, value in record.items():
+            if value == "":
+                value = None
+            elif key in holders:
+                value = nested(value)
+            elif key in numbers or (infers and key not in known):
+                value = inferred(value)
+            found[key] = value
+        return found
+
     def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
         """Return the instants that `timestamp` values name, and the reasons by index of those that name none.
 
@@ -236,7 +274,7 @@ class Vendor(Dialect):
         reasons: dict[int, str] = {}
         for index, record in enumerate(chunk.records):
             try:
-                row = self._row(record)
+                row = self._row(record, chunk.untyped)
                 # Written at once, and the record let go, while all of it is in the processor's caches.
                 texts.append(_written(row))
                 rows.append(row)
@@ -251,19 +289,21 @@ class Vendor(Dialect):
                 rows[index], texts[index], reasons[index] = _NOTHING, _NO_TEXTS, flaw
         return _batch(rows, texts, stamps, reasons, part, chunk.positions)
 
-    def _row(self, record: Record | Unreadable) -> Reading:
+    def _row(self, record: Record | Unreadable, untyped: bool) -> Reading:
         if isinstance(record, Unreadable):
             raise Rejected(record.reason)
         try:
-            return self._read(record)
+            return self._read(record, untyped)
         except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             words = shorten(f"{type(error).__name__}: {error}")
             raise Rejected(f"record is not what {self.type} writes: {words}") from error
 
-    def _read(self, record: Record) -> Reading:
-        # Made first: reading uses the record up.
+    def _read(self, record: Record, untyped: bool) -> Reading:
+        # Made first: reading uses the record up, and how the texts of CSV are read must not change an id.
         fallback = content_id(record) if not self.makes_ids and _is_nothing(self._first[1](record)) else None
-        row = self.read(record)
+        row = self.read(self.typed(record) if untyped else record)
+        if self.groups and row.kind != "group":
+            row.groups = row.groups | group_keys(self.groups, row.properties)
         told = row.properties
         if "$set" in told or "$set_once" in told or "$unset" in told:
             self._set_apart(row)
@@ -314,9 +354,20 @@ def as_id(value: Any, what: str) -> str | None:
 
 
 def group_keys(groups: Mapping[str, Column], record: Record) -> dict[str, str]:
-    """Return {group type: group key} of a record; one without a key is of no group. Raises Rejected as `as_id` does."""
-    keys = ((kind, as_id(column.value(record), f"key of group {kind}")) for kind, column in groups.items())
-    return {kind: key for kind, key in keys if key is not None}
+    """Return {group type: group key} of a record, the first key of several; one without a key is of no group.
+
+    Raises:
+        Rejected: a key is neither text nor a whole number.
+    """
+    keys = {}
+    for kind, column in groups.items():
+        value = column.value(record)
+        if type(value) is list:
+            # Mixpanel's SDKs write even a single key so; PostHog has room for one.
+            value = next((one for one in value if not _is_nothing(one)), None)
+        if (key := as_id(value, f"key of group {kind}")) is not None:
+            keys[kind] = key
+    return keys
 
 
 def set_apart(properties: Record, keep_unset: bool) -> tuple[Record, Record]:

@@ -261,6 +261,13 @@ def test_calls_that_link_ids_are_calls(name: str, properties: dict[str, Any], ex
     assert "$anon_distinct_id" not in json.loads(row["properties"])
 
 
+def test_a_property_that_is_a_group_key_in_mixpanel_can_be_one_in_posthog() -> None:
+    # As set_group writes it.
+    (row,) = stage(event(company_id=["acme", "globex"]), groups={"company": {"column": "company_id"}})
+    assert json.loads(row["groups"]) == {"company": "acme"}
+    assert json.loads(row["properties"])["company_id"] == ["acme", "globex"]
+
+
 def test_a_json_pipelines_record_reads_like_the_raw_exports() -> None:
     record = {
         "event_name": "Sign Up", "distinct_id": "ann", "insert_id": "i-1", "device_id": "d", "user_id": "ann",
