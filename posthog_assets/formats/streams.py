@@ -231,10 +231,10 @@ class _Steady(io.RawIOBase):
         return self._file.tell()
 
 
-def blocks(stream: IO[bytes], name: str) -> Iterator[bytes]:
-    """Yield a stream in blocks, the next one decompressed on a thread while the last one is worked on."""
+def blocks(stream: IO[bytes], name: str, size: int = BLOCK) -> Iterator[bytes]:
+    """Yield a stream in blocks of *size* bytes, the next one decompressed on a thread while the last one is used."""
     with ThreadPoolExecutor(1, "decompress") as pool:
-        ahead = pool.submit(stream.read, BLOCK)
+        ahead = pool.submit(stream.read, size)
         done = 0
         while True:
             with broken(name, done):
@@ -242,7 +242,7 @@ def blocks(stream: IO[bytes], name: str) -> Iterator[bytes]:
             if not block:
                 return
             done += len(block)
-            ahead = pool.submit(stream.read, BLOCK)
+            ahead = pool.submit(stream.read, size)
             yield block
 
 
