@@ -96,18 +96,17 @@ class Stagers:
         """
         under_way: deque[Future[list[pa.RecordBatch]]] = deque()
         for item in read_lazily(file, framing, part, _SIZE, _ROWS):
-            divided = isinstance(item, Lines) and self._are_ready()
-            # Two for each process: one it works on, one that waits for it.
-            while len(under_way) > (2 * len(self._ready) if divided else 0):
-                yield from under_way.popleft().result()
-            if divided:
+            if isinstance(item, Lines) and self._are_ready():
+                # Two for each process: one it works on, one that waits for it.
+                yield from _answers(under_way, 2 * len(self._ready))
                 under_way.append(self._divided(item, part))
-            elif isinstance(item, Lines):
+                continue
+            yield from _answers(under_way, 0)
+            if isinstance(item, Lines):
                 yield from self._timed(item, part)
             else:
                 yield self._dialect.stage(item, part)
-        while under_way:
-            yield from under_way.popleft().result()
+        yield from _answers(under_way, 0)
 
     def start(self, *, wait: bool = False) -> int:
         """Start the processes there is room for, and with *wait* let them be ready; return how many were started."""
@@ -168,6 +167,12 @@ class Stagers:
             self._idle.put(stager)
         # What went wrong there - a dead process, a dialect that raises - shows here, as if there were no processes.
         return _staged(self._dialect, lines, part) if batches is None else batches
+
+
+def _answers(under_way: deque[Future[list[pa.RecordBatch]]], most: int) -> Iterator[pa.RecordBatch]:
+    """Yield the rows that were asked for, in order, until *most* answers are left."""
+    while len(under_way) > most:
+        yield from under_way.popleft().result()
 
 
 def cores() -> int:
