@@ -47,6 +47,8 @@ _ROWS: Final = 500
 
 #: Seconds of staging that must lie ahead before processes are started; each takes about half a second to be ready.
 _WORTH_SECONDS: Final = 3.0
+#: Seconds a record must take: sending it and its row back and forth takes some two microseconds.
+_WORTH_EACH: Final = 6e-6
 #: Seconds of staging that tell how long the rest will take.
 _TELLING_SECONDS: Final = 0.25
 
@@ -135,7 +137,8 @@ class Stagers:
         self._staged += rows
         self._left -= rows
         if self._most > 1 and self._staged and self._seconds > _TELLING_SECONDS:
-            if self._seconds / self._staged * self._left > _WORTH_SECONDS:
+            each = self._seconds / self._staged
+            if each > _WORTH_EACH and each * self._left > _WORTH_SECONDS:
                 self.start()
             self._most = 1
         return batches

@@ -154,6 +154,7 @@ def test_processes_end_with_the_day() -> None:
 
 def test_processes_are_started_only_for_a_day_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stagers, "_TELLING_SECONDS", 0.0)
+    monkeypatch.setattr(stagers, "_WORTH_EACH", 0.0)
     started: list[bool] = []
     monkeypatch.setattr(Stagers, "start", lambda self: started.append(True))
     raw, dialect = b"\n".join(_lines(2_000)), Mixpanel.model_validate({})
