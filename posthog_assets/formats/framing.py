@@ -19,6 +19,7 @@ class Format(StrEnum):
     JSON = "json"
     CSV = "csv"
     PARQUET = "parquet"
+    AVRO = "avro"
 
 
 class Compression(StrEnum):
@@ -31,7 +32,7 @@ class Compression(StrEnum):
 
 _FORMATS: Final = {
     "jsonl": Format.JSONL, "ndjson": Format.JSONL, "json": Format.JSON, "csv": Format.CSV, "tsv": Format.CSV,
-    "parquet": Format.PARQUET, "pq": Format.PARQUET,
+    "parquet": Format.PARQUET, "pq": Format.PARQUET, "avro": Format.AVRO,
 }  # fmt: skip
 _COMPRESSIONS: Final = {
     "gz": Compression.GZIP, "gzip": Compression.GZIP, "zst": Compression.ZSTD, "zstd": Compression.ZSTD,

@@ -19,6 +19,7 @@ from pydantic import Field, field_validator, model_validator
 
 from posthog_assets.errors import NoExport
 from posthog_assets.formats import SUFFIXES, Compression, Format, Framing, detect
+from posthog_assets.formats.avro import NEEDS_FASTAVRO, is_installed
 from posthog_assets.settings import Settings, secrets_in
 from posthog_assets.sources.base import Sighting, Source
 from posthog_assets.sources.days import Days
@@ -98,6 +99,13 @@ class Files(Source):
                 "either path holds {day} (one or more files a day), or day_column names the column that says the day "
                 "(one or more files for all days)"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_reads_it(self) -> Files:
+        told = ".avro" in self.path.rsplit("/", 1)[-1].lower() if self.format is None else self.format is Format.AVRO
+        if told and not is_installed():
+            raise ValueError(NEEDS_FASTAVRO)
         return self
 
     @property

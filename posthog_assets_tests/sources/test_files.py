@@ -230,7 +230,7 @@ def test_passwords_are_secrets_and_stay_out_of_messages(store: Store) -> None:
         ({"path": "a/{day}.jsonl", "day_column": "t"}, r"either path holds \{day\}"),
         ({"path": "a/{day:yyyy}.jsonl"}, r"\{day:yyyy\} must hold a date pattern such as \{day:%Y-%m-%d\}"),
         ({"path": "a/{date:%Y}/{day}.jsonl"}, r"\{date:%Y\} is unknown; the only placeholder is \{day\}"),
-        ({"path": "a/{day}.jsonl", "format": "xml"}, "'jsonl', 'json', 'csv' or 'parquet'"),
+        ({"path": "a/{day}.jsonl", "format": "xml"}, "'jsonl', 'json', 'csv', 'parquet' or 'avro'"),
         ({"path": "a/{day}.csv", "csv": {"encoding": "utf-99"}}, "encoding 'utf-99' is unknown"),
         ({"path": "a.csv", "day_column": "t", "day_timezone": "Mars"}, "'Mars' is no time zone"),
     ],
