@@ -126,6 +126,7 @@ def _inner_framing(member: str, framing: Framing, name: str) -> Framing:
         "delimiter": framing.delimiter if framing.delimiter != "," else None,
         "encoding": framing.encoding,
         "quote": framing.quote,
+        "columns": framing.columns,
     }
     try:
         found = detect(member, framing.format, **options)

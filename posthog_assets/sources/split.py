@@ -19,7 +19,7 @@ import hashlib
 import io
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, Final
 
 import numpy as np
@@ -35,6 +35,7 @@ from posthog_assets.formats.arrays import Scanner, look
 from posthog_assets.formats.avro import AvroRecords
 from posthog_assets.formats.containers import MARK, avro_block, avro_header
 from posthog_assets.formats.delimited import CsvRows
+from posthog_assets.formats.framing import framing_of
 from posthog_assets.formats.lines import is_blank, line_blocks, parse
 from posthog_assets.formats.parquet import rows_within
 from posthog_assets.formats.records import Unreadable
@@ -93,8 +94,7 @@ class DaySplit:
     def framing(self, extract: Extract) -> Framing:
         """How an extract reads."""
         assert self._index is not None, "load() comes first"
-        kind = self._index["kinds"][extract.kind]
-        return Framing(**(kind | {"format": Format(kind["format"]), "compression": Compression(kind["compression"])}))
+        return framing_of(self._index["kinds"][extract.kind])
 
     def suffix(self, extract: Extract) -> str:
         shape = self.framing(extract).format
@@ -222,7 +222,7 @@ class _Splitter:
                 f"source.day_column {self._column!r} is no column of {name}; it has: {shorten(', '.join(table.header))}"
             )
         place, width = table.header.index(self._column), len(table.header)
-        out = Framing(Format.CSV, Compression.ZSTD, framing.delimiter, "utf-8", framing.quote)
+        out = replace(framing, compression=Compression.ZSTD, encoding="utf-8", unfold=None)
         kind = self._writer.kind(out, _bytes(table.header_text))
         for _, row in table:
             day = self._days(row[place]) if isinstance(row, list) and len(row) == width else None

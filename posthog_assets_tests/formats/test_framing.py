@@ -46,6 +46,12 @@ def test_a_name_that_tells_nothing_is_refused_with_what_is_allowed() -> None:
         detect("exports/part-00000")
 
 
+@pytest.mark.parametrize("name", ["part-00000", "2024-03-01-10.gz", "part-00000-c000.txt.gz"])
+def test_what_has_columns_is_csv_where_its_name_does_not_tell(name: str) -> None:
+    assert detect(name, columns=("a",)).format is Format.CSV
+    assert detect("a.jsonl", columns=("a",)).format is Format.JSONL
+
+
 def test_an_unknown_setting_is_refused_with_what_is_allowed() -> None:
     with pytest.raises(ImportFileError, match=r"source.compression 'rar' is unknown; allowed: none, gzip, zstd"):
         detect("a.jsonl", compression="rar")

@@ -83,6 +83,19 @@ def test_csv(rows: list[list[str]], block: int, size: int, end: str) -> None:
     assert count_csv(_blocks(data, block), framing, "a") == len(rows)
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\t\r\n")), min_size=2, max_size=2)),
+    SIZES, SIZES,
+)  # fmt: skip
+def test_values_that_nothing_quotes(rows: list[list[str]], block: int, size: int) -> None:
+    # A byte order mark at the very beginning is none of the file's.
+    data = "".join("\t".join(row) + "\n" for row in [["-", "-"], *rows]).encode()
+    framing = Framing(Format.CSV, delimiter="\t", quote="", columns=("a", "b"))
+    assert _flat(read_csv(_blocks(data, block), framing, "a", size))[1:] == [{"a": a, "b": b} for a, b in rows]
+    assert count_csv(_blocks(data, block), framing, "a") == len(rows) + 1
+
+
 LEAF = {
     "type": "record",
     "name": "leaf",

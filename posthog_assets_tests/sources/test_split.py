@@ -105,6 +105,22 @@ def test_csv_keeps_header_and_rows_as_they_are(tmp_path: Path, store: Store) -> 
     assert [record["note"] for record in _records(raw)] == ["a\nb; c", "Zürich"]
 
 
+def test_csv_without_a_header_stays_without_one(tmp_path: Path, store: Store) -> None:
+    (tmp_path / "all.txt").write_bytes(b'1\t2013-01-02\t"x\n2\t2013-01-01\ty\n3\t2013-01-02\n4\t2013-01-02\tz')
+    settings: dict[str, Any] = {
+        "path": f"{tmp_path}/all.txt", "day_column": "when",
+        "csv": {"columns": ["id", "when", "note"], "delimiter": "\t", "quote": ""},
+    }  # fmt: skip
+    raw = _export(store, date(2013, 1, 2), **settings)
+    assert _raw_text(raw) == b'1\t2013-01-02\t"x\n4\t2013-01-02\tz\n'
+    assert [record["note"] for record in _records(raw)] == ['"x', "z"]
+    first = _records(_export(store, FIRST, **settings))
+    assert first == [
+        {"id": "2", "when": "2013-01-01", "note": "y"},
+        Unreadable("wrong number of fields: 2 where source.csv.columns has 3"),
+    ]
+
+
 @pytest.mark.parametrize(
     "days",
     [
