@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from posthog_assets.steps import deliver_day, export_day, stage_day, transform_d
 from posthog_assets_tests.dialects.test_heap import PAGEVIEW
 from posthog_assets_tests.dialects.test_matomo import ACTION, EVENT, VISIT
 from posthog_assets_tests.dialects.test_pendo import CLICK
+from posthog_assets_tests.dialects.test_snowplow import CONTEXTS, ENVELOPE, LINK_CLICK, enriched, self_describing
 from posthog_assets_tests.test_end_to_end import destination, milliseconds
 
 DAY = date(2024, 3, 1)
@@ -193,3 +195,35 @@ def test_a_day_of_heap_lands_from_avro_as_it_does_from_lines(tmp_path: Path, san
         step(same, DAY)
     # The ledger knows all of them, with all they say.
     assert deliver_day(same, DAY).sent == 0
+
+
+def test_a_day_of_snowplow_lands_from_the_lines_of_enrich(tmp_path: Path, sandbox: Any) -> None:
+    click = self_describing(ENVELOPE, LINK_CLICK)
+    lines = [
+        enriched(event_id="e-0", contexts=CONTEXTS),
+        enriched(event_id="e-1", event="unstruct", event_name="link_click", unstruct_event=click),
+        enriched(event_id="e-2", event="struct", se_category="shop", se_action='say "hello"', se_value="12.5"),
+        enriched(event_id="e-3", event="page_ping"),
+        enriched(event_id="e-4").replace("\t", " ", 1),
+    ]
+    runs = [tmp_path / f"run={DAY}-10-00-0{number}" for number in (0, 1)]
+    for run, part in zip(runs, (lines[:2], lines[2:]), strict=True):
+        run.mkdir()
+        (run / "part-00000.txt.gz").write_bytes(gzip.compress("".join(part).encode()))
+    imp = an_import(tmp_path, sandbox, "snowplow", "run={day}-*/part-*.txt.gz", csv={"columns": "snowplow"})
+    manifest = export_day(imp, DAY)
+    staged, mapped, delivered = stage_day(imp, DAY), transform_day(imp, DAY), deliver_day(imp, DAY)
+    assert [part.records for part in manifest.parts] == [2, 3]
+    assert (staged.rows, staged.raw_records, staged.rejected, mapped.derived) == (5, 5, 2, 1)
+    assert {row["reason"] for batch in rejections(imp.store, DAY) for row in batch.to_pylist()} == {
+        "left out, a sign of life every few seconds, which PostHog has no use for: page_ping",
+        "wrong number of fields: 130 where source.csv.columns has 131",
+    }
+    assert delivered.acknowledged == 4
+    events = {event: (who, milliseconds(at), properties) for _, event, who, at, properties in sandbox.events()}
+    assert events.keys() == {"$pageview", "link_click", 'say "hello"', "$identify"}
+    who, at, properties = events["$pageview"]
+    assert (who, at, properties["web_page_id"]) == ("ann", 1_709_287_200_250, "p-1")
+    assert properties["com_acme_item"] == [{"sku": "a", "price": 5}, {"sku": "b"}]
+    assert events["link_click"][2]["targetUrl"] == "https://a.example/"
+    assert events['say "hello"'][2]["se_value"] == 12.5
