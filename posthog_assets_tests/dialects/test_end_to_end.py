@@ -14,6 +14,7 @@ import fastavro
 import pytest
 
 from posthog_assets.import_file import Import
+from posthog_assets.preview import preview_day
 from posthog_assets.rejections import rejections
 from posthog_assets.steps import deliver_day, export_day, stage_day, transform_day
 from posthog_assets_tests.dialects.test_heap import PAGEVIEW
@@ -178,6 +179,9 @@ def test_a_day_of_heap_lands_from_avro_as_it_does_from_lines(tmp_path: Path, san
     ]
     write_avro(tmp_path / f"{DAY}.avro", rows, "deflate", time={"type": "long", "logicalType": "timestamp-micros"})
     imp = an_import(tmp_path, sandbox, "heap", "{day}.avro")
+    seen = preview_day(imp, DAY)
+    assert (seen.raw_records, seen.to_send) == (3, 4)
+    assert [sample.before["time"].microsecond for sample in seen.samples if sample.before] == [123_456] * 3
     for step in (export_day, stage_day, transform_day):
         step(imp, DAY)
     delivered = deliver_day(imp, DAY)
