@@ -1,4 +1,4 @@
-"""How records are framed in a file: JSON lines, JSON array, CSV, Parquet; plain or compressed.
+"""How records are framed in a file: JSON lines, JSON array, CSV, Parquet, Avro; plain or compressed.
 
 Belongs here: turning the bytes of one part into records with their place, and counting them. Does not
 belong here: where the bytes come from (`sources`) or what the records mean (`dialects`).
@@ -11,6 +11,7 @@ from typing import IO
 
 from posthog_assets.formats import lines
 from posthog_assets.formats.arrays import count_json, read_json
+from posthog_assets.formats.avro import count_avro, read_avro
 from posthog_assets.formats.delimited import count_csv, read_csv
 from posthog_assets.formats.framing import SUFFIXES, Compression, Format, Framing, detect
 from posthog_assets.formats.lines import Lines, count_lines, read_lines, unread_lines
@@ -73,6 +74,8 @@ def _records(stream: IO[bytes], framing: Framing, name: str, rows: int, first: i
         case Format.PARQUET:
             with seekable(stream) as file:
                 yield from read_parquet(file, name, rows, first)
+        case Format.AVRO:
+            yield from read_avro(blocks(stream, name), name, rows, first)
         case Format.JSON:
             yield from read_json(text_blocks(blocks(stream, name), name), name, rows, first)
         case _:
@@ -100,6 +103,8 @@ def _count(stream: IO[bytes], framing: Framing, name: str) -> int:
         case Format.PARQUET:
             with seekable(stream) as file:
                 return count_parquet(file, name)
+        case Format.AVRO:
+            return count_avro(blocks(stream, name), name)
         case Format.JSON:
             return count_json(text_blocks(blocks(stream, name), name), name)
         case _:
