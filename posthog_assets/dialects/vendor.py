@@ -249,6 +249,8 @@ class Vendor(Dialect):
         """Return a record of CSV with objects, numbers and booleans in place of their texts; ids and names stay."""
         holders, numbers, known = self._holders, self.numbers, self._known
         infers = self.types == "infer" and self.texts is not None
+        if not (holders or numbers or infers):
+            return record
         found: Record = {}
         for key, value in record.items():
             if value == "":
