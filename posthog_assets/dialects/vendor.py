@@ -295,22 +295,19 @@ class Vendor(Dialect):
         if isinstance(record, Unreadable):
             raise Rejected(record.reason)
         try:
-            return self._read(record, untyped)
+            # Made first: reading uses the record up, and how the texts of CSV are read must not change an id.
+            fallback = content_id(record) if not self.makes_ids and _is_nothing(self._first[1](record)) else None
+            row = self.read(self.typed(record) if untyped else record)
+            told = row.properties
+            if self.groups and row.kind != "group":
+                row.groups = row.groups | group_keys(self.groups, told)
+            if "$set" in told or "$set_once" in told or "$unset" in told:
+                self._set_apart(row)
+            row.source_id = as_id(row.source_id, "source id") or fallback
+            row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
         except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             words = shorten(f"{type(error).__name__}: {error}")
             raise Rejected(f"record is not what {self.type} writes: {words}") from error
-
-    def _read(self, record: Record, untyped: bool) -> Reading:
-        # Made first: reading uses the record up, and how the texts of CSV are read must not change an id.
-        fallback = content_id(record) if not self.makes_ids and _is_nothing(self._first[1](record)) else None
-        row = self.read(self.typed(record) if untyped else record)
-        if self.groups and row.kind != "group":
-            row.groups = row.groups | group_keys(self.groups, row.properties)
-        told = row.properties
-        if "$set" in told or "$set_once" in told or "$unset" in told:
-            self._set_apart(row)
-        row.source_id = as_id(row.source_id, "source id") or fallback
-        row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
         if row.set and not row.set_once.keys().isdisjoint(row.set):
             row.set = {name: value for name, value in row.set.items() if name not in row.set_once}
         if row.source_id is None:
