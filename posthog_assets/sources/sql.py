@@ -31,9 +31,6 @@ Bounds = Literal["aware", "naive", "date", "text", "s", "ms", "us"]
 
 _UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000}
 
-#: What a day looks like at the start of SQLite's texts.
-_ISO_DAY: Final = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*"
-
 
 class Sql(Source):
     """Rows of *table*, or of *query*, whose time lies in the day: at or after its midnight, before the next one."""
@@ -178,11 +175,14 @@ class Sql(Source):
         if self.where:
             statement = statement.where(sa.text(f"({self.where})"))
         if day is None:
-            return statement.where(_without_day(column, bounds, database.backend)), {}
+            return statement.where(_without_day(column, bounds)), {}
         start, end, kind = self._bounds(day, bounds)
-        return statement.where(
+        statement = statement.where(
             column >= sa.bindparam("day_start", type_=kind), column < sa.bindparam("day_end", type_=kind)
-        ), {"day_start": start, "day_end": end}
+        )
+        if bounds == "text":
+            statement = statement.where(_begins_with_a_date(column))
+        return statement, {"day_start": start, "day_end": end}
 
     def _state(self, database: Database, connection: Connection, table: Table | None, day: date) -> str:
         """Return how many rows the day has, and when they changed last."""
@@ -264,10 +264,47 @@ def _of_backend(backend: str) -> Bounds:
     return "aware" if backend in ("postgresql", "redshift") else "naive"
 
 
-def _without_day(column: Any, bounds: Bounds, backend: str) -> Any:
+def _without_day(column: Any, bounds: Bounds) -> Any:
+    """Return the condition of the rows that are no day's: no value, or one that lies beyond all days.
+
+    The latter are `infinity` and the years PostgreSQL has more of, MySQL's zero dates, a float that is no number; and
+    what SQLite, which keeps in any column what it is given, sorts below or above all texts. Between these ends the days
+    are laid side by side, in whatever order the database's collation has: each value is in one of them.
+    """
     import sqlalchemy as sa
 
-    if backend == "sqlite" and bounds == "text":
-        # SQLite keeps in any column what it is given: numbers compare below every text, and would be nobody's.
-        return sa.or_(sa.func.typeof(column) != "text", sa.not_(column.op("GLOB")(_ISO_DAY)))
-    return column.is_(None)
+    first, last, kind = _ends(bounds)
+    beyond = [column.is_(None), column < sa.literal(first, kind), column > sa.literal(last, kind)]
+    return sa.or_(*beyond, *([sa.not_(_begins_with_a_date(column))] if bounds == "text" else []))
+
+
+def _ends(bounds: Bounds) -> tuple[Any, Any, Any]:
+    """Return the first and the last value that may have a day, and their SQLAlchemy type."""
+    import sqlalchemy as sa
+
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    match bounds:
+        case "aware":
+            return first, last, sa.DateTime(timezone=True)
+        case "naive":
+            return first.replace(tzinfo=None), last.replace(tzinfo=None), sa.DateTime()
+        case "date":
+            return date.min, date.max, sa.Date()
+        case "text":
+            # A letter sorts after every time of the last day.
+            return date.min.isoformat(), f"{date.max}Z", sa.String()
+    unit = _UNITS[bounds]
+    return int(first.timestamp()) * unit, int(last.replace(microsecond=0).timestamp()) * unit, sa.BigInteger()
+
+
+def _begins_with_a_date(column: Any) -> Any:
+    """Return the condition that a text begins as in 2024-03-01; others sort between days that they are not of.
+
+    No pattern that all databases know has digits in it, so they become zeros first.
+    """
+    import sqlalchemy as sa
+
+    text = column
+    for digit in "123456789":
+        text = sa.func.replace(text, digit, "0", type_=sa.String())
+    return text.like("0000-00-00%")
