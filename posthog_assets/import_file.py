@@ -20,6 +20,7 @@ from posthog_assets.dialects import Dialect, load_dialect
 from posthog_assets.errors import ImportFileError, shorten
 from posthog_assets.mapping import Mapping
 from posthog_assets.mapping.version import mapping_version
+from posthog_assets.naive_times import agreed
 from posthog_assets.people import People
 from posthog_assets.retention import Retention
 from posthog_assets.settings import Settings, explain
@@ -83,6 +84,11 @@ class Import(Settings):
                 "end_date are imported by new_data, or by materializing them)"
             )
         return self
+
+    @model_validator(mode="after")
+    def _agrees_on_zones(self) -> Import:
+        dialect = agreed(self.source, self.dialect)
+        return self if dialect is self.dialect else self.model_copy(update={"dialect": dialect})
 
     @classmethod
     def read(cls, attributes: MappingABC[str, Any], where: str = "the import file") -> Import:

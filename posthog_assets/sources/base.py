@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from enum import Enum, auto
 from typing import ClassVar
 
 from posthog_assets.settings import Settings
@@ -22,6 +23,26 @@ class Sighting:
     day: date
     fingerprint: str | None
     changed_at: datetime | None = None
+
+
+class Claim(Enum):
+    """How much a source's zone says of the times that its records have without one."""
+
+    #: Its days are of that zone; the times may be of any.
+    HINT = auto()
+    #: They are in it, unless the dialect says otherwise of its own column.
+    DEFAULT = auto()
+    #: They are in it: by this zone the days were told.
+    FACT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class NaiveTimes:
+    """What the settings of a source say of times without a zone: *setting* is its name, *zone* None if it is absent."""
+
+    setting: str
+    zone: str | None
+    claim: Claim
 
 
 class Source(Settings, ABC):
@@ -123,6 +144,13 @@ class Source(Settings, ABC):
         if now < self.available_at(day):
             return None
         return "settled" if now >= self.settled_at(day) else "complete"
+
+    def naive_times(self, column: str | None) -> NaiveTimes | None:
+        """Return what the settings say of times without a zone in *column* of the records; None: nothing.
+
+        *column* is the one the dialect reads; None where that is no setting of it.
+        """
+        return None
 
     def secrets(self) -> tuple[str, ...]:
         """Return the credentials among the settings; they are cut out of every message."""

@@ -20,7 +20,7 @@ from pydantic import Field, field_validator, model_validator
 from posthog_assets.errors import NoExport
 from posthog_assets.formats import SUFFIXES, Compression, Format, Framing, detect
 from posthog_assets.settings import Settings, secrets_in
-from posthog_assets.sources.base import Sighting, Source
+from posthog_assets.sources.base import Claim, NaiveTimes, Sighting, Source
 from posthog_assets.sources.days import Days
 from posthog_assets.sources.locations import Found, Location
 from posthog_assets.sources.raw_export import RawExport
@@ -139,6 +139,11 @@ class Files(Source):
         zone = UTC if self.day_timezone == "UTC" else ZoneInfo(self.day_timezone)
         end = datetime.combine(day + timedelta(days=1), time(), zone)
         return max(end.astimezone(UTC), super().available_at(day))
+
+    def naive_times(self, column: str | None) -> NaiveTimes:
+        zone = self.day_timezone if "day_timezone" in self.model_fields_set else None
+        is_of_day = column is not None and column == self.day_column
+        return NaiveTimes("day_timezone", zone, Claim.FACT if is_of_day else Claim.HINT)
 
     def export(self, day: date, raw: RawExport, first_day: date) -> None:
         """Pin the day's files byte for byte, or its extract of the files that hold all days.

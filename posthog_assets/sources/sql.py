@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from posthog_assets.errors import ImportFileError, SourceRefused
-from posthog_assets.sources.base import Source
+from posthog_assets.sources.base import Claim, NaiveTimes, Source
 from posthog_assets.sources.database import Database, Table
 from posthog_assets.sources.raw_export import RawExport
 from posthog_assets.sources.rows import write_parts
@@ -104,6 +104,11 @@ class Sql(Source):
 
     def settled_at(self, day: date) -> datetime:
         return self.available_at(day) + timedelta(days=self.late_days)
+
+    def naive_times(self, column: str | None) -> NaiveTimes:
+        zone = self.timezone if "timezone" in self.model_fields_set else None
+        is_of_day = column is not None and column == self.day_column
+        return NaiveTimes("timezone", zone, Claim.FACT if is_of_day else Claim.DEFAULT)
 
     def fingerprint(self, day: date) -> str | None:
         """Return the number of the day's rows and the greatest `updated_column`; without one, see `revision`."""
