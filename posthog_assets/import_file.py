@@ -86,9 +86,13 @@ class Import(Settings):
         return self
 
     @model_validator(mode="after")
-    def _agrees_on_zones(self) -> Import:
-        dialect = agreed(self.source, self.dialect)
-        return self if dialect is self.dialect else self.model_copy(update={"dialect": dialect})
+    def _source_and_dialect_know_of_each_other(self) -> Import:
+        """Return the import whose dialect knows the source's zone, and the source when the records are final."""
+        source = self.source.final_after(self.dialect.final_after_hours)
+        dialect = agreed(source, self.dialect)
+        if source is self.source and dialect is self.dialect:
+            return self
+        return self.model_copy(update={"source": source, "dialect": dialect})
 
     @classmethod
     def read(cls, attributes: MappingABC[str, Any], where: str = "the import file") -> Import:

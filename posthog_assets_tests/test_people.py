@@ -76,6 +76,7 @@ def test_columns_get_the_names_persons_have(tmp_path: Path) -> None:
     [
         ({"source": {"type": "files", "path": "users-{day}.csv"}}, "people have no days"),
         ({"dialect": {"type": "columns", "user_id": {"column": "id"}, "event": {"value": "x"}}}, "a profile has none"),
+        ({"source": {"type": "files", "path": "users.csv", "available_after_hours": 1}}, "people have no days"),
         ({"dialect": {"type": "columns"}}, "people.dialect.user_id"),
         ({"source": {"type": "amplitude"}}, "allowed: files"),
     ],

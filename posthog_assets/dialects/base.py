@@ -43,6 +43,9 @@ class Dialect(Settings):
     #: Whether records may tell the properties of their groups.
     describes_groups: ClassVar[bool] = False
 
+    #: Hours after the end of a day until its records are final, wherever they are kept.
+    final_after_hours: ClassVar[int] = 0
+
     #: Path of the setting that says the zone of times without one; None where the vendor's times need none.
     timezone_setting: ClassVar[str | None] = None
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum, auto
-from typing import ClassVar
+from typing import ClassVar, Self
 
+from posthog_assets.errors import NoExport
 from posthog_assets.settings import Settings
 from posthog_assets.sources.raw_export import RawExport
 
@@ -144,6 +145,22 @@ class Source(Settings, ABC):
         if now < self.available_at(day):
             return None
         return "settled" if now >= self.settled_at(day) else "complete"
+
+    def final_after(self, hours: float) -> Self:
+        """Return the same source, of records that change for so many *hours* after their day, unless it is told."""
+        setting = "available_after_hours"
+        if not hours or setting not in type(self).model_fields or setting in self.model_fields_set:
+            return self
+        return self.model_copy(update={setting: hours})
+
+    def refuse_early(self, day: date) -> None:
+        """Raise NoExport while the data of *day* is not complete, by a setting that says when it is."""
+        if self.availability_delay and datetime.now(UTC) < (at := self.available_at(day)):
+            raise NoExport(
+                f"the data of {day} is complete at {at:%Y-%m-%d %H:%M} UTC: materialize it then. What changes until "
+                "then would be in PostHog as it was and as it became (source.available_after_hours says how long that "
+                "is; 0: export at once)"
+            )
 
     def naive_times(self, column: str | None) -> NaiveTimes | None:
         """Return what the settings say of times without a zone in *column* of the records; None: nothing.

@@ -71,6 +71,9 @@ class Files(Source):
     )
     storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
     missing: Literal["error", "empty"] = Field("error", description="What a day without a file is")
+    available_after_hours: float = Field(
+        0, ge=0, description="Hours after a day's end until its data is complete; absent: what the dialect says"
+    )
 
     @field_validator("path")
     @classmethod
@@ -134,11 +137,15 @@ class Files(Source):
     def lists(self) -> bool:
         return not self.day_column and self.location(date(2000, 1, 1)).lists
 
+    @property
+    def availability_delay(self) -> timedelta:  # type: ignore[override]
+        return timedelta(hours=self.available_after_hours)
+
     def available_at(self, day: date) -> datetime:
-        """Return the end of *day* in the zone whose days these are."""
+        """Return the end of *day* in the zone whose days these are, and `available_after_hours` after it."""
         zone = UTC if self.day_timezone == "UTC" else ZoneInfo(self.day_timezone)
         end = datetime.combine(day + timedelta(days=1), time(), zone)
-        return max(end.astimezone(UTC), super().available_at(day))
+        return max(end.astimezone(UTC) + self.availability_delay, super().available_at(day))
 
     def naive_times(self, column: str | None) -> NaiveTimes:
         zone = self.day_timezone if "day_timezone" in self.model_fields_set else None
@@ -150,6 +157,7 @@ class Files(Source):
 
         Records whose day cannot be read are pinned with *first_day*.
         """
+        self.refuse_early(day)
         location = self.location(day)
         found = location.find()
         if not found and (self.day_column or self.missing == "error"):

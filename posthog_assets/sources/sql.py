@@ -57,6 +57,9 @@ class Sql(Source):
         description="Column that grows when a row changes; then the day is exported again",
     )
     late_days: int = Field(0, ge=0, description="Without updated_column: days after which a day is exported once more")
+    available_after_hours: float = Field(
+        0, ge=0, description="Hours after a day's end until its data is complete; absent: what the dialect says"
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="Passed to create_engine", repr=False)
 
     @field_validator("url")
@@ -98,9 +101,13 @@ class Sql(Source):
     def secrets(self) -> tuple[str, ...]:
         return self.database().secrets() if self.url else ()
 
+    @property
+    def availability_delay(self) -> timedelta:  # type: ignore[override]
+        return timedelta(hours=self.available_after_hours)
+
     def available_at(self, day: date) -> datetime:
-        """Return the day's end in its own zone."""
-        return self._midnight(day + timedelta(days=1)).astimezone(UTC)
+        """Return the day's end in its own zone, and `available_after_hours` after it."""
+        return self._midnight(day + timedelta(days=1)).astimezone(UTC) + self.availability_delay
 
     def settled_at(self, day: date) -> datetime:
         return self.available_at(day) + timedelta(days=self.late_days)
@@ -123,10 +130,12 @@ class Sql(Source):
         """Write the day's rows; with *first_day* come those of a table that have no day at all.
 
         Raises:
+            NoExport: the day is not complete.
             ImportFileError: the URL is missing or wrong, or its driver is not installed.
             SourceRefused: the database refuses: credentials, names, the query.
             SourceUnavailable: it cannot be reached, or the connection was lost.
         """
+        self.refuse_early(day)
         # A day that is not over is read anew each time.
         position = self._position(self.fingerprint(day) or f"early {datetime.now(UTC).isoformat()}")
         if raw.is_complete(position):
