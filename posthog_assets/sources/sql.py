@@ -146,8 +146,8 @@ class Sql(Source):
             table = self._looked_up(database, connection)
             # Those without a day first: a row that gets its day meanwhile is read twice, not never.
             if table and day == first_day:
-                self._write(raw, database, connection, table, None)
-            self._write(raw, database, connection, table, day)
+                self._write(raw, database, connection, table, "without-day", *self._statement(database, table, None))
+            self._write(raw, database, connection, table, str(day), *self._statement(database, table, day))
         raw.complete()
 
     def database(self) -> Database:
@@ -160,15 +160,25 @@ class Sql(Source):
         return Database(self.url.get_secret_value(), self.options, self.timezone)
 
     def _write(
-        self, raw: RawExport, database: Database, connection: Connection, table: Table | None, day: date | None
-    ) -> None:
-        statement, values = self._statement(database, table, day)
+        self, raw: RawExport, database: Database, connection: Connection, table: Table | None, what: str,
+        statement: Select[Any] | TextClause, values: dict[str, Any],
+    ) -> None:  # fmt: skip
+        """Write the rows of a SELECT as parts; *what* they are is a day, or `without-day`."""
         columns, batches = database.read(connection, statement, values)
-        origin = f"{database.shown} {self.table or 'query'} [{day or 'without-day'}]"
+        without_day = what == "without-day"
         write_parts(
-            raw, "rows" if day else "without-day", origin, columns, batches,
-            json_columns={*self.json_columns, *(table.json_columns() if table else ())}, without_day=day is None,
+            raw, what if without_day else "rows", f"{database.shown} {self.table or 'query'} [{what}]", columns,
+            batches, json_columns={*self.json_columns, *(table.json_columns() if table else ())},
+            without_day=without_day,
         )  # fmt: skip
+
+    def _rows(self, table: Table) -> tuple[Any, Select[Any]]:
+        """Return the table, and the SELECT of all rows that are wanted of it."""
+        import sqlalchemy as sa
+
+        rows = sa.table(table.name, *[sa.column(name) for name in table.columns], schema=table.schema)
+        statement = sa.select(*[rows.c[name] for name in self.columns or table.columns])
+        return rows, statement.where(sa.text(f"({self.where})")) if self.where else statement
 
     def _statement(
         self, database: Database, table: Table | None, day: date | None
@@ -182,12 +192,9 @@ class Sql(Source):
             text = sa.text(self.query.strip().rstrip(";"))
             bound = text.bindparams(sa.bindparam("day_start", type_=kind), sa.bindparam("day_end", type_=kind))
             return bound, {"day_start": start, "day_end": end}
-        rows = sa.table(table.name, *[sa.column(name) for name in table.columns], schema=table.schema)
+        rows, statement = self._rows(table)
         column = rows.c[self.day_column or ""]
         bounds = self.bounds or self._suggested(table, database.backend)
-        statement = sa.select(*[rows.c[name] for name in self.columns or table.columns])
-        if self.where:
-            statement = statement.where(sa.text(f"({self.where})"))
         if day is None:
             return statement.where(_without_day(column, bounds)), {}
         start, end, kind = self._bounds(day, bounds)

@@ -16,10 +16,12 @@ import pytest
 
 from posthog_assets.errors import MissingUpstream, SourceRefused, SourceUnavailable
 from posthog_assets.formats import Framing
+from posthog_assets.people import PEOPLE, people_import
 from posthog_assets.sources import RawExport, load_source
 from posthog_assets.sources import rows as rows_module
-from posthog_assets.steps import export_day, stage_day, staged_path
+from posthog_assets.steps import deliver_day, export_day, stage_day, staged_path, transform_day
 from posthog_assets.storage import Store
+from posthog_assets_tests.capture.server import CaptureServer
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.sources.postgres import Postgres
 from posthog_assets_tests.sources.test_sql import records
@@ -168,6 +170,37 @@ def test_instants_beyond_the_calendar_come_with_the_first_day_and_are_rejected_w
         until = [json.loads(row["properties"])["until"] for row in rows if not row["reject_reason"]]
         # A column with an odd value among its instants writes the others as ever.
         assert until == ["infinity", "2024-04-01T00:00:00+00:00"]
+
+
+def test_people_of_a_table_keep_their_types(server: Postgres, tmp_path: Path) -> None:
+    server.run(
+        """
+        CREATE SCHEMA crm;
+        CREATE TABLE crm.users (id uuid, name text, plan jsonb, spent numeric, since timestamptz, until timestamptz);
+        INSERT INTO crm.users VALUES ('6f1d8c9e-4f0b-5c8a-9f6e-2f6f3b1a7d42', 'Zoë', '{"seats": [1, 2]}', 9.90,
+            '2024-03-01 00:30+01', 'infinity'), (NULL, 'Nobody', NULL, NULL, NULL, NULL);
+        """
+    )
+    with CaptureServer() as posthog:
+        imp = small_import(
+            tmp_path,
+            people={
+                "source": {"type": "sql", "url": server.url, "table": "crm.users"},
+                "dialect": {"type": "columns", "user_id": {"column": "id"}},
+            },
+            destination={"host": posthog.url, "project_api_key": "phc_any"},
+        )
+        people = people_import(imp)
+        assert export_day(people, PEOPLE).parts[0].records == 2
+        assert stage_day(people, PEOPLE).reject_reasons == {"source_id is empty": 1}
+        transform_day(people, PEOPLE)
+        deliver_day(people, PEOPLE)
+    (told,) = posthog.stored
+    assert told["distinct_id"] == "6f1d8c9e-4f0b-5c8a-9f6e-2f6f3b1a7d42"
+    assert told["properties"]["$set_once"] == {
+        "name": "Zoë", "plan": {"seats": [1, 2]}, "spent": 9.9, "since": "2024-02-29T23:30:00+00:00",
+        "until": "infinity",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
