@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from posthog_assets.errors import ImportFileError, SourceRefused, SourceUnavailable, shorten
 from posthog_assets.http import hidden
 from posthog_assets.settings import secrets_in
+from posthog_assets.sources.postgres_times import take_any_time
 from posthog_assets.sources.rows import JsonText, Rows
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Database:
         try:
             with self._explained(), engine.connect() as connection:
                 self._set_timezone(connection)
-                self._take_what_python_cannot_hold(connection)
+                take_any_time(connection.dialect.driver, connection.connection.driver_connection)
                 yield connection.execution_options(stream_results=True, max_row_buffer=_FETCHED)
         finally:
             engine.dispose()
@@ -186,13 +187,6 @@ class Database:
             case "mysql" | "mariadb":
                 zone = "+00:00" if self.timezone == "UTC" else self.timezone
                 connection.exec_driver_sql(f"SET time_zone = '{zone}'")
-
-    def _take_what_python_cannot_hold(self, connection: Connection) -> None:
-        """Let a driver that would raise give the text of a time beyond Python's calendar, such as infinity."""
-        if connection.dialect.driver == "psycopg":
-            from posthog_assets.sources.psycopg_times import take_any_time
-
-            take_any_time(connection.connection.driver_connection)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -203,6 +203,18 @@ def test_people_of_a_table_keep_their_types(server: Postgres, tmp_path: Path) ->
     }  # fmt: skip
 
 
+def test_the_older_driver_does_not_take_infinity_for_the_year_9999(server: Postgres, tmp_path: Path) -> None:
+    pytest.importorskip("psycopg2", reason="needs the extra posthog_assets[instance]")
+    server.run(
+        "CREATE SCHEMA IF NOT EXISTS odd",
+        "CREATE TABLE odd.endless2 (id int, aware timestamptz, naive timestamp, day date)",
+        "INSERT INTO odd.endless2 VALUES (1, 'infinity', '-infinity', 'infinity')",
+    )
+    url = server.url.replace("postgresql", "postgresql+psycopg2", 1)
+    found = exported(server, tmp_path, DAY, url=url, table="odd.endless2", day_column="aware")
+    assert found == [{"id": 1, "aware": "infinity", "naive": "-infinity", "day": "infinity"}]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
