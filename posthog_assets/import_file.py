@@ -52,6 +52,11 @@ class Import(Settings):
     storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
     owners: list[str] = Field([], description="Who answers for it: mail addresses, or team:name; Dagster shows them")
     first_rows: bool = Field(True, description="Show the first events of each day in Dagster; off keeps them out of it")
+    processes: int | None = Field(
+        None,
+        ge=1,
+        description="Most processes that stage one day; default: one a core, four at most; 1: none of its own",
+    )
     source: Annotated[SerializeAsAny[Source], BeforeValidator(load_source)]
     dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect)]
     mapping: Mapping = Field(default_factory=lambda: Mapping.model_validate({}))

@@ -183,7 +183,7 @@ def run_floor(folder: str, url: str, results: Any) -> None:
             encoded = encode(batch)
             for start in range(0, len(encoded), 5_000):
                 stop = min(start + 5_000, len(encoded))
-                raw = encoded.slice(start, stop).body(Protocol.V1, "phc_bench", datetime.now(UTC))
+                raw = b"".join(encoded.slice(start, stop).body(Protocol.V1, "phc_bench", datetime.now(UTC)))
                 bodies.append((stop - start, igzip.compress(raw, 1)))
             if len(bodies) >= 40:
                 break

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import fastavro
 import pytest
 from pydantic import SecretStr
 
@@ -169,3 +171,20 @@ def test_profiles_of_mixpanel_are_told_page_by_page(tmp_path: Path) -> None:
         assert told == {f"user-{n}": {"name": f"N. {n}"} for n in range(23)}
         assert server.stored[0]["timestamp"].startswith("2024-03-01")
         assert metadata(materialize(imp))["sent"] == 0
+
+
+def test_users_may_be_in_avro(tmp_path: Path) -> None:
+    fields = [{"name": "id", "type": "long"}, {"name": "since", "type": {"type": "int", "logicalType": "date"}}]
+    with (tmp_path / "users.avro").open("wb") as file:
+        fastavro.writer(
+            file, {"type": "record", "name": "user", "fields": fields}, [{"id": 7, "since": date(2020, 2, 29)}]
+        )
+    section = {
+        "source": {"type": "files", "path": str(tmp_path / "users.avro")},
+        "dialect": {"type": "columns", "user_id": {"column": "id"}},
+    }
+    with CaptureServer() as server:
+        materialize(importing(tmp_path, server.url, **section))
+        assert [(event["distinct_id"], event["properties"]["$set_once"]) for event in server.stored] == [
+            ("7", {"since": "2020-02-29"})
+        ]

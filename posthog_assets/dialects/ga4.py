@@ -1,4 +1,4 @@
-"""Google Analytics 4: rows of its BigQuery export, as JSON lines or Parquet.
+"""Google Analytics 4: rows of its BigQuery export, as JSON lines, Parquet or Avro.
 
 Belongs here: https://support.google.com/analytics/answer/7029846. Does not belong here: querying BigQuery.
 

@@ -1,7 +1,7 @@
 """Heap: rows of its Connect tables and one-time exports (pageviews, sessions, one table per event, users, migrations).
 
 Belongs here: https://help.heap.io/heap-connect/heap-connect-guide/data-schema. Does not belong here: querying a
-warehouse, or reading Avro.
+warehouse.
 
 Import `users` before `user_migrations`: PostHog merges no id that is somebody's already, so the user that others
 migrate to must be linked to its identity first.

@@ -1,7 +1,7 @@
-"""Pendo: events of Data Sync's `allevents`, as JSON lines or Parquet.
+"""Pendo: events of Data Sync's `allevents`, in the Avro it writes, as JSON lines or Parquet.
 
-Belongs here: https://support.pendo.io/hc/en-us/articles/14121317891355 (Data Sync schema). Does not belong here: Avro,
-which Data Sync writes to buckets: turn it into JSON lines or Parquet first.
+Belongs here: https://support.pendo.io/hc/en-us/articles/14121317891355 (Data Sync schema). Does not belong here: its
+files of visitors and accounts.
 """
 
 from __future__ import annotations

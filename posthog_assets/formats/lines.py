@@ -6,6 +6,7 @@ Belongs here: one JSON object per line. Does not belong here: compression.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -25,8 +26,8 @@ _MAY_BE_BLANK: Final = np.zeros(256, bool)
 _MAY_BE_BLANK[list(b"\n\r \t")] = True
 
 
-def line_blocks(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Yield the lines of a stream, split at \\n only, several at a time; `TOO_LONG` stands for an overlong one."""
+def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a stream in pieces that end where a line does, without its \\n; `TOO_LONG` stands for an overlong one."""
     rest: list[bytes] = []
     held = 0
     for block in blocks:
@@ -39,25 +40,54 @@ def line_blocks(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
             else:
                 rest.clear()
             continue
-        lines = block[:cut].split(b"\n")
-        held += len(lines[0])
-        lines[0] = b"".join((*rest, lines[0])) if held <= LONGEST_LINE else TOO_LONG
+        first = block.find(b"\n")
+        if held + first > LONGEST_LINE:
+            yield TOO_LONG + block[first:cut]
+        else:
+            yield b"".join((*rest, memoryview(block)[:cut]))
         rest, held = [block[cut + 1 :]], len(block) - cut - 1
-        yield lines
     if held:
-        yield [b"".join(rest) if held <= LONGEST_LINE else TOO_LONG]
+        yield b"".join(rest) if held <= LONGEST_LINE else TOO_LONG
+
+
+def line_blocks(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines of a stream, split at \\n only, several at a time; `TOO_LONG` stands for an overlong one."""
+    for piece in whole_lines(blocks):
+        yield piece.split(b"\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Whole lines of a part, not read yet; the first of them is line *first*, counted from 1."""
+
+    first: int
+    text: bytes
+
+    def chunks(self, rows: int) -> Iterator[RecordChunk]:
+        """Yield the records, at most *rows* at a time; blank lines are none."""
+        lines = self.text.split(b"\n")
+        for start in range(0, len(lines), rows):
+            chunk = parse_all(lines[start : start + rows] if len(lines) > rows else lines, self.first + start)
+            if chunk.records:
+                yield chunk
+
+    def last_record(self) -> int | None:
+        """Return the number of the last line that is not blank."""
+        text = self.text.rstrip(b"\n" + _SPACE)
+        return self.first + text.count(b"\n") if text else None
+
+
+def unread_lines(blocks: Iterable[bytes], first: int = 1) -> Iterator[Lines]:
+    """Yield the lines of a stream as they are."""
+    for text in whole_lines(blocks):
+        yield Lines(first, text)
+        first += text.count(b"\n") + 1
 
 
 def read_lines(blocks: Iterable[bytes], rows: int, first: int = 1) -> Iterator[RecordChunk]:
     """Yield the records of JSON lines, at most *rows* at a time; blank lines are none."""
-    number = first
-    for lines in line_blocks(blocks):
-        for start in range(0, len(lines), rows):
-            part = lines[start : start + rows] if len(lines) > rows else lines
-            chunk = parse_all(part, number)
-            number += len(part)
-            if chunk.records:
-                yield chunk
+    for lines in unread_lines(blocks, first):
+        yield from lines.chunks(rows)
 
 
 def parse_all(texts: list[bytes], number: int) -> RecordChunk:

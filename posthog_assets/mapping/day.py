@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from posthog_assets.ahead import ahead, applied
 from posthog_assets.dialects.base import reason_head
 from posthog_assets.mapping.events import EventMapper
 from posthog_assets.mapping.groups import GroupStates
@@ -106,23 +107,10 @@ def _pass(
     if repeated is not None:
         distinct = Distinguisher(mapper.namespace, repeated, collapse=mapper.collapses_repeats)
         batches = _remembered(batches, mapper, distinct) if mapper.steps else batches
-    mapped = _mapped(batches, mapper, report)
     if distinct or not ordered or mapper.may_identify or mapper.may_describe_groups or mapper.moves_time:
-        sorter = Sorter(folder, POSTHOG_EVENTS)
-        people, groups = Identities(), GroupStates()
-        for batch in _mapped(batches, mapper, report, people, groups):
-            if distinct:
-                distinct.survey(batch)
-            sorter.add(batch)
-        links, states = people.links(mapper.shared_devices), groups.states()
-        report.shared_devices, report.refused_merges = links.shared_devices, links.refused
-        if links.pairs or states:
-            derived = mapper.derived(links.pairs, states)
-            report.derived = derived.num_rows
-            if distinct:
-                distinct.survey(derived)
-            sorter.add_before(derived)
-        mapped = sorter.sorted_batches()
+        mapped = _sorted(batches, mapper, report, folder, distinct)
+    else:
+        mapped = _mapped(batches, mapper, report)
     spool = UuidSpool(folder) if distinct is None else None
     for batch in mapped:
         if spool is not None:
@@ -140,6 +128,31 @@ def _pass(
     return report
 
 
+def _sorted(
+    batches: Iterable[pa.RecordBatch],
+    mapper: EventMapper,
+    report: MappingReport,
+    folder: Path,
+    distinct: Distinguisher | None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the events of all batches and those that are derived from them, oldest first."""
+    people, groups = Identities(), GroupStates()
+    with Sorter(folder, POSTHOG_EVENTS) as sorter:
+        for batch in _mapped(batches, mapper, report, people, groups):
+            if distinct:
+                distinct.survey(batch)
+            sorter.add(batch)
+        links, states = people.links(mapper.shared_devices), groups.states()
+        report.shared_devices, report.refused_merges = links.shared_devices, links.refused
+        if links.pairs or states:
+            derived = mapper.derived(links.pairs, states)
+            report.derived = derived.num_rows
+            if distinct:
+                distinct.survey(derived)
+            sorter.add_before(derived)
+        yield from ahead(sorter.sorted_batches(), "merge")
+
+
 def _mapped(
     batches: Iterable[pa.RecordBatch],
     mapper: EventMapper,
@@ -148,19 +161,30 @@ def _mapped(
     groups: GroupStates | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the events of each batch of staged rows; *people* and *groups* collect what further events come from."""
+
+    def made(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        prepared = mapper.prepared(batch)
+        return prepared, mapper.map(prepared)
+
+    # What users write, and what looks things up, is not asked to bear threads.
+    threads = 1 if mapper.steps or mapper.moves_time else 2
+    for prepared, events in applied(made, _readable(batches, report), threads, "map"):
+        if mapper.may_identify and people is not None:
+            people.add(mapper.pseudonymous(prepared))
+        if mapper.may_describe_groups and groups is not None:
+            groups.add(prepared)
+        yield events
+
+
+def _readable(batches: Iterable[pa.RecordBatch], report: MappingReport) -> Iterator[pa.RecordBatch]:
+    """Yield the staged rows that are not rejected, and count both."""
     for batch in batches:
         report.staged += batch.num_rows
         report.staged_rejected += batch.num_rows - batch["reject_reason"].null_count
         if _has_rejects(batch):
             batch = batch.filter(pc.is_null(batch["reject_reason"]))
-        if not batch.num_rows:
-            continue
-        batch = mapper.prepared(batch)
-        if mapper.may_identify and people is not None:
-            people.add(mapper.pseudonymous(batch))
-        if mapper.may_describe_groups and groups is not None:
-            groups.add(batch)
-        yield mapper.map(batch)
+        if batch.num_rows:
+            yield batch
 
 
 def _remembered(
