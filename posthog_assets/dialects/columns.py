@@ -6,7 +6,7 @@ Belongs here: reading records by column. Does not belong here: any vendor's conv
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -52,6 +52,8 @@ class Columns(Dialect):
     """Records whose columns the import file names. A column used for an id, the name or the time is no property."""
 
     type: str = "columns"
+    timezone_setting: ClassVar[str | None] = "timestamp.timezone"
+
     event: Value | Column
     user_id: Column | None = None
     anonymous_id: Column | None = None
@@ -73,6 +75,17 @@ class Columns(Dialect):
     @property
     def links_identities(self) -> bool:
         return self.user_id is not None and self.anonymous_id is not None
+
+    @property
+    def time_column(self) -> str:
+        return self.timestamp.column
+
+    @property
+    def given_timezone(self) -> str | None:
+        return self.timestamp.timezone if "timezone" in self.timestamp.model_fields_set else None
+
+    def with_timezone(self, zone: str) -> Self:
+        return self.model_copy(update={"timestamp": self.timestamp.model_copy(update={"timezone": zone})})
 
     def timestamps(self, records: list[dict[str, Any]]) -> tuple[pa.Array, dict[int, str]]:
         """Return each record's instant and the reasons of those that have none; subclasses may compute it."""

@@ -2,8 +2,8 @@
 
 Belongs here: https://support.google.com/analytics/answer/7029846. Does not belong here: querying BigQuery.
 
-A daily table `events_YYYYMMDD` changes for 72 hours after its day: export it then, or again (the source `files` pins
-a changed file anew, and only what changed is sent). `events_intraday_…` holds the same events before: leave it out.
+A daily table `events_YYYYMMDD` changes for 72 hours after its day, and an event is known by its content: one that was
+exported before it changed is another one afterwards. `events_intraday_…` holds the same events before: leave it out.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class GA4(Vendor):
     """One event per record; parameters become properties, user properties the person's."""
 
     type: str = "ga4"
+    # support.google.com/analytics/answer/7029846: late events are added to a daily table for so long.
+    final_after_hours = 72
     event = "event_name"
     user_id = ("user_id",)
     anonymous_id = ("user_pseudo_id",)

@@ -13,7 +13,7 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -64,6 +64,7 @@ class Mixpanel(Vendor):
     """Records of a Mixpanel project."""
 
     type: str = "mixpanel"
+    timezone_setting = "timezone"
     timezone: TimeZone = Field(
         "UTC", description="Zone of the project, where it was made before 2023: it exports local times then"
     )
@@ -134,6 +135,13 @@ class Mixpanel(Vendor):
     _first_known: ClassVar = tuple(person_set_once.values())
     _any_first_known: ClassVar = frozenset(_first_known)
     _unsteady: ClassVar = dropped | {"$distinct_id_before_identity"}
+
+    @property
+    def given_timezone(self) -> str | None:
+        return self.timezone if "timezone" in self.model_fields_set else None
+
+    def with_timezone(self, zone: str) -> Self:
+        return self.model_copy(update={"timezone": zone})
 
     def uuid_namespace(self, import_name: str) -> uuid.UUID:
         return super().uuid_namespace(import_name) if self.namespace else _NAMESPACE

@@ -22,7 +22,7 @@ from posthog_assets.formats import SUFFIXES, Compression, Format, Framing, detec
 from posthog_assets.formats.avro import NEEDS_FASTAVRO, is_installed
 from posthog_assets.formats.layouts import LAYOUTS
 from posthog_assets.settings import Settings, secrets_in
-from posthog_assets.sources.base import Sighting, Source
+from posthog_assets.sources.base import Claim, NaiveTimes, Sighting, Source
 from posthog_assets.sources.days import Days
 from posthog_assets.sources.locations import Found, Location
 from posthog_assets.sources.raw_export import RawExport
@@ -97,6 +97,9 @@ class Files(Source):
     )
     storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
     missing: Literal["error", "empty"] = Field("error", description="What a day without a file is")
+    available_after_hours: float = Field(
+        0, ge=0, description="Hours after a day's end until its data is complete; absent: what the dialect says"
+    )
 
     @field_validator("path")
     @classmethod
@@ -167,17 +170,27 @@ class Files(Source):
     def lists(self) -> bool:
         return not self.day_column and self.location(date(2000, 1, 1)).lists
 
+    @property
+    def availability_delay(self) -> timedelta:  # type: ignore[override]
+        return timedelta(hours=self.available_after_hours)
+
     def available_at(self, day: date) -> datetime:
-        """Return the end of *day* in the zone whose days these are."""
+        """Return the end of *day* in the zone whose days these are, and `available_after_hours` after it."""
         zone = UTC if self.day_timezone == "UTC" else ZoneInfo(self.day_timezone)
         end = datetime.combine(day + timedelta(days=1), time(), zone)
-        return max(end.astimezone(UTC), super().available_at(day))
+        return max(end.astimezone(UTC) + self.availability_delay, super().available_at(day))
+
+    def naive_times(self, column: str | None) -> NaiveTimes:
+        zone = self.day_timezone if "day_timezone" in self.model_fields_set else None
+        is_of_day = column is not None and column == self.day_column
+        return NaiveTimes("day_timezone", zone, Claim.FACT if is_of_day else Claim.HINT)
 
     def export(self, day: date, raw: RawExport, first_day: date) -> None:
         """Pin the day's files byte for byte, or its extract of the files that hold all days.
 
         Records whose day cannot be read are pinned with *first_day*.
         """
+        self.refuse_early(day)
         location = self.location(day)
         found = location.find()
         if not found and (self.day_column or self.missing == "error"):

@@ -22,7 +22,7 @@ from posthog_assets.errors import ImportFileError, NoExport, SourceRefused, Sour
 from posthog_assets.formats import Compression, Format, Framing, is_whole_object, last_line, load
 from posthog_assets.settings import TimeZone
 from posthog_assets.sources.api import Answer, Api, Limit, Stopped, TooMuch, basic
-from posthog_assets.sources.base import Source
+from posthog_assets.sources.base import Claim, NaiveTimes, Source
 from posthog_assets.sources.raw_export import RawExport
 
 #: docs.mixpanel.com/reference/rate-limits; 100 requests at once are more than a pool has runs.
@@ -100,6 +100,10 @@ class Mixpanel(Source):
         """Return when the project's own *day* is over, and Mixpanel has had time to take it in."""
         midnight = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(self.timezone))
         return midnight.astimezone(UTC) + self.availability_delay
+
+    def naive_times(self, column: str | None) -> NaiveTimes:
+        """Return the project's zone: its days and its `time` are in it, whether it is set or UTC."""
+        return NaiveTimes("timezone", self.timezone, Claim.FACT)
 
     def secrets(self) -> tuple[str, ...]:
         found = (self.service_account_secret, self.project_secret)

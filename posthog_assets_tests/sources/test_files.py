@@ -361,3 +361,5 @@ def test_a_day_of_another_zone_is_available_when_it_has_ended_there(tmp_path: Pa
     source = Files(path=f"{tmp_path}/all.csv", day_column="at", day_timezone="America/Los_Angeles")
     assert source.available_at(date(2024, 1, 20)) == datetime(2024, 1, 21, 8, tzinfo=UTC)
     assert Files(path="{day}.csv").available_at(date(2024, 1, 20)) == datetime(2024, 1, 21, tzinfo=UTC)
+    later = source.model_copy(update={"available_after_hours": 1.5})
+    assert later.available_at(date(2024, 1, 20)) == datetime(2024, 1, 21, 9, 30, tzinfo=UTC)
