@@ -36,6 +36,7 @@ class Dialect(Settings):
 
     type: str = "custom"
     namespace: str | None = Field(None, description="Replaces the import's name in the uuids")
+    keep_unset: bool = Field(False, description="Import $unset, which deletes properties of living people")
 
     #: Whether the source's id, where it is a uuid, is PostHog's uuid as it stands.
     verbatim_uuid: ClassVar[bool] = False

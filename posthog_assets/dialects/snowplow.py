@@ -73,10 +73,17 @@ class Snowplow(Vendor):
         ("event unstruct", "named by event_name, else by its schema; its data become properties"),
         ("contexts, derived_contexts, contexts_…", "<context>_<field>, without Snowplow's own vendor names; a list "
          "where a context occurs more than once"),
+        ("contexts without a schema of Iglu's", "contexts_schema, contexts_data; a list, contexts, of several"),
+        ("columns in capitals", "as if in small letters: Snowflake has them so"),
+        ("bad rows", "rejected as such"),
         ("other columns", "properties, as they are"),
     )  # fmt: skip
 
     def read(self, record: Record) -> Reading:
+        if "EVENT_ID" in record:
+            # Snowflake's columns.
+            record = {key.lower(): value for key, value in record.items()}
+        _refuse_bad_row(record)
         kind, (name, data) = record.get("event"), _event(record)
         event = own_name(name) if kind == "struct" else self.named(name)
         reading = self.fields(record)
@@ -92,7 +99,7 @@ class Snowplow(Vendor):
                 value = nested(value)
                 contexts.setdefault(_short(key), []).extend(value if type(value) is list else [value])
             else:
-                for name, found in _entities(value):
+                for name, found in _entities(value, key):
                     contexts.setdefault(name, []).append(found)
         self.take(flat, reading.properties)
         for name, all_of_it in contexts.items():
@@ -102,6 +109,17 @@ class Snowplow(Vendor):
             if key in reading.properties:
                 reading.properties[key] = number(reading.properties[key])
         return reading
+
+
+def _refuse_bad_row(record: Record) -> None:
+    """Raise Rejected where a record tells of an event that Snowplow's own pipeline could not process."""
+    if "event_id" in record:
+        return
+    schema = record.get("schema")
+    if type(schema) is str and "badrows" in schema:
+        raise Rejected(f"record is a bad row of Snowplow's pipeline, no event: {shorten(schema)}")
+    if "line" in record and "errors" in record:
+        raise Rejected("record is a bad row of Snowplow's pipeline, no event: of its format before 2020")
 
 
 def _event(record: Record) -> tuple[Any, Record]:
@@ -126,13 +144,20 @@ def _event(record: Record) -> tuple[Any, Record]:
     return record.get("event_name"), {}
 
 
-def _entities(text: Any) -> list[tuple[str, Any]]:
-    """Return (name, data) of self-describing contexts."""
+def _entities(text: Any, holder: str) -> list[tuple[str, Any]]:
+    """Return (name, data) of self-describing contexts; one without a schema of Iglu's stays whole, as *holder*."""
     found = nested(text)
     entities = found.get("data") if type(found) is dict else found
     if type(entities) is not list:
         raise Rejected("contexts are no self-describing JSON")
-    return [(_schema(entity.get("schema")), entity.get("data")) for entity in entities]
+    return [_entity(entity, holder) for entity in entities]
+
+
+def _entity(entity: Any, holder: str) -> tuple[str, Any]:
+    try:
+        return _schema(entity["schema"]), entity.get("data")
+    except (KeyError, TypeError, Rejected):
+        return holder, entity
 
 
 def _add_context(name: str, entities: list[Any], into: Record) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import IO
 
 from posthog_assets.formats import lines
-from posthog_assets.formats.arrays import count_json, read_json
+from posthog_assets.formats.arrays import count_json, is_whole_object, read_json
 from posthog_assets.formats.avro import count_avro, read_avro
 from posthog_assets.formats.delimited import count_csv, read_csv
 from posthog_assets.formats.framing import SUFFIXES, Compression, Format, Framing, detect
-from posthog_assets.formats.lines import Lines, count_lines, read_lines, unread_lines
+from posthog_assets.formats.lines import Lines, count_lines, load, read_lines, unread_lines
 from posthog_assets.formats.parquet import count_parquet, read_parquet
 from posthog_assets.formats.records import RecordChunk, Unreadable
 from posthog_assets.formats.streams import BLOCK, blocks, broken, members, seekable, text_blocks
@@ -22,7 +22,7 @@ from posthog_assets.formats.unfold import unfolded
 
 __all__ = [
     "SUFFIXES", "Compression", "Format", "Framing", "Lines", "RecordChunk", "Unreadable", "count_records", "detect",
-    "last_line", "read_lazily", "read_records",
+    "is_whole_object", "last_line", "load", "read_lazily", "read_records",
 ]  # fmt: skip
 
 

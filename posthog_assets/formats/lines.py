@@ -5,6 +5,7 @@ Belongs here: one JSON object per line. Does not belong here: compression.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +20,13 @@ from posthog_assets.formats.records import RecordChunk, Unreadable
 LONGEST_LINE: Final = 64 << 20
 #: Stands where a longer one stood. Starts with a byte that no JSON text has, so that it can never pass for a record.
 TOO_LONG: Final = b"\0longer than 64 MiB"
+
+#: The escapes of a text: a pair of surrogates, one without its other half, any other.
+_ESCAPES: Final = re.compile(
+    rb"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
 
 _SPACE: Final = b" \t\r"
 _LINE_END: Final = ord("\n")
@@ -120,12 +128,31 @@ def parse(text: bytes) -> dict[str, Any] | Unreadable:
     if text == TOO_LONG:
         return Unreadable(f"longer than {LONGEST_LINE >> 20} MiB")
     try:
-        record = orjson.loads(text)
+        record = load(text)
     except orjson.JSONDecodeError as error:
         return Unreadable(shorten(_why(text, error)))
     if not isinstance(record, dict):
         return Unreadable(f"not a JSON object but {_KINDS.get(type(record), 'null')}")
     return record
+
+
+def load(text: bytes | str) -> Any:
+    """Return what JSON text says, half a pair of surrogates in it as U+FFFD.
+
+    JavaScript cuts texts between the two halves of an emoji, and writes what is left as `"\\ud83d"`: no character, and
+    nothing that UTF-8 could hold, but no reason to lose the record.
+
+    Raises:
+        orjson.JSONDecodeError: it is no JSON.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        given = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+        mended = _ESCAPES.sub(lambda found: b"\\ufffd" if found["lone"] else found[0], given)
+        if mended == given:
+            raise
+        return orjson.loads(mended)
 
 
 _KINDS: Final[dict[type, str]] = {list: "an array", str: "text", int: "a number", float: "a number", bool: "a boolean"}

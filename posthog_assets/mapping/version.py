@@ -14,7 +14,7 @@ from posthog_assets.mapping.events import load_hook
 from posthog_assets.mapping.settings import Mapping
 
 #: Goes up whenever this package makes other events of the same records and settings.
-RULES: Final = 1
+RULES: Final = 2
 
 
 def mapping_version(mapping: Mapping, dialect: Dialect, import_name: str) -> str:

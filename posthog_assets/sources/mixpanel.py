@@ -19,7 +19,7 @@ import orjson
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from posthog_assets.errors import ImportFileError, NoExport, SourceRefused, SourceUnavailable, shorten
-from posthog_assets.formats import Compression, Format, Framing, last_line
+from posthog_assets.formats import Compression, Format, Framing, is_whole_object, last_line, load
 from posthog_assets.settings import TimeZone
 from posthog_assets.sources.api import Answer, Api, Limit, Stopped, TooMuch, basic
 from posthog_assets.sources.base import Claim, NaiveTimes, Source
@@ -197,11 +197,15 @@ def check_end(line: bytes, origin: str) -> None:
     """
     if not line:
         return
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        record = None
-    if not isinstance(record, dict) or ("error" in record and "event" not in record):
+    # Half a record is told by its open brackets: what else is wrong with a record rejects it alone.
+    whole = is_whole_object(line.strip())
+    if whole:
+        try:
+            record = load(line)
+        except orjson.JSONDecodeError:
+            return
+        whole = "error" not in record or "event" in record
+    if not whole:
         raise Stopped(f"{origin} ends early, with {shorten(line[-160:].decode('utf-8', 'replace'))!r}")
 
 

@@ -181,6 +181,24 @@ def test_pairs_of_device_and_user_are_linked() -> None:
     assert load_dialect(GA4).links_identities
 
 
+def test_revenue_and_what_else_stands_beside_the_parameters_is_kept() -> None:
+    beside: dict[str, Any] = {
+        "event_value_in_usd": 13.2, "is_active_user": True, "event_dimensions": {"hostname": "m.shop.example"},
+        "publisher": {"ad_revenue_in_usd": 0.02, "ad_format": "Banner", "ad_source_name": "AdMob", "ad_unit_id": "u-1"},
+        "ecommerce": {"unique_items": "2", "total_item_quantity": "3", "refund_value_in_usd": 1.5},
+        "collected_traffic_source": {"manual_campaign_id": "c-1", "manual_source_platform": "Shopping"},
+        "device": {}, "event_params": [],
+    }  # fmt: skip
+    properties = stage_one(GA4, ROW | beside)["properties"]
+    expected = {
+        "event_value_in_usd": 13.2, "is_active_user": True, "$host": "m.shop.example", "ad_revenue_in_usd": 0.02,
+        "ad_format": "Banner", "ad_source_name": "AdMob", "ad_unit_id": "u-1", "unique_items": 2,
+        "total_item_quantity": 3, "refund_value_in_usd": 1.5, "utm_id": "c-1", "utm_source_platform": "Shopping",
+    }  # fmt: skip
+    assert {key: properties.get(key) for key in expected} == expected
+    assert stage_one(GA4, ROW)["properties"]["$host"] == "shop.example"
+
+
 @pytest.mark.parametrize(
     ("source", "hours"),
     [

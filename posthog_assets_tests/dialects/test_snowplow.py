@@ -235,7 +235,8 @@ def test_a_context_in_json_text_has_the_name_of_its_column(schema: str, column: 
     [
         ({"event": "unstruct", "unstruct_event": '{"schema":'}, "unstruct_event is no self-describing JSON"),
         ({"contexts": "{broken"}, "contexts are no self-describing JSON"),
-        ({"contexts": {"data": [{"schema": "x", "data": {}}]}}, "schema is none of Iglu's: x"),
+        ({"event": "unstruct", "unstruct_event": {"schema": "x", "data": {}}, "event_name": None},
+         "schema is none of Iglu's: x"),
         ({"event": "unstruct", "event_name": None}, "event name is empty"),
         ({"event": "struct"}, "event name is empty"),
         ({"user_id": None, "domain_userid": None, "network_userid": None},
@@ -244,3 +245,34 @@ def test_a_context_in_json_text_has_the_name_of_its_column(schema: str, column: 
 )  # fmt: skip
 def test_what_cannot_be_read_is_rejected_with_its_reason(changes: dict[str, Any], words: str) -> None:
     assert reason(SNOWPLOW, PAGE_VIEW | changes) == words
+
+
+def test_a_context_with_a_foreign_schema_is_kept_and_its_event_too() -> None:
+    page, foreign = self_describing(WEB_PAGE, {"id": "p-1"}), self_describing("https://acme.example/a.json", {"n": 1})
+    record = {key: value for key, value in PAGE_VIEW.items() if not key.startswith("contexts")}
+    row = stage_one(SNOWPLOW, record | {"contexts": {"data": [page, foreign]}})
+    assert row["reject_reason"] is None
+    assert {key: value for key, value in row["properties"].items() if key.startswith(("web_page", "contexts"))} == {
+        "web_page_id": "p-1", "contexts_schema": "https://acme.example/a.json", "contexts_data": {"n": 1},
+    }  # fmt: skip
+    row = stage_one(SNOWPLOW, record | {"contexts": {"data": [foreign, {"n": 2}, 3, page]}})
+    assert (row["properties"]["contexts"], row["properties"]["web_page_id"]) == ([foreign, {"n": 2}, 3], "p-1")
+
+
+def test_columns_in_capitals_as_snowflake_has_them_are_read() -> None:
+    capitals = {key.upper(): value for key, value in PAGE_VIEW.items()}
+    assert stage_one(SNOWPLOW, capitals) == stage_one(SNOWPLOW, PAGE_VIEW)
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (
+            {"schema": "iglu:com.snowplowanalytics.snowplow.badrows/schema_violations/jsonschema/2-0-0", "data": {}},
+            "iglu:com.snowplowanalytics.snowplow.badrows/schema_violations/jsonschema/2-0-0",
+        ),
+        ({"line": "CwBk", "errors": [], "failure_tstamp": "2019-03-01T10:00:00Z"}, "of its format before 2020"),
+    ],
+)
+def test_bad_rows_of_snowplows_pipeline_are_called_such(record: dict[str, Any], words: str) -> None:
+    assert reason(SNOWPLOW, record) == f"record is a bad row of Snowplow's pipeline, no event: {words}"
