@@ -127,6 +127,7 @@ class Amplitude(Vendor):
         ("uuid, else device_id and $insert_id, else the content", "the event's uuid"),
         ("platform, os_name, os_version, device_type, device_family", "$browser …, $os …, $device_type"),
         ("user_properties", "person: initial_… once, without EMPTY; the others set"),
+        ("user_properties of $groupidentify", "$amplitude_user_properties"),
         ("groups", "$groups: the first key of each type; $amplitude_groups: all, where a type has several"),
         ("group_properties", "$groupidentify, once a day and group"),
         ("$groupidentify of several groups", "the first group's call; those of the others are derived"),
@@ -147,7 +148,11 @@ class Amplitude(Vendor):
             _device(get("platform"), get("os_name"), get("os_version"), get("device_type"), get("device_family"))
         )
         if told := get("user_properties"):
-            _read_person(told, reading)
+            if get("event_type") == "$groupidentify":
+                # A call of PostHog's that is about a group says nothing of a person.
+                properties["$amplitude_user_properties"] = told
+            else:
+                _read_person(told, reading)
         if groups := get("groups"):
             _read_groups(groups, reading)
         if told := get("group_properties"):

@@ -5,6 +5,7 @@ Belongs here: one JSON object per line. Does not belong here: compression.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -73,7 +74,8 @@ class Lines:
 
     def chunks(self, rows: int) -> Iterator[RecordChunk]:
         """Yield the records, at most *rows* at a time; blank lines are none."""
-        lines = self.text.split(b"\n")
+        # Finds line ends several times as fast as `split` does, and leaves them on.
+        lines = io.BytesIO(self.text).readlines()
         for start in range(0, len(lines), rows):
             chunk = parse_all(lines[start : start + rows] if len(lines) > rows else lines, self.first + start)
             if chunk.records:
@@ -111,7 +113,8 @@ def parse_all(texts: list[bytes], number: int) -> RecordChunk:
 
 
 def _with_flaws(texts: list[bytes], number: int) -> RecordChunk:
-    full = [(position, text) for position, text in enumerate(texts, number) if not is_blank(text)]
+    lines = (text.removesuffix(b"\n") for text in texts)
+    full = [(position, line) for position, line in enumerate(lines, number) if not is_blank(line)]
     return RecordChunk([position for position, _ in full], [parse(text) for _, text in full])
 
 

@@ -11,13 +11,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import IO, Any, Final
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
 from posthog_assets.errors import BrokenPart, shorten
 from posthog_assets.formats.delimited import distinct
+from posthog_assets.formats.lines import load
 from posthog_assets.formats.records import RecordChunk, Unreadable
 from posthog_assets.formats.values import of_bytes, of_decimal
 
@@ -126,7 +126,7 @@ def _cleaners(schema: pa.Schema) -> dict[int, Callable[[Any], Any]]:
 
 def _json(text: str | None) -> Any:
     try:
-        return None if text is None else orjson.loads(text)
+        return None if text is None else load(text)
     except ValueError:
         return text
 

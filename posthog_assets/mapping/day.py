@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -111,19 +111,20 @@ def _pass(
         mapped = _sorted(batches, mapper, report, folder, distinct)
     else:
         mapped = _mapped(batches, mapper, report)
-    spool = UuidSpool(folder) if distinct is None else None
-    for batch in mapped:
-        if spool is not None:
-            # What a step rejects counts: its uuid must not go to another record because of a step.
-            counts_all = mapper.steps or not _has_rejects(batch)
-            counted = batch if counts_all else batch.filter(pc.is_null(batch["reject_reason"]))
-            spool.add(pack(counted["uuid"]))
-        elif distinct is not None:
-            batch = distinct.apply(batch)
-        sink.write(batch)
-        _count(report, batch)
-    if spool is not None and len(again := spool.repeated()):
-        raise _Repeats(again)
+    with ExitStack() as stack:
+        spool = stack.enter_context(UuidSpool(folder)) if distinct is None else None
+        for batch in mapped:
+            if spool is not None:
+                # What a step rejects counts: its uuid must not go to another record because of a step.
+                counts_all = mapper.steps or not _has_rejects(batch)
+                counted = batch if counts_all else batch.filter(pc.is_null(batch["reject_reason"]))
+                spool.add(pack(counted["uuid"]))
+            elif distinct is not None:
+                batch = distinct.apply(batch)
+            sink.write(batch)
+            _count(report, batch)
+        if spool is not None and len(again := spool.repeated()):
+            raise _Repeats(again)
     report.reused_ids = distinct.reused_ids if distinct else 0
     return report
 

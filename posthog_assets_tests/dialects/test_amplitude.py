@@ -243,6 +243,9 @@ def test_identify_and_group_identify_are_posthogs_calls() -> None:
     assert [group["properties"][name] for name in ("$group_type", "$group_key", "$group_set")] == [
         "company", "acme", {"seats": 5},
     ]  # fmt: skip
+    # A group's call says nothing of a person; what the record does say is kept.
+    assert group["properties"]["$amplitude_user_properties"]["plan"] == "pro"
+    assert not {"$set", "$set_once"} & group["properties"].keys()
 
 
 @pytest.mark.parametrize(
