@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from rich.table import Table
 
 from posthog_assets.capture.preflight import OK, PROBLEM, preflight
 from posthog_assets.errors import ImportFileError
+from posthog_assets.history import STEPS
 from posthog_assets.owed import owed_events
 from posthog_assets.projects import ImportJob, find_job
 from posthog_assets.runs import BY, CALL, Failure, call_in_progress, opened_instance, sweep
@@ -69,6 +70,8 @@ def run_backfill(
     with _prepared(name, project, create=True) as (job, instance):
         days = job.days(first, last)
         chosen = _chosen(job, assets)
+        if STEPS[0] in chosen:
+            days = _complete(job, days, console)
         if missing:
             days = stand(instance, job, days).to_complete(chosen)
         if not days:
@@ -187,6 +190,16 @@ def _chosen(job: ImportJob, assets: Sequence[str]) -> tuple[str, ...]:
             f"{job.imp.name} has no asset {', '.join(sorted(unknown))}; there are: {', '.join(job.assets)}"
         )
     return tuple(asset for asset in job.assets if not names or asset in names)
+
+
+def _complete(job: ImportJob, days: Sequence[date], console: Console) -> list[date]:
+    """Return the days whose data is complete in the source; says which are not."""
+    now, source = datetime.now(UTC), job.imp.source
+    early = [day for day in days if source.available_at(day) > now]
+    if early:
+        at = source.available_at(early[0])
+        console.print(f"Left out, not complete before {at:%Y-%m-%d %H:%M} UTC and later: {_span(early)}")
+    return [day for day in days if day not in early]
 
 
 def _may_begin(job: ImportJob, assets: Iterable[str], days: Sequence[date], console: Console) -> bool:

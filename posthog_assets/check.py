@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from posthog_assets.capture.preflight import OK, PROBLEM, WARNING, canary, preflight
+from posthog_assets.capture.preflight import OK, PROBLEM, WARNING, Finding, canary, preflight
+from posthog_assets.naive_times import doubt
 from posthog_assets.projects import find_import
 from posthog_assets.rejections import rejections
 
@@ -24,9 +25,11 @@ _COLORS: Final = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
 
 
 def run_check(name: str, project: Path | None, *, canary: bool) -> int:
-    """Print what is known of an import's destination; returns 1 where something would go wrong."""
+    """Print what is known of an import's destination, and what is in doubt; returns 1 where it would go wrong."""
     imp = find_import(name, project)
     findings = list(preflight(imp.destination, imp.start_date, imp.end_date))
+    if words := doubt(imp.source, imp.dialect):
+        findings.append(Finding(WARNING, "time zones", words))
     if canary and not any(finding.level == PROBLEM for finding in findings):
         findings.append(_canary(imp.destination, imp.start_date))
     table = Table("", "what", "found", title=f"{imp.name} → {imp.destination.host or 'nowhere'}", title_justify="left")

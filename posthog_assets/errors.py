@@ -117,7 +117,11 @@ class PartitionBusy(PosthogAssetsError):
 
 def shorten(value: object, limit: int = 200) -> str:
     """Return *value* as text of at most *limit* characters, for use inside a message."""
-    text = value if isinstance(value, str) else repr(value)
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except (RecursionError, ValueError):
+        # Nested too deep, or an integer of more digits than Python writes.
+        text = f"a {type(value).__name__} too large to show"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -20,6 +20,7 @@ from posthog_assets.dialects import Dialect, load_dialect
 from posthog_assets.errors import ImportFileError, shorten
 from posthog_assets.mapping import Mapping
 from posthog_assets.mapping.version import mapping_version
+from posthog_assets.naive_times import agreed
 from posthog_assets.people import People
 from posthog_assets.retention import Retention
 from posthog_assets.settings import Settings, explain
@@ -51,6 +52,11 @@ class Import(Settings):
     storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
     owners: list[str] = Field([], description="Who answers for it: mail addresses, or team:name; Dagster shows them")
     first_rows: bool = Field(True, description="Show the first events of each day in Dagster; off keeps them out of it")
+    processes: int | None = Field(
+        None,
+        ge=1,
+        description="Most processes that stage one day; default: one a core, four at most; 1: none of its own",
+    )
     source: Annotated[SerializeAsAny[Source], BeforeValidator(load_source)]
     dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect)]
     mapping: Mapping = Field(default_factory=lambda: Mapping.model_validate({}))
@@ -83,6 +89,15 @@ class Import(Settings):
                 "end_date are imported by new_data, or by materializing them)"
             )
         return self
+
+    @model_validator(mode="after")
+    def _source_and_dialect_know_of_each_other(self) -> Import:
+        """Return the import whose dialect knows the source's zone, and the source when the records are final."""
+        source = self.source.final_after(self.dialect.final_after_hours)
+        dialect = agreed(source, self.dialect)
+        if source is self.source and dialect is self.dialect:
+            return self
+        return self.model_copy(update={"source": source, "dialect": dialect})
 
     @classmethod
     def read(cls, attributes: MappingABC[str, Any], where: str = "the import file") -> Import:

@@ -22,6 +22,7 @@ from posthog_assets.settings import Settings, load_by_type
 from posthog_assets.sources.base import Source
 from posthog_assets.sources.people_files import PeopleFiles
 from posthog_assets.sources.people_mixpanel import MixpanelPeople
+from posthog_assets.sources.people_sql import PeopleSql
 
 if TYPE_CHECKING:
     from posthog_assets.import_file import Import
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 #: The partition of what has no days.
 PEOPLE: Final = "people"
 
-SOURCES: Final[dict[str, type[Source]]] = {"files": PeopleFiles, "mixpanel": MixpanelPeople}
+SOURCES: Final[dict[str, type[Source]]] = {"files": PeopleFiles, "mixpanel": MixpanelPeople, "sql": PeopleSql}
 DIALECTS: Final[dict[str, type[Dialect]]] = {"columns": Profiles, "mixpanel": MixpanelProfiles}
 
 

@@ -8,7 +8,6 @@ Every step reads what the step before it stored, replaces its own partition atom
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -30,7 +29,7 @@ from posthog_assets.capture.ledger import BatchFacts, Ledger
 from posthog_assets.capture.query import Group, Landing, QueryClient, look
 from posthog_assets.dialects.base import reason_head
 from posthog_assets.errors import MissingUpstream
-from posthog_assets.formats import read_records
+from posthog_assets.hot_loop import hot_loop
 from posthog_assets.identity_map import read_identity_map
 from posthog_assets.import_file import Import
 from posthog_assets.mapping import EventMapper, MappingReport, map_day
@@ -40,28 +39,9 @@ from posthog_assets.schemas import POSTHOG_EVENTS, column
 from posthog_assets.scratch import scratch_folder
 from posthog_assets.settled import Settled, digest_of, note_landed, settle
 from posthog_assets.sources.raw_export import Manifest, RawExport
+from posthog_assets.stagers import Stagers
 from posthog_assets.step_files import open_step_files
 from posthog_assets.storage import ParquetSink, Partition, Store, key_of, read_batches
-
-
-@contextmanager
-def _hot_loop() -> Iterator[None]:
-    """Make a loop over millions of rows cheap.
-
-    The cyclic garbage collector is kept out: the loop makes millions of small dicts, none of them cyclic. Arrow's
-    memory comes from jemalloc where there is one: mimalloc keeps what was freed, half as much again.
-    """
-    was_on, pool = gc.isenabled(), pa.default_memory_pool()
-    gc.disable()
-    if "jemalloc" in pa.supported_memory_backends():
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(pool)
-        if was_on:
-            gc.enable()
-
 
 # --- raw_export ---------------------------------------------------------------------------------------------
 
@@ -104,16 +84,19 @@ def stage_day(
     """Read every raw record of *day* into one row; *progress* gets (rows done, records in all)."""
     began = time.monotonic()
     store, report = imp.store, StagingReport()
-    with store.lock("staged_events", key_of(day)), _hot_loop():
+    with store.lock("staged_events", key_of(day)), hot_loop():
         raw = RawExport(store, day)
         manifest = raw.manifest()
         report.raw_records = sum(part.records for part in manifest.parts)
         metadata = {_FETCHED_AT.decode(): manifest.fetched_at}
-        with store.replace(staged_path(day)) as path, ParquetSink(path, imp.dialect.staged_schema, metadata) as sink:
+        with (
+            store.replace(staged_path(day)) as path,
+            ParquetSink(path, imp.dialect.staged_schema, metadata) as sink,
+            Stagers(imp.dialect, report.raw_records, imp.processes) as stagers,
+        ):
             for part in manifest.parts:
                 with raw.open(part) as file:
-                    for chunk in read_records(file, part.framing, part.name):
-                        batch = imp.dialect.stage(chunk, part.name)
+                    for batch in stagers.stage(file, part.framing, part.name):
                         sink.write(batch)
                         _count(report, batch)
                         progress(report.rows, report.raw_records)
@@ -154,7 +137,7 @@ def transform_day(
 ) -> MappingReport:
     """Turn the staged rows of *day* into PostHog events, oldest first; *progress* gets (rows done, rows in all)."""
     store = imp.store
-    with store.lock("posthog_events", key_of(day)), _hot_loop():
+    with store.lock("posthog_events", key_of(day)), hot_loop():
         with _open(store, staged_path(day), "staged_events", imp.name, day) as file:
             staged = digest_of(file)
             reader = pq.ParquetFile(file)
@@ -228,7 +211,7 @@ def deliver_day(
 ) -> DeliveryReport:
     """Send what is owed of *day*; *report* is filled on the way and tells the state where this raises."""
     store = imp.store
-    with store.lock("imported_batches", key_of(day)), _hot_loop():
+    with store.lock("imported_batches", key_of(day)), hot_loop():
         with _open(store, events_path(day), "posthog_events", imp.name, day) as file:
             # Before anything is sent: what another run makes of the day meanwhile is not what was sent.
             digest = digest_of(file)

@@ -30,6 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
+from posthog_assets.ahead import ahead
 from posthog_assets.downloads import Downloads, create, steadily
 from posthog_assets.errors import (
     ImportFileError,
@@ -356,7 +357,7 @@ class ParquetSink:
 
 
 #: A batch of rows in memory holds about this much at most, unless one row is larger.
-_BATCH_BYTES: Final = 32 << 20
+_BATCH_BYTES: Final = 8 << 20
 
 
 def read_batches(file: IO[bytes], columns: list[str] | None = None, rows: int = 20_000) -> Iterator[pa.RecordBatch]:
@@ -368,9 +369,4 @@ def read_batches(file: IO[bytes], columns: list[str] | None = None, rows: int = 
     groups = [reader.metadata.row_group(i) for i in range(reader.metadata.num_row_groups)]
     widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1.0)
     size = max(1, min(rows, int(_BATCH_BYTES / max(widest, 1))))
-    batches = reader.iter_batches(batch_size=size, columns=columns)
-    with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
-        ahead = pool.submit(next, batches, None)
-        while (batch := ahead.result()) is not None:
-            ahead = pool.submit(next, batches, None)
-            yield batch
+    yield from ahead(reader.iter_batches(batch_size=size, columns=columns), "read")

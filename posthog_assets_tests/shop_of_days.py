@@ -63,14 +63,14 @@ class Shop:
             (folder / f"exports/{day}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         return shop
 
-    def write(self, url: str, days: int, **destination: Any) -> None:
+    def write(self, url: str, days: int, *, source: Any = (), **destination: Any) -> None:
         """Write the import file: *days* days, to the PostHog at *url*."""
         attributes: dict[str, Any] = {
             "name": "shop",
             "start_date": "2024-03-01",
             "end_date": days_of(days)[-1],
             "storage": str(self.folder / "data"),
-            "source": {"type": "files", "path": str(self.folder / "exports/{day}.jsonl")},
+            "source": {"type": "files", "path": str(self.folder / "exports/{day}.jsonl")} | dict(source),
             "dialect": {
                 "type": "columns",
                 "event": {"column": "what"},

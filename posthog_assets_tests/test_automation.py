@@ -125,6 +125,20 @@ def test_the_daily_schedule_imports_the_last_day_that_is_complete_by_then(
     assert [request.partition_key for request in ticked.run_requests or []] == ([day] if day else [])
 
 
+def test_the_daily_schedule_waits_until_the_records_of_a_day_are_final(tmp_path: Path) -> None:
+    imp = small_import(tmp_path, dialect={"type": "ga4"}, automation={"daily": True})
+    definitions = build_definitions(imp)
+    schedule = definitions.resolve_schedule_def("small_daily")
+    with dg.DagsterInstance.ephemeral() as instance:
+        for at, day in (("2024-03-10T03:00:00", "2024-03-06"), ("2024-03-04T03:00:00", None)):
+            now = datetime.fromisoformat(at).replace(tzinfo=UTC)
+            context = dg.build_schedule_context(
+                instance, scheduled_execution_time=now, repository_def=definitions.get_repository_def()
+            )
+            asked = schedule.evaluate_tick(context).run_requests or []
+            assert [request.partition_key for request in asked] == ([day] if day else [])
+
+
 def test_an_api_day_is_wanted_when_it_is_complete_and_once_more_when_it_gets_no_late_events(tmp_path: Path) -> None:
     source = api(tmp_path).source
     seen = []

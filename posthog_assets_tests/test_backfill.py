@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -45,6 +46,16 @@ def test_every_day_is_a_recorded_run_and_a_second_backfill_sends_nothing(shop: C
     with dg.DagsterInstance.from_config(str(project.home)) as instance:
         chosen = instance.get_runs(limit=1)[0].asset_selection
     assert chosen == {dg.AssetKey(["shop", "imported_batches"]), dg.AssetKey(["shop", "landed_events"])}
+
+
+def test_days_that_are_not_complete_in_the_source_are_left_out_and_named(shop: Callable[[int], Shop]) -> None:
+    project = shop(3)
+    hours = (datetime.now(UTC) - datetime(2024, 3, 3, 12, tzinfo=UTC)) // timedelta(hours=1)
+    with CaptureServer() as server:
+        project.write(server.url, 3, source={"available_after_hours": hours})
+        done = project.call("backfill", "shop")
+    assert (done.exit_code, stored_by_day(server)) == (0, {"2024-03-01": 3, "2024-03-02": 3})
+    assert "UTC and later: 2024-03-03" in done.output
 
 
 def test_a_day_that_fails_stops_no_other_and_is_the_only_one_retried(shop: Callable[[int], Shop]) -> None:

@@ -89,6 +89,7 @@ def test_a_day_of_wikipedia_lands_as_it_is_in_the_file(
         "every_raw_record_is_a_row": True,
         "every_staged_row_is_an_event": True,
         "nothing_lost": True,
+        "nothing_orphaned": True,
         "everything_acknowledged_has_landed": True,
         "no_partition_left_failed": True,
     }

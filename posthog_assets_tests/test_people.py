@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import fastavro
 import pytest
 from pydantic import SecretStr
 
@@ -76,8 +80,14 @@ def test_columns_get_the_names_persons_have(tmp_path: Path) -> None:
     [
         ({"source": {"type": "files", "path": "users-{day}.csv"}}, "people have no days"),
         ({"dialect": {"type": "columns", "user_id": {"column": "id"}, "event": {"value": "x"}}}, "a profile has none"),
+        ({"source": {"type": "files", "path": "users.csv", "available_after_hours": 1}}, "people have no days"),
         ({"dialect": {"type": "columns"}}, "people.dialect.user_id"),
         ({"source": {"type": "amplitude"}}, "allowed: files"),
+        ({"source": {"type": "sql", "url": "sqlite://"}}, "needs either table or query"),
+        (
+            {"source": {"type": "sql", "url": "sqlite://", "table": "users", "day_column": "at", "late_days": 1}},
+            "people have no days: there is no day_column, late_days",
+        ),
     ],
 )
 def test_a_wrong_section_is_explained(section: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -103,6 +113,54 @@ def test_profiles_are_an_asset_beside_the_days(tmp_path: Path) -> None:
     )
 
 
+def test_customers_of_a_database_are_told_as_they_are_in_its_table(
+    tmp_path: Path, real_data: Callable[[str], Path]
+) -> None:
+    pytest.importorskip("sqlalchemy", reason="needs the extra posthog_assets[sql]")
+    path = real_data("chinook.sqlite")
+    section = {
+        "source": {"type": "sql", "url": f"sqlite:///{path}", "table": "Customer", "where": "Country <> 'Brazil'"},
+        "dialect": {
+            "type": "columns",
+            "user_id": {"column": "CustomerId"},
+            "properties": ["Email", "City", "Company"],
+            "rename": {"Email": "email"},
+        },
+    }
+    with CaptureServer() as server:
+        imp = importing(tmp_path, server.url, **section)
+        assert metadata(materialize(imp))["sent"] == 54
+        assert metadata(materialize(imp))["sent"] == 0
+    with sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True) as connection:
+        truth = {
+            str(number): {name: value for name, value in zip(("email", "City", "Company"), row, strict=True) if value}
+            for number, *row in connection.execute(
+                "SELECT CustomerId, Email, City, Company FROM Customer WHERE Country <> 'Brazil'"
+            )
+        }
+    assert {event["distinct_id"]: event["properties"]["$set_once"] for event in server.stored} == truth
+
+
+def test_a_changed_row_of_a_query_alone_is_sent_again(tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy", reason="needs the extra posthog_assets[sql]")
+    with sqlite3.connect(tmp_path / "shop.db", isolation_level=None) as database:
+        database.execute("CREATE TABLE users (id INTEGER, name TEXT, orders INTEGER)")
+        database.executemany("INSERT INTO users VALUES (?, ?, ?)", [(1, "Ann", 3), (2, "Bob", 0), (None, "Nobody", 1)])
+        query = "SELECT id, name, orders > 0 AS has_bought FROM users ORDER BY name;"
+        section = {
+            "source": {"type": "sql", "url": f"sqlite:///{tmp_path}/shop.db", "query": query},
+            "dialect": {"type": "columns", "user_id": {"column": "id"}},
+        }
+        with CaptureServer() as server:
+            imp = importing(tmp_path, server.url, **section)
+            first = metadata(materialize(imp))
+            assert (first["records"], first["rejected"], first["sent"]) == (3, 1, 2)
+            database.execute("UPDATE users SET orders = 1 WHERE id = 2")
+            assert metadata(materialize(imp))["sent"] == 1
+    told = [event["properties"]["$set_once"] for event in server.stored if event["distinct_id"] == "2"]
+    assert told == [{"name": "Bob", "has_bought": 0}, {"name": "Bob", "has_bought": 1}]
+
+
 def test_profiles_of_mixpanel_are_told_page_by_page(tmp_path: Path) -> None:
     with MixpanelServer(profiles=23) as mixpanel, CaptureServer() as server:
         account = {"project_id": 7, "service_account": "importer.1", "service_account_secret": "s3cret"}
@@ -113,3 +171,20 @@ def test_profiles_of_mixpanel_are_told_page_by_page(tmp_path: Path) -> None:
         assert told == {f"user-{n}": {"name": f"N. {n}"} for n in range(23)}
         assert server.stored[0]["timestamp"].startswith("2024-03-01")
         assert metadata(materialize(imp))["sent"] == 0
+
+
+def test_users_may_be_in_avro(tmp_path: Path) -> None:
+    fields = [{"name": "id", "type": "long"}, {"name": "since", "type": {"type": "int", "logicalType": "date"}}]
+    with (tmp_path / "users.avro").open("wb") as file:
+        fastavro.writer(
+            file, {"type": "record", "name": "user", "fields": fields}, [{"id": 7, "since": date(2020, 2, 29)}]
+        )
+    section = {
+        "source": {"type": "files", "path": str(tmp_path / "users.avro")},
+        "dialect": {"type": "columns", "user_id": {"column": "id"}},
+    }
+    with CaptureServer() as server:
+        materialize(importing(tmp_path, server.url, **section))
+        assert [(event["distinct_id"], event["properties"]["$set_once"]) for event in server.stored] == [
+            ("7", {"since": "2020-02-29"})
+        ]

@@ -117,6 +117,8 @@ def import_of(folder: str, url: str) -> Any:
             "name": "volume",
             "start_date": DAY.isoformat(),
             "storage": f"{folder}/data",
+            # What is measured is one process, over time.
+            "processes": 1,
             "source": {"type": "files", "path": f"{folder}/{{day}}-*.jsonl.gz"},
             "dialect": {
                 "type": "columns",
@@ -216,8 +218,9 @@ def resident() -> int:
 
 
 def cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+    """Return the processor time of this process and those it has started and seen end."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def run_days(folder: str, url: str, events: int, days: int, results: Any) -> None:

@@ -30,7 +30,10 @@ Next: `landed_events`, which looks whether they arrived."""
 
 def build_imported_batches(imp: Import, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     """Return the asset `<import>/imported_batches`."""
-    checks = {"nothing_lost": "PostHog events - rejected = acknowledged + dropped, nothing owed"}
+    checks = {
+        "nothing_lost": "PostHog events - rejected = acknowledged + dropped, nothing owed",
+        "nothing_orphaned": "Every event that PostHog acknowledged is still one of the day's events",
+    }
 
     @declare(
         imp, "imported_batches", partitions,
@@ -66,7 +69,14 @@ def build_imported_batches(imp: Import, partitions: dg.DailyPartitionsDefinition
                         "dropped": report.dropped,
                         "owed": report.owed,
                     },
-                )
+                ),
+                dg.AssetCheckResult(
+                    passed=not report.orphaned,
+                    check_name="nothing_orphaned",
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=_orphaned(imp, day, report),
+                    metadata={"orphaned": report.orphaned},
+                ),
             ],
         )
 
@@ -79,6 +89,16 @@ def _held_back(report: DeliveryReport) -> str | None:
     return (
         f"{report.held_back:,} events are younger than 48 hours and held back (destination.recent_events): "
         "materialize this day again when they are older"
+    )
+
+
+def _orphaned(imp: Import, day: date, report: DeliveryReport) -> str | None:
+    if not report.orphaned:
+        return None
+    return (
+        f"{report.orphaned:,} events that PostHog acknowledged are no longer among the day's events, and stay there: "
+        "they left the source or the mapping, or changed what their uuids are made of and were sent as other events. "
+        f"posthog-assets changes {imp.name} --from {day} --to {day} --every counts them (gone, new)"
     )
 
 

@@ -7,13 +7,14 @@ Belongs here: the connection, headers and bounded reads. Does not belong here: w
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import urllib3
-from isal import igzip
+from isal import isal_zlib
 
 from posthog_assets.capture.destination import Destination, Protocol
 from posthog_assets.capture.verdicts import Answer, Consequence, judge, no_answer
@@ -41,9 +42,14 @@ class Request:
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
-def compressed(protocol: Protocol, body: bytes, events: int) -> Request:
-    """Return a request with *body* gzipped."""
-    return Request(protocol, igzip.compress(body, 1), events, len(body))
+def compressed(protocol: Protocol, body: Iterable[Any], events: int) -> Request:
+    """Return a request with *body* gzipped, which comes in pieces (bytes or buffers) that follow one another."""
+    gzip, packed, size = isal_zlib.compressobj(1, wbits=31), [], 0
+    for piece in body:
+        size += len(piece)
+        packed.append(gzip.compress(piece))
+    packed.append(gzip.flush())
+    return Request(protocol, b"".join(packed), events, size)
 
 
 class CaptureClient:

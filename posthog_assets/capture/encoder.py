@@ -10,7 +10,7 @@ moves elsewhere are parsed.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -45,9 +45,9 @@ class Stamp:
     def __init__(self, name: str, value: str) -> None:
         self.tail = f",{orjson.dumps(name).decode()}:{orjson.dumps(value).decode()}}}".encode()
 
-    def on(self, properties: pa.StringArray) -> pa.StringArray:
-        """Return JSON objects (none empty) with the property added."""
-        return _concat(pc.binary_slice(properties.view(pa.binary()), 0, -1).view(pa.string()), self.tail.decode())
+    def parts(self, properties: pa.StringArray) -> tuple[pa.StringArray, str]:
+        """Return what JSON objects (none empty) with the property added consist of."""
+        return pc.binary_slice(properties.view(pa.binary()), 0, -1).view(pa.string()), self.tail.decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class EncodedEvents:
     The hashes do not depend on the protocol.
     """
 
-    #: The event's JSON without braces and without what only v1 has.
-    core: pa.StringArray
+    #: The event's JSON without braces and without what only v1 has (text).
+    core: pa.ChunkedArray
     text_uuids: pa.StringArray
     #: The uuids as 16 bytes each (`S16`).
     uuids: np.ndarray
@@ -100,13 +100,13 @@ class EncodedEvents:
         if len(parts) == 1:
             return parts[0]
         return EncodedEvents(
-            pa.concat_arrays([part.core for part in parts]),
+            pa.chunked_array([chunk for part in parts for chunk in part.core.chunks], pa.string()),
             pa.concat_arrays([part.text_uuids for part in parts]),
             *(np.concatenate(columns) for columns in zip(*(part._columns() for part in parts), strict=True)),
         )
 
-    def body(self, protocol: Protocol, api_key: str, created_at: datetime, *, historical: bool = True) -> bytes:
-        """Return the request body with these events.
+    def body(self, protocol: Protocol, api_key: str, created_at: datetime, *, historical: bool = True) -> list[Any]:
+        """Return the request body with these events, in pieces (bytes and buffers) that follow one another.
 
         *created_at* is only sent with v1; `/batch/` gets no `sent_at`, so that nothing moves the timestamps.
         *historical* is PostHog's flag `historical_migration`.
@@ -114,7 +114,7 @@ class EncodedEvents:
         flag = b'"historical_migration":true,' if historical else b""
         if protocol is Protocol.BATCH:
             head = b'{"api_key":' + orjson.dumps(api_key) + b"," + flag + b'"batch":[{'
-            return b"".join((head, _joined(self.core, "},{"), b"}]}"))
+            return [head, *_joined(self.core, "},{"), b"}]}"]
         head = b'{"created_at":"' + created_at.isoformat().encode() + b'",' + flag + b'"batch":['
         moved = pc.match_substring_regex(self.core, _MOVED)
         if pc.any(moved).as_py():
@@ -122,8 +122,8 @@ class EncodedEvents:
                 _moved(text) if touched else f"{{{_V1_OPTIONS}{text}}}"
                 for text, touched in zip(self.core.to_pylist(), moved.to_pylist(), strict=True)
             ]
-            return head + ",".join(events).encode() + b"]}"
-        return b"".join((head, b"{", _V1_OPTIONS.encode(), _joined(self.core, "},{" + _V1_OPTIONS), b"}]}"))
+            return [head, ",".join(events).encode(), b"]}"]
+        return [head, b"{", _V1_OPTIONS.encode(), *_joined(self.core, "},{" + _V1_OPTIONS), b"}]}"]
 
 
 def encode(events: pa.RecordBatch, persons: np.ndarray | None = None, stamp: Stamp | None = None) -> EncodedEvents:
@@ -135,13 +135,13 @@ def encode(events: pa.RecordBatch, persons: np.ndarray | None = None, stamp: Sta
     timestamps: np.ndarray = events["timestamp"].cast(pa.int64()).to_numpy(zero_copy_only=False)
     names, ids = _json_strings(events["event"]), _json_strings(events["distinct_id"])
     stamps = format_timestamps(timestamps)
-    properties = events["properties"] if stamp is None else stamp.on(events["properties"])
+    properties = (events["properties"],) if stamp is None else stamp.parts(events["properties"])
     core = _concat(
         '"event":', names, ',"uuid":"', events["uuid"], '","distinct_id":', ids,
-        ',"timestamp":"', stamps, '","properties":', properties,
+        ',"timestamp":"', stamps, '","properties":', *properties,
     )  # fmt: skip
     return EncodedEvents(
-        core=core,
+        core=pa.chunked_array([core]),
         text_uuids=events["uuid"],
         uuids=pack(events["uuid"]),
         hashes=hashes_of(core, len(stamp.tail) if stamp else 1),
@@ -210,9 +210,13 @@ def _concat(*parts: Any) -> pa.StringArray:
     return pc.binary_join_element_wise(*parts, "")
 
 
-def _joined(texts: pa.StringArray, separator: str) -> pa.Buffer:
-    offsets = pa.array([0, len(texts)], pa.int32())
-    return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), separator)[0].as_buffer()
+def _joined(texts: pa.ChunkedArray, separator: str) -> Iterator[Any]:
+    """Yield the texts with *separator* between them, in pieces."""
+    for number, chunk in enumerate(chunk for chunk in texts.chunks if len(chunk)):
+        if number:
+            yield separator.encode()
+        offsets = pa.array([0, len(chunk)], pa.int32())
+        yield pc.binary_join(pa.ListArray.from_arrays(offsets, chunk), separator)[0].as_buffer()
 
 
 def hashes_of(texts: pa.StringArray, less: int = 0) -> np.ndarray:

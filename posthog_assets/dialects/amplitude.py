@@ -72,6 +72,10 @@ class Amplitude(Vendor):
     left_out: ClassVar[Mapping[str, str]] = {"session_start": "Amplitude's mark of a session, no event of the user"}
 
     spread = ("event_properties",)
+    objects = frozenset({"user_properties", "groups", "group_properties"})
+    numbers = frozenset(
+        {"amplitude_id", "event_id", "session_id", "location_lat", "location_lng", "paying", "sample_rate"}
+    )
     properties: ClassVar[Mapping[str, str]] = {
         "user_id": "$amplitude_user_id",
         "device_id": "$amplitude_device_id",
@@ -123,8 +127,10 @@ class Amplitude(Vendor):
         ("uuid, else device_id and $insert_id, else the content", "the event's uuid"),
         ("platform, os_name, os_version, device_type, device_family", "$browser …, $os …, $device_type"),
         ("user_properties", "person: initial_… once, without EMPTY; the others set"),
+        ("user_properties of $groupidentify", "$amplitude_user_properties"),
         ("groups", "$groups: the first key of each type; $amplitude_groups: all, where a type has several"),
         ("group_properties", "$groupidentify, once a day and group"),
+        ("$groupidentify of several groups", "the first group's call; those of the others are derived"),
         ("session_id", "$amplitude_session_id, unless -1; PostHog's $session_id is not made up"),
         ("$identify, $groupidentify", "PostHog's own call of that name"),
     )
@@ -142,7 +148,11 @@ class Amplitude(Vendor):
             _device(get("platform"), get("os_name"), get("os_version"), get("device_type"), get("device_family"))
         )
         if told := get("user_properties"):
-            _read_person(told, reading)
+            if get("event_type") == "$groupidentify":
+                # A call of PostHog's that is about a group says nothing of a person.
+                properties["$amplitude_user_properties"] = told
+            else:
+                _read_person(told, reading)
         if groups := get("groups"):
             _read_groups(groups, reading)
         if told := get("group_properties"):
@@ -155,6 +165,8 @@ class Amplitude(Vendor):
 def _made_id(record: Record) -> str:
     """Return an id for a record without a uuid: Amplitude itself takes two of a device and insert id for one event."""
     insert_id = record.get("$insert_id")
+    if type(insert_id) is str and not insert_id.strip():
+        insert_id = None
     return orjson.dumps([record.get("device_id"), insert_id]).decode() if insert_id else content_id(record)
 
 
@@ -165,11 +177,26 @@ def _read_call(name: Any, reading: Reading) -> None:
         reading.kind = "identify"
     elif name == "$groupidentify":
         reading.kind = "group"
-        if len(reading.groups) == 1:
-            # The call says it all; nothing needs to be derived from it.
-            ((kind, key),) = reading.groups.items()
-            reading.set = reading.group_set.get(kind, {}).get(key, {})
-            reading.group_set = {}
+        _choose_group(reading)
+
+
+def _choose_group(reading: Reading) -> None:
+    """Make a call that of the one group PostHog's has room for: the first it names, else tells of.
+
+    What it tells of others stays in `group_set`: their calls are derived, as from any event.
+    """
+    named, told = reading.groups, reading.group_set
+    pairs = [*named.items(), *((kind, key) for kind, keys in told.items() for key in keys)]
+    if not pairs:
+        return
+    kind, key = pairs[0]
+    if len(named) > 1:
+        reading.properties.setdefault("$amplitude_groups", named)
+    reading.groups = {kind: key}
+    keys = told.get(kind, {})
+    reading.set = keys.pop(key, {})
+    if not keys:
+        told.pop(kind, None)
 
 
 def _read_person(told: Any, reading: Reading) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 import orjson
 import pyarrow as pa
@@ -37,6 +37,7 @@ class Dialect(Settings):
 
     type: str = "custom"
     namespace: str | None = Field(None, description="Replaces the import's name in the uuids")
+    keep_unset: bool = Field(False, description="Import $unset, which deletes properties of living people")
 
     #: Whether the source's id, where it is a uuid, is PostHog's uuid as it stands.
     verbatim_uuid: ClassVar[bool] = False
@@ -47,6 +48,26 @@ class Dialect(Settings):
 
     #: Whether records may tell the properties of their groups.
     describes_groups: ClassVar[bool] = False
+
+    #: Hours after the end of a day until its records are final, wherever they are kept.
+    final_after_hours: ClassVar[int] = 0
+
+    #: Path of the setting that says the zone of times without one; None where the vendor's times need none.
+    timezone_setting: ClassVar[str | None] = None
+
+    @property
+    def time_column(self) -> str | None:
+        """The column of the events' time, where it is a setting."""
+        return None
+
+    @property
+    def given_timezone(self) -> str | None:
+        """The zone of times without one, where the import file says it."""
+        return None
+
+    def with_timezone(self, zone: str) -> Self:
+        """Return the same dialect, with *zone* as that of times without one."""
+        return self
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one row of `staged_schema` per record of *chunk*, in order."""

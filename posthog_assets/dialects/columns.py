@@ -5,9 +5,8 @@ Belongs here: reading records by column. Does not belong here: any vendor's conv
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -16,33 +15,14 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
 from posthog_assets.dialects.base import Dialect, content_id
+from posthog_assets.dialects.column import ABSENT, Column, inferred
 from posthog_assets.dialects.timestamps import read_timestamps
-from posthog_assets.errors import shorten
+from posthog_assets.dialects.vendor import PERSONAL, Rejected, as_id, group_keys, set_apart
 from posthog_assets.formats.records import RecordChunk, Unreadable
 from posthog_assets.schemas import STAGED_EVENTS
 from posthog_assets.settings import Settings
 
-_INTEGER: Final = re.compile(r"-?(0|[1-9]\d{0,18})")
-_FLOAT: Final = re.compile(r"-?(0|[1-9]\d{0,15})\.\d{1,17}")
-
 Made = TypeVar("Made")
-
-#: A column that is not there, in contrast to one that holds null.
-_ABSENT: Final = object()
-
-
-class Column(Settings):
-    """The name of a column, or the path `a.b.0.c` into nested values (a column named so literally comes first)."""
-
-    column: str = Field(min_length=1)
-
-    def values(self, records: list[dict[str, Any]]) -> list[Any]:
-        """Return the value in each record, `_ABSENT` where there is none."""
-        name = self.column
-        if "." not in name:
-            return [record.get(name, _ABSENT) for record in records]
-        keys = name.split(".")
-        return [record[name] if name in record else _descend(record, keys) for record in records]
 
 
 class Value(Settings):
@@ -68,21 +48,12 @@ class TimestampColumn(Column):
         return value
 
 
-def _descend(value: Any, keys: list[str]) -> Any:
-    for key in keys:
-        if isinstance(value, dict):
-            value = value.get(key, _ABSENT)
-        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            return _ABSENT
-    return value
-
-
 class Columns(Dialect):
     """Records whose columns the import file names. A column used for an id, the name or the time is no property."""
 
     type: str = "columns"
+    timezone_setting: ClassVar[str | None] = "timestamp.timezone"
+
     event: Value | Column
     user_id: Column | None = None
     anonymous_id: Column | None = None
@@ -105,11 +76,22 @@ class Columns(Dialect):
     def links_identities(self) -> bool:
         return self.user_id is not None and self.anonymous_id is not None
 
+    @property
+    def time_column(self) -> str:
+        return self.timestamp.column
+
+    @property
+    def given_timezone(self) -> str | None:
+        return self.timestamp.timezone if "timezone" in self.timestamp.model_fields_set else None
+
+    def with_timezone(self, zone: str) -> Self:
+        return self.model_copy(update={"timestamp": self.timestamp.model_copy(update={"timezone": zone})})
+
     def timestamps(self, records: list[dict[str, Any]]) -> tuple[pa.Array, dict[int, str]]:
         """Return each record's instant and the reasons of those that have none; subclasses may compute it."""
         values = self.timestamp.values(records)
-        if _ABSENT in values:
-            values = [None if value is _ABSENT else value for value in values]
+        if ABSENT in values:
+            values = [None if value is ABSENT else value for value in values]
         return read_timestamps(values, self.timestamp.timezone, self.timestamp.format, self.timestamp.unit)
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
@@ -148,13 +130,12 @@ class Columns(Dialect):
         if flaws:
             self._explain_times(flaws, records, reasons)
         events = self._names(records, reasons)
-        users = _ids(self.user_id, records, "user_id", reasons)
-        anonymous = _ids(self.anonymous_id, records, "anonymous_id", reasons)
+        users, anonymous = self._people(records, reasons)
         sources = _ids(self.source_id, records, "source_id", reasons, optional=False)
         if sources is None:
             sources = _each(content_id, records, reasons)
-        person = self._person(records, untyped, reasons)
-        groups = self._groups(records)
+        groups = self._groups(records, reasons)
+        last, first = self._person(records, untyped, reasons)
         count = len(records)
         return [
             pa.array(sources, pa.string()),
@@ -164,8 +145,8 @@ class Columns(Dialect):
             pa.array(anonymous, pa.string()) if anonymous else pa.nulls(count, pa.string()),
             stamps,
             self._properties(records, untyped, reasons),
-            pa.array(person, pa.string()) if person else pa.nulls(count, pa.string()),
-            pa.nulls(count, pa.string()),
+            pa.array(last, pa.string()) if last else pa.nulls(count, pa.string()),
+            pa.array(first, pa.string()) if first else pa.nulls(count, pa.string()),
             pa.array(groups, pa.string()) if groups else pa.nulls(count, pa.string()),
             pa.nulls(count, pa.string()),
         ]
@@ -173,7 +154,7 @@ class Columns(Dialect):
     def _explain_times(self, flaws: dict[int, str], records: list[dict[str, Any]], reasons: dict[int, str]) -> None:
         values = self.timestamp.values(records)
         for index, flaw in flaws.items():
-            absent = values[index] is _ABSENT and flaw == "timestamp is empty"
+            absent = values[index] is ABSENT and flaw == "timestamp is empty"
             reasons.setdefault(index, _missing(self.timestamp.column, records[index]) if absent else flaw)
 
     def _names(self, records: list[dict[str, Any]], reasons: dict[int, str]) -> list[str | None]:
@@ -182,21 +163,71 @@ class Columns(Dialect):
         names = _ids(self.event, records, "event", reasons, optional=False)
         return names or []
 
-    def _person(self, records: list[dict[str, Any]], untyped: bool, reasons: dict[int, str]) -> list[bytes | None]:
-        if not self.person_properties:
-            return []
-        chosen = [{key: record[key] for key in self.person_properties if key in record} for record in records]
-        return _each(lambda it: _dumps(self._typed(it) if untyped else it) if it else None, chosen, reasons)
+    def _person(
+        self, records: list[dict[str, Any]], untyped: bool, reasons: dict[int, str]
+    ) -> tuple[list[bytes | None], list[bytes | None]]:
+        """Return what is set and what is set once of each record's person, as JSON text; no list where nothing is."""
+        last: list[dict[str, Any]] = []
+        if self.person_properties:
+            last = [{key: record[key] for key in self.person_properties if key in record} for record in records]
+            last = [self._typed(said) for said in last] if untyped else last
+        first: list[dict[str, Any]] = []
+        for index, record in enumerate(records):
+            if "$set" in record or "$set_once" in record or "$unset" in record:
+                last, first = last or [{} for _ in records], first or [{} for _ in records]
+                self._set_apart(index, record, last, first, reasons)
+        return _each(_object_text, last, reasons), _each(_object_text, first, reasons)
 
-    def _groups(self, records: list[dict[str, Any]]) -> list[bytes | None]:
+    def _set_apart(
+        self,
+        index: int,
+        record: dict[str, Any],
+        last: list[dict[str, Any]],
+        first: list[dict[str, Any]],
+        reasons: dict[int, str],
+    ) -> None:
+        """Add what the columns `$set` and `$set_once` say, if they are chosen, to what is known of the person."""
+        chosen = [name for name in PERSONAL if self.properties == "all" or name in self.properties]
+        said = {name: record.pop(name) for name in chosen if name in record}
+        try:
+            told, told_first = set_apart(said, self.keep_unset)
+        except Rejected as reason:
+            reasons.setdefault(index, str(reason))
+            return
+        record.update(said)
+        first[index] = {name: value for name, value in told_first.items() if name not in told}
+        last[index] = {name: value for name, value in last[index].items() if name not in first[index]} | told
+
+    def _people(
+        self, records: list[dict[str, Any]], reasons: dict[int, str]
+    ) -> tuple[list[str | None] | None, list[str | None] | None]:
+        """Return the user and the anonymous ids; of two columns a record needs a value in one."""
+        if self.user_id is None or self.anonymous_id is None:
+            return (
+                _ids(self.user_id, records, "user_id", reasons),
+                _ids(self.anonymous_id, records, "anonymous_id", reasons),
+            )
+        users = _one_of_two(self.user_id, records, "user_id", reasons)
+        anonymous = _one_of_two(self.anonymous_id, records, "anonymous_id", reasons)
+        if None in users and None in anonymous:
+            columns = self.user_id, self.anonymous_id
+            for index, both in enumerate(zip(users, anonymous, strict=True)):
+                if both == (None, None):
+                    reasons.setdefault(index, _nobody(columns, records[index]))
+        return users, anonymous
+
+    def _groups(self, records: list[dict[str, Any]], reasons: dict[int, str]) -> list[bytes | None]:
         if not self.groups:
             return []
-        by_type = {kind: column.values(records) for kind, column in self.groups.items()}
-        rows = [
-            {kind: str(values[i]) for kind, values in by_type.items() if values[i] not in (None, "", _ABSENT)}
-            for i in range(len(records))
-        ]
-        return [orjson.dumps(row) if row else None for row in rows]
+        texts: list[bytes | None] = []
+        for index, record in enumerate(records):
+            try:
+                keys = group_keys(self.groups, record)
+            except Rejected as reason:
+                reasons.setdefault(index, str(reason))
+                keys = {}
+            texts.append(orjson.dumps(keys) if keys else None)
+        return texts
 
     def _properties(self, records: list[dict[str, Any]], untyped: bool, reasons: dict[int, str]) -> pa.Array:
         if self.properties == "all":
@@ -212,7 +243,7 @@ class Columns(Dialect):
         return _json_texts(records, reasons)
 
     def _typed(self, record: dict[str, Any]) -> dict[str, Any]:
-        return {key: _inferred(value) for key, value in record.items()} if self.types == "infer" else record
+        return {key: inferred(value) for key, value in record.items()} if self.types == "infer" else record
 
 
 def _json_texts(records: list[dict[str, Any]], reasons: dict[int, str]) -> pa.Array:
@@ -241,20 +272,12 @@ def _each(write: Callable[[Any], Made], records: list[dict[str, Any]], reasons: 
     return made
 
 
+def _object_text(value: dict[str, Any]) -> bytes | None:
+    return _dumps(value) if value else None
+
+
 def _dumps(value: Any) -> bytes:
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
-
-
-def _inferred(text: str) -> Any:
-    """Return the number or boolean a CSV text plainly is; anything that would not read back the same stays text."""
-    if text in ("true", "false", "True", "False", "TRUE", "FALSE"):
-        return text[0] in "tT"
-    if text[:1].isdigit() or text[:1] == "-":
-        if _INTEGER.fullmatch(text):
-            return int(text) if -(2**63) <= int(text) < 2**64 else text
-        if _FLOAT.fullmatch(text):
-            return float(text)
-    return text
 
 
 def _ids(
@@ -275,34 +298,48 @@ def _ids(
     return ids
 
 
+def _one_of_two(column: Column, records: list[dict[str, Any]], what: str, reasons: dict[int, str]) -> list[str | None]:
+    """Return ids as `_ids` does, None where a record has none: the other column may have one."""
+    ids: list[str | None] = []
+    for index, value in enumerate(column.values(records)):
+        if type(value) is not str:
+            value = None if value is ABSENT else _id(value, what, column.column, records[index], reasons, index)
+        ids.append(value if value and not value.isspace() else None)
+    return ids
+
+
 def _id(value: Any, what: str, column: str, record: dict[str, Any], reasons: dict[int, str], index: int) -> str | None:
-    match value:
-        case str():
-            return value
-        case bool():
-            pass
-        case int():
-            return str(value)
-        case float() if value.is_integer() and abs(value) < 2**53:
-            return str(int(value))
-        case None:
-            return None
-    if value is _ABSENT:
+    if type(value) is str:
+        return value
+    if value is ABSENT:
         if record:
             reasons.setdefault(index, _missing(column, record))
         return None
-    reasons.setdefault(index, f"{what} is neither text nor a whole number: {shorten(value)}")
-    return None
+    try:
+        return as_id(value, what)
+    except Rejected as reason:
+        reasons.setdefault(index, str(reason))
+        return None
 
 
 def _missing(column: str, record: dict[str, Any]) -> str:
-    there = ", ".join(list(record)[:8]) or "none"
-    return f"column {column} is missing: the record has {there}"
+    return f"column {column} is missing: the record has {_there(record)}"
+
+
+def _nobody(columns: tuple[Column, ...], record: dict[str, Any]) -> str:
+    names = " and ".join(column.column for column in columns)
+    if any(column.values([record])[0] is not ABSENT for column in columns):
+        return f"columns {names} are both empty"
+    return f"columns {names} are missing: the record has {_there(record)}"
+
+
+def _there(record: dict[str, Any]) -> str:
+    return ", ".join(list(record)[:8]) or "none"
 
 
 def _require(column: str, values: list[Any], records: list[dict[str, Any]], reasons: dict[int, str]) -> None:
     for index, value in enumerate(values):
-        if value is None or value is _ABSENT or value == "":
+        if value is None or value is ABSENT or value == "":
             reasons.setdefault(index, f"required column {column} is empty")
 
 

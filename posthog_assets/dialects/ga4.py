@@ -1,9 +1,9 @@
-"""Google Analytics 4: rows of its BigQuery export, as JSON lines or Parquet.
+"""Google Analytics 4: rows of its BigQuery export, as JSON lines, Parquet or Avro.
 
 Belongs here: https://support.google.com/analytics/answer/7029846. Does not belong here: querying BigQuery.
 
-A daily table `events_YYYYMMDD` changes for 72 hours after its day: export it then, or again (the source `files` pins
-a changed file anew, and only what changed is sent). `events_intraday_…` holds the same events before: leave it out.
+A daily table `events_YYYYMMDD` changes for 72 hours after its day, and an event is known by its content: one that was
+exported before it changed is another one afterwards. `events_intraday_…` holds the same events before: leave it out.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from posthog_assets.schemas import TIMESTAMP
 #: Where the value of a parameter stands; in JSON, BigQuery writes whole numbers as text.
 _VALUES: Final = ("string_value", "int_value", "double_value", "float_value")
 
+_COUNTS: Final = ("total_item_quantity", "unique_items")
+
 #: In µs; whatever lies outside is looked at one by one.
 _YEAR_2100: Final = 4_102_444_800_000_000
 
@@ -36,6 +38,8 @@ class GA4(Vendor):
     """One event per record; parameters become properties, user properties the person's."""
 
     type: str = "ga4"
+    # support.google.com/analytics/answer/7029846: late events are added to a daily table for so long.
+    final_after_hours = 72
     event = "event_name"
     user_id = ("user_id",)
     anonymous_id = ("user_pseudo_id",)
@@ -48,7 +52,8 @@ class GA4(Vendor):
         "first_visit": "PostHog knows a person's first event",
     }
     properties = {
-        "platform": "platform", "stream_id": "stream_id", "device.category": "$device_type",
+        "platform": "platform", "stream_id": "stream_id", "event_value_in_usd": "event_value_in_usd",
+        "is_active_user": "is_active_user", "event_dimensions.hostname": "$host", "device.category": "$device_type",
         "device.operating_system": "$os", "device.operating_system_version": "$os_version",
         "device.mobile_brand_name": "$device_manufacturer", "device.mobile_model_name": "$device_model",
         "device.language": "$browser_language", "device.browser": "$browser",
@@ -56,16 +61,27 @@ class GA4(Vendor):
         "device.web_info.browser_version": "$browser_version", "device.web_info.hostname": "$host",
         "geo.city": "$geoip_city_name", "geo.region": "$geoip_subdivision_1_name",
         "geo.country": "$geoip_country_name", "geo.continent": "$geoip_continent_name",
+        "geo.sub_continent": "geo_sub_continent", "geo.metro": "geo_metro",
         "app_info.id": "$app_namespace", "app_info.version": "$app_version",
+        "app_info.install_source": "app_install_source", "app_info.firebase_app_id": "firebase_app_id",
         "collected_traffic_source.manual_source": "utm_source",
         "collected_traffic_source.manual_medium": "utm_medium",
         "collected_traffic_source.manual_campaign_name": "utm_campaign",
         "collected_traffic_source.manual_content": "utm_content", "collected_traffic_source.manual_term": "utm_term",
+        "collected_traffic_source.manual_campaign_id": "utm_id",
+        "collected_traffic_source.manual_source_platform": "utm_source_platform",
+        "collected_traffic_source.manual_creative_format": "utm_creative_format",
+        "collected_traffic_source.manual_marketing_tactic": "utm_marketing_tactic",
+        "collected_traffic_source.srsltid": "srsltid",
         "collected_traffic_source.gclid": "gclid", "collected_traffic_source.dclid": "dclid",
         "ecommerce.transaction_id": "transaction_id", "ecommerce.purchase_revenue": "purchase_revenue",
         "ecommerce.purchase_revenue_in_usd": "purchase_revenue_in_usd", "ecommerce.refund_value": "refund_value",
         "ecommerce.shipping_value": "shipping_value", "ecommerce.tax_value": "tax_value",
-        "ecommerce.total_item_quantity": "total_item_quantity",
+        "ecommerce.total_item_quantity": "total_item_quantity", "ecommerce.unique_items": "unique_items",
+        "ecommerce.refund_value_in_usd": "refund_value_in_usd",
+        "ecommerce.shipping_value_in_usd": "shipping_value_in_usd", "ecommerce.tax_value_in_usd": "tax_value_in_usd",
+        "publisher.ad_revenue_in_usd": "ad_revenue_in_usd", "publisher.ad_format": "ad_format",
+        "publisher.ad_source_name": "ad_source_name", "publisher.ad_unit_id": "ad_unit_id",
     }  # fmt: skip
     renames = {
         "page_location": "$current_url", "page_referrer": "$referrer", "page_title": "title",
@@ -76,6 +92,8 @@ class GA4(Vendor):
         "traffic_source.source": "$initial_utm_source", "traffic_source.medium": "$initial_utm_medium",
         "traffic_source.name": "$initial_utm_campaign", "user_first_touch_timestamp": "user_first_touch_timestamp",
     }  # fmt: skip
+    objects = frozenset({"event_params", "user_properties", "items"})
+    numbers = frozenset({"event_value_in_usd", "is_active_user"})
     nothing = frozenset({"", "(not set)", "(not provided)", "(direct)", "(none)"})
     notes = (
         ("event_params[]", "properties, by their keys, under the names above"),
@@ -84,6 +102,9 @@ class GA4(Vendor):
         ("page_location", "$host and $pathname too"),
         ("device.category desktop, mobile, tablet", "$device_type Desktop, Mobile, Tablet"),
         (f"{', '.join(_IDENTITY)}, event_params", "the id: a hash over them; events alike in all are all kept"),
+        ("event_date, event_previous_timestamp, event_server_timestamp_offset, batch_…", "not imported"),
+        ("vendor_id, advertising_id, time_zone_offset_seconds, is_limited_ad_tracking of device", "not imported"),
+        ("mobile_marketing_name, mobile_os_hardware_model of device", "not imported"),
         ("privacy_info, session_traffic_source_last_click, user_ltv of app users, other records", "not imported"),
     )
 
@@ -108,6 +129,9 @@ class GA4(Vendor):
             properties["$device_type"] = str(properties["$device_type"]).capitalize()
         if first := reading.set_once.get("user_first_touch_timestamp"):
             reading.set_once["user_first_touch_timestamp"] = _whole(first)
+        for name in _COUNTS:
+            if name in properties:
+                properties[name] = _whole(properties[name])
         if items := self._items(record.get("items")):
             properties["items"] = items
         if found := record.get("user_properties"):

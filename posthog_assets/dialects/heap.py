@@ -1,7 +1,7 @@
 """Heap: rows of its Connect tables and one-time exports (pageviews, sessions, one table per event, users, migrations).
 
 Belongs here: https://help.heap.io/heap-connect/heap-connect-guide/data-schema. Does not belong here: querying a
-warehouse, or reading Avro.
+warehouse.
 
 Import `users` before `user_migrations`: PostHog merges no id that is somebody's already, so the user that others
 migrate to must be linked to its identity first.
@@ -59,6 +59,10 @@ class Heap(Vendor):
         "initial_utm_term": "$initial_utm_term", "initial_utm_content": "$initial_utm_content",
     }  # fmt: skip
     nothing = frozenset({"", "Invalid date"})
+    numbers = frozenset({"session_id"})
+    texts = frozenset(
+        {"id", "joindate", "last_modified", "from_user_id", "to_user_id", "initial_platform", "email", "handle"}
+    )
     notes = (
         ("platform", '$os and $os_version: "Mac OS X 10.15" is Mac OS X and 10.15'),
         ("initial_platform", "$initial_os and $initial_os_version, $set_once"),

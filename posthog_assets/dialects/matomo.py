@@ -57,6 +57,7 @@ class Matomo(Vendor):
             "subtitle", "icon", "iconSVG", "pageLoadTime", "generationTime", "bandwidth_pretty",
         }
     )  # fmt: skip
+    numbers = frozenset({"idSite", "idVisit"})
     nothing = frozenset({"", "-", "Unknown", "unknown", "Keyword not defined", "0.0.0.0"})
     notes = (
         ("type event", "named by eventAction; eventCategory, eventName, eventValue stay properties"),

@@ -13,7 +13,7 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -56,11 +56,15 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _NUMBERS: Final = frozenset({int, float})
 
+#: A time as text that is a number; of more digits than these it is no time.
+_NUMERAL: Final = re.compile(r"\d{1,20}(\.\d*)?", re.ASCII)
+
 
 class Mixpanel(Vendor):
     """Records of a Mixpanel project."""
 
     type: str = "mixpanel"
+    timezone_setting = "timezone"
     timezone: TimeZone = Field(
         "UTC", description="Zone of the project, where it was made before 2023: it exports local times then"
     )
@@ -68,6 +72,11 @@ class Mixpanel(Vendor):
         "merged",
         description="merged: events are the person's whom Mixpanel knows when the day is exported; as_tracked: the "
         "id's they were tracked with, which is the same in every export. The two ids are linked either way",
+    )
+    device_ids: Literal["prefixed", "bare"] = Field(
+        "prefixed",
+        description="How a device's distinct_id is made of $device_id where the record does not show it: with $device: "
+        "before it (Simplified ID Merge, and all SDKs since 2023), or as it is (older SDKs of Original ID Merge)",
     )
 
     source_id = ("properties.$insert_id",)
@@ -127,6 +136,13 @@ class Mixpanel(Vendor):
     _any_first_known: ClassVar = frozenset(_first_known)
     _unsteady: ClassVar = dropped | {"$distinct_id_before_identity"}
 
+    @property
+    def given_timezone(self) -> str | None:
+        return self.timezone if "timezone" in self.model_fields_set else None
+
+    def with_timezone(self, zone: str) -> Self:
+        return self.model_copy(update={"timezone": zone})
+
     def uuid_namespace(self, import_name: str) -> uuid.UUID:
         return super().uuid_namespace(import_name) if self.namespace else _NAMESPACE
 
@@ -141,9 +157,10 @@ class Mixpanel(Vendor):
         reading = Reading()
         reading.event = self.named(name)
         insert_id = members.get("$insert_id")
-        reading.source_id = self._content_id(name, members) if insert_id is None or insert_id == "" else insert_id
+        blank = insert_id is None or (type(insert_id) is str and not insert_id.strip())
+        reading.source_id = self._content_id(name, members) if blank else insert_id
         reading.timestamp = members.get("time")
-        (_CALLS.get(name) or self._whose)(reading, members)
+        (_CALLS.get(name) or Mixpanel._whose)(self, reading, members)
         # Plain loops over what is known: most of the time a record takes is spent here.
         pop = members.pop
         for key in self._gone:
@@ -208,13 +225,25 @@ class Mixpanel(Vendor):
             own, other = merged, before
         own = own or user or device
         if user == own:
-            reading.user_id, reading.anonymous_id = own, device or other
+            reading.user_id = own
+            reading.anonymous_id = self.id_of_device(device, other) if device else other
         elif user or (other and _is_device(own, device) and not _is_device(other, device)):
             reading.kind, reading.user_id, reading.anonymous_id = "anonymous", user or other, own
         elif other or not _is_device(own, device):
             reading.user_id, reading.anonymous_id = own, other
         else:
             reading.anonymous_id = own
+
+    def id_of_device(self, device: str, seen: str | None) -> str:
+        """Return the distinct_id of what a device tracked while it knew no user, which *seen* may be.
+
+        `$device_id` itself never has the prefix: docs.mixpanel.com/docs/tracking-methods/id-management,
+        github.com/mixpanel/mixpanel-iphone/releases/tag/v5.0.2.
+        """
+        prefixed = device if device.startswith("$device:") else f"$device:{device}"
+        if seen is not None and seen in (device, prefixed):
+            return seen
+        return prefixed if self.device_ids == "prefixed" else device
 
     def _content_id(self, name: Any, members: Record) -> str:
         """Return an id of what Mixpanel does not write anew when it exports an event again."""
@@ -246,10 +275,13 @@ def _is_device(text: str | None, device: str | None) -> bool:
 
 
 def _time(value: Any) -> Any:
-    """Return a time as `read_timestamps` reads it: whole numbers as such, early milliseconds as what they are."""
+    """Return a time as `read_timestamps` reads it: numbers as such, early milliseconds as what they are."""
     if type(value) is str:
-        # BigQuery writes the zone so.
-        value = int(value) if value.isdecimal() else value.replace(" UTC", "Z")
+        if _NUMERAL.fullmatch(value):
+            value = float(value) if "." in value else int(value)
+        else:
+            # BigQuery writes the zone so.
+            value = value.replace(" UTC", "Z")
     if type(value) in _NUMBERS and _SECONDS < value < _AMBIGUOUS:
         return _EPOCH + timedelta(milliseconds=value)
     return value
@@ -261,22 +293,24 @@ def _name_country(properties: Record) -> None:
         properties["$geoip_country_name"] = name
 
 
-def _identify(reading: Reading, members: Record) -> None:
+def _identify(dialect: Mixpanel, reading: Reading, members: Record) -> None:
     """Read `$identify`, in the words of Mixpanel's API or of its SDKs."""
     reading.kind = "identify"
     reading.user_id = _first(members, "$identified_id", "$user_id", "$distinct_id_before_identity", "distinct_id")
-    reading.anonymous_id = _first(members, "$anon_id", "$anon_distinct_id", "$device_id")
+    reading.anonymous_id = _first(members, "$anon_id", "$anon_distinct_id")
+    if reading.anonymous_id is None and (device := as_id(members.get("$device_id"), "device id")):
+        reading.anonymous_id = dialect.id_of_device(device, as_id(members.get("distinct_id"), "distinct_id"))
     members.pop("$anon_distinct_id", None)
 
 
-def _alias(reading: Reading, members: Record) -> None:
+def _alias(_: Mixpanel, reading: Reading, members: Record) -> None:
     """Read `$create_alias`: `alias` is the new id, as a rule the user's, so the old one is merged into it."""
     reading.kind = "alias"
     reading.user_id = _first(members, "alias")
     reading.anonymous_id = _first(members, "$distinct_id_before_identity", "distinct_id")
 
 
-def _merge(reading: Reading, members: Record) -> None:
+def _merge(_: Mixpanel, reading: Reading, members: Record) -> None:
     """Read `$merge`: two ids of one person, in no order."""
     ids = members.get("$distinct_ids")
     if type(ids) is not list or len(ids) != 2:
@@ -293,7 +327,7 @@ def _first(members: Record, *names: str) -> Any:
 
 
 #: Events that are no events but say which ids are one person's.
-_CALLS: Final[dict[str, Callable[[Reading, Record], None]]] = {
+_CALLS: Final[dict[str, Callable[[Mixpanel, Reading, Record], None]]] = {
     "$identify": _identify,
     "$create_alias": _alias,
     "$merge": _merge,

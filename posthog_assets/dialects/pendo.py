@@ -1,7 +1,7 @@
-"""Pendo: events of Data Sync's `allevents`, as JSON lines or Parquet.
+"""Pendo: events of Data Sync's `allevents`, in the Avro it writes, as JSON lines or Parquet.
 
-Belongs here: https://support.pendo.io/hc/en-us/articles/14121317891355 (Data Sync schema). Does not belong here: Avro,
-which Data Sync writes to buckets: turn it into JSON lines or Parquet first.
+Belongs here: https://support.pendo.io/hc/en-us/articles/14121317891355 (Data Sync schema). Does not belong here: its
+files of visitors and accounts.
 """
 
 from __future__ import annotations
@@ -49,11 +49,17 @@ class Pendo(Vendor):
         }
     )  # fmt: skip
     nothing = frozenset({"", "0.0.0.0"})
+    objects = frozenset({"propertiesJson", "properties"})
+    numbers = frozenset({"latitude", "longitude"})
+    texts = frozenset({"appId", "guideId", "guideStepId", "pageId", "featureId", "eventName"})
     notes = (
         ("eventType track", f"named by the first of {', '.join(_TRACK_NAMES)}, in the row or its properties"),
         ("eventType click, change, focus, submit", "$autocapture, with $event_type"),
         ("eventType identify", "$identify of visitorId and oldVisitorId"),
-        ("propertiesJson, properties", "properties, as they are; they win over columns"),
+        (
+            "propertiesJson, properties",
+            "properties, as they are; they win over columns. What is no object is kept whole",
+        ),
         ("accountId", "$groups, under group_type"),
         ("url", "$host and $pathname too"),
         ("other columns", "properties, as they are"),
@@ -63,13 +69,13 @@ class Pendo(Vendor):
 
     def read(self, record: Record) -> Reading:
         kind = record.get("eventType")
-        own = nested(record.get("propertiesJson") or record.get("properties"))
-        own = own if type(own) is dict else {}
+        own, unread = _own(record)
         event = own_name(_track_name(record, own)) if kind == "track" else self.named(kind)
         reading = self.fields(record)
         reading.event = event
         self.take(record, reading.properties)
         self.take(own, reading.properties)
+        reading.properties |= unread
         add_place(reading.properties.get("$current_url"), reading.properties)
         if event == "$autocapture" and kind != "track":
             reading.properties["$event_type"] = kind
@@ -78,6 +84,19 @@ class Pendo(Vendor):
         if kind == "identify":
             reading.kind, reading.anonymous_id = "identify", record.get("oldVisitorId")
         return reading
+
+
+def _own(record: Record) -> tuple[Record, Record]:
+    """Return the event's own properties, and the fields that should hold some but no object, to be kept as they are."""
+    own: Record = {}
+    unread: Record = {}
+    for field in ("properties", "propertiesJson"):
+        said = nested(record.get(field))
+        if type(said) is dict:
+            own |= said
+        elif said is not None and said != "" and said != []:
+            unread[field] = said
+    return own, unread
 
 
 def _track_name(record: Record, own: Record) -> Any:

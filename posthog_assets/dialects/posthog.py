@@ -14,11 +14,10 @@ from typing import Any, ClassVar
 
 import orjson
 import pyarrow as pa
-from pydantic import Field
 
 from posthog_assets.dialects.timestamps import read_timestamps
-from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor
-from posthog_assets.errors import shorten
+from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor, as_object
+from posthog_assets.formats.lines import load
 from posthog_assets.formats.records import RecordChunk, Unreadable
 from posthog_assets.schemas import STAGED_VERSIONS, TIMESTAMP
 
@@ -42,6 +41,8 @@ class PostHogEvents(Vendor):
     user_id = ("distinct_id", "$distinct_id", "properties.distinct_id")
     spread = ("properties",)
     dropped = _NUMBERED_GROUPS
+    objects = frozenset({"$set", "$set_once"})
+    numbers = frozenset({"offset"})
     left_out = {
         "$snapshot": _RECORDING,
         "$snapshot_items": _RECORDING,
@@ -64,32 +65,23 @@ class PostHogEvents(Vendor):
         ("person_id, person_properties, team_id, ip, …", "not imported"),
     )
 
-    keep_unset: bool = Field(False, description="Import $unset, which deletes properties of living people")
-
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_VERSIONS` row per record of *chunk*; the records are used up."""
         stored = [_stored(record) for record in chunk.records]
-        batch = super().stage(RecordChunk(chunk.positions, [_opened(record) for record in chunk.records]), part)
+        records = [_opened(record) for record in chunk.records]
+        batch = super().stage(RecordChunk(chunk.positions, records, chunk.untyped), part)
         stamps = self.instants(stored)[0] if any(stored) else pa.nulls(len(stored), TIMESTAMP)
         return pa.RecordBatch.from_arrays([*batch.columns, stamps], schema=STAGED_VERSIONS)
 
     def read(self, record: Record) -> Reading:
         if type(record.get("batch")) is list:
             raise Rejected("record is a whole request: write one event of its batch on each line")
-        given = record.get("properties")
-        for name in ("$set", "$set_once"):
-            if (said := record.get(name)) is not None:
-                inner = given.get(name) if isinstance(given, dict) else None
-                # As PostHog does: what stands beside the properties wins.
-                record[name] = _object(inner, name) | _object(said, name)
         reading = super().read(record)
         properties = reading.properties
         for name in ("$set", "$set_once"):
-            inner = properties.pop(name, None)
-            said = record.get(name, inner)
-            setattr(reading, name[1:], _object(said, name))
-        if not self.keep_unset:
-            properties.pop("$unset", None)
+            if (said := record.get(name)) is not None:
+                # As PostHog does: what stands beside the properties wins.
+                properties[name] = as_object(properties.get(name), name) | as_object(said, name)
         if type(offset := record.get("offset")) is int and record.get("now"):
             # Milliseconds before the request came in; it wins over a time: rust/common/types/src/timestamp.rs.
             reading.timestamp = datetime.fromisoformat(record["now"]) - timedelta(milliseconds=offset)
@@ -113,14 +105,6 @@ def _opened(record: Record | Unreadable) -> Record | Unreadable:
     if isinstance(record, Unreadable) or type(text := record.get("properties")) is not str:
         return record
     try:
-        return record | {"properties": orjson.loads(text) if text else {}}
+        return record | {"properties": load(text) if text else {}}
     except orjson.JSONDecodeError as error:
         return Unreadable(f"properties are no JSON: {error}")
-
-
-def _object(value: Any, name: str) -> Record:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise Rejected(f"{name} is no object: {shorten(value)}")
-    return value

@@ -71,8 +71,10 @@ def as_profiles(staged: pa.RecordBatch, rename: Mapping[str, str]) -> pa.RecordB
     """Return *staged* with its properties, renamed, as those of the person; a row without any is rejected."""
     said: list[str | None] = []
     reasons = staged["reject_reason"].to_pylist()
+    told = staged["set"].to_pylist()
     for index, text in enumerate(staged["properties"].to_pylist()):
         properties = {rename.get(k, k): v for k, v in orjson.loads(text or "{}").items() if v is not None}
+        properties |= orjson.loads(told[index] or "{}")
         said.append(orjson.dumps(properties).decode() if properties else None)
         if not properties:
             reasons[index] = reasons[index] or "profile says nothing of the person"

@@ -47,6 +47,7 @@ class Segment(Vendor):
         "context.location.latitude": "$geoip_latitude", "context.location.longitude": "$geoip_longitude",
     }  # fmt: skip
     spread = ("properties",)
+    objects = frozenset({"traits"})
     # An anonymised IP is none.
     nothing = frozenset({"", "0.0.0.0"})
     notes = (

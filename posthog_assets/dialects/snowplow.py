@@ -1,6 +1,7 @@
-"""Snowplow: atomic events, as JSON (the analytics SDKs' or a warehouse's), TSV with a header, or Parquet.
+"""Snowplow: atomic events, as Enrich writes them (TSV), as JSON (the analytics SDKs' or a warehouse's), or Parquet.
 
-Belongs here: https://docs.snowplow.io/docs/fundamentals/canonical-event. Does not belong here: TSV without a header.
+Belongs here: https://docs.snowplow.io/docs/fundamentals/canonical-event. Does not belong here: the order of the columns
+in TSV without a header (`formats.layouts`).
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from posthog_assets.errors import shorten
 #: Whole numbers that TSV writes as text; also latitude, longitude and the value of structured events.
 _NUMBERS: Final = (
     "$viewport_width", "$viewport_height", "$screen_width", "$screen_height", "$geoip_latitude", "$geoip_longitude",
-    "se_value", "domain_sessionidx", "tr_total", "tr_tax", "tr_shipping", "ti_price", "ti_quantity",
+    "se_value", "domain_sessionidx", "tr_total", "tr_tax", "tr_shipping", "ti_price", "ti_quantity", "tr_total_base",
+    "tr_tax_base", "tr_shipping_base", "ti_price_base",
 )  # fmt: skip
 
 #: iglu:com.acme/link_click/jsonschema/1-0-1 · contexts_com_acme_link_click_1_0_1
 _SCHEMA: Final = re.compile(r"iglu:([^/]+)/([^/]+)/jsonschema/[\d-]+")
 _COLUMN: Final = re.compile(r"(?:contexts|unstruct_event)_(.+?)(?:_\d+)+")
+_WORD_BEGINS: Final = re.compile(r"(?<=[^A-Z_])(?=[A-Z])")
 
 #: Vendors whose names say nothing to a reader of the events.
 _KNOWN: Final = re.compile(r"^(?:com_snowplowanalytics_(?:snowplow|mobile)|org_w3|org_ietf|nl_basjes)_")
@@ -51,14 +54,15 @@ class Snowplow(Vendor):
     }  # fmt: skip
     dropped = frozenset(
         {
-            "event_id", "event", "event_name", "event_vendor", "event_format", "event_version", "event_fingerprint",
-            "user_id", "domain_userid", "network_userid", "user_fingerprint", "txn_id", "name_tracker",
-            "derived_tstamp", "collector_tstamp", "dvce_created_tstamp", "dvce_sent_tstamp", "etl_tstamp",
-            "true_tstamp", "refr_dvce_tstamp", "load_tstamp", "v_collector", "v_etl", "etl_tags", "page_urlscheme",
-            "page_urlport", "page_urlquery", "page_urlfragment", "refr_urlscheme", "refr_urlport", "refr_urlpath",
-            "refr_urlquery", "refr_urlfragment", "doc_charset", "doc_width", "doc_height", "br_cookies",
-            "br_colordepth", "br_renderengine", "br_type", "br_family", "br_features_pdf", "br_features_flash",
-            "br_features_java", "br_features_director", "br_features_quicktime", "br_features_realplayer",
+            "event_id", "event", "event_name", "event_vendor", "event_format", "event_version",
+            "event_fingerprint", "user_id", "domain_userid", "network_userid", "user_fingerprint", "txn_id",
+            "name_tracker", "derived_tstamp", "collector_tstamp", "dvce_created_tstamp", "dvce_sent_tstamp",
+            "etl_tstamp", "true_tstamp", "refr_dvce_tstamp", "refr_device_tstamp", "load_tstamp", "v_collector",
+            "v_etl", "etl_tags", "page_urlscheme", "page_urlport", "page_urlquery", "page_urlfragment",
+            "refr_urlscheme", "refr_urlport", "refr_urlpath", "refr_urlquery", "refr_urlfragment",
+            "doc_charset", "doc_width", "doc_height", "br_cookies", "br_colordepth", "br_renderengine",
+            "br_type", "br_family", "br_features_pdf", "br_features_flash", "br_features_java",
+            "br_features_director", "br_features_quicktime", "br_features_realplayer",
             "br_features_windowsmedia", "br_features_gears", "br_features_silverlight", "os_family",
             "os_manufacturer", "dvce_ismobile", "pp_xoffset_min", "pp_xoffset_max", "pp_yoffset_min",
             "pp_yoffset_max",
@@ -69,10 +73,17 @@ class Snowplow(Vendor):
         ("event unstruct", "named by event_name, else by its schema; its data become properties"),
         ("contexts, derived_contexts, contexts_…", "<context>_<field>, without Snowplow's own vendor names; a list "
          "where a context occurs more than once"),
+        ("contexts without a schema of Iglu's", "contexts_schema, contexts_data; a list, contexts, of several"),
+        ("columns in capitals", "as if in small letters: Snowflake has them so"),
+        ("bad rows", "rejected as such"),
         ("other columns", "properties, as they are"),
     )  # fmt: skip
 
     def read(self, record: Record) -> Reading:
+        if "EVENT_ID" in record:
+            # Snowflake's columns.
+            record = {key.lower(): value for key, value in record.items()}
+        _refuse_bad_row(record)
         kind, (name, data) = record.get("event"), _event(record)
         event = own_name(name) if kind == "struct" else self.named(name)
         reading = self.fields(record)
@@ -88,7 +99,7 @@ class Snowplow(Vendor):
                 value = nested(value)
                 contexts.setdefault(_short(key), []).extend(value if type(value) is list else [value])
             else:
-                for name, found in _entities(value):
+                for name, found in _entities(value, key):
                     contexts.setdefault(name, []).append(found)
         self.take(flat, reading.properties)
         for name, all_of_it in contexts.items():
@@ -100,6 +111,17 @@ class Snowplow(Vendor):
         return reading
 
 
+def _refuse_bad_row(record: Record) -> None:
+    """Raise Rejected where a record tells of an event that Snowplow's own pipeline could not process."""
+    if "event_id" in record:
+        return
+    schema = record.get("schema")
+    if type(schema) is str and "badrows" in schema:
+        raise Rejected(f"record is a bad row of Snowplow's pipeline, no event: {shorten(schema)}")
+    if "line" in record and "errors" in record:
+        raise Rejected("record is a bad row of Snowplow's pipeline, no event: of its format before 2020")
+
+
 def _event(record: Record) -> tuple[Any, Record]:
     """Return an event's name and the data of its own schema."""
     kind = record.get("event")
@@ -108,6 +130,8 @@ def _event(record: Record) -> tuple[Any, Record]:
     if kind != "unstruct":
         return kind or record.get("event_name"), {}
     described = nested(record.get("unstruct_event"))
+    if type(described) is str and described:
+        raise Rejected("unstruct_event is no self-describing JSON")
     if type(described) is dict:
         found = described.get("data") if "unstruct_event" in str(described.get("schema")) else described
         if type(found) is dict:
@@ -120,13 +144,20 @@ def _event(record: Record) -> tuple[Any, Record]:
     return record.get("event_name"), {}
 
 
-def _entities(text: Any) -> list[tuple[str, Any]]:
-    """Return (name, data) of self-describing contexts."""
+def _entities(text: Any, holder: str) -> list[tuple[str, Any]]:
+    """Return (name, data) of self-describing contexts; one without a schema of Iglu's stays whole, as *holder*."""
     found = nested(text)
     entities = found.get("data") if type(found) is dict else found
     if type(entities) is not list:
         raise Rejected("contexts are no self-describing JSON")
-    return [(_schema(entity.get("schema")), entity.get("data")) for entity in entities]
+    return [_entity(entity, holder) for entity in entities]
+
+
+def _entity(entity: Any, holder: str) -> tuple[str, Any]:
+    try:
+        return _schema(entity["schema"]), entity.get("data")
+    except (KeyError, TypeError, Rejected):
+        return holder, entity
 
 
 def _add_context(name: str, entities: list[Any], into: Record) -> None:
@@ -148,8 +179,10 @@ def _schema(schema: Any, *, full: bool = True) -> str:
     found = _SCHEMA.match(str(schema))
     if not found:
         raise Rejected(f"schema is none of Iglu's: {shorten(schema)}")
-    vendor, name = found[1].replace(".", "_").replace("-", "_"), found[2].replace("-", "_").replace(".", "_")
-    return _KNOWN.sub("", f"{vendor}_{name}", count=1) if full else name
+    vendor, name = (part.replace(".", "_").replace("-", "_") for part in found.groups())
+    # As Snowplow names the columns of loaded contexts: WebPage of org.schema is contexts_org_schema_web_page_1.
+    snake = f"{vendor}_{_WORD_BEGINS.sub('_', name)}".lower()
+    return _KNOWN.sub("", snake, count=1) if full else name
 
 
 @functools.lru_cache(4096)

@@ -56,15 +56,13 @@ def read_timestamps(
 def from_wall_clock(stamps: pa.Array, zone: str) -> pa.Array:
     """Return the instants at which a clock in *zone* shows what *stamps* would show in UTC; null stays null.
 
-    Clock changes are met as by `read_timestamps`.
+    Clock changes are met as by `read_timestamps`; an instant outside the years 1 to 9999 is null.
     """
     naive = stamps.cast(pa.timestamp("us"))
     try:
-        return pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="raise").cast(TIMESTAMP)
+        return _in_range(pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="raise").cast(TIMESTAMP))
     except pa.ArrowInvalid:
-        info = ZoneInfo(zone)
-        micros = [None if moment is None else _instant(moment, info) for moment in naive.to_pylist()]
-        return pa.array(micros, pa.int64()).cast(TIMESTAMP)
+        return _one_by_one(naive.to_pylist(), zone, None, None)[0]
 
 
 def _one_by_one(values: list[Any], zone: str, pattern: str | None, unit: str | None) -> tuple[pa.Array, dict[int, str]]:
@@ -114,13 +112,21 @@ def _texts(values: list[Any], zone: str) -> pa.Array | None:
             return None
         zoned = values[0][-1] in "Zz" or values[0][-6] in "+-"
         if zoned:
-            return texts.cast(TIMESTAMP)
+            return _in_range(texts.cast(TIMESTAMP))
         naive = texts.cast(pa.timestamp("us"))
         if zone == "UTC":
-            return naive.cast(TIMESTAMP)
-        return pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="raise").cast(TIMESTAMP)
+            return _in_range(naive.cast(TIMESTAMP))
+        return _in_range(pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="raise").cast(TIMESTAMP))
     except (pa.ArrowException, TypeError, ValueError):
         return None
+
+
+def _in_range(stamps: pa.Array) -> pa.Array:
+    """Return *stamps*; raises ArrowInvalid where one lies outside the years Python's datetime has."""
+    span = pc.min_max(stamps.cast(pa.int64())).as_py()
+    if span["min"] is not None and not _LOWEST <= span["min"] <= span["max"] <= _HIGHEST:
+        raise pa.ArrowInvalid("out of the years 1 to 9999")
+    return stamps
 
 
 def _read(value: Any, zone: ZoneInfo, pattern: str | None, unit: str | None) -> int:
@@ -168,7 +174,8 @@ def _epoch(value: int | float, unit: str | None) -> int:
     if isinstance(value, int):
         micros = value // 1000 if unit == "ns" else value * int(UNITS[unit])
     else:
-        micros = round(value * UNITS[unit])
+        scaled = value * UNITS[unit]
+        micros = round(scaled) if math.isfinite(scaled) else _HIGHEST + 1
     if not _LOWEST <= micros <= _HIGHEST:
         raise _flaw(value)
     return micros

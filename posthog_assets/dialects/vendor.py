@@ -10,7 +10,7 @@ cannot. Nothing a record holds may stop the day: a record that cannot be read is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 
 import orjson
 import pyarrow as pa
@@ -18,8 +18,10 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from posthog_assets.dialects.base import Dialect, content_id
+from posthog_assets.dialects.column import Column, inferred
 from posthog_assets.dialects.timestamps import read_timestamps
 from posthog_assets.errors import shorten
+from posthog_assets.formats.lines import load
 from posthog_assets.formats.records import RecordChunk, Unreadable
 from posthog_assets.schemas import STAGED_EVENTS
 
@@ -29,6 +31,14 @@ _Getter = Callable[[Record], Any]
 
 #: The JSON objects of a row as text, in the order of the columns; None where there is none.
 _Texts = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None]
+
+
+#: PostHog takes no id of more digits (rust/capture/src/v1/analytics/process.rs), and Python writes not all integers.
+_LONGEST_ID: Final = 10**200
+
+
+#: Properties of an event that PostHog applies to its person.
+PERSONAL: Final = ("$set", "$set_once", "$unset")
 
 
 class Rejected(Exception):
@@ -123,6 +133,13 @@ class Vendor(Dialect):
     #: Whether `read` makes an id of its own for a record that has none; otherwise its content stands for it.
     makes_ids: ClassVar[bool] = False
 
+    #: CSV has text in every field. Fields `read` looks into itself, as `spread` and paths do, which hold objects;
+    objects: ClassVar[frozenset[str]] = frozenset()
+    #: those that hold numbers or booleans;
+    numbers: ClassVar[frozenset[str]] = frozenset()
+    #: and, where all that no table names becomes a property (None: it does not), those of them that stay text.
+    texts: ClassVar[frozenset[str] | None] = None
+
     #: What a table cannot say, for the documentation: (field, becomes).
     notes: ClassVar[tuple[tuple[str, str], ...]] = ()
 
@@ -130,10 +147,19 @@ class Vendor(Dialect):
         default_factory=list, description="Events to import as they are, which this dialect would leave out or rename"
     )
 
+    types: Literal["infer", "text"] = Field(
+        "infer", description="Whether what looks like a number or boolean in the user's own columns of CSV becomes one"
+    )
+    groups: dict[str, Column] = Field(
+        default_factory=dict, description="Group type -> property that holds the group's key, beside the vendor's own"
+    )
+
     _tables: ClassVar[tuple[Table, Table | None, Table | None]]
     _nothing: ClassVar[tuple[str, ...]]
     _unwanted: ClassVar[dict[str, str | None]]
     _first: ClassVar[tuple[_Getter, _Getter, _Getter, _Getter, _Getter]]
+    _holders: ClassVar[frozenset[str]]
+    _known: ClassVar[frozenset[str]]
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -146,6 +172,13 @@ class Vendor(Dialect):
             _first_of((cls.event,)), _first_of(cls.source_id), _first_of(cls.user_id), _first_of(cls.anonymous_id),
             _first_of(cls.timestamp),
         )  # fmt: skip
+        paths = (
+            cls.event, *cls.source_id, *cls.user_id, *cls.anonymous_id, *cls.timestamp, *cls.properties,
+            *cls.person_set, *cls.person_set_once,
+        )  # fmt: skip
+        heads = {head for head, dot, _ in (path.partition(".") for path in paths) if dot}
+        cls._holders = cls.objects | heads | frozenset(cls.spread)
+        cls._known = frozenset((*paths, *cls.renames, *cls.dropped, *(cls.texts or ())))
 
     @property
     def links_identities(self) -> bool:
@@ -212,8 +245,28 @@ class Vendor(Dialect):
                 if name is not None:
                     into[name] = value
 
+    def typed(self, record: Record) -> Record:
+        """Return a record of CSV with objects, numbers and booleans in place of their texts; ids and names stay."""
+        holders, numbers, known = self._holders, self.numbers, self._known
+        infers = self.types == "infer" and self.texts is not None
+        if not (holders or numbers or infers):
+            return record
+        found: Record = {}
+        for key, value in record.items():
+            if value == "":
+                value = None
+            elif key in holders:
+                value = nested(value)
+            elif key in numbers or (infers and key not in known):
+                value = inferred(value)
+            found[key] = value
+        return found
+
     def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
-        """Return the instants that `timestamp` values name, and the reasons by index of those that name none."""
+        """Return the instants that `timestamp` values name, and the reasons by index of those that name none.
+
+        Called once for many records: it must raise for no value.
+        """
         return read_timestamps(values, "UTC")
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
@@ -223,7 +276,7 @@ class Vendor(Dialect):
         reasons: dict[int, str] = {}
         for index, record in enumerate(chunk.records):
             try:
-                row = self._row(record)
+                row = self._row(record, chunk.untyped)
                 # Written at once, and the record let go, while all of it is in the processor's caches.
                 texts.append(_written(row))
                 rows.append(row)
@@ -238,18 +291,23 @@ class Vendor(Dialect):
                 rows[index], texts[index], reasons[index] = _NOTHING, _NO_TEXTS, flaw
         return _batch(rows, texts, stamps, reasons, part, chunk.positions)
 
-    def _row(self, record: Record | Unreadable) -> Reading:
+    def _row(self, record: Record | Unreadable, untyped: bool) -> Reading:
         if isinstance(record, Unreadable):
             raise Rejected(record.reason)
         try:
-            # Made first: reading uses the record up.
+            # Made first: reading uses the record up, and how the texts of CSV are read must not change an id.
             fallback = content_id(record) if not self.makes_ids and _is_nothing(self._first[1](record)) else None
-            row = self.read(record)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            row = self.read(self.typed(record) if untyped else record)
+            told = row.properties
+            if self.groups and row.kind != "group":
+                row.groups = row.groups | group_keys(self.groups, told)
+            if "$set" in told or "$set_once" in told or "$unset" in told:
+                self._set_apart(row)
+            row.source_id = as_id(row.source_id, "source id") or fallback
+            row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
+        except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             words = shorten(f"{type(error).__name__}: {error}")
             raise Rejected(f"record is not what {self.type} writes: {words}") from error
-        row.source_id = as_id(row.source_id, "source id") or fallback
-        row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
         if row.set and not row.set_once.keys().isdisjoint(row.set):
             row.set = {name: value for name, value in row.set.items() if name not in row.set_once}
         if row.source_id is None:
@@ -257,6 +315,13 @@ class Vendor(Dialect):
         if row.user_id is None and row.anonymous_id is None and row.kind != "group":
             raise Rejected(f"record has no id of a user or device: {', '.join(self.user_id + self.anonymous_id)}")
         return row
+
+    def _set_apart(self, row: Reading) -> None:
+        last, first = set_apart(row.properties, self.keep_unset)
+        if row.kind == "group" and (last or first):
+            raise Rejected("group call tells of a person: $set, $set_once")
+        row.set_once = {name: value for name, value in (row.set_once | first).items() if name not in last}
+        row.set = row.set | last
 
 
 def own_name(name: Any) -> str:
@@ -278,9 +343,55 @@ def as_id(value: Any, what: str) -> str | None:
         return value if value.strip() else None
     if value is None:
         return None
-    if type(value) is int or (type(value) is float and value.is_integer() and abs(value) < 2**53):
+    if type(value) is int:
+        whole = abs(value) < _LONGEST_ID
+    else:
+        whole = type(value) is float and value.is_integer() and abs(value) < 2**53
+    if whole:
         return str(int(value))
     raise Rejected(f"{what} is neither text nor a whole number: {shorten(value)}")
+
+
+def group_keys(groups: Mapping[str, Column], record: Record) -> dict[str, str]:
+    """Return {group type: group key} of a record, the first key of several; one without a key is of no group.
+
+    Raises:
+        Rejected: a key is neither text nor a whole number.
+    """
+    keys = {}
+    for kind, column in groups.items():
+        value = column.value(record)
+        if type(value) is list:
+            # Mixpanel's SDKs write even a single key so; PostHog has room for one.
+            value = next((one for one in value if not _is_nothing(one)), None)
+        if (key := as_id(value, f"key of group {kind}")) is not None:
+            keys[kind] = key
+    return keys
+
+
+def set_apart(properties: Record, keep_unset: bool) -> tuple[Record, Record]:
+    """Take `$set` and `$set_once` out of an event's properties and return them; `$unset` goes unless it is to be kept.
+
+    PostHog applies all three wherever they stand, so the sender's own go the way of all that is said of a person
+    (`mapping.person_properties`): as they are they would overwrite what living people have.
+
+    Raises:
+        Rejected: one is no object; PostHog would make properties of its letters or elements
+            (plugin-server/src/worker/ingestion/persons/person-update.ts).
+    """
+    if not keep_unset:
+        properties.pop("$unset", None)
+    return as_object(properties.pop("$set", None), "$set"), as_object(properties.pop("$set_once", None), "$set_once")
+
+
+def as_object(value: Any, what: str) -> Record:
+    """Return an object, or the one that JSON text says; an empty one for nothing. Raises Rejected."""
+    found = nested(value)
+    if found is None or found == "":
+        return {}
+    if type(found) is not dict:
+        raise Rejected(f"{what} is no object: {shorten(value)}")
+    return found
 
 
 def nested(value: Any) -> Any:
@@ -290,7 +401,7 @@ def nested(value: Any) -> Any:
         if type(found) is not str or found[:1] not in ("{", "[", '"'):
             break
         try:
-            found = orjson.loads(found)
+            found = load(found)
         except orjson.JSONDecodeError:
             return value
     return found if type(found) in (dict, list) else value

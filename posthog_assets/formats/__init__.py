@@ -1,4 +1,4 @@
-"""How records are framed in a file: JSON lines, JSON array, CSV, Parquet; plain or compressed.
+"""How records are framed in a file: JSON lines, JSON array, CSV, Parquet, Avro; plain or compressed.
 
 Belongs here: turning the bytes of one part into records with their place, and counting them. Does not
 belong here: where the bytes come from (`sources`) or what the records mean (`dialects`).
@@ -10,18 +10,19 @@ from collections.abc import Iterator
 from typing import IO
 
 from posthog_assets.formats import lines
-from posthog_assets.formats.arrays import count_json, read_json
+from posthog_assets.formats.arrays import count_json, is_whole_object, read_json
+from posthog_assets.formats.avro import count_avro, read_avro
 from posthog_assets.formats.delimited import count_csv, read_csv
 from posthog_assets.formats.framing import SUFFIXES, Compression, Format, Framing, detect
-from posthog_assets.formats.lines import count_lines, read_lines
+from posthog_assets.formats.lines import Lines, count_lines, load, read_lines, unread_lines
 from posthog_assets.formats.parquet import count_parquet, read_parquet
 from posthog_assets.formats.records import RecordChunk, Unreadable
-from posthog_assets.formats.streams import blocks, broken, members, seekable, text_blocks
+from posthog_assets.formats.streams import BLOCK, blocks, broken, members, seekable, text_blocks
 from posthog_assets.formats.unfold import unfolded
 
 __all__ = [
-    "SUFFIXES", "Compression", "Format", "Framing", "RecordChunk", "Unreadable", "count_records", "detect",
-    "last_line", "read_records",
+    "SUFFIXES", "Compression", "Format", "Framing", "Lines", "RecordChunk", "Unreadable", "count_records", "detect",
+    "is_whole_object", "last_line", "load", "read_lazily", "read_records",
 ]  # fmt: skip
 
 
@@ -35,13 +36,29 @@ def read_records(file: IO[bytes], framing: Framing, name: str, rows: int = 500) 
     Raises:
         BrokenPart: the part cannot be read to its end; the records before the break were yielded.
     """
+    for item in read_lazily(file, framing, name, BLOCK, rows):
+        if isinstance(item, Lines):
+            yield from item.chunks(rows)
+        else:
+            yield item
+
+
+def read_lazily(
+    file: IO[bytes], framing: Framing, name: str, size: int, rows: int = 500
+) -> Iterator[Lines | RecordChunk]:
+    """Yield what `read_records` does, but JSON lines unread, about *size* bytes at a time; raises alike."""
     first = 1
     for inside, stream, inner in members(file, framing, name):
         last = first - 1
         with broken(inside):
-            for chunk in _read(stream, inner, inside, rows, first):
-                yield chunk
-                last = chunk.positions[-1]
+            if inner.format is Format.JSONL and not inner.unfold:
+                for lines in unread_lines(text_blocks(blocks(stream, inside, size), inside), first):
+                    last = lines.last_record() or last
+                    yield lines
+            else:
+                for chunk in _read(stream, inner, inside, rows, first):
+                    last = chunk.positions[-1]
+                    yield chunk
         first = last + 1
 
 
@@ -57,6 +74,8 @@ def _records(stream: IO[bytes], framing: Framing, name: str, rows: int, first: i
         case Format.PARQUET:
             with seekable(stream) as file:
                 yield from read_parquet(file, name, rows, first)
+        case Format.AVRO:
+            yield from read_avro(blocks(stream, name), name, rows, first)
         case Format.JSON:
             yield from read_json(text_blocks(blocks(stream, name), name), name, rows, first)
         case _:
@@ -84,6 +103,8 @@ def _count(stream: IO[bytes], framing: Framing, name: str) -> int:
         case Format.PARQUET:
             with seekable(stream) as file:
                 return count_parquet(file, name)
+        case Format.AVRO:
+            return count_avro(blocks(stream, name), name)
         case Format.JSON:
             return count_json(text_blocks(blocks(stream, name), name), name)
         case _:

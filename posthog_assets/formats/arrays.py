@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from posthog_assets.errors import BrokenPart, shorten
-from posthog_assets.formats.lines import LONGEST_LINE, TOO_LONG, count_lines, parse_all, read_lines
+from posthog_assets.formats.lines import LONGEST_LINE, TOO_LONG, count_lines, load, parse_all, read_lines
 from posthog_assets.formats.records import RecordChunk
 
 _SPACE: Final = b" \t\r\n"
@@ -95,7 +95,7 @@ def _head(blocks: Iterator[bytes]) -> bytes:
 
 def _is_object(line: bytes) -> bool:
     try:
-        return line[:1] == b"{" and isinstance(orjson.loads(line), dict)
+        return line[:1] == b"{" and isinstance(load(line), dict)
     except orjson.JSONDecodeError:
         return False
 
@@ -107,6 +107,14 @@ def _is_open(line: bytes) -> bool:
     except BrokenPart:
         return False
     return scanner.depth > 0 and not scanner.in_text
+
+
+def is_whole_object(text: bytes) -> bool:
+    """Return whether *text* is one object to its end, readable or not: what was cut off has a bracket that is open."""
+    try:
+        return text[:1] == b"{" and text[-1:] == b"}" and Scanner("", 0).feed(text) == [text]
+    except BrokenPart:
+        return False
 
 
 class Scanner:

@@ -25,8 +25,9 @@ _CHUNK_BYTES: Final = 16 << 20
 def read_csv(blocks: Iterator[bytes], framing: Framing, name: str, rows: int, first: int = 1) -> Iterator[RecordChunk]:
     """Yield the rows below the header as dicts of text, at most *rows* at a time.
 
-    A position is the line the row starts on, the header's line being *first*. Blank lines are no rows. A header that
-    names a column twice, or not at all, gets telling names (`name (2)`, `column 3`), so that no value is lost.
+    There is no header where *framing* names the columns. A position is the line the row starts on, the first line
+    being *first*. Blank lines are no rows. A header that names a column twice, or not at all, gets telling names
+    (`name (2)`, `column 3`), so that no value is lost.
 
     Raises:
         BrokenPart: a quoted value is never closed, or the header is not in the file's encoding.
@@ -50,14 +51,15 @@ def read_csv(blocks: Iterator[bytes], framing: Framing, name: str, rows: int, fi
 
 
 def count_csv(blocks: Iterator[bytes], framing: Framing, name: str) -> int:
-    """Return the number of rows below the header."""
+    """Return the number of rows, the header being none."""
     return sum(1 for _ in CsvRows(blocks, framing, name))
 
 
 class CsvRows:
-    """Iterates over (line, row) below the header, a row that is no CSV being `Unreadable`.
+    """Iterates over (line, row) below the header, if there is one, a row that is no CSV being `Unreadable`.
 
-    `header` holds the column names; with *keep_text*, `text()` is the row as it stands in the file.
+    `header` holds the column names, `header_text` is how they stand in the file; with *keep_text*, `text()` is the row
+    as it stands there.
     """
 
     def __init__(self, blocks: Iterator[bytes], framing: Framing, name: str, *, keep_text: bool = False) -> None:
@@ -68,10 +70,14 @@ class CsvRows:
         self._kept: list[str] = []
         if keep_text:
             lines = _keeping(lines, self._kept)
-        self._reader = csv.reader(lines, delimiter=framing.delimiter, quotechar=framing.quote, strict=True)
+        self._reader = csv.reader(
+            lines, delimiter=framing.delimiter, quotechar=framing.quote or None, strict=True,
+            quoting=csv.QUOTE_MINIMAL if framing.quote else csv.QUOTE_NONE,
+        )  # fmt: skip
         self._rows = self._all()
-        self.header = self._header()
-        self.header_text = self.text()
+        self._whose = "source.csv.columns" if framing.columns else "the header"
+        self.header = list(framing.columns) or self._header()
+        self.header_text = "" if framing.columns else self.text()
 
     @property
     def consumed(self) -> int:
@@ -92,7 +98,7 @@ class CsvRows:
         if isinstance(row, Unreadable):
             return row
         if len(row) != len(self.header):
-            return Unreadable(f"wrong number of fields: {len(row)} where the header has {len(self.header)}")
+            return Unreadable(f"wrong number of fields: {len(row)} where {self._whose} has {len(self.header)}")
         for column, value in zip(self.header, row, strict=True):
             if _undecodable(value):
                 return Unreadable(f"column {column!r} is not {self._encoding} text; see source.csv.encoding"[:200])

@@ -5,9 +5,9 @@ Belongs here: formats, compressions, their suffixes and options. Does not belong
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from posthog_assets.errors import ImportFileError
 
@@ -19,6 +19,7 @@ class Format(StrEnum):
     JSON = "json"
     CSV = "csv"
     PARQUET = "parquet"
+    AVRO = "avro"
 
 
 class Compression(StrEnum):
@@ -31,7 +32,7 @@ class Compression(StrEnum):
 
 _FORMATS: Final = {
     "jsonl": Format.JSONL, "ndjson": Format.JSONL, "json": Format.JSON, "csv": Format.CSV, "tsv": Format.CSV,
-    "parquet": Format.PARQUET, "pq": Format.PARQUET,
+    "parquet": Format.PARQUET, "pq": Format.PARQUET, "avro": Format.AVRO,
 }  # fmt: skip
 _COMPRESSIONS: Final = {
     "gz": Compression.GZIP, "gzip": Compression.GZIP, "zst": Compression.ZSTD, "zstd": Compression.ZSTD,
@@ -48,7 +49,8 @@ Choice = TypeVar("Choice", bound=StrEnum)
 class Framing:
     """How to read one part. `format` is None in a zip whose members say their own.
 
-    `unfold` names a list in each record, the members of which are the records: see `unfold`.
+    `unfold` names a list in each record, the members of which are the records: see `unfold`. `columns` are those of a
+    CSV file without a header. Where `quote` is empty, a quote is a letter like any other.
     """
 
     format: Format | None
@@ -57,6 +59,18 @@ class Framing:
     encoding: str = "utf-8"
     quote: str = '"'
     unfold: str | None = None
+    #: No part of the text of a framing: digests of it are older, and stay the same for files with a header.
+    columns: tuple[str, ...] = field(default=(), repr=False)
+
+
+def framing_of(content: dict[str, Any]) -> Framing:
+    """Return the framing that was written down as JSON; raises ValueError, KeyError or TypeError where it is none."""
+    known = {
+        "format": Format(content["format"]) if content["format"] else None,
+        "compression": Compression(content["compression"]),
+        "columns": tuple(content.get("columns", ())),
+    }
+    return Framing(**(content | known))
 
 
 def detect(
@@ -67,8 +81,11 @@ def detect(
     delimiter: str | None = None,
     encoding: str = "utf-8",
     quote: str = '"',
+    columns: tuple[str, ...] = (),
 ) -> Framing:
     """Return the framing that the suffixes of *name* show; explicit settings win.
+
+    What has *columns* and a name that does not tell is CSV.
 
     Raises:
         ImportFileError: neither the name nor a setting says the format, or a setting is none that is known.
@@ -80,14 +97,14 @@ def detect(
     chosen = _choice(Compression, compression, "compression") or found
     shape = _choice(Format, format, "format")
     if shape is None and chosen is not Compression.ZIP:
-        shape = _FORMATS.get(suffixes[-1]) if suffixes else None
+        shape = _FORMATS.get(suffixes[-1] if suffixes else "", Format.CSV if columns else None)
         if shape is None:
             raise ImportFileError(
                 f"{name}: the name does not tell the format; set source.format to one of {', '.join(Format)} "
                 f"(suffixes that tell: {', '.join(sorted(_FORMATS))}; then {', '.join(sorted(_COMPRESSIONS))})"
             )
     tabs = shape is Format.CSV and suffixes[-1:] == ["tsv"]
-    return Framing(shape, chosen, delimiter or ("\t" if tabs else ","), encoding, quote)
+    return Framing(shape, chosen, delimiter or ("\t" if tabs else ","), encoding, quote, columns=columns)
 
 
 def _choice(kind: type[Choice], value: str | None, field: str) -> Choice | None:

@@ -5,7 +5,10 @@ Belongs here: one JSON object per line. Does not belong here: compression.
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,14 +22,21 @@ LONGEST_LINE: Final = 64 << 20
 #: Stands where a longer one stood. Starts with a byte that no JSON text has, so that it can never pass for a record.
 TOO_LONG: Final = b"\0longer than 64 MiB"
 
+#: The escapes of a text: a pair of surrogates, one without its other half, any other.
+_ESCAPES: Final = re.compile(
+    rb"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
+
 _SPACE: Final = b" \t\r"
 _LINE_END: Final = ord("\n")
 _MAY_BE_BLANK: Final = np.zeros(256, bool)
 _MAY_BE_BLANK[list(b"\n\r \t")] = True
 
 
-def line_blocks(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Yield the lines of a stream, split at \\n only, several at a time; `TOO_LONG` stands for an overlong one."""
+def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a stream in pieces that end where a line does, without its \\n; `TOO_LONG` stands for an overlong one."""
     rest: list[bytes] = []
     held = 0
     for block in blocks:
@@ -39,25 +49,55 @@ def line_blocks(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
             else:
                 rest.clear()
             continue
-        lines = block[:cut].split(b"\n")
-        held += len(lines[0])
-        lines[0] = b"".join((*rest, lines[0])) if held <= LONGEST_LINE else TOO_LONG
+        first = block.find(b"\n")
+        if held + first > LONGEST_LINE:
+            yield TOO_LONG + block[first:cut]
+        else:
+            yield b"".join((*rest, memoryview(block)[:cut]))
         rest, held = [block[cut + 1 :]], len(block) - cut - 1
-        yield lines
     if held:
-        yield [b"".join(rest) if held <= LONGEST_LINE else TOO_LONG]
+        yield b"".join(rest) if held <= LONGEST_LINE else TOO_LONG
+
+
+def line_blocks(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines of a stream, split at \\n only, several at a time; `TOO_LONG` stands for an overlong one."""
+    for piece in whole_lines(blocks):
+        yield piece.split(b"\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Whole lines of a part, not read yet; the first of them is line *first*, counted from 1."""
+
+    first: int
+    text: bytes
+
+    def chunks(self, rows: int) -> Iterator[RecordChunk]:
+        """Yield the records, at most *rows* at a time; blank lines are none."""
+        # Finds line ends several times as fast as `split` does, and leaves them on.
+        lines = io.BytesIO(self.text).readlines()
+        for start in range(0, len(lines), rows):
+            chunk = parse_all(lines[start : start + rows] if len(lines) > rows else lines, self.first + start)
+            if chunk.records:
+                yield chunk
+
+    def last_record(self) -> int | None:
+        """Return the number of the last line that is not blank."""
+        text = self.text.rstrip(b"\n" + _SPACE)
+        return self.first + text.count(b"\n") if text else None
+
+
+def unread_lines(blocks: Iterable[bytes], first: int = 1) -> Iterator[Lines]:
+    """Yield the lines of a stream as they are."""
+    for text in whole_lines(blocks):
+        yield Lines(first, text)
+        first += text.count(b"\n") + 1
 
 
 def read_lines(blocks: Iterable[bytes], rows: int, first: int = 1) -> Iterator[RecordChunk]:
     """Yield the records of JSON lines, at most *rows* at a time; blank lines are none."""
-    number = first
-    for lines in line_blocks(blocks):
-        for start in range(0, len(lines), rows):
-            part = lines[start : start + rows] if len(lines) > rows else lines
-            chunk = parse_all(part, number)
-            number += len(part)
-            if chunk.records:
-                yield chunk
+    for lines in unread_lines(blocks, first):
+        yield from lines.chunks(rows)
 
 
 def parse_all(texts: list[bytes], number: int) -> RecordChunk:
@@ -73,7 +113,8 @@ def parse_all(texts: list[bytes], number: int) -> RecordChunk:
 
 
 def _with_flaws(texts: list[bytes], number: int) -> RecordChunk:
-    full = [(position, text) for position, text in enumerate(texts, number) if not is_blank(text)]
+    lines = (text.removesuffix(b"\n") for text in texts)
+    full = [(position, line) for position, line in enumerate(lines, number) if not is_blank(line)]
     return RecordChunk([position for position, _ in full], [parse(text) for _, text in full])
 
 
@@ -90,12 +131,31 @@ def parse(text: bytes) -> dict[str, Any] | Unreadable:
     if text == TOO_LONG:
         return Unreadable(f"longer than {LONGEST_LINE >> 20} MiB")
     try:
-        record = orjson.loads(text)
+        record = load(text)
     except orjson.JSONDecodeError as error:
         return Unreadable(shorten(_why(text, error)))
     if not isinstance(record, dict):
         return Unreadable(f"not a JSON object but {_KINDS.get(type(record), 'null')}")
     return record
+
+
+def load(text: bytes | str) -> Any:
+    """Return what JSON text says, half a pair of surrogates in it as U+FFFD.
+
+    JavaScript cuts texts between the two halves of an emoji, and writes what is left as `"\\ud83d"`: no character, and
+    nothing that UTF-8 could hold, but no reason to lose the record.
+
+    Raises:
+        orjson.JSONDecodeError: it is no JSON.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        given = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+        mended = _ESCAPES.sub(lambda found: b"\\ufffd" if found["lone"] else found[0], given)
+        if mended == given:
+            raise
+        return orjson.loads(mended)
 
 
 _KINDS: Final[dict[type, str]] = {list: "an array", str: "text", int: "a number", float: "a number", bool: "a boolean"}

@@ -5,21 +5,21 @@ Belongs here: rows as records whose values JSON can hold. Does not belong here: 
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import IO, Any, Final
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
 from posthog_assets.errors import BrokenPart, shorten
 from posthog_assets.formats.delimited import distinct
+from posthog_assets.formats.lines import load
 from posthog_assets.formats.records import RecordChunk, Unreadable
+from posthog_assets.formats.values import of_bytes, of_decimal
 
 # Arrow makes its functions when it is imported; type checkers cannot see them.
 pc: Any = pyarrow.compute
@@ -126,13 +126,13 @@ def _cleaners(schema: pa.Schema) -> dict[int, Callable[[Any], Any]]:
 
 def _json(text: str | None) -> Any:
     try:
-        return None if text is None else orjson.loads(text)
+        return None if text is None else load(text)
     except ValueError:
         return text
 
 
 def _decimal(text: str | None) -> int | float | str | None:
-    return None if text is None else _number(Decimal(text))
+    return None if text is None else of_decimal(Decimal(text))
 
 
 def _clean_map(value: Any) -> Any:
@@ -148,9 +148,9 @@ def _clean(value: Any) -> Any:
         case datetime():
             return _time(value)
         case Decimal():
-            return _number(value)
+            return of_decimal(value)
         case bytes():
-            return _text(value)
+            return of_bytes(value)
         case dict():
             return {str(key): _clean(item) for key, item in value.items()}
         case list():
@@ -172,18 +172,3 @@ def _time(value: datetime) -> datetime:
         # pandas' own, where Arrow has nanoseconds inside other values.
         value = datetime.fromisoformat(value.isoformat()[:26] + value.strftime("%z"))
     return value.astimezone(UTC) if value.tzinfo else value
-
-
-def _number(value: Decimal) -> int | float | str:
-    if not value.is_finite():
-        return str(value)
-    if value == value.to_integral_value() and -(2**63) <= value < 2**64:
-        return int(value)
-    return float(value) if Decimal(repr(float(value))) == value else str(value)
-
-
-def _text(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return base64.b64encode(value).decode()

@@ -18,7 +18,7 @@ class Unreadable:
 class RecordChunk:
     """Consecutive records of one part.
 
-    `positions[i]` is the line (text formats) or row (Parquet, JSON array, CSV rows: the line on which the row
+    `positions[i]` is the line (text formats) or row (Parquet, Avro, JSON array, CSV rows: the line on which the row
     starts) of `records[i]`, counted from 1. `untyped` says that the values are text without a type, as in CSV.
     """
 

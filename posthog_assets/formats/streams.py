@@ -41,6 +41,7 @@ _LITTER: Final = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 #: No text file of ours begins with these.
 _MAGIC: Final = (
     (b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"PK\x03\x04", "zip"), (b"PAR1", "parquet"),
+    (b"Obj\x01", "avro"),
 )  # fmt: skip
 
 _BROKEN: Final[tuple[Any, ...]] = (
@@ -125,6 +126,7 @@ def _inner_framing(member: str, framing: Framing, name: str) -> Framing:
         "delimiter": framing.delimiter if framing.delimiter != "," else None,
         "encoding": framing.encoding,
         "quote": framing.quote,
+        "columns": framing.columns,
     }
     try:
         found = detect(member, framing.format, **options)
@@ -140,7 +142,7 @@ def _inner_framing(member: str, framing: Framing, name: str) -> Framing:
 
 def _opened(file: io.BufferedReader[Any], framing: Framing, name: str) -> IO[bytes]:
     head = file.peek(16)[:16]
-    if framing.format is Format.PARQUET and head[:4] == b"PAR1":
+    if (framing.format, head[:4]) in ((Format.PARQUET, b"PAR1"), (Format.AVRO, b"Obj\x01")):
         # `.parquet.zst`, as PostHog's own batch exports are named, is Parquet whose columns are compressed inside.
         return file
     if framing.compression is Compression.NONE:
@@ -195,8 +197,8 @@ def _check_is_plain(head: bytes, framing: Framing, name: str) -> None:
     if framing.format is Format.PARQUET:
         return
     for magic, kind in _MAGIC:
-        if head.startswith(magic):
-            setting = "format" if kind == "parquet" else "compression"
+        if head.startswith(magic) and kind != framing.format:
+            setting = "format" if kind in ("parquet", "avro") else "compression"
             raise BrokenPart(f"{name} is {kind}, not plain {framing.format}; set source.{setting}: {kind}")
 
 
@@ -231,10 +233,10 @@ class _Steady(io.RawIOBase):
         return self._file.tell()
 
 
-def blocks(stream: IO[bytes], name: str) -> Iterator[bytes]:
-    """Yield a stream in blocks, the next one decompressed on a thread while the last one is worked on."""
+def blocks(stream: IO[bytes], name: str, size: int = BLOCK) -> Iterator[bytes]:
+    """Yield a stream in blocks of *size* bytes, the next one decompressed on a thread while the last one is used."""
     with ThreadPoolExecutor(1, "decompress") as pool:
-        ahead = pool.submit(stream.read, BLOCK)
+        ahead = pool.submit(stream.read, size)
         done = 0
         while True:
             with broken(name, done):
@@ -242,7 +244,7 @@ def blocks(stream: IO[bytes], name: str) -> Iterator[bytes]:
             if not block:
                 return
             done += len(block)
-            ahead = pool.submit(stream.read, BLOCK)
+            ahead = pool.submit(stream.read, size)
             yield block
 
 

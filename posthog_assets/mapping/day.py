@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from posthog_assets.ahead import ahead, applied
 from posthog_assets.dialects.base import reason_head
 from posthog_assets.mapping.events import EventMapper
 from posthog_assets.mapping.groups import GroupStates
@@ -108,10 +109,38 @@ def _pass(
             mapper.namespace, repeated, collapse=mapper.collapses_repeats, replace=mapper.replaces_versions
         )
         batches = _remembered(batches, mapper, distinct) if mapper.steps else batches
-    mapped = _mapped(batches, mapper, report)
     if distinct or not ordered or mapper.may_identify or mapper.may_describe_groups or mapper.moves_time:
-        sorter = Sorter(folder, POSTHOG_EVENTS)
-        people, groups = Identities(), GroupStates()
+        mapped = _sorted(batches, mapper, report, folder, distinct)
+    else:
+        mapped = _mapped(batches, mapper, report)
+    with ExitStack() as stack:
+        spool = stack.enter_context(UuidSpool(folder)) if distinct is None else None
+        for batch in mapped:
+            if spool is not None:
+                # What a step rejects counts: its uuid must not go to another record because of a step.
+                counts_all = mapper.steps or not _has_rejects(batch)
+                counted = batch if counts_all else batch.filter(pc.is_null(batch["reject_reason"]))
+                spool.add(pack(counted["uuid"]))
+            elif distinct is not None:
+                batch = distinct.apply(batch)
+            sink.write(batch)
+            _count(report, batch)
+        if spool is not None and len(again := spool.repeated()):
+            raise _Repeats(again)
+    report.reused_ids = distinct.reused_ids if distinct else 0
+    return report
+
+
+def _sorted(
+    batches: Iterable[pa.RecordBatch],
+    mapper: EventMapper,
+    report: MappingReport,
+    folder: Path,
+    distinct: Distinguisher | None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the events of all batches and those that are derived from them, oldest first."""
+    people, groups = Identities(), GroupStates()
+    with Sorter(folder, POSTHOG_EVENTS) as sorter:
         for batch in _mapped(batches, mapper, report, people, groups, distinct):
             sorter.add(batch)
         links, states = people.links(mapper.shared_devices), groups.states()
@@ -122,22 +151,7 @@ def _pass(
             if distinct:
                 distinct.survey(derived)
             sorter.add_before(derived)
-        mapped = sorter.sorted_batches()
-    spool = UuidSpool(folder) if distinct is None else None
-    for batch in mapped:
-        if spool is not None:
-            # What a step rejects counts: its uuid must not go to another record because of a step.
-            counts_all = mapper.steps or not _has_rejects(batch)
-            counted = batch if counts_all else batch.filter(pc.is_null(batch["reject_reason"]))
-            spool.add(pack(counted["uuid"]))
-        elif distinct is not None:
-            batch = distinct.apply(batch)
-        sink.write(batch)
-        _count(report, batch)
-    if spool is not None and len(again := spool.repeated()):
-        raise _Repeats(again)
-    report.reused_ids = distinct.reused_ids if distinct else 0
-    return report
+        yield from ahead(sorter.sorted_batches(), "merge")
 
 
 def _mapped(
@@ -152,22 +166,32 @@ def _mapped(
 
     *people* and *groups* collect what further events come from, *distinct* whose the repeated uuids are.
     """
+
+    def made(staged: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch, pa.RecordBatch]:
+        prepared = mapper.prepared(staged)
+        return staged, prepared, mapper.map(prepared)
+
+    # What users write, and what looks things up, is not asked to bear threads.
+    threads = 1 if mapper.steps or mapper.moves_time else 2
+    for staged, prepared, events in applied(made, _readable(batches, report), threads, "map"):
+        if mapper.may_identify and people is not None:
+            people.add(mapper.pseudonymous(prepared))
+        if mapper.may_describe_groups and groups is not None:
+            groups.add(prepared)
+        if distinct is not None:
+            distinct.survey(events, staged)
+        yield events
+
+
+def _readable(batches: Iterable[pa.RecordBatch], report: MappingReport) -> Iterator[pa.RecordBatch]:
+    """Yield the staged rows that are not rejected, and count both."""
     for batch in batches:
         report.staged += batch.num_rows
         report.staged_rejected += batch.num_rows - batch["reject_reason"].null_count
         if _has_rejects(batch):
             batch = batch.filter(pc.is_null(batch["reject_reason"]))
-        if not batch.num_rows:
-            continue
-        staged, batch = batch, mapper.prepared(batch)
-        if mapper.may_identify and people is not None:
-            people.add(mapper.pseudonymous(batch))
-        if mapper.may_describe_groups and groups is not None:
-            groups.add(batch)
-        events = mapper.map(batch)
-        if distinct is not None:
-            distinct.survey(events, staged)
-        yield events
+        if batch.num_rows:
+            yield batch
 
 
 def _remembered(

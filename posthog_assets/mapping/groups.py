@@ -2,10 +2,13 @@
 
 Belongs here: the last known properties of each group. Does not belong here: the `$groupidentify` event (`events`).
 
-PostHog keeps one set of properties a group, the last it was sent, so one event a group and day says it all.
+PostHog adds what it is told of a group to what it knows, name by name (nodejs/src/ingestion, `calculateUpdate` of
+groups), so one event a group and day says it all: each property as it was last told.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -16,10 +19,10 @@ Group = tuple[str, str]
 
 
 class GroupStates:
-    """Collects what was said last of each group; memory grows with the groups, not with the events."""
+    """Collects what was said last of each group; memory grows with what is said of groups, not with the events."""
 
     def __init__(self) -> None:
-        self._last: dict[Group, tuple[int, str]] = {}
+        self._last: dict[Group, dict[str, tuple[int, bytes]]] = {}
 
     def add(self, staged: pa.RecordBatch) -> None:
         """Take the rows of a batch that tell properties of groups."""
@@ -31,10 +34,22 @@ class GroupStates:
         for text, stamp in zip(rows["group_set"].to_pylist(), stamps, strict=True):
             for kind, keys in orjson.loads(text).items():
                 for key, properties in keys.items():
-                    # Of two at the same instant the greater text counts, so that the order of rows does not matter.
-                    state = stamp, orjson.dumps(properties, option=orjson.OPT_SORT_KEYS).decode()
-                    self._last[kind, key] = max(state, self._last.get((kind, key), state))
+                    self._note((kind, key), properties, stamp)
+
+    def _note(self, group: Group, properties: dict[str, Any], stamp: int) -> None:
+        known = self._last.setdefault(group, {})
+        for name, value in properties.items():
+            # Of two at the same instant the greater text counts, so that the order of rows does not matter.
+            told = stamp, orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+            known[name] = max(told, known.get(name, told))
 
     def states(self) -> dict[Group, tuple[int, str]]:
         """Return each group's last instant (µs since 1970) and its properties then, as JSON text."""
-        return self._last
+        return {
+            group: (
+                max(stamp for stamp, _ in known.values()),
+                orjson.dumps({name: orjson.Fragment(known[name][1]) for name in sorted(known)}).decode(),
+            )
+            for group, known in self._last.items()
+            if known
+        }

@@ -13,6 +13,7 @@ per row stay the same however long the day is, for one more pass over the disk p
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Literal
 
@@ -31,7 +32,10 @@ _WRITE: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 class Sorter:
-    """Takes batches in any order of time and gives them back oldest first; files go below *folder*."""
+    """Takes batches in any order of time and gives them back oldest first; files go below *folder*.
+
+    Runs are sorted and written on a thread while more is added; the `with` block ends when it has.
+    """
 
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
         self._folder = folder
@@ -40,6 +44,14 @@ class Sorter:
         self._size = 0
         self._runs: list[_Run] = []
         self._number = 0
+        self._writer = ThreadPoolExecutor(1, "sort")
+        self._writing: Future[_Run] | None = None
+
+    def __enter__(self) -> Sorter:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._writer.shutdown(wait=True, cancel_futures=True)
 
     def add(self, batch: pa.RecordBatch) -> None:
         self._held.append(batch)
@@ -49,17 +61,25 @@ class Sorter:
 
     def add_before(self, batch: pa.RecordBatch) -> None:
         """Add rows that come before all others of equal timestamp (once, after everything else was added)."""
-        if self._runs:
+        if self._runs or self._writing:
             self._spill()
-            self._held = [batch]
-            self._spill(first=True)
+            self._written_last()
+            self._runs.insert(0, self._written(iter([_in_order([batch], self._schema)])))
         else:
             self._held.insert(0, batch)
 
-    def _spill(self, *, first: bool = False) -> None:
+    def _spill(self) -> None:
+        """Have what is held sorted and written, while more is added."""
         if not self._held:
             return
-        self._runs.insert(0 if first else len(self._runs), self._written(iter([self._sorted()])))
+        self._written_last()
+        held, self._held, self._size = self._held, [], 0
+        self._writing = self._writer.submit(lambda: self._written(iter([_in_order(held, self._schema)])))
+
+    def _written_last(self) -> None:
+        if self._writing is not None:
+            self._runs.append(self._writing.result())
+            self._writing = None
 
     def _written(self, batches: Iterator[pa.RecordBatch]) -> _Run:
         """Write rows that come in order as a run."""
@@ -74,22 +94,14 @@ class Sorter:
                     writer.write_batch(block)
         return _Run(path, first, last)
 
-    def _sorted(self) -> pa.RecordBatch:
-        table = pa.Table.from_batches(self._held, self._schema).combine_chunks()
-        self._held, self._size = [], 0
-        batch = table.to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], schema=self._schema)
-        stamps = _stamps(batch)
-        if bool((stamps[1:] >= stamps[:-1]).all()):
-            return batch
-        return batch.take(pa.array(np.argsort(stamps, kind="stable")))
-
     def sorted_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield everything that was added, oldest first."""
-        if not self._runs:
+        if not self._runs and self._writing is None:
             if self._held:
-                yield from _blocks(self._sorted(), 20_000)
+                yield from _blocks(_in_order(self._held, self._schema), 20_000)
             return
         self._spill()
+        self._written_last()
         while _most_at_once(self._runs) > _OPEN:
             self._runs = [self._longer(self._runs[at : at + _OPEN]) for at in range(0, len(self._runs), _OPEN)]
         yield from _merged(self._runs)
@@ -100,6 +112,15 @@ class Sorter:
         for run in runs:
             run.path.unlink()
         return longer
+
+
+def _in_order(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
+    table = pa.Table.from_batches(batches, schema).combine_chunks()
+    batch = table.to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], schema=schema)
+    stamps = _stamps(batch)
+    if bool((stamps[1:] >= stamps[:-1]).all()):
+        return batch
+    return batch.take(pa.array(np.argsort(stamps, kind="stable")))
 
 
 def _blocks(batch: pa.RecordBatch, rows: int | None = None) -> Iterator[pa.RecordBatch]:

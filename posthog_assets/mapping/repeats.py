@@ -28,10 +28,17 @@ _UNKNOWN: Final = -1
 
 
 class UuidSpool:
-    """Remembers uuids on disk, and says which occurred more than once, in memory of one bucket."""
+    """Remembers uuids on disk, and says which occurred more than once, in memory of one bucket; a context manager."""
 
     def __init__(self, folder: Path) -> None:
         self._files = [(folder / f"uuids-{bucket:02d}").open("w+b") for bucket in range(_BUCKETS)]
+
+    def __enter__(self) -> UuidSpool:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for file in self._files:
+            file.close()
 
     def add(self, uuids: np.ndarray) -> None:
         """Remember uuids given as 16 bytes each (`S16`)."""
@@ -46,14 +53,13 @@ class UuidSpool:
             start = end
 
     def repeated(self) -> np.ndarray:
-        """Return the uuids that were added more than once, sorted; closes the spool."""
+        """Return the uuids that were added more than once, sorted."""
         found = [np.empty(0, dtype="S16")]
         for file in self._files:
             file.flush()
             file.seek(0)
             uuids = np.sort(np.frombuffer(file.read(), dtype="S16"))
             found.append(np.unique(uuids[1:][uuids[1:] == uuids[:-1]]))
-            file.close()
         return np.sort(np.concatenate(found))
 
 

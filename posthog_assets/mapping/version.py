@@ -14,7 +14,7 @@ from posthog_assets.mapping.events import load_hook
 from posthog_assets.mapping.settings import Mapping
 
 #: Goes up whenever this package makes other events of the same records and settings.
-RULES: Final = 1
+RULES: Final = 2
 
 
 def mapping_version(mapping: Mapping, dialect: Dialect, import_name: str) -> str:
@@ -26,8 +26,6 @@ def mapping_version(mapping: Mapping, dialect: Dialect, import_name: str) -> str
         ImportFileError: it cannot be imported.
     """
     parts = [str(RULES), str(dialect.uuid_namespace(import_name)), mapping.model_dump_json(), dialect.model_dump_json()]
-    if dialect.replaces_versions:
-        parts.append("replaces versions")
     if mapping.transform:
         parts.append(_of_code(getattr(load_hook(mapping.transform), "__code__", None)))
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=4).hexdigest()

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from posthog_assets.settings import load_by_type
 from posthog_assets.sources.amplitude import Amplitude
-from posthog_assets.sources.base import Sighting, Source
+from posthog_assets.sources.base import Claim, NaiveTimes, Sighting, Source
 from posthog_assets.sources.files import Files
 from posthog_assets.sources.mixpanel import Mixpanel
 from posthog_assets.sources.posthog import PostHog
@@ -17,8 +17,8 @@ from posthog_assets.sources.raw_export import Manifest, Part, RawExport
 from posthog_assets.sources.sql import Sql
 
 __all__ = [
-    "SOURCES", "Amplitude", "Files", "Manifest", "Mixpanel", "Part", "PostHog", "RawExport", "Sighting", "Source",
-    "Sql", "load_source",
+    "SOURCES", "Amplitude", "Claim", "Files", "Manifest", "Mixpanel", "NaiveTimes", "Part", "PostHog", "RawExport",
+    "Sighting", "Source", "Sql", "load_source",
 ]  # fmt: skip
 
 #: What `type` may say; besides, the dotted path of anybody's own subclass of `Source`.

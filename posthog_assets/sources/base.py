@@ -9,8 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import ClassVar
+from enum import Enum, auto
+from typing import ClassVar, Self
 
+from posthog_assets.errors import NoExport
 from posthog_assets.settings import Settings
 from posthog_assets.sources.raw_export import RawExport
 
@@ -22,6 +24,26 @@ class Sighting:
     day: date
     fingerprint: str | None
     changed_at: datetime | None = None
+
+
+class Claim(Enum):
+    """How much a source's zone says of the times that its records have without one."""
+
+    #: Its days are of that zone; the times may be of any.
+    HINT = auto()
+    #: They are in it, unless the dialect says otherwise of its own column.
+    DEFAULT = auto()
+    #: They are in it: by this zone the days were told.
+    FACT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class NaiveTimes:
+    """What the settings of a source say of times without a zone: *setting* is its name, *zone* None if it is absent."""
+
+    setting: str
+    zone: str | None
+    claim: Claim
 
 
 class Source(Settings, ABC):
@@ -131,6 +153,29 @@ class Source(Settings, ABC):
         if now < self.available_at(day):
             return None
         return "settled" if now >= self.settled_at(day) else "complete"
+
+    def final_after(self, hours: float) -> Self:
+        """Return the same source, of records that change for so many *hours* after their day, unless it is told."""
+        setting = "available_after_hours"
+        if not hours or setting not in type(self).model_fields or setting in self.model_fields_set:
+            return self
+        return self.model_copy(update={setting: hours})
+
+    def refuse_early(self, day: date) -> None:
+        """Raise NoExport while the data of *day* is not complete, by a setting that says when it is."""
+        if self.availability_delay and datetime.now(UTC) < (at := self.available_at(day)):
+            raise NoExport(
+                f"the data of {day} is complete at {at:%Y-%m-%d %H:%M} UTC: materialize it then. What changes until "
+                "then would be in PostHog as it was and as it became (source.available_after_hours says how long that "
+                "is; 0: export at once)"
+            )
+
+    def naive_times(self, column: str | None) -> NaiveTimes | None:
+        """Return what the settings say of times without a zone in *column* of the records; None: nothing.
+
+        *column* is the one the dialect reads; None where that is no setting of it.
+        """
+        return None
 
     def secrets(self) -> tuple[str, ...]:
         """Return the credentials among the settings; they are cut out of every message."""

@@ -13,9 +13,11 @@ day is, or which rows are wanted (`sql`).
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from posthog_assets.errors import ImportFileError, SourceRefused, SourceUnavailable, shorten
 from posthog_assets.http import hidden
 from posthog_assets.settings import secrets_in
+from posthog_assets.sources.postgres_times import take_any_time
 from posthog_assets.sources.rows import JsonText, Rows
 
 if TYPE_CHECKING:
@@ -42,6 +45,9 @@ _PACKAGES: Final = {
     "duckdb": "duckdb-engine", "trino": "trino[sqlalchemy]", "awsathena": "PyAthena[SQLAlchemy]", "mssql": "pyodbc",
     "oracledb": "oracledb",
 }  # fmt: skip
+
+#: Whether JSON is read for SQLAlchemy itself. Not a Database's own: psycopg keeps one reader for all connections.
+_INSPECTS: Final = ContextVar("_INSPECTS", default=False)
 
 #: What databases say when asking again cannot help, in the classes of errors that also hold what passes by itself.
 _REFUSALS: Final = re.compile(
@@ -106,6 +112,7 @@ class Database:
         try:
             with self._explained(), engine.connect() as connection:
                 self._set_timezone(connection)
+                take_any_time(connection.dialect.driver, connection.connection.driver_connection)
                 yield connection.execution_options(stream_results=True, max_row_buffer=_FETCHED)
         finally:
             engine.dispose()
@@ -119,7 +126,7 @@ class Database:
         import sqlalchemy as sa
 
         schema, _, name = path.rpartition(".")
-        with self._explained():
+        with self._explained(), _inspecting():
             inspector = sa.inspect(connection)
             try:
                 found = inspector.get_columns(name, schema=schema or None)
@@ -220,8 +227,19 @@ def _parsed(url: str) -> URL:
     return parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
 
 
-def _json_text(value: Any) -> JsonText:
-    return JsonText(value if isinstance(value, str) else bytes(value).decode())
+@contextmanager
+def _inspecting() -> Iterator[None]:
+    """Give SQLAlchemy the JSON that it asks for itself as what it says: PostgreSQL's collations of columns."""
+    token = _INSPECTS.set(True)
+    try:
+        yield
+    finally:
+        _INSPECTS.reset(token)
+
+
+def _json_text(value: Any) -> Any:
+    text = value if isinstance(value, str) else bytes(value).decode()
+    return json.loads(text) if _INSPECTS.get() else JsonText(text)
 
 
 def _nearest(name: str, there: list[str]) -> str:

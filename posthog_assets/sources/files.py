@@ -19,8 +19,10 @@ from pydantic import Field, field_validator, model_validator
 
 from posthog_assets.errors import NoExport
 from posthog_assets.formats import SUFFIXES, Compression, Format, Framing, detect
+from posthog_assets.formats.avro import NEEDS_FASTAVRO, is_installed
+from posthog_assets.formats.layouts import LAYOUTS
 from posthog_assets.settings import Settings, secrets_in
-from posthog_assets.sources.base import Sighting, Source
+from posthog_assets.sources.base import Claim, NaiveTimes, Sighting, Source
 from posthog_assets.sources.days import Days
 from posthog_assets.sources.locations import Found, Location
 from posthog_assets.sources.raw_export import RawExport
@@ -36,7 +38,10 @@ class CsvOptions(Settings):
 
     delimiter: str | None = Field(None, min_length=1, max_length=1, description="Absent: a tab in .tsv, else a comma")
     encoding: str = Field("utf-8", description="Any that Python knows, such as cp1252")
-    quote: str = Field('"', min_length=1, max_length=1)
+    quote: str = Field('"', max_length=1, description="Empty: values are never quoted")
+    columns: tuple[str, ...] | Literal["snowplow"] | None = Field(
+        None, description="Of files without a header: their names in order, or whose files they are", repr=False
+    )
 
     @field_validator("encoding")
     @classmethod
@@ -46,6 +51,27 @@ class CsvOptions(Settings):
         except LookupError:
             raise ValueError(f"encoding {value!r} is unknown; common ones: utf-8, cp1252, latin-1, utf-16") from None
         return value
+
+    @field_validator("columns")
+    @classmethod
+    def _are_names(cls, value: Any) -> Any:
+        if isinstance(value, tuple):
+            if not value or "" in value:
+                raise ValueError("every column needs a name")
+            if twice := next((name for name in value if value.count(name) > 1), None):
+                raise ValueError(f"{twice!r} names two columns")
+        return value
+
+    @property
+    def framing(self) -> dict[str, Any]:
+        """The options of `detect`; what a layout with a name says holds where nothing else is set."""
+        options = {"delimiter": self.delimiter, "encoding": self.encoding, "quote": self.quote}
+        if not isinstance(self.columns, str):
+            return options | {"columns": self.columns or ()}
+        layout = LAYOUTS[self.columns]
+        known = {"delimiter": layout.delimiter, "quote": layout.quote}
+        chosen = {name: value for name, value in options.items() if name not in known or name in self.model_fields_set}
+        return known | chosen | {"columns": layout.columns}
 
 
 class Files(Source):
@@ -71,6 +97,9 @@ class Files(Source):
     )
     storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
     missing: Literal["error", "empty"] = Field("error", description="What a day without a file is")
+    available_after_hours: float = Field(
+        0, ge=0, description="Hours after a day's end until its data is complete; absent: what the dialect says"
+    )
 
     @field_validator("path")
     @classmethod
@@ -98,6 +127,13 @@ class Files(Source):
                 "either path holds {day} (one or more files a day), or day_column names the column that says the day "
                 "(one or more files for all days)"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_reads_it(self) -> Files:
+        told = ".avro" in self.path.rsplit("/", 1)[-1].lower() if self.format is None else self.format is Format.AVRO
+        if told and not is_installed():
+            raise ValueError(NEEDS_FASTAVRO)
         return self
 
     @property
@@ -134,17 +170,27 @@ class Files(Source):
     def lists(self) -> bool:
         return not self.day_column and self.location(date(2000, 1, 1)).lists
 
+    @property
+    def availability_delay(self) -> timedelta:  # type: ignore[override]
+        return timedelta(hours=self.available_after_hours)
+
     def available_at(self, day: date) -> datetime:
-        """Return the end of *day* in the zone whose days these are."""
+        """Return the end of *day* in the zone whose days these are, and `available_after_hours` after it."""
         zone = UTC if self.day_timezone == "UTC" else ZoneInfo(self.day_timezone)
         end = datetime.combine(day + timedelta(days=1), time(), zone)
-        return max(end.astimezone(UTC), super().available_at(day))
+        return max(end.astimezone(UTC) + self.availability_delay, super().available_at(day))
+
+    def naive_times(self, column: str | None) -> NaiveTimes:
+        zone = self.day_timezone if "day_timezone" in self.model_fields_set else None
+        is_of_day = column is not None and column == self.day_column
+        return NaiveTimes("day_timezone", zone, Claim.FACT if is_of_day else Claim.HINT)
 
     def export(self, day: date, raw: RawExport, first_day: date) -> None:
         """Pin the day's files byte for byte, or its extract of the files that hold all days.
 
         Records whose day cannot be read are pinned with *first_day*.
         """
+        self.refuse_early(day)
         location = self.location(day)
         found = location.find()
         if not found and (self.day_column or self.missing == "error"):
@@ -174,11 +220,7 @@ class Files(Source):
 
     def framing(self, file: Found) -> Framing:
         """Return how a found file is to be read; raises ImportFileError."""
-        framing = detect(
-            _base_name(file), self.format, self.compression,
-            delimiter=self.csv.delimiter, encoding=self.csv.encoding, quote=self.csv.quote,
-        )  # fmt: skip
-        return replace(framing, unfold=self.unfold)
+        return replace(detect(_base_name(file), self.format, self.compression, **self.csv.framing), unfold=self.unfold)
 
     def _pin_copy(self, raw: RawExport, location: Location, file: Found) -> None:
         name, framing = part_name(file), self.framing(file)
@@ -208,7 +250,8 @@ class Files(Source):
         """Return the file's extracts, made now unless somebody has made them already."""
         assert self.day_column is not None
         framing = replace(self.framing(file), unfold=None)
-        split = DaySplit(raw.store, file.id, _digest([file.fingerprint, self.day_column, self.day_timezone, framing]))
+        key = _digest([file.fingerprint, self.day_column, self.day_timezone, framing, *framing.columns])
+        split = DaySplit(raw.store, file.id, key)
         if not split.load():
             with raw.store.shared_lock(f"split-{file.id}"):
                 if not split.load():
@@ -223,6 +266,8 @@ class Files(Source):
         how: list[Any] = [self.day_column, self.day_timezone, self.format, self.compression, self.csv]
         if self.unfold:
             how.append(self.unfold)
+        if self.csv.columns:
+            how.append(self.csv.columns)
         return _digest([*[f"{file.id} {file.fingerprint}" for file in found], how])
 
     def _sighting(self, day: date, found: list[Found]) -> Sighting:

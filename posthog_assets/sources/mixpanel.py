@@ -20,10 +20,10 @@ import orjson
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from posthog_assets.errors import ImportFileError, NoExport, SourceRefused, SourceUnavailable, shorten
-from posthog_assets.formats import Compression, Format, Framing, last_line
+from posthog_assets.formats import Compression, Format, Framing, is_whole_object, last_line, load
 from posthog_assets.settings import TimeZone
 from posthog_assets.sources.api import Answer, Api, Limit, Stopped, TooMuch, basic
-from posthog_assets.sources.base import Source
+from posthog_assets.sources.base import Claim, NaiveTimes, Source
 from posthog_assets.sources.raw_export import RawExport
 
 #: docs.mixpanel.com/reference/rate-limits; 100 requests at once are more than a pool has runs.
@@ -101,6 +101,10 @@ class Mixpanel(Source):
         """Return when the project's own *day* is over, and Mixpanel has had time to take it in."""
         midnight = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(self.timezone))
         return midnight.astimezone(UTC) + self.availability_delay
+
+    def naive_times(self, column: str | None) -> NaiveTimes:
+        """Return the project's zone: its days and its `time` are in it, whether it is set or UTC."""
+        return NaiveTimes("timezone", self.timezone, Claim.FACT)
 
     def secrets(self) -> tuple[str, ...]:
         found = (self.service_account_secret, self.project_secret)
@@ -213,11 +217,15 @@ def check_end(line: bytes, origin: str) -> None:
     """
     if not line:
         return
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        record = None
-    if not isinstance(record, dict) or ("error" in record and "event" not in record):
+    # Half a record is told by its open brackets: what else is wrong with a record rejects it alone.
+    whole = is_whole_object(line.strip())
+    if whole:
+        try:
+            record = load(line)
+        except orjson.JSONDecodeError:
+            return
+        whole = "error" not in record or "event" in record
+    if not whole:
         raise Stopped(f"{origin} ends early, with {shorten(line[-160:].decode('utf-8', 'replace'))!r}")
 
 

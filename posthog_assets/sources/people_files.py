@@ -19,4 +19,6 @@ class PeopleFiles(Files):
     def _knows_the_day(self) -> PeopleFiles:
         if self.day_column or self.holds_days:
             raise ValueError("people have no days: path has no {day}, and there is no day_column")
+        if self.available_after_hours:
+            raise ValueError("people have no days: there is no available_after_hours")
         return self

@@ -21,7 +21,8 @@ from typing import IO, Any, Final
 import orjson
 
 from posthog_assets.errors import BrokenPart, MissingUpstream
-from posthog_assets.formats import Compression, Format, Framing, count_records
+from posthog_assets.formats import Framing, count_records
+from posthog_assets.formats.framing import framing_of
 from posthog_assets.storage import Partition, Store, key_of
 
 _VERSION: Final = 1
@@ -261,7 +262,7 @@ class RawExport:
             content = orjson.loads(self.store.read_bytes(f"{self._folder}/{_MANIFEST}"))
             if content["version"] != _VERSION:
                 raise ValueError(f"version {content['version']!r}, where this program knows {_VERSION}")
-            parts = tuple(Part(**(part | {"framing": _framing(part["framing"])})) for part in content["parts"])
+            parts = tuple(Part(**(part | {"framing": framing_of(part["framing"])})) for part in content["parts"])
             return Manifest(
                 content["day"], content["complete"], content["fetched_at"], content["position"], parts,
                 content.get("pruned_at"),
@@ -279,6 +280,10 @@ class RawExport:
         content = {"version": _VERSION} | asdict(manifest) | {"records_without_day": manifest.records_without_day}
         if manifest.pruned_at is None:
             del content["pruned_at"]
+        for part in content["parts"]:
+            if not part["framing"]["columns"]:
+                # An older version of this program can read what has a header.
+                del part["framing"]["columns"]
         self.store.write_bytes(
             f"{self._folder}/{_MANIFEST}", orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         )
@@ -304,8 +309,3 @@ def _now() -> str:
 def _check_name(name: str) -> None:
     if not name or "/" in name or "\\" in name or name.startswith(".") or name == _MANIFEST or len(name) > 200:
         raise ValueError(f"part name {name!r} must be a plain file name, not {_MANIFEST}, of at most 200 characters")
-
-
-def _framing(content: dict[str, Any]) -> Framing:
-    shape = Format(content["format"]) if content["format"] else None
-    return Framing(**(content | {"format": shape, "compression": Compression(content["compression"])}))

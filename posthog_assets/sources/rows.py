@@ -6,7 +6,7 @@ Belongs here: which column type holds a driver's values exactly. Does not belong
 | value | column |
 |---|---|
 | boolean, whole number of 64 bits, float, text, bytes, date | as such |
-| time with, without a zone | timestamp in µs, UTC; in µs, without a zone |
+| time with, without a zone | timestamp in µs, UTC; in µs, without a zone; text where Python has no such time |
 | decimal, larger whole number | its digits as text, marked as decimal (their scale differs from row to row) |
 | JSON, array, object; values of several types in one column | JSON text, marked as such |
 | UUID, time of day, and anything else | text |
@@ -18,7 +18,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Collection, Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, auto
 from typing import Any, Final
@@ -195,6 +195,9 @@ def _encoded(values: list[Sequence[Any]], schema: pa.Schema, kinds: list[Kind]) 
 def _json(value: Any) -> str:
     if isinstance(value, JsonText):
         return str(value)
+    if isinstance(value, datetime) and value.tzinfo:
+        # As in a column that holds nothing else.
+        value = value.astimezone(UTC)
     try:
         return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:

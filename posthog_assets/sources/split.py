@@ -8,8 +8,9 @@ which day a value names (`days`).
 
 The file is read once, whatever the number of days. What is read is collected by day and written out as a segment
 whenever it fills the memory it may take, so neither memory nor the number of files grows with the number of days.
-JSON lines and CSV rows keep their text (one zstd frame per piece, and frames make a file when put in a row), Parquet
-rows stay Parquet. Records whose day cannot be read are an extract of their own, under "": nothing is lost.
+JSON lines and CSV rows keep their text (one zstd frame per piece, and frames make a file when put in a row), Avro
+records keep their bytes (blocks in a row make a file too), Parquet rows stay Parquet. Records whose day cannot be read
+are an extract of their own, under "": nothing is lost.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import hashlib
 import io
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, Final
 
 import numpy as np
@@ -31,7 +32,10 @@ import zstandard
 from posthog_assets.errors import ImportFileError, SourceUnavailable, shorten
 from posthog_assets.formats import Compression, Format, Framing
 from posthog_assets.formats.arrays import Scanner, look
+from posthog_assets.formats.avro import AvroRecords
+from posthog_assets.formats.containers import MARK, avro_block, avro_header
 from posthog_assets.formats.delimited import CsvRows
+from posthog_assets.formats.framing import framing_of
 from posthog_assets.formats.lines import is_blank, line_blocks, parse
 from posthog_assets.formats.parquet import rows_within
 from posthog_assets.formats.records import Unreadable
@@ -47,7 +51,12 @@ HELD: Final = 64 << 20
 #: What Python adds to each line that is held.
 _OVERHEAD: Final = 64
 
-_SUFFIXES: Final = {Format.JSONL: ".jsonl.zst", Format.CSV: ".csv.zst", Format.PARQUET: ".parquet"}
+_SUFFIXES: Final = {
+    Format.JSONL: ".jsonl.zst", Format.CSV: ".csv.zst", Format.PARQUET: ".parquet", Format.AVRO: ".avro",
+}  # fmt: skip
+
+#: Most records of an Avro block, which is read as a whole.
+_BLOCK_RECORDS: Final = 1_000
 
 #: The extract of records without a day.
 WITHOUT_DAY: Final = ""
@@ -85,8 +94,7 @@ class DaySplit:
     def framing(self, extract: Extract) -> Framing:
         """How an extract reads."""
         assert self._index is not None, "load() comes first"
-        kind = self._index["kinds"][extract.kind]
-        return Framing(**(kind | {"format": Format(kind["format"]), "compression": Compression(kind["compression"])}))
+        return framing_of(self._index["kinds"][extract.kind])
 
     def suffix(self, extract: Extract) -> str:
         shape = self.framing(extract).format
@@ -172,6 +180,8 @@ class _Splitter:
             case Format.PARQUET:
                 with seekable(stream) as file:
                     self._parquet(file)
+            case Format.AVRO:
+                self._avro(stream, name)
             case _:
                 self._json(text_blocks(blocks(stream, name), name), framing, name)
 
@@ -212,7 +222,7 @@ class _Splitter:
                 f"source.day_column {self._column!r} is no column of {name}; it has: {shorten(', '.join(table.header))}"
             )
         place, width = table.header.index(self._column), len(table.header)
-        out = Framing(Format.CSV, Compression.ZSTD, framing.delimiter, "utf-8", framing.quote)
+        out = replace(framing, compression=Compression.ZSTD, encoding="utf-8", unfold=None)
         kind = self._writer.kind(out, _bytes(table.header_text))
         for _, row in table:
             day = self._days(row[place]) if isinstance(row, list) and len(row) == width else None
@@ -225,6 +235,16 @@ class _Splitter:
             for batch in reader.iter_batches(batch_size=min(50_000, rows_within(reader.metadata, HELD // 4))):
                 for day, rows in self._by_day(batch):
                     self._writer.add_rows(kind, day, rows)
+
+    def _avro(self, stream: IO[bytes], name: str) -> None:
+        records = AvroRecords(blocks(stream, name), name)
+        kind = self._writer.kind(Framing(Format.AVRO), records.schema)
+        for record, content in records:
+            day = WITHOUT_DAY
+            if isinstance(record, dict):
+                self._columns_seen = self._columns_seen or list(record)
+                day = self._days(at_path(record, self._column)) or WITHOUT_DAY
+            self._writer.add(kind, day, content)
 
     def _by_day(self, batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
         column = _column(batch, self._column)
@@ -328,7 +348,18 @@ class _Writer:
         text = b"".join(items)
         digest.update(text)
         is_first = (kind, day) not in self._pieces
+        if framing.format is Format.AVRO:
+            return self._avro(head, items, is_first)
         return self._compressor.compress(head + text if is_first else text)
+
+    def _avro(self, schema: bytes, records: list[bytes], is_first: bool) -> bytes:
+        # The same for all pieces of an extract, which therefore is one file.
+        mark = hashlib.sha256(schema).digest()[:MARK]
+        pieces = [avro_header(schema, "zstandard", mark)] if is_first else []
+        for start in range(0, len(records), _BLOCK_RECORDS):
+            part = records[start : start + _BLOCK_RECORDS]
+            pieces.append(avro_block(len(part), self._compressor.compress(b"".join(part)), mark))
+        return b"".join(pieces)
 
     def finish(self) -> dict[str, Any]:
         """Write what is left, and return the index."""

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from posthog_assets.errors import ImportFileError, SourceRefused
-from posthog_assets.sources.base import Source
+from posthog_assets.sources.base import Claim, NaiveTimes, Source
 from posthog_assets.sources.database import Database, Table
 from posthog_assets.sources.raw_export import RawExport
 from posthog_assets.sources.rows import write_parts
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 Bounds = Literal["aware", "naive", "date", "text", "s", "ms", "us"]
 
 _UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000}
-
-#: What a day looks like at the start of SQLite's texts.
-_ISO_DAY: Final = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*"
 
 
 class Sql(Source):
@@ -60,6 +57,9 @@ class Sql(Source):
         description="Column that grows when a row changes; then the day is exported again",
     )
     late_days: int = Field(0, ge=0, description="Without updated_column: days after which a day is exported once more")
+    available_after_hours: float = Field(
+        0, ge=0, description="Hours after a day's end until its data is complete; absent: what the dialect says"
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="Passed to create_engine", repr=False)
 
     @field_validator("url")
@@ -101,12 +101,21 @@ class Sql(Source):
     def secrets(self) -> tuple[str, ...]:
         return self.database().secrets() if self.url else ()
 
+    @property
+    def availability_delay(self) -> timedelta:  # type: ignore[override]
+        return timedelta(hours=self.available_after_hours)
+
     def available_at(self, day: date) -> datetime:
-        """Return the day's end in its own zone."""
-        return self._midnight(day + timedelta(days=1)).astimezone(UTC)
+        """Return the day's end in its own zone, and `available_after_hours` after it."""
+        return self._midnight(day + timedelta(days=1)).astimezone(UTC) + self.availability_delay
 
     def settled_at(self, day: date) -> datetime:
         return self.available_at(day) + timedelta(days=self.late_days)
+
+    def naive_times(self, column: str | None) -> NaiveTimes:
+        zone = self.timezone if "timezone" in self.model_fields_set else None
+        is_of_day = column is not None and column == self.day_column
+        return NaiveTimes("timezone", zone, Claim.FACT if is_of_day else Claim.DEFAULT)
 
     def fingerprint(self, day: date) -> str | None:
         """Return the number of the day's rows and the greatest `updated_column`; without one, see `revision`."""
@@ -121,10 +130,12 @@ class Sql(Source):
         """Write the day's rows; with *first_day* come those of a table that have no day at all.
 
         Raises:
+            NoExport: the day is not complete.
             ImportFileError: the URL is missing or wrong, or its driver is not installed.
             SourceRefused: the database refuses: credentials, names, the query.
             SourceUnavailable: it cannot be reached, or the connection was lost.
         """
+        self.refuse_early(day)
         # A day that is not over is read anew each time.
         position = self.position(self.fingerprint(day) or f"early {datetime.now(UTC).isoformat()}")
         if raw.is_complete(position):
@@ -135,8 +146,8 @@ class Sql(Source):
             table = self._looked_up(database, connection)
             # Those without a day first: a row that gets its day meanwhile is read twice, not never.
             if table and day == first_day:
-                self._write(raw, database, connection, table, None)
-            self._write(raw, database, connection, table, day)
+                self._write(raw, database, connection, table, "without-day", *self._statement(database, table, None))
+            self._write(raw, database, connection, table, str(day), *self._statement(database, table, day))
         raw.complete()
 
     def database(self) -> Database:
@@ -149,15 +160,25 @@ class Sql(Source):
         return Database(self.url.get_secret_value(), self.options, self.timezone)
 
     def _write(
-        self, raw: RawExport, database: Database, connection: Connection, table: Table | None, day: date | None
-    ) -> None:
-        statement, values = self._statement(database, table, day)
+        self, raw: RawExport, database: Database, connection: Connection, table: Table | None, what: str,
+        statement: Select[Any] | TextClause, values: dict[str, Any],
+    ) -> None:  # fmt: skip
+        """Write the rows of a SELECT as parts; *what* they are is a day, or `without-day`."""
         columns, batches = database.read(connection, statement, values)
-        origin = f"{database.shown} {self.table or 'query'} [{day or 'without-day'}]"
+        without_day = what == "without-day"
         write_parts(
-            raw, "rows" if day else "without-day", origin, columns, batches,
-            json_columns={*self.json_columns, *(table.json_columns() if table else ())}, without_day=day is None,
+            raw, what if without_day else "rows", f"{database.shown} {self.table or 'query'} [{what}]", columns,
+            batches, json_columns={*self.json_columns, *(table.json_columns() if table else ())},
+            without_day=without_day,
         )  # fmt: skip
+
+    def _rows(self, table: Table) -> tuple[Any, Select[Any]]:
+        """Return the table, and the SELECT of all rows that are wanted of it."""
+        import sqlalchemy as sa
+
+        rows = sa.table(table.name, *[sa.column(name) for name in table.columns], schema=table.schema)
+        statement = sa.select(*[rows.c[name] for name in self.columns or table.columns])
+        return rows, statement.where(sa.text(f"({self.where})")) if self.where else statement
 
     def _statement(
         self, database: Database, table: Table | None, day: date | None
@@ -171,18 +192,18 @@ class Sql(Source):
             text = sa.text(self.query.strip().rstrip(";"))
             bound = text.bindparams(sa.bindparam("day_start", type_=kind), sa.bindparam("day_end", type_=kind))
             return bound, {"day_start": start, "day_end": end}
-        rows = sa.table(table.name, *[sa.column(name) for name in table.columns], schema=table.schema)
+        rows, statement = self._rows(table)
         column = rows.c[self.day_column or ""]
         bounds = self.bounds or self._suggested(table, database.backend)
-        statement = sa.select(*[rows.c[name] for name in self.columns or table.columns])
-        if self.where:
-            statement = statement.where(sa.text(f"({self.where})"))
         if day is None:
-            return statement.where(_without_day(column, bounds, database.backend)), {}
+            return statement.where(_without_day(column, bounds)), {}
         start, end, kind = self._bounds(day, bounds)
-        return statement.where(
+        statement = statement.where(
             column >= sa.bindparam("day_start", type_=kind), column < sa.bindparam("day_end", type_=kind)
-        ), {"day_start": start, "day_end": end}
+        )
+        if bounds == "text":
+            statement = statement.where(_begins_with_a_date(column))
+        return statement, {"day_start": start, "day_end": end}
 
     def _state(self, database: Database, connection: Connection, table: Table | None, day: date) -> str:
         """Return how many rows the day has, and when they changed last."""
@@ -265,10 +286,47 @@ def _of_backend(backend: str) -> Bounds:
     return "aware" if backend in ("postgresql", "redshift") else "naive"
 
 
-def _without_day(column: Any, bounds: Bounds, backend: str) -> Any:
+def _without_day(column: Any, bounds: Bounds) -> Any:
+    """Return the condition of the rows that are no day's: no value, or one that lies beyond all days.
+
+    The latter are `infinity` and the years PostgreSQL has more of, MySQL's zero dates, a float that is no number; and
+    what SQLite, which keeps in any column what it is given, sorts below or above all texts. Between these ends the days
+    are laid side by side, in whatever order the database's collation has: each value is in one of them.
+    """
     import sqlalchemy as sa
 
-    if backend == "sqlite" and bounds == "text":
-        # SQLite keeps in any column what it is given: numbers compare below every text, and would be nobody's.
-        return sa.or_(sa.func.typeof(column) != "text", sa.not_(column.op("GLOB")(_ISO_DAY)))
-    return column.is_(None)
+    first, last, kind = _ends(bounds)
+    beyond = [column.is_(None), column < sa.literal(first, kind), column > sa.literal(last, kind)]
+    return sa.or_(*beyond, *([sa.not_(_begins_with_a_date(column))] if bounds == "text" else []))
+
+
+def _ends(bounds: Bounds) -> tuple[Any, Any, Any]:
+    """Return the first and the last value that may have a day, and their SQLAlchemy type."""
+    import sqlalchemy as sa
+
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    match bounds:
+        case "aware":
+            return first, last, sa.DateTime(timezone=True)
+        case "naive":
+            return first.replace(tzinfo=None), last.replace(tzinfo=None), sa.DateTime()
+        case "date":
+            return date.min, date.max, sa.Date()
+        case "text":
+            # A letter sorts after every time of the last day.
+            return date.min.isoformat(), f"{date.max}Z", sa.String()
+    unit = _UNITS[bounds]
+    return int(first.timestamp()) * unit, int(last.replace(microsecond=0).timestamp()) * unit, sa.BigInteger()
+
+
+def _begins_with_a_date(column: Any) -> Any:
+    """Return the condition that a text begins as in 2024-03-01; others sort between days that they are not of.
+
+    No pattern that all databases know has digits in it, so they become zeros first.
+    """
+    import sqlalchemy as sa
+
+    text = column
+    for digit in "123456789":
+        text = sa.func.replace(text, digit, "0", type_=sa.String())
+    return text.like("0000-00-00%")

@@ -14,7 +14,7 @@ JSON_COLUMNS = ("properties", "set", "set_once", "groups", "group_set")
 
 def stage(dialect: dict[str, Any], *records: Any, untyped: bool = False) -> list[dict[str, Any]]:
     """Return the staged rows, the JSON in them as objects."""
-    chunk = RecordChunk(range(1, len(records) + 1), copy.deepcopy(list(records)), untyped)
+    chunk = RecordChunk(range(1, len(records) + 1), [copy.deepcopy(record) for record in records], untyped)
     rows = load_dialect(dialect).stage(chunk, "part").to_pylist()
     for row in rows:
         row |= {name: json.loads(row[name]) for name in JSON_COLUMNS if row[name] is not None}

@@ -213,6 +213,7 @@ def test_a_record_that_is_none_is_rejected_and_nothing_is_made_up(changes: dict[
 def test_without_a_uuid_device_and_insert_id_or_the_content_stand_for_the_record() -> None:
     by_insert_id = {name: value for name, value in WEB.items() if name != "uuid"}
     by_content = by_insert_id | {"$insert_id": None}
+    assert stage(by_insert_id | {"$insert_id": " "})[0]["source_id"].startswith("content:")
     first, again, second = posthog(by_insert_id, by_insert_id | {"event_id": 8}, by_content)
     namespace = uuid.uuid5(uuid.UUID("6f1d8c9e-4f0b-5c8a-9f6e-2f6f3b1a7d42"), "shop")
     assert first["uuid"] == again["uuid"] == str(uuid.uuid5(namespace, '["d-1","5f0adeff"]'))
@@ -242,8 +243,44 @@ def test_identify_and_group_identify_are_posthogs_calls() -> None:
     assert [group["properties"][name] for name in ("$group_type", "$group_key", "$group_set")] == [
         "company", "acme", {"seats": 5},
     ]  # fmt: skip
-    (several,) = stage(WEB | {"event_type": "$groupidentify"})
-    assert json.loads(several["group_set"]) == {"company": {"acme": {"seats": 5}}}
+    # A group's call says nothing of a person; what the record does say is kept.
+    assert group["properties"]["$amplitude_user_properties"]["plan"] == "pro"
+    assert not {"$set", "$set_once"} & group["properties"].keys()
+
+
+@pytest.mark.parametrize(
+    ("groups", "told", "call", "derived"),
+    [
+        ({"c": ["a", "b"]}, {"c": {"a": {"p": 1}, "b": {"p": 2}}}, ("c", "a", {"p": 1}), {"c": {"b": {"p": 2}}}),
+        ({"c": ["a", "b"]}, {"c": {"b": {"p": 2}}}, ("c", "a", {}), {"c": {"b": {"p": 2}}}),
+        (
+            {"c": "a", "d": "x"},
+            {"c": {"a": {"p": 1}}, "d": {"x": {"q": 2}}},
+            ("c", "a", {"p": 1}),
+            {"d": {"x": {"q": 2}}},
+        ),
+        ({"c": "a", "d": "x"}, {"d": {"x": {"q": 2}}}, ("c", "a", {}), {"d": {"x": {"q": 2}}}),
+        ({"c": "a"}, {"d": {"x": {"q": 2}}}, ("c", "a", {}), {"d": {"x": {"q": 2}}}),
+        ({"c": "a"}, {}, ("c", "a", {}), None),
+        ({}, {"d": {"x": {"q": 2}, "y": {"q": 3}}}, ("d", "x", {"q": 2}), {"d": {"y": {"q": 3}}}),
+    ],
+)
+def test_a_group_call_is_the_first_groups_and_what_it_tells_of_others_is_derived(
+    groups: Any, told: Any, call: tuple[str, str, Any], derived: Any
+) -> None:
+    record = WEB | {"event_type": "$groupidentify", "groups": groups, "group_properties": told}
+    (row,) = stage(record)
+    assert json.loads(row["group_set"] or "null") == derived
+    (event,) = posthog(record)
+    assert event["reject_reason"] is None
+    assert tuple(event["properties"][name] for name in ("$group_type", "$group_key", "$group_set")) == call
+    if len(groups) > 1:
+        assert event["properties"]["$amplitude_groups"] == groups
+
+
+def test_a_group_call_without_a_group_is_rejected() -> None:
+    (event,) = posthog(WEB | {"event_type": "$groupidentify", "groups": {}, "group_properties": {}})
+    assert event["reject_reason"] == "group call does not name one group"
 
 
 def test_a_merge_of_two_amplitude_ids_is_kept_as_a_property() -> None:

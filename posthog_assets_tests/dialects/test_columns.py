@@ -83,6 +83,42 @@ def test_a_missing_column_is_named_with_those_that_exist() -> None:
     )
 
 
+BOTH = {"user_id": {"column": "user"}, "anonymous_id": {"column": "device"}}
+
+
+@pytest.mark.parametrize(
+    ("ids", "user", "anonymous"),
+    [
+        ({"user": "ann", "device": "d"}, "ann", "d"),
+        ({"user": "ann"}, "ann", None),
+        ({"device": "d"}, None, "d"),
+        ({"user": "", "device": "d"}, None, "d"),
+        ({"user": "ann", "device": " "}, "ann", None),
+        ({"user": None, "device": 7}, None, "7"),
+    ],
+)
+def test_of_a_user_and_an_anonymous_id_one_is_enough(ids: dict[str, Any], user: str | None, anonymous: str) -> None:
+    record = {"id": "7", "at": GOOD["at"]} | ids
+    (row,) = stage(record, **BOTH)
+    assert (row["reject_reason"], row["user_id"], row["anonymous_id"]) == (None, user, anonymous)
+    # CSV has all columns, and nothing in some.
+    text = {"user": "", "device": ""} | {key: str(value) for key, value in record.items() if value is not None}
+    assert stage(GOOD | {"device": "e"}, text, untyped=True, **BOTH)[1] == row | {"raw_line": 2}
+
+
+def test_a_record_of_nobody_says_which_columns_were_looked_for() -> None:
+    nobody = {"id": "7", "at": GOOD["at"]}
+    rows = stage(GOOD, nobody, nobody | {"user": None}, nobody | {"user": "", "device": " "}, **BOTH)
+    assert [row["reject_reason"] for row in rows] == [
+        None,
+        "columns user and device are missing: the record has id, at",
+        "columns user and device are both empty",
+        "columns user and device are both empty",
+    ]
+    (row,) = stage(nobody | {"user": [1], "device": "d"}, **BOTH)
+    assert row["reject_reason"] == "user_id is neither text nor a whole number: [1]"
+
+
 def test_required_columns_must_have_a_value() -> None:
     rows = stage(GOOD | {"page": ""}, GOOD, GOOD | {"page": "x"}, required=["page"])
     assert [row["reject_reason"] for row in rows] == ["required column page is empty"] * 2 + [None]
@@ -106,6 +142,33 @@ def test_person_properties_and_groups_have_columns_of_their_own() -> None:
         GOOD | {"email": "a@b.c", "team": 5}, person_properties=["email"], groups={"company": {"column": "team"}}
     )[0]
     assert (row["set"], row["groups"]) == ('{"email":"a@b.c"}', '{"company":"5"}')
+
+
+@pytest.mark.parametrize(
+    ("team", "groups"),
+    [
+        ("acme", '{"company":"acme"}'),
+        (12.0, '{"company":"12"}'),
+        (0, '{"company":"0"}'),
+        (" ", None),
+        (None, None),
+        (["acme", "globex"], '{"company":"acme"}'),
+        (["", 7], '{"company":"7"}'),
+        ([], None),
+    ],
+)
+def test_keys_of_groups_are_read_as_ids_are(team: Any, groups: str | None) -> None:
+    wish = {"groups": {"company": {"column": "team"}}}
+    first, second = stage(GOOD | {"team": team}, GOOD, **wish)
+    assert (first["groups"], first["reject_reason"]) == (groups, None)
+    assert (second["groups"], second["reject_reason"]) == (None, None)
+
+
+@pytest.mark.parametrize("team", [True, 1.5, [["a"]], {"id": 5}])
+def test_a_key_of_a_group_that_is_none_rejects_its_row(team: Any) -> None:
+    first, second = stage(GOOD | {"team": team}, GOOD | {"team": 5}, groups={"company": {"column": "team"}})
+    assert first["reject_reason"].startswith("key of group company is neither text nor a whole number: ")
+    assert second["groups"] == '{"company":"5"}'
 
 
 def test_a_record_without_an_id_is_known_by_its_content_whatever_the_order_of_its_keys() -> None:
@@ -157,6 +220,19 @@ def test_an_unreadable_time_is_never_now(value: Any) -> None:
         assert reason == "2024-03-01T00:00:00+00:00"
     else:
         assert reason.startswith("timestamp cannot be read: ")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles", "Asia/Tokyo"])
+def test_a_time_outside_the_years_1_to_9999_is_unreadable(zone: str) -> None:
+    far = ["9999-12-31T23:59:59-08:00", "0001-01-01T00:00:00+09:00", "0000-06-01T00:00:00", "9" * 5_000, 10**5_000]
+    for value in far:
+        assert instants(value, zone=zone)[0].startswith("timestamp cannot be read: ")
+        assert instants(value, "2024-03-01T10:00:00Z", zone=zone)[1] == "2024-03-01T10:00:00+00:00"
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_an_epoch_too_large_for_its_unit_is_unreadable(unit: str) -> None:
+    assert instants(1e308, unit=unit) == ["timestamp cannot be read: '1e+308'"]
 
 
 def test_an_empty_time_says_so() -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import copy
 import io
-from datetime import UTC, datetime
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import time_machine
 
 from posthog_assets.dialects import load_dialect
+from posthog_assets.errors import NoExport
 from posthog_assets.formats import Format, Framing, read_records
+from posthog_assets.steps import export_day
+from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.dialects.staging import reason, stage, stage_one
 
 GA4 = {"type": "ga4"}
@@ -173,3 +179,52 @@ def test_a_time_beyond_reason_is_rejected_alone() -> None:
 
 def test_pairs_of_device_and_user_are_linked() -> None:
     assert load_dialect(GA4).links_identities
+
+
+def test_revenue_and_what_else_stands_beside_the_parameters_is_kept() -> None:
+    beside: dict[str, Any] = {
+        "event_value_in_usd": 13.2, "is_active_user": True, "event_dimensions": {"hostname": "m.shop.example"},
+        "publisher": {"ad_revenue_in_usd": 0.02, "ad_format": "Banner", "ad_source_name": "AdMob", "ad_unit_id": "u-1"},
+        "ecommerce": {"unique_items": "2", "total_item_quantity": "3", "refund_value_in_usd": 1.5},
+        "collected_traffic_source": {"manual_campaign_id": "c-1", "manual_source_platform": "Shopping"},
+        "device": {}, "event_params": [],
+    }  # fmt: skip
+    properties = stage_one(GA4, ROW | beside)["properties"]
+    expected = {
+        "event_value_in_usd": 13.2, "is_active_user": True, "$host": "m.shop.example", "ad_revenue_in_usd": 0.02,
+        "ad_format": "Banner", "ad_source_name": "AdMob", "ad_unit_id": "u-1", "unique_items": 2,
+        "total_item_quantity": 3, "refund_value_in_usd": 1.5, "utm_id": "c-1", "utm_source_platform": "Shopping",
+    }  # fmt: skip
+    assert {key: properties.get(key) for key in expected} == expected
+    assert stage_one(GA4, ROW)["properties"]["$host"] == "shop.example"
+
+
+@pytest.mark.parametrize(
+    ("source", "hours"),
+    [
+        ({}, 72),
+        ({"available_after_hours": 96}, 96),
+        ({"available_after_hours": 0}, 0),
+        ({"type": "sql", "url": "sqlite://", "query": "SELECT 1 WHERE :day_start < :day_end", "path": None}, 72),
+    ],
+)
+def test_a_day_is_complete_when_google_changes_it_no_more(source: dict[str, Any], hours: int, tmp_path: Path) -> None:
+    section = {"type": "files", "path": f"{tmp_path}/{{day}}.jsonl"} | source
+    if section["type"] == "sql":
+        del section["path"]
+    imp = small_import(tmp_path, source=section, dialect=GA4)
+    assert imp.source.available_at(date(2024, 3, 1)) == datetime(2024, 3, 2, tzinfo=UTC) + timedelta(hours=hours)
+    assert small_import(tmp_path).source.available_at(date(2024, 3, 1)) == datetime(2024, 3, 2, tzinfo=UTC)
+
+
+def test_a_day_that_may_change_still_is_not_exported(tmp_path: Path) -> None:
+    day = date(2024, 3, 1)
+    (tmp_path / "2024-03-01.jsonl").write_text(json.dumps(ROW))
+    section = {"type": "files", "path": f"{tmp_path}/{{day}}.jsonl"}
+    with time_machine.travel(datetime(2024, 3, 4, 23, 59, tzinfo=UTC), tick=False):
+        with pytest.raises(NoExport, match="2024-03-01 is complete at 2024-03-05 00:00 UTC: materialize it then"):
+            export_day(small_import(tmp_path, source=section, dialect=GA4), day)
+        at_once = section | {"available_after_hours": 0}
+        assert len(export_day(small_import(tmp_path, source=at_once, dialect=GA4), day).parts) == 1
+    with time_machine.travel(datetime(2024, 3, 5, tzinfo=UTC), tick=False):
+        assert len(export_day(small_import(tmp_path, source=section, dialect=GA4), day).parts) == 1

@@ -66,8 +66,8 @@ def test_a_page_view_becomes_what_posthogs_own_importer_makes_of_it() -> None:
     assert json.loads(row.pop("set_once")) == {"$initial_referrer": "$direct", "$initial_utm_source": "news"}
     assert row == {
         "source_id": "9bcdwarjbmlf3vsc", "kind": "event", "event": "$pageview", "user_id": "ann",
-        "anonymous_id": "18df-3f", "timestamp": datetime(2024, 3, 1, 10, 0, 0, 123_000, tzinfo=UTC), "groups": None,
-        "group_set": None, "raw_part": "part", "raw_line": 1, "reject_reason": None,
+        "anonymous_id": "$device:18df-3f", "timestamp": datetime(2024, 3, 1, 10, 0, 0, 123_000, tzinfo=UTC),
+        "groups": None, "group_set": None, "raw_part": "part", "raw_line": 1, "reject_reason": None,
     }  # fmt: skip
 
 
@@ -86,10 +86,22 @@ def test_the_uuid_is_the_one_of_posthogs_own_importer() -> None:
         # PostHog's importer reads these ids so.
         ({"distinct_id": "ann"}, ("event", "ann", None)),
         ({"distinct_id": None, "S_distinct_id_before_identity": "b"}, ("event", "b", None)),
-        ({"distinct_id": "", "S_user_id": "ann", "S_device_id": "d"}, ("event", "ann", "d")),
+        ({"distinct_id": "", "S_user_id": "ann", "S_device_id": "d"}, ("event", "ann", "$device:d")),
         ({"distinct_id": None, "S_device_id": "DEVICE-ABC"}, ("event", None, "DEVICE-ABC")),
         ({"distinct_id": "12345", "S_distinct_id_before_identity": "12345"}, ("event", "12345", None)),
-        ({"S_user_id": "ann", "S_device_id": "d"}, ("event", "ann", "d")),
+        # The device's id, as its own events have it.
+        ({"S_user_id": "ann", "S_device_id": "d"}, ("event", "ann", "$device:d")),
+        ({"S_user_id": "ann", "S_device_id": "$device:d"}, ("event", "ann", "$device:d")),
+        (
+            {"S_user_id": "ann", "S_device_id": "d", "S_distinct_id_before_identity": "$device:d"},
+            ("event", "ann", "$device:d"),
+        ),
+        ({"S_user_id": "ann", "S_device_id": "d", "S_distinct_id_before_identity": "d"}, ("event", "ann", "d")),
+        (
+            {"S_user_id": "ann", "S_device_id": "d", "S_distinct_id_before_identity": "bob"},
+            ("event", "ann", "$device:d"),
+        ),
+        ({"S_user_id": "ann", "S_distinct_id_before_identity": "bob"}, ("event", "ann", "bob")),
         ({"distinct_id": 12345}, ("event", "12345", None)),
         ({"distinct_id": "$device:1f-2"}, ("event", None, "$device:1f-2")),
         # The id it stands under, and the other one that Mixpanel says is the same person.
@@ -107,6 +119,23 @@ def test_the_uuid_is_the_one_of_posthogs_own_importer() -> None:
 )  # fmt: skip
 def test_whose_an_event_is(properties: dict[str, Any], expected: tuple[str, str | None, str | None]) -> None:
     assert whose(**properties) == expected
+
+
+def test_devices_of_older_sdks_have_bare_ids_where_the_import_file_says_so() -> None:
+    event_of_ann = event(**{"$user_id": "ann", "$device_id": "d"})
+    identify = event("$identify", **{"$device_id": "d"})
+    seen = event(**{"$user_id": "ann", "$device_id": "d", "$distinct_id_before_identity": "$device:d"})
+    rows = stage(event_of_ann, identify, seen, device_ids="bare")
+    assert [(row["user_id"], row["anonymous_id"]) for row in rows] == [("ann", "d"), ("ann", "d"), ("ann", "$device:d")]
+
+
+def test_what_a_device_tracked_before_the_login_is_linked_to_its_user() -> None:
+    # Simplified ID Merge.
+    before = event(distinct_id="$device:abc", **{"$device_id": "abc"})
+    after = event(**{"$user_id": "ann", "$device_id": "abc"})
+    first, second = stage(before, after)
+    assert (first["user_id"], first["anonymous_id"]) == (None, "$device:abc")
+    assert (second["user_id"], second["anonymous_id"]) == ("ann", "$device:abc")
 
 
 def test_an_event_can_stay_the_ids_it_was_tracked_with_however_often_it_is_exported() -> None:
@@ -130,6 +159,7 @@ def test_an_event_can_stay_the_ids_it_was_tracked_with_however_often_it_is_expor
         ({"event": ["x"], "properties": {}}, "event name is no text: ['x']"),
         (event(time=None), "timestamp is empty"),
         (event(time="soon"), "timestamp cannot be read: 'soon'"),
+        (event(time="9" * 5_000), "timestamp cannot be read: '9999"),
         (event("$mp_session_record"), "left out, it says that there is a replay, which Mixpanel does not export: "),
         (event("$merge", **{"$distinct_ids": ["a"]}), "$merge does not name two ids: ['a']"),
     ],
@@ -140,7 +170,7 @@ def test_what_cannot_be_an_event_says_why_and_leaves_the_others_alone(record: di
     assert good["reject_reason"] is None
 
 
-@pytest.mark.parametrize("insert_id", [None, ""])
+@pytest.mark.parametrize("insert_id", [None, "", "  "])
 def test_a_record_without_an_insert_id_has_an_id_of_what_never_changes(insert_id: str | None) -> None:
     first = event(**{"$insert_id": insert_id, "distinct_id": "$device:1", "mp_processing_time_ms": 1})
     later = event(
@@ -164,6 +194,9 @@ def test_a_record_without_an_insert_id_has_an_id_of_what_never_changes(insert_id
         ("1709287200123", "2024-03-01T10:00:00.123+00:00"),
         ("2024-03-01 10:00:00.5", "2024-03-01T10:00:00.500+00:00"),
         (31_536_000_500, "1971-01-01T00:00:00.500+00:00"),
+        ("31536000500", "1971-01-01T00:00:00.500+00:00"),
+        ("1709287200.123", "2024-03-01T10:00:00.123+00:00"),
+        ("1709287200123456789", "2024-03-01T10:00:00.123456+00:00"),
     ],
 )
 def test_times_keep_their_milliseconds(time: Any, expected: str) -> None:
@@ -183,6 +216,10 @@ def test_times_keep_their_milliseconds(time: Any, expected: str) -> None:
         (1_636_248_600, "2021-11-07T08:30:00+00:00"),
         (1_615_689_000, "2021-03-14T10:30:00+00:00"),
         ("2021-07-01T12:00:00Z", "2021-07-01T12:00:00+00:00"),
+        # A number is what the clock showed, however it is written.
+        ("1625140800.25", "2021-07-01T19:00:00.250+00:00"),
+        ("1625140800250", "2021-07-01T19:00:00.250+00:00"),
+        (1_625_140_800.25, "2021-07-01T19:00:00.250+00:00"),
     ],
 )
 def test_a_project_made_before_2023_exports_what_its_clocks_showed(time: Any, expected: str) -> None:
@@ -211,6 +248,7 @@ def test_a_time_zone_that_is_none_is_refused() -> None:
             {"distinct_id": "d", "$distinct_id_before_identity": "ann", "$device_id": "d"},
             ("identify", "ann", "d"),
         ),
+        ("$identify", {"distinct_id": "ann", "$device_id": "d"}, ("identify", "ann", "$device:d")),
         ("$create_alias", {"distinct_id": "d", "alias": "ann"}, ("alias", "ann", "d")),
         ("$merge", {"$distinct_ids": ["ann", "bob"]}, ("alias", "ann", "bob")),
         ("$merge", {"$distinct_ids": ["$device:1", "ann"]}, ("alias", "ann", "$device:1")),
@@ -221,6 +259,13 @@ def test_calls_that_link_ids_are_calls(name: str, properties: dict[str, Any], ex
     (row,) = stage(event(name, **properties))
     assert (row["kind"], row["user_id"], row["anonymous_id"]) == expected
     assert "$anon_distinct_id" not in json.loads(row["properties"])
+
+
+def test_a_property_that_is_a_group_key_in_mixpanel_can_be_one_in_posthog() -> None:
+    # As set_group writes it.
+    (row,) = stage(event(company_id=["acme", "globex"]), groups={"company": {"column": "company_id"}})
+    assert json.loads(row["groups"]) == {"company": "acme"}
+    assert json.loads(row["properties"])["company_id"] == ["acme", "globex"]
 
 
 def test_a_json_pipelines_record_reads_like_the_raw_exports() -> None:

@@ -64,6 +64,18 @@ def test_an_identify_event_links_the_visitors_former_id() -> None:
     assert (row["kind"], row["user_id"], row["anonymous_id"]) == ("identify", "ann", "_PENDO_T_1")
 
 
+@pytest.mark.parametrize("said", ['{"plan": "pr', "plan", [1], 5])
+def test_properties_that_are_no_object_are_kept_as_they_are(said: Any) -> None:
+    row = stage_one(PENDO, CLICK | {"propertiesJson": said, "properties": {"n": 1}})
+    assert (row["reject_reason"], row["properties"]["propertiesJson"], row["properties"]["n"]) == (None, said, 1)
+
+
+@pytest.mark.parametrize("said", [None, "", "{}", "[]", {}])
+def test_properties_that_say_nothing_leave_no_trace(said: Any) -> None:
+    row = stage_one(PENDO, CLICK | {"propertiesJson": said})
+    assert not {"propertiesJson", "properties", "plan"} & row["properties"].keys()
+
+
 def test_the_group_type_of_accounts_is_the_imports() -> None:
     assert stage_one(PENDO | {"group_type": "account"}, CLICK)["groups"] == {"account": "acme"}
     assert stage_one(PENDO, CLICK | {"accountId": ""})["groups"] is None

@@ -176,6 +176,11 @@ def test_the_id_of_a_person_is_looked_for_where_sdks_put_it(ids: dict[str, Any],
     assert rows(RECORD | ids)[0]["user_id"] == expected
 
 
+def test_half_an_emoji_in_the_text_of_properties_does_not_reject_the_event() -> None:
+    (row,) = rows(RECORD | {"properties": r'{"bio": "hi \ud83d"}'})
+    assert json.loads(row["properties"]) == {"bio": "hi \ufffd"}
+
+
 def test_an_event_without_a_uuid_gets_one_of_its_content() -> None:
     text, parsed = (
         {key: value for key, value in RECORD.items() if key != "uuid"} | {"properties": properties}
@@ -198,6 +203,14 @@ def test_an_event_without_a_uuid_gets_one_of_its_content() -> None:
         (RECORD | {"$set": "plan"}, "$set is no object: plan"),
         (RECORD | {"event": "$snapshot"}, "left out, a session recording is no event: $snapshot"),
         (RECORD | {"timestamp": None}, "timestamp is empty"),
+        (
+            RECORD | {"offset": 10**17, "now": "2024-03-01T10:00:00Z"},
+            "record is not what posthog writes: OverflowError",
+        ),
+        (
+            RECORD | {"offset": 1, "now": "0001-01-01T00:00:00+23:59"},
+            "record is not what posthog writes: OverflowError: date value out of range",
+        ),
         (RECORD | {"distinct_id": None}, "record has no id of a user or device: distinct_id"),
     ],
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from posthog_assets.formats import detect, read_records
+from posthog_assets.formats.layouts import LAYOUTS
 from posthog_assets_tests.dialects.staging import reason, stage, stage_one
 
 SNOWPLOW = {"type": "snowplow"}
@@ -148,11 +151,92 @@ def test_numbers_of_tsv_become_numbers() -> None:
     assert (properties["$viewport_height"], properties["$browser_version"]) == ("tall", "122")
 
 
+def enriched(**changes: Any) -> str:
+    """Return a line as Enrich writes it: 131 values, none quoted, without a header."""
+    record = {key: value for key, value in PAGE_VIEW.items() if not key.startswith("contexts")} | changes
+    boolean = {True: "1", False: "0"}
+    text = {
+        key: boolean[value] if type(value) is bool else json.dumps(value) if type(value) is dict else str(value or "")
+        for key, value in record.items()
+    }
+    layout = LAYOUTS["snowplow"]
+    return layout.delimiter.join(text.pop(name, "") for name in layout.columns) + "\n"
+
+
+CONTEXTS = self_describing(
+    "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-0",
+    [
+        self_describing(WEB_PAGE, {"id": "p-1"}),
+        self_describing("iglu:com.acme/item/jsonschema/1-0-2", {"sku": "a", "price": 5}),
+        self_describing("iglu:com.acme/item/jsonschema/1-0-2", {"sku": "b"}),
+    ],
+)
+DERIVED = self_describing(
+    "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-1",
+    [self_describing("iglu:com.snowplowanalytics.snowplow/ua_parser_context/jsonschema/1-0-0", {"osFamily": "Mac"})],
+)
+
+
+def staged_lines(*lines: str) -> list[dict[str, Any]]:
+    layout = LAYOUTS["snowplow"]
+    framing = detect("part-00000.txt", delimiter=layout.delimiter, quote=layout.quote, columns=layout.columns)
+    (chunk,) = read_records(io.BytesIO("".join(lines).encode()), framing, "part-00000.txt")
+    return stage(SNOWPLOW, *chunk.records, untyped=chunk.untyped)
+
+
+def test_a_line_of_enrich_says_what_the_loaded_row_of_the_event_says() -> None:
+    (row,) = staged_lines(enriched(contexts=CONTEXTS, derived_contexts=DERIVED, page_title='The "best" cart'))
+    loaded = stage_one(SNOWPLOW, PAGE_VIEW | {"page_title": 'The "best" cart'})
+    assert row["properties"].pop("ua_parser_context_osFamily") == "Mac"
+    assert row == loaded
+
+
+def test_what_a_line_holds_as_json_becomes_properties_and_numbers_become_numbers() -> None:
+    click = self_describing(ENVELOPE, LINK_CLICK)
+    link, transaction = staged_lines(
+        enriched(event="unstruct", event_name="link_click", unstruct_event=click),
+        enriched(event="transaction", event_name="transaction", tr_total="12.5", tr_total_base="11", tr_tax_base="0.5"),
+    )
+    assert (link["event"], link["properties"]["targetUrl"]) == ("link_click", "https://a.example/")
+    assert [transaction["properties"][name] for name in ("tr_total", "tr_total_base", "tr_tax_base")] == [12.5, 11, 0.5]
+
+
+def test_a_line_of_another_number_of_fields_is_rejected_and_the_others_are_not() -> None:
+    line = enriched()
+    reasons = [
+        row["reject_reason"] for row in staged_lines(line, line[:-1] + "\tmore\n", line.replace("\t", "", 1), line)
+    ]
+    assert reasons == [
+        None,
+        "wrong number of fields: 132 where source.csv.columns has 131",
+        "wrong number of fields: 130 where source.csv.columns has 131",
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("schema", "column"),
+    [
+        ("iglu:org.w3/PerformanceTiming/jsonschema/1-0-0", "contexts_org_w3_performance_timing_1"),
+        ("iglu:org.schema/WebPage/jsonschema/1-0-0", "contexts_org_schema_web_page_1"),
+        ("iglu:com.Acme-Shop/cart_Item/jsonschema/2-0-0", "contexts_com_acme_shop_cart_item_2"),
+    ],
+)
+def test_a_context_in_json_text_has_the_name_of_its_column(schema: str, column: str) -> None:
+    record = {key: value for key, value in PAGE_VIEW.items() if not key.startswith("contexts")}
+    contexts = self_describing(
+        "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-0", [self_describing(schema, {"a": 1})]
+    )
+    assert stage_one(SNOWPLOW, record | {"contexts": contexts}) == stage_one(SNOWPLOW, record | {column: [{"a": 1}]})
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"event": "unstruct", "unstruct_event": '{"schema":'}, "unstruct_event is no self-describing JSON"),
         ({"contexts": "{broken"}, "contexts are no self-describing JSON"),
-        ({"contexts": {"data": [{"schema": "x", "data": {}}]}}, "schema is none of Iglu's: x"),
+        ({"event": "unstruct", "unstruct_event": {"schema": "x", "data": {}}, "event_name": None},
+         "schema is none of Iglu's: x"),
         ({"event": "unstruct", "event_name": None}, "event name is empty"),
         ({"event": "struct"}, "event name is empty"),
         ({"user_id": None, "domain_userid": None, "network_userid": None},
@@ -161,3 +245,34 @@ def test_numbers_of_tsv_become_numbers() -> None:
 )  # fmt: skip
 def test_what_cannot_be_read_is_rejected_with_its_reason(changes: dict[str, Any], words: str) -> None:
     assert reason(SNOWPLOW, PAGE_VIEW | changes) == words
+
+
+def test_a_context_with_a_foreign_schema_is_kept_and_its_event_too() -> None:
+    page, foreign = self_describing(WEB_PAGE, {"id": "p-1"}), self_describing("https://acme.example/a.json", {"n": 1})
+    record = {key: value for key, value in PAGE_VIEW.items() if not key.startswith("contexts")}
+    row = stage_one(SNOWPLOW, record | {"contexts": {"data": [page, foreign]}})
+    assert row["reject_reason"] is None
+    assert {key: value for key, value in row["properties"].items() if key.startswith(("web_page", "contexts"))} == {
+        "web_page_id": "p-1", "contexts_schema": "https://acme.example/a.json", "contexts_data": {"n": 1},
+    }  # fmt: skip
+    row = stage_one(SNOWPLOW, record | {"contexts": {"data": [foreign, {"n": 2}, 3, page]}})
+    assert (row["properties"]["contexts"], row["properties"]["web_page_id"]) == ([foreign, {"n": 2}, 3], "p-1")
+
+
+def test_columns_in_capitals_as_snowflake_has_them_are_read() -> None:
+    capitals = {key.upper(): value for key, value in PAGE_VIEW.items()}
+    assert stage_one(SNOWPLOW, capitals) == stage_one(SNOWPLOW, PAGE_VIEW)
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (
+            {"schema": "iglu:com.snowplowanalytics.snowplow.badrows/schema_violations/jsonschema/2-0-0", "data": {}},
+            "iglu:com.snowplowanalytics.snowplow.badrows/schema_violations/jsonschema/2-0-0",
+        ),
+        ({"line": "CwBk", "errors": [], "failure_tstamp": "2019-03-01T10:00:00Z"}, "of its format before 2020"),
+    ],
+)
+def test_bad_rows_of_snowplows_pipeline_are_called_such(record: dict[str, Any], words: str) -> None:
+    assert reason(SNOWPLOW, record) == f"record is a bad row of Snowplow's pipeline, no event: {words}"

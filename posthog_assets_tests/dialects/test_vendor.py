@@ -99,6 +99,31 @@ def test_a_record_that_cannot_be_read_is_a_row_with_its_reason_and_nothing_else(
     assert (after["raw_line"], after["event"]) == (3, "$pageview")
 
 
+def test_properties_can_name_the_groups_of_an_event() -> None:
+    groups = {"project": {"column": "project.id"}, "company": {"column": "firm"}, "team": {"column": "team"}}
+    record = RECORD | {"properties": {"project": {"id": 12.0}, "firm": "acme", "team": " "}}
+    (row,) = stage(record, groups=groups)
+    # The import file wins over what the vendor says.
+    assert json.loads(row["groups"]) == {"company": "acme", "project": "12"}
+    assert json.loads(row["properties"])["firm"] == "acme"
+    (row,) = stage(RECORD, groups=groups)
+    assert json.loads(row["groups"]) == {"company": "5"}
+    (row,) = stage(RECORD | {"properties": {"team": {"id": 1}}}, groups=groups)
+    assert row["reject_reason"] == "key of group team is neither text nor a whole number: {'id': 1}"
+
+
+def test_a_call_of_a_group_is_of_that_group_alone() -> None:
+    class Calling(Acme):
+        def read(self, record: Record) -> Reading:
+            reading = super().read(record)
+            reading.kind = "group"
+            return reading
+
+    dialect = Calling(groups={"team": {"column": "n"}})
+    (row,) = dialect.stage(RecordChunk([1], [json.loads(json.dumps(RECORD))]), "part").to_pylist()
+    assert json.loads(row["groups"]) == {"company": "5"}
+
+
 def test_an_event_the_dialect_leaves_out_can_be_kept() -> None:
     (row,) = stage(RECORD | {"name": "session"}, keep=["session"])
     assert (row["event"], row["reject_reason"]) == ("session", None)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from posthog_assets.errors import BrokenPart
-from posthog_assets.formats import Compression, Format, Framing, Unreadable, detect
+from posthog_assets.formats import Compression, Format, Framing, Unreadable, detect, read_records
+from posthog_assets.formats.layouts import LAYOUTS
 
-from .reading import positions, read
+from .reading import archive, positions, read
 
 
 def test_values_are_text_and_empty_ones_stay_empty_text() -> None:
@@ -15,10 +18,6 @@ def test_values_are_text_and_empty_ones_stay_empty_text() -> None:
 
 
 def test_a_chunk_says_that_its_values_have_no_type() -> None:
-    import io
-
-    from posthog_assets.formats import read_records
-
     assert [chunk.untyped for chunk in read_records(io.BytesIO(b"a\n1\n"), detect("a.csv"), "a.csv")] == [True]
 
 
@@ -76,3 +75,39 @@ def test_a_header_that_repeats_or_omits_names_loses_no_value() -> None:
 def test_a_file_with_only_a_header_or_nothing_has_no_records() -> None:
     assert read(b"a,b\n", "a.csv") == []
     assert read(b"", "a.csv") == []
+
+
+def test_a_file_without_a_header_has_the_columns_that_are_set() -> None:
+    framing = detect("a.csv", columns=("a", "b"))
+    assert read(b"1,2\n\n3\n4,5\n", "a.csv", framing) == [
+        {"a": "1", "b": "2"},
+        Unreadable("wrong number of fields: 1 where source.csv.columns has 2"),
+        {"a": "4", "b": "5"},
+    ]
+    chunks = read_records(io.BytesIO(b"1,2\n\n3,4\n"), framing, "a.csv")
+    assert [place for chunk in chunks for place in chunk.positions] == [1, 3]
+    assert read(b"", "a.csv", framing) == []
+
+
+def test_where_nothing_quotes_a_quote_is_a_letter_like_any_other() -> None:
+    framing = detect("a.tsv", quote="", columns=("a", "b"))
+    assert read(b'"x\t{"b": "c"}\n"y" z"\t\n', "a.tsv", framing) == [
+        {"a": '"x', "b": '{"b": "c"}'},
+        {"a": '"y" z"', "b": ""},
+    ]
+
+
+def test_members_of_a_zip_have_the_columns_too_whatever_their_names() -> None:
+    data = archive({"a.csv": b"1,2\n", "b.txt": b"3,4\n", "part-00000": b"5,6\n", "c.jsonl": b'{"a":7}\n'})
+    found = read(data, "a.zip", detect("a.zip", columns=("a", "b")))
+    assert found == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}, {"a": 7}, {"a": "5", "b": "6"}]
+
+
+def test_snowplows_layout_has_the_131_columns_of_its_canonical_event_in_order() -> None:
+    layout = LAYOUTS["snowplow"]
+    assert len(layout.columns) == len(set(layout.columns)) == 131
+    # Places that Snowplow's own SDKs have in their code or tests.
+    places = {0: "app_id", 22: "geo_latitude", 23: "geo_longitude", 52: "contexts", 102: "dvce_ismobile",
+              110: "tr_tax_base", 130: "true_tstamp"}  # fmt: skip
+    assert {place: layout.columns[place] for place in places} == places
+    assert (layout.delimiter, layout.quote) == ("\t", "")

@@ -18,6 +18,8 @@ from posthog_assets.formats import Compression, Format, Framing, detect
         ("export.csv.bz2", "csv", "bz2"),
         ("part-0000.snappy.parquet", "parquet", "none"),
         ("posthog.parquet.zst", "parquet", "zstd"),
+        ("allevents.avro", "avro", "none"),
+        ("part-0000.snappy.avro.gz", "avro", "gzip"),
     ],
 )
 def test_suffixes_tell_format_and_compression(name: str, format: str, compression: str) -> None:
@@ -38,8 +40,16 @@ def test_a_zip_leaves_the_format_to_its_members() -> None:
 
 
 def test_a_name_that_tells_nothing_is_refused_with_what_is_allowed() -> None:
-    with pytest.raises(ImportFileError, match=r"part-00000: .*set source.format to one of jsonl, json, csv, parquet"):
+    with pytest.raises(
+        ImportFileError, match=r"part-00000: .*set source.format to one of jsonl, json, csv, parquet, avro"
+    ):
         detect("exports/part-00000")
+
+
+@pytest.mark.parametrize("name", ["part-00000", "2024-03-01-10.gz", "part-00000-c000.txt.gz"])
+def test_what_has_columns_is_csv_where_its_name_does_not_tell(name: str) -> None:
+    assert detect(name, columns=("a",)).format is Format.CSV
+    assert detect("a.jsonl", columns=("a",)).format is Format.JSONL
 
 
 def test_an_unknown_setting_is_refused_with_what_is_allowed() -> None:

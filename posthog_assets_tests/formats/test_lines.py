@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from posthog_assets.errors import BrokenPart
 from posthog_assets.formats import Unreadable
-from posthog_assets.formats.lines import last_line
+from posthog_assets.formats.lines import last_line, load
 
 from .reading import positions, read, shared
 
@@ -30,7 +31,10 @@ def _reason(line: bytes) -> str:
         (b'{"a":', "not valid JSON: unexpected end of data (column 6, at '')"),
         (b'{"a": NaN}', "not valid JSON: unexpected character, expected a JSON value (column 7, at 'NaN}')"),
         (b'{"a": 1e400}', "not valid JSON: number is infinity when parsed as double (column 7, at '1e400}')"),
-        (b'{"a": "\\ud800"}', "not valid JSON: no low surrogate in string (column 8, at '\\\\ud800\"}')"),
+        (
+            b'{"a": "\\ud800", "b": NaN}',
+            "not valid JSON: unexpected character, expected a JSON value (column 22, at 'NaN}')",
+        ),
         (b'{"a": "\xff"}', "not valid JSON: not UTF-8, byte 0xff at byte 8"),
         (b"[1, 2]", "not a JSON object but an array"),
         (b"12", "not a JSON object but a number"),
@@ -40,6 +44,25 @@ def _reason(line: bytes) -> str:
 )
 def test_a_bad_line_is_one_unreadable_record_that_says_why_and_where(line: bytes, reason: str) -> None:
     assert _reason(line) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "read_as"),
+    [
+        (r'"\ud83d"', "\ufffd"),
+        (r'"cut \ud83d"', "cut \ufffd"),
+        (r'"\uDE00\uD83D"', "\ufffd\ufffd"),
+        (r'"\ud83d\ude00\ud83d"', "\U0001f600\ufffd"),
+        (r'"\ud83d\ud83d\ude00"', "\ufffd\U0001f600"),
+        # An escaped backslash, and letters after it.
+        (r'"\\ud83d\ud83d"', r"\ud83d" + "\ufffd"),
+        (r'{"\ud83d": [1]}', {"\ufffd": [1]}),
+    ],
+)
+def test_half_an_emoji_is_the_character_for_what_is_none(text: str, read_as: Any) -> None:
+    assert read(b'{"a":1}\n{"a":' + text.encode() + b'}\n{"b":2}\n', "a.jsonl") == [{"a": 1}, {"a": read_as}, {"b": 2}]
+    assert read(b'{"a":' + text.encode() + b"}\n", "a.json") == [{"a": read_as}]
+    assert load('{"a":' + text + "}") == {"a": read_as}
 
 
 def test_a_bad_line_between_good_ones_never_runs_into_them() -> None:

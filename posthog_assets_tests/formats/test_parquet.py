@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posthog_assets.formats import Unreadable
+from posthog_assets.formats.parquet import HOLDS, HOLDS_JSON
 
 from .reading import positions, read
 
@@ -32,6 +33,13 @@ def test_times_with_a_zone_are_utc_and_times_without_stay_naive() -> None:
     assert _value(berlin) == datetime(2013, 9, 24, 5, 20, 0, 123456, UTC)
     assert repr(_value(berlin)).endswith("tzinfo=datetime.timezone.utc)") or "UTC" in repr(_value(berlin))
     assert _value(pa.array([moment], pa.timestamp("us"))) == datetime(2013, 9, 24, 5, 20, 0, 123456)  # noqa: DTZ001
+
+
+def test_json_of_a_database_may_hold_half_an_emoji() -> None:
+    field = pa.field("a", pa.string(), metadata={HOLDS: HOLDS_JSON})
+    sink = io.BytesIO()
+    pq.write_table(pa.table([pa.array(['{"b": "\\ud83d!"}', "no JSON"])], schema=pa.schema([field])), sink)
+    assert read(sink.getvalue(), "a.parquet") == [{"a": {"b": "\ufffd!"}}, {"a": "no JSON"}]
 
 
 def test_nanoseconds_are_cut_to_microseconds_also_inside_other_values() -> None:

@@ -6,11 +6,13 @@ import csv
 import io
 from typing import Any
 
+import fastavro
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posthog_assets.formats.arrays import count_json, read_json
+from posthog_assets.formats.avro import count_avro, read_avro
 from posthog_assets.formats.delimited import count_csv, read_csv
 from posthog_assets.formats.framing import Format, Framing
 from posthog_assets.formats.lines import count_lines, read_lines
@@ -79,3 +81,47 @@ def test_csv(rows: list[list[str]], block: int, size: int, end: str) -> None:
     framing = Framing(Format.CSV)
     assert _flat(read_csv(_blocks(data, block), framing, "a", size)) == [{"a": a, "b": b} for a, b in rows]
     assert count_csv(_blocks(data, block), framing, "a") == len(rows)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\t\r\n")), min_size=2, max_size=2)),
+    SIZES, SIZES,
+)  # fmt: skip
+def test_values_that_nothing_quotes(rows: list[list[str]], block: int, size: int) -> None:
+    # A byte order mark at the very beginning is none of the file's.
+    data = "".join("\t".join(row) + "\n" for row in [["-", "-"], *rows]).encode()
+    framing = Framing(Format.CSV, delimiter="\t", quote="", columns=("a", "b"))
+    assert _flat(read_csv(_blocks(data, block), framing, "a", size))[1:] == [{"a": a, "b": b} for a, b in rows]
+    assert count_csv(_blocks(data, block), framing, "a") == len(rows) + 1
+
+
+LEAF = {
+    "type": "record",
+    "name": "leaf",
+    "fields": [
+        {"name": "number", "type": ["null", "boolean", "long", "double"]},
+        {"name": "texts", "type": {"type": "map", "values": ["null", "string"]}},
+        {"name": "leaves", "type": {"type": "array", "items": "leaf"}},
+    ],
+}
+NUMBER = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+TEXTS = st.dictionaries(TEXT, st.none() | TEXT, max_size=3)
+LEAVES = st.recursive(
+    st.fixed_dictionaries({"number": NUMBER, "texts": TEXTS, "leaves": st.just([])}),
+    lambda inner: st.fixed_dictionaries({"number": NUMBER, "texts": TEXTS, "leaves": st.lists(inner, max_size=3)}),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(LEAVES, max_size=8), SIZES, SIZES, st.sampled_from(["null", "deflate", "snappy", "zstandard"]),
+    st.sampled_from([1, 50, 16_000]),
+)  # fmt: skip
+def test_avro(records: list[dict[str, Any]], block: int, rows: int, codec: str, interval: int) -> None:
+    sink = io.BytesIO()
+    fastavro.writer(sink, LEAF, records, codec=codec, sync_interval=interval)
+    data = sink.getvalue()
+    assert _flat(read_avro(_blocks(data, block), "a", rows)) == records
+    assert count_avro(_blocks(data, block), "a") == len(records)

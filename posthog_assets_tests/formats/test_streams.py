@@ -7,6 +7,7 @@ import io
 import struct
 import zipfile
 
+import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -34,11 +35,19 @@ def _parquet() -> bytes:
     return sink.getvalue()
 
 
+def _avro() -> bytes:
+    sink = io.BytesIO()
+    fields = [{"name": name, "type": "string"} for name in RECORDS[0]]
+    fastavro.writer(sink, {"type": "record", "name": "row", "fields": fields}, RECORDS, codec="deflate")
+    return sink.getvalue()
+
+
 FORMATS = {
     ".jsonl": JSONL,
     ".json": b"[" + JSONL.strip().replace(b"\n", b",\n") + b"]",
     ".csv": 'id,city,note\n1,Zürich,"two\nlines, ""quoted"""\n2,東京,\n3,,line\u2028separator\n'.encode(),
     ".parquet": _parquet(),
+    ".avro": _avro(),
 }
 
 

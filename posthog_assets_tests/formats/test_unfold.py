@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 
+import fastavro
 import pytest
 
 from posthog_assets.formats import Compression, Format, Framing, count_records, read_records
@@ -49,6 +50,21 @@ def test_each_member_is_a_record_with_the_rest_of_its_holder_beside_it(rows: int
 def test_counting_and_reading_agree(unfold: str | None) -> None:
     framing = Framing(Format.JSONL, unfold=unfold)
     assert count_records(io.BytesIO(LINES), framing, "part") == len(read(LINES, framing))
+
+
+def test_records_of_avro_unfold_too() -> None:
+    sink = io.BytesIO()
+    actions = {"type": "array", "items": "long"}
+    fields = [{"name": "visit", "type": "long"}, {"name": "actions", "type": ["null", actions]}]
+    visits = [{"visit": 1, "actions": [1, 2]}, {"visit": 2, "actions": None}]
+    fastavro.writer(sink, {"type": "record", "name": "visit", "fields": fields}, visits)
+    framing = Framing(Format.AVRO, unfold="actions")
+    assert read(sink.getvalue(), framing) == [
+        (1, {"visit": 1, "actions": 1}),
+        (1, {"visit": 1, "actions": 2}),
+        (2, {"visit": 2, "actions": None}),
+    ]
+    assert count_records(io.BytesIO(sink.getvalue()), framing, "part") == 3
 
 
 def test_members_of_a_zip_unfold_too_and_positions_count_on() -> None:

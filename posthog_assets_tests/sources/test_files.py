@@ -23,6 +23,7 @@ from upath import UPath
 
 from posthog_assets import steps
 from posthog_assets.errors import BrokenPart, ImportFileError, NoExport, SourceError, SourceUnavailable
+from posthog_assets.formats import detect
 from posthog_assets.import_file import Import
 from posthog_assets.sources import Files, RawExport, Source, load_source
 from posthog_assets.storage import Store
@@ -282,14 +283,49 @@ def test_passwords_are_secrets_and_stay_out_of_messages(store: Store) -> None:
         ({"path": "a/{day}.jsonl", "day_column": "t"}, r"either path holds \{day\}"),
         ({"path": "a/{day:yyyy}.jsonl"}, r"\{day:yyyy\} must hold a date pattern such as \{day:%Y-%m-%d\}"),
         ({"path": "a/{date:%Y}/{day}.jsonl"}, r"\{date:%Y\} is unknown; the only placeholder is \{day\}"),
-        ({"path": "a/{day}.jsonl", "format": "xml"}, "'jsonl', 'json', 'csv' or 'parquet'"),
+        ({"path": "a/{day}.jsonl", "format": "xml"}, "'jsonl', 'json', 'csv', 'parquet' or 'avro'"),
         ({"path": "a/{day}.csv", "csv": {"encoding": "utf-99"}}, "encoding 'utf-99' is unknown"),
+        ({"path": "a/{day}.csv", "csv": {"columns": "matomo"}}, "should be 'snowplow'"),
+        ({"path": "a/{day}.csv", "csv": {"columns": ["a", "b", "a"]}}, "'a' names two columns"),
+        ({"path": "a/{day}.csv", "csv": {"columns": ["a", ""]}}, "every column needs a name"),
+        ({"path": "a/{day}.csv", "csv": {"columns": []}}, "every column needs a name"),
         ({"path": "a.csv", "day_column": "t", "day_timezone": "Mars"}, "'Mars' is no time zone"),
     ],
 )
 def test_wrong_settings_are_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         _files(**settings)
+
+
+def test_columns_are_pinned_with_the_part_and_change_what_a_day_is_made_of(tmp_path: Path, store: Store) -> None:
+    _write(tmp_path / "2015-09-12.txt", b'1\t"a"\n2\tb\n')
+    settings: dict[str, Any] = {"path": f"{tmp_path}/{{day}}.txt"}
+    csv = {"delimiter": "\t", "quote": "", "columns": ["n", "text"]}
+    source = _files(**settings, csv=csv)
+    (part,) = _export(source, store).parts()
+    assert (part.records, part.framing.columns, part.framing.quote) == (2, ("n", "text"), "")
+    # Read back from the manifest it is the same, and nothing is fetched again.
+    assert RawExport(store, DAY).is_complete(source.fingerprint(DAY) or "")
+    renamed = _files(**settings, csv=csv | {"columns": ["n", "note"]})
+    assert renamed.fingerprint(DAY) != source.fingerprint(DAY)
+    assert [part.framing.columns for part in _export(renamed, store).parts()] == [("n", "note")]
+
+
+def test_the_layout_of_snowplow_brings_its_own_delimiter_and_no_quotes_unless_they_are_set() -> None:
+    found = _files(path="a/{day}", csv={"columns": "snowplow"}).csv.framing
+    assert (found["delimiter"], found["quote"], len(found["columns"])) == ("\t", "", 131)
+    own = _files(path="a/{day}", csv={"columns": "snowplow", "delimiter": "|", "quote": "'", "encoding": "cp1252"})
+    assert list(own.csv.framing.values())[:2] == ["|", "'"]
+    assert own.csv.framing["encoding"] == "cp1252"
+
+
+def test_what_identifies_a_day_with_a_header_is_what_it_was_before_there_were_columns(tmp_path: Path) -> None:
+    # These texts are part of digests in manifests: another one would export every day again.
+    assert str(_files(path="a/{day}.csv").csv) == "delimiter=None encoding='utf-8' quote='\"'"
+    assert str(detect("a.csv")) == (
+        "Framing(format=<Format.CSV: 'csv'>, compression=<Compression.NONE: 'none'>, delimiter=',', encoding='utf-8', "
+        "quote='\"', unfold=None)"
+    )
 
 
 class Half(Source):
@@ -377,6 +413,8 @@ def test_a_day_of_another_zone_is_available_when_it_has_ended_there(tmp_path: Pa
     source = Files(path=f"{tmp_path}/all.csv", day_column="at", day_timezone="America/Los_Angeles")
     assert source.available_at(date(2024, 1, 20)) == datetime(2024, 1, 21, 8, tzinfo=UTC)
     assert Files(path="{day}.csv").available_at(date(2024, 1, 20)) == datetime(2024, 1, 21, tzinfo=UTC)
+    later = source.model_copy(update={"available_after_hours": 1.5})
+    assert later.available_at(date(2024, 1, 20)) == datetime(2024, 1, 21, 9, 30, tzinfo=UTC)
 
 
 class Folder(ExportServer):

@@ -23,6 +23,8 @@ from posthog_assets.errors import (
 )
 from posthog_assets.import_file import Import
 from posthog_assets.sources import Mixpanel, RawExport, api, load_source
+from posthog_assets.sources.api import Stopped
+from posthog_assets.sources.mixpanel import check_end
 from posthog_assets_tests.capture import server as capture
 from posthog_assets_tests.capture.server import CaptureServer
 from posthog_assets_tests.killed import kill_during
@@ -120,6 +122,36 @@ def test_a_day_lands_as_it_was_sent(script: Script, requests: int, tmp_path: Pat
         assert sorted(landed(posthog)) == sorted(mixpanel.truth(DAY))
         assert (staged.rows, staged.rejected, mapped.rejected, delivered.acknowledged) == (562, 0, 0, 562)
         assert len(mixpanel.exports) == requests
+
+
+@pytest.mark.parametrize(
+    ("last", "rejected"),
+    [
+        (rb'{"event": "Sign Up", "properties": {"time": 1709287200, "distinct_id": "ann", "bio": "\ud83d"}}', 0),
+        (b'{"event": "Sign Up", "properties": {"time": 1709287200, "distinct_id": "ann", "n": NaN}}', 1),
+        (b'{"event": "Sign Up", "properties": {"time": 1709287200, "distinct_id": "ann", "bio": "\xff}"}}', 1),
+    ],
+)
+def test_a_last_record_that_is_odd_but_whole_is_no_end_before_the_end(
+    last: bytes, rejected: int, tmp_path: Path
+) -> None:
+    with MixpanelServer(ending(last, 10**9)) as mixpanel, CaptureServer() as posthog:
+        staged, _, delivered = run(an_import(tmp_path, mixpanel.url, posthog.url))
+        assert (staged.rows, staged.rejected, delivered.acknowledged) == (282, rejected, 282 - rejected)
+        assert len(mixpanel.exports) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        rb'{"event": "a", "properties": {"bio": "\ud83d', rb'{"event": "a", "properties": {"bio": "\ud83d"}',
+        b'{"event": "a"}{"event": "b"}', b'{"event": "a"} terminated early', b'{"event": "a"]', b"[1]", b"\0longer",
+        rb'{"error": "\ud83d"}',
+    ],
+)  # fmt: skip
+def test_what_is_not_one_record_to_its_end_is_an_end_before_the_end(line: bytes) -> None:
+    with pytest.raises(Stopped, match="ends early, with "):
+        check_end(line, "Mixpanel")
 
 
 def test_posthog_itself_finds_what_was_sent(tmp_path: Path, sandbox: Any) -> None:

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -104,6 +105,22 @@ def test_csv_keeps_header_and_rows_as_they_are(tmp_path: Path, store: Store) -> 
     assert [record["note"] for record in _records(raw)] == ["a\nb; c", "Zürich"]
 
 
+def test_csv_without_a_header_stays_without_one(tmp_path: Path, store: Store) -> None:
+    (tmp_path / "all.txt").write_bytes(b'1\t2013-01-02\t"x\n2\t2013-01-01\ty\n3\t2013-01-02\n4\t2013-01-02\tz')
+    settings: dict[str, Any] = {
+        "path": f"{tmp_path}/all.txt", "day_column": "when",
+        "csv": {"columns": ["id", "when", "note"], "delimiter": "\t", "quote": ""},
+    }  # fmt: skip
+    raw = _export(store, date(2013, 1, 2), **settings)
+    assert _raw_text(raw) == b'1\t2013-01-02\t"x\n4\t2013-01-02\tz\n'
+    assert [record["note"] for record in _records(raw)] == ['"x', "z"]
+    first = _records(_export(store, FIRST, **settings))
+    assert first == [
+        {"id": "2", "when": "2013-01-01", "note": "y"},
+        Unreadable("wrong number of fields: 2 where source.csv.columns has 3"),
+    ]
+
+
 @pytest.mark.parametrize(
     "days",
     [
@@ -124,6 +141,52 @@ def test_parquet_stays_parquet(tmp_path: Path, store: Store, days: pa.Array) -> 
     first = _export(store, FIRST, **settings)
     assert [record["n"] for record in _records(first)] == [2, 3]
     assert first.manifest().records_without_day == 1
+
+
+def _avro(path: Path, records: list[dict[str, Any]], day: Any, **options: Any) -> None:
+    meta = {"type": "record", "name": "meta", "fields": [{"name": "t", "type": ["null", day, "string"]}]}
+    fields = [{"name": "n", "type": "long"}, {"name": "note", "type": "string"}, {"name": "meta", "type": meta}]
+    with path.open("wb") as file:
+        fastavro.writer(file, {"type": "record", "name": "row", "fields": fields}, records, **options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "second", "first"),
+    [
+        ({"type": "int", "logicalType": "date"}, date(2013, 1, 2), date(2013, 1, 1)),
+        (
+            {"type": "long", "logicalType": "timestamp-micros"},
+            datetime(2013, 1, 2, 5, 0, 0, 123456, UTC),
+            datetime(2013, 1, 1, tzinfo=UTC),
+        ),
+        ("long", 1_357_084_800_000, 1_356_998_400_000),
+    ],
+)
+def test_avro_stays_avro(tmp_path: Path, store: Store, kind: Any, second: Any, first: Any) -> None:
+    days = [second, first, None, second]
+    records = [{"n": n, "note": f"note {n}", "meta": {"t": day}} for n, day in enumerate(days)]
+    _avro(tmp_path / "all.avro", records, kind, codec="deflate")
+    settings = {"path": f"{tmp_path}/all.avro", "day_column": "meta.t"}
+    raw = _export(store, date(2013, 1, 2), **settings)
+    assert [part.name[-16:] for part in raw.parts()] == [".2013-01-02.avro"]
+    assert _records(raw) == [records[0], records[3]]
+    export = _export(store, FIRST, **settings)
+    assert _records(export) == [records[1], records[2]]
+    assert export.manifest().records_without_day == 1
+    with raw.open(raw.parts()[0]) as file:
+        assert [record["n"] for record in fastavro.reader(file)] == [0, 3]
+
+
+def test_an_avro_record_that_cannot_be_read_stays_one_rejected_record(tmp_path: Path, store: Store) -> None:
+    records = [{"n": n, "note": f"note{n}", "meta": {"t": "2013-01-02"}} for n in range(3)]
+    _avro(tmp_path / "all.avro", records, "long")
+    data = (tmp_path / "all.avro").read_bytes().replace(b"note1", b"not\xff1")
+    (tmp_path / "all.avro").write_bytes(data)
+    settings = {"path": f"{tmp_path}/all.avro", "day_column": "meta.t"}
+    assert _records(_export(store, date(2013, 1, 2), **settings)) == [records[0], records[2]]
+    (bad,) = _records(_export(store, FIRST, **settings))
+    assert isinstance(bad, Unreadable)
+    assert bad.reason.startswith("text that is not UTF-8")
 
 
 def test_records_whose_day_cannot_be_read_are_kept_with_the_first_day(tmp_path: Path, store: Store) -> None:
@@ -192,8 +255,14 @@ def test_memory_that_is_full_becomes_a_segment_and_nothing_is_lost(
         tmp_path / "all.parquet",
         row_group_size=100,
     )
-    for name in ("all.jsonl", "all.parquet"):
-        raw = _export(store, date(2013, 1, 3), path=f"{tmp_path}/{name}", day_column="t")
+    _avro(
+        tmp_path / "all.avro",
+        [{"n": number, "note": "x" * 20, "meta": {"t": day.isoformat()}} for number, day in enumerate(days)],
+        "long",
+    )
+    for name in ("all.jsonl", "all.parquet", "all.avro"):
+        column = "meta.t" if name == "all.avro" else "t"
+        raw = _export(store, date(2013, 1, 3), path=f"{tmp_path}/{name}", day_column=column)
         assert [record["n"] for record in _records(raw)] == list(range(2, 2_000, 40)), name
     folders = store.names("raw_export/.split")
     assert all(2 < len(store.names(f"raw_export/.split/{folder}")) < 20 for folder in folders)

@@ -99,6 +99,31 @@ def test_rows_whose_day_cannot_be_told_come_with_the_first_day_and_are_counted(
     ]
 
 
+def test_of_texts_and_numbers_each_row_is_one_days_and_no_dates_are_the_first_ones(
+    tmp_path: Path, database: sqlite3.Connection
+) -> None:
+    database.execute("CREATE TABLE told (id INTEGER, at)")
+    told = [
+        "2024-03-01 10:00",
+        "2024-03-02",
+        "2024/03/01",
+        "01.03.2024",
+        "",
+        None,
+        "abcd-ef-gh",
+        "0000-00-00",
+        20240301,
+    ]
+    told += [1.5, b"2024-03-01", "2024/12/31", "9999-99-99", "2023-07-01"]
+    database.executemany("INSERT INTO told VALUES (?, ?)", enumerate(told))
+    days = [DAY + timedelta(days=number) for number in range(366)]
+    found = {day: ids(exported(tmp_path, day, DAY, table="told", columns=["id"])) for day in days}
+    assert {day: rows for day, rows in found.items() if rows} == {
+        date(2024, 3, 1): [0, *range(2, 13)],
+        date(2024, 3, 2): [1],
+    }
+
+
 def test_columns_and_where_select(tmp_path: Path, database: sqlite3.Connection) -> None:
     found = exported(tmp_path, columns=["id", "total"], where="total > 6 OR total < 0")
     assert found == [{"id": 2, "total": 9.99}]

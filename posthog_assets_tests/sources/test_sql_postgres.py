@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from posthog_assets.errors import MissingUpstream, SourceRefused, SourceUnavailable
 from posthog_assets.formats import Framing
+from posthog_assets.people import PEOPLE, people_import
 from posthog_assets.sources import RawExport, load_source
 from posthog_assets.sources import rows as rows_module
+from posthog_assets.steps import deliver_day, export_day, stage_day, staged_path, transform_day
 from posthog_assets.storage import Store
+from posthog_assets_tests.capture.server import CaptureServer
+from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.sources.postgres import Postgres
 from posthog_assets_tests.sources.test_sql import records
 
@@ -92,6 +98,121 @@ def test_every_type_is_kept(server: Postgres, tmp_path: Path) -> None:
 def test_rows_without_a_day_come_with_the_first_day(server: Postgres, tmp_path: Path) -> None:
     found = exported(server, tmp_path, DAY, table="shop.Orders", day_column="naive", columns=["id"])
     assert found == [{"id": 5}, {"id": 2}, {"id": 3}]
+
+
+TEXTS = {
+    1: "2024-03-01", 2: "2024-03-01 10:00:00", 3: "2024-03-01T23:59:59.999+01:00", 4: "2024-02-29 23:59:59",
+    5: "2024-03-02", 6: "2024/03/01 10:00", 7: "01.03.2024", 8: "", 9: None, 10: "in March", 11: "0000-00-00 00:00:00",
+    12: "24-03-01", 13: "abcd-ef-gh", 14: "20240301", 15: " 2024-03-01", 16: "2024-3-1", 17: "9999-99-99",
+    18: "2024/12/31", 19: "2023-07-01",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["text", "varchar(40)", 'text COLLATE "de-x-icu"', 'text COLLATE "shifted"'])
+def test_of_texts_each_row_is_one_days_and_what_begins_with_no_date_is_the_first_ones(
+    server: Postgres, tmp_path: Path, kind: str
+) -> None:
+    server.run(
+        "CREATE SCHEMA IF NOT EXISTS odd",
+        "CREATE COLLATION IF NOT EXISTS shifted (provider = icu, locale = 'und-u-ka-shifted')",
+        f"DROP TABLE IF EXISTS odd.told; CREATE TABLE odd.told (id int, at {kind})",
+        *(f"INSERT INTO odd.told VALUES ({n}, {'NULL' if text is None else repr(text)})" for n, text in TEXTS.items()),
+    )
+    made = load_source({"type": "sql", "url": server.url, "table": "odd.told", "day_column": "at"})
+    by_day, unknown = {}, 0
+    for day in (*(DAY + timedelta(days=number) for number in range(3)), date(2024, 12, 30), date(2024, 12, 31)):
+        raw = RawExport(Store(str(tmp_path), "told"), day)
+        made.export(day, raw, DAY)
+        by_day[day] = [record["id"] for record in records(raw)]
+        unknown += raw.manifest().records_without_day
+    assert {day: sorted(found) for day, found in by_day.items() if found} == {
+        date(2024, 3, 1): [1, 2, 3, *range(6, 19)],
+        date(2024, 3, 2): [5],
+    }
+    assert unknown == 13
+
+
+def test_instants_beyond_the_calendar_come_with_the_first_day_and_are_rejected_with_their_text(
+    server: Postgres, tmp_path: Path
+) -> None:
+    server.run(
+        "CREATE SCHEMA IF NOT EXISTS odd",
+        "CREATE TABLE odd.endless (id int, aware timestamptz, naive timestamp, day date, until timestamptz)",
+        "INSERT INTO odd.endless VALUES (1, '2024-03-01 12:00Z', '2024-03-01 12:00', '2024-03-01', 'infinity')",
+        "INSERT INTO odd.endless VALUES (2, '2024-03-01 13:00Z', '2024-03-01 13:00', '2024-03-01', '2024-04-01Z')",
+        *(
+            f"INSERT INTO odd.endless VALUES ({n}, '{text}', '{text}', '{text}', NULL)"
+            for n, text in enumerate(["infinity", "-infinity", "0044-03-15 BC", "12024-03-01"], 3)
+        ),
+    )
+    for column in ("aware", "naive", "day"):
+        imp = small_import(
+            tmp_path,
+            name=f"endless_{column}",
+            source={"type": "sql", "url": server.url, "table": "odd.endless", "day_column": column},
+            dialect={
+                "type": "columns",
+                "event": {"value": "seen"},
+                "user_id": {"column": "id"},
+                "timestamp": {"column": column},
+            },
+        )
+        assert export_day(imp, DAY).records_without_day == 4
+        report = stage_day(imp, DAY)
+        assert (report.rows, report.reject_reasons) == (6, {"timestamp cannot be read": 4})
+        rows = pq.read_table(imp.store.path(staged_path(DAY)).path).to_pylist()
+        assert sorted(row["reject_reason"].split(":", 1)[1][:12] for row in rows if row["reject_reason"]) == [
+            " '-infinity'",
+            " '0044-03-15",
+            " '12024-03-0",
+            " 'infinity'",
+        ]
+        until = [json.loads(row["properties"])["until"] for row in rows if not row["reject_reason"]]
+        # A column with an odd value among its instants writes the others as ever.
+        assert until == ["infinity", "2024-04-01T00:00:00+00:00"]
+
+
+def test_people_of_a_table_keep_their_types(server: Postgres, tmp_path: Path) -> None:
+    server.run(
+        """
+        CREATE SCHEMA crm;
+        CREATE TABLE crm.users (id uuid, name text, plan jsonb, spent numeric, since timestamptz, until timestamptz);
+        INSERT INTO crm.users VALUES ('6f1d8c9e-4f0b-5c8a-9f6e-2f6f3b1a7d42', 'Zoë', '{"seats": [1, 2]}', 9.90,
+            '2024-03-01 00:30+01', 'infinity'), (NULL, 'Nobody', NULL, NULL, NULL, NULL);
+        """
+    )
+    with CaptureServer() as posthog:
+        imp = small_import(
+            tmp_path,
+            people={
+                "source": {"type": "sql", "url": server.url, "table": "crm.users"},
+                "dialect": {"type": "columns", "user_id": {"column": "id"}},
+            },
+            destination={"host": posthog.url, "project_api_key": "phc_any"},
+        )
+        people = people_import(imp)
+        assert export_day(people, PEOPLE).parts[0].records == 2
+        assert stage_day(people, PEOPLE).reject_reasons == {"source_id is empty": 1}
+        transform_day(people, PEOPLE)
+        deliver_day(people, PEOPLE)
+    (told,) = posthog.stored
+    assert told["distinct_id"] == "6f1d8c9e-4f0b-5c8a-9f6e-2f6f3b1a7d42"
+    assert told["properties"]["$set_once"] == {
+        "name": "Zoë", "plan": {"seats": [1, 2]}, "spent": 9.9, "since": "2024-02-29T23:30:00+00:00",
+        "until": "infinity",
+    }  # fmt: skip
+
+
+def test_the_older_driver_does_not_take_infinity_for_the_year_9999(server: Postgres, tmp_path: Path) -> None:
+    pytest.importorskip("psycopg2", reason="needs the extra posthog_assets[instance]")
+    server.run(
+        "CREATE SCHEMA IF NOT EXISTS odd",
+        "CREATE TABLE odd.endless2 (id int, aware timestamptz, naive timestamp, day date)",
+        "INSERT INTO odd.endless2 VALUES (1, 'infinity', '-infinity', 'infinity')",
+    )
+    url = server.url.replace("postgresql", "postgresql+psycopg2", 1)
+    found = exported(server, tmp_path, DAY, url=url, table="odd.endless2", day_column="aware")
+    assert found == [{"id": 1, "aware": "infinity", "naive": "-infinity", "day": "infinity"}]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+"""One column of a record, as an import file names it.
+
+Belongs here: where its value stands, and what text without a type says. Does not belong here: what the value means to
+a dialect.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from pydantic import Field
+
+from posthog_assets.settings import Settings
+
+_INTEGER: Final = re.compile(r"-?(0|[1-9]\d{0,18})")
+_FLOAT: Final = re.compile(r"-?(0|[1-9]\d{0,15})\.\d{1,17}")
+
+#: A column that is not there, in contrast to one that holds null.
+ABSENT: Final = object()
+
+
+class Column(Settings):
+    """The name of a column, or the path `a.b.0.c` into nested values (a column named so literally comes first)."""
+
+    column: str = Field(min_length=1)
+
+    def values(self, records: list[dict[str, Any]]) -> list[Any]:
+        """Return the value in each record, `ABSENT` where there is none."""
+        name = self.column
+        if "." not in name:
+            return [record.get(name, ABSENT) for record in records]
+        keys = name.split(".")
+        return [record[name] if name in record else _descend(record, keys) for record in records]
+
+    def value(self, record: dict[str, Any]) -> Any:
+        """Return the value in *record*, None where there is none."""
+        (found,) = self.values([record])
+        return None if found is ABSENT else found
+
+
+def _descend(value: Any, keys: list[str]) -> Any:
+    for key in keys:
+        if isinstance(value, dict):
+            value = value.get(key, ABSENT)
+        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return ABSENT
+    return value
+
+
+def inferred(text: str) -> Any:
+    """Return the number or boolean a CSV text plainly is; anything that would not read back the same stays text."""
+    if text in ("true", "false", "True", "False", "TRUE", "FALSE"):
+        return text[0] in "tT"
+    if text[:1].isdigit() or text[:1] == "-":
+        if _INTEGER.fullmatch(text):
+            return int(text) if -(2**63) <= int(text) < 2**64 else text
+        if _FLOAT.fullmatch(text):
+            return float(text)
+    return text
