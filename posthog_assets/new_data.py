@@ -203,10 +203,10 @@ def _not_yet(sighting: Sighting, rules: Rules) -> str | None:
     return None
 
 
-def is_pinned(store: Store, day: date, fingerprint: str) -> bool:
-    """Return whether the stored raw export of *day* was made from the source as *fingerprint* shows it."""
+def is_pinned(store: Store, day: date, position: str) -> bool:
+    """Return whether the stored raw export of *day* was made at *position* of the source (`Source.position`)."""
     try:
-        return RawExport(store, day).manifest().position == fingerprint
+        return RawExport(store, day).manifest().position == position
     except (MissingUpstream, BrokenPart):
         return False
 

@@ -51,6 +51,11 @@ STAGED_EVENTS: Final = pa.schema(
     ]
 )
 
+#: The same where records of one event replace each other (`Dialect.replaces_versions`).
+STAGED_VERSIONS: Final = STAGED_EVENTS.append(
+    column("stored_at", TIMESTAMP, "When the source stored this version of the event, where it says so")
+)
+
 #: One row per event (derived ones included), oldest first.
 POSTHOG_EVENTS: Final = pa.schema(
     [

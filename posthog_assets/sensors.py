@@ -129,7 +129,7 @@ def _rules(imp: Import, history: History) -> new_data.Rules:
         room=lambda: room.left,
         available_at=imp.source.available_at,
         standing=lambda day: _standing(history, day.isoformat()),
-        is_pinned=lambda day, fingerprint: new_data.is_pinned(imp.store, day, fingerprint),
+        is_pinned=lambda day, fingerprint: new_data.is_pinned(imp.store, day, imp.source.position(fingerprint)),
         out_of_time=clock.out_of_time,
     )
 

@@ -36,7 +36,6 @@ import pyarrow as pa
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.formats import Framing, Lines, read_lazily
 from posthog_assets.hot_loop import hot_loop
-from posthog_assets.schemas import STAGED_EVENTS
 
 #: Above this the process that unpacks, writes and puts together is the slowest.
 _MOST: Final = 4
@@ -91,7 +90,7 @@ class Stagers:
         self._places.leave()
 
     def stage(self, file: IO[bytes], framing: Framing, part: str) -> Iterator[pa.RecordBatch]:
-        """Yield one `STAGED_EVENTS` row per record of an open part, in order.
+        """Yield one row of the dialect's `staged_schema` per record of an open part, in order.
 
         Raises:
             BrokenPart: the part cannot be read to its end.
@@ -310,7 +309,7 @@ def _work(channel: socket.socket) -> None:
         text, first, part = _receive(channel)
         rows = pa.BufferOutputStream()
         try:
-            with pa.ipc.new_stream(rows, STAGED_EVENTS) as writer:
+            with pa.ipc.new_stream(rows, dialect.staged_schema) as writer:
                 for batch in _staged(dialect, Lines(first, bytes(text)), part):
                     writer.write_batch(batch)
         except Exception:

@@ -35,7 +35,7 @@ from posthog_assets.import_file import Import
 from posthog_assets.mapping import EventMapper, MappingReport, map_day
 from posthog_assets.packed_uuids import pack
 from posthog_assets.rejections import REJECTED, rejections
-from posthog_assets.schemas import POSTHOG_EVENTS, STAGED_EVENTS, column
+from posthog_assets.schemas import POSTHOG_EVENTS, column
 from posthog_assets.scratch import scratch_folder
 from posthog_assets.settled import Settled, digest_of, note_landed, settle
 from posthog_assets.sources.raw_export import Manifest, RawExport
@@ -91,7 +91,7 @@ def stage_day(
         metadata = {_FETCHED_AT.decode(): manifest.fetched_at}
         with (
             store.replace(staged_path(day)) as path,
-            ParquetSink(path, STAGED_EVENTS, metadata) as sink,
+            ParquetSink(path, imp.dialect.staged_schema, metadata) as sink,
             Stagers(imp.dialect, report.raw_records, imp.processes) as stagers,
         ):
             for part in manifest.parts:

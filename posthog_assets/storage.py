@@ -242,15 +242,14 @@ class Store:
 
         Raises:
             PartitionBusy: another process holds it.
+            StorageError: the storage is another user's.
         """
         busy = f"another run is materializing {self.root.name}/{asset} for {day}"
         if not self._local:
             with self._leased(f".locks/{asset}-{day}.json", busy):
                 yield
             return
-        path = Path(self.path(f".locks/{asset}-{day}").path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as handle:
+        with self._lock_file(f"{asset}-{day}") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -273,11 +272,19 @@ class Store:
         if not self._local:
             yield
             return
-        path = Path(self.path(f".locks/{name}").path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as handle:
+        with self._lock_file(name) as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+    def _lock_file(self, name: str) -> IO[str]:
+        path = Path(self.path(f".locks/{name}").path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("w")
+        except PermissionError as error:
+            raise StorageError(
+                f"no permission to write {path}: whatever works on {self.root} must run as the user whose it is"
+            ) from error
 
 
 def _sync(path: Path) -> None:

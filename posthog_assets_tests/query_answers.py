@@ -18,7 +18,7 @@ from typing import Any
 def _front(inner: str, counts: list[list[Any]], pipe: Any) -> None:
     """Answer `/api/` requests with *counts*; copy every other connection's bytes to and from *inner*."""
     host, _, port = inner.removeprefix("http://").partition(":")
-    answer = json.dumps({"results": counts}).encode()
+    answer = json.dumps({"results": counts, "hogql": "LIMIT 50000"}).encode()
     listener = socket.create_server(("127.0.0.1", 0))
     pipe.send(listener.getsockname()[1])
 

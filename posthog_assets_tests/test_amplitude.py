@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import multiprocessing
-import os
-import signal
-import time
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -30,8 +26,9 @@ from posthog_assets.errors import (
     SourceUnavailable,
 )
 from posthog_assets.import_file import Import
-from posthog_assets.sources import api
+from posthog_assets.sources import amplitude, api
 from posthog_assets_tests.capture.server import CaptureServer
+from posthog_assets_tests.killed import kill_during
 from posthog_assets_tests.sources.amplitude_server import (
     API_KEY,
     IMPORT,
@@ -289,16 +286,56 @@ def test_a_process_that_is_killed_between_parts_leaves_a_day_that_can_be_finishe
     day = make_day(5)
     hang: Script = lambda asked, reply: replace(reply, trickle=0.2) if hours_of(asked)[0] == 6 else reply  # noqa: E731
     with AmplitudeServer(day, hang) as server:
-        process = multiprocessing.get_context("spawn").Process(target=export_and_wait, args=(str(tmp_path), server.url))
-        process.start()
-        while len(server.requests) < 2 and process.is_alive():
-            time.sleep(0.02)
-        assert process.pid is not None
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
+        kill_during(export_and_wait, str(tmp_path), server.url, when=lambda: len(server.requests) == 2)
         server.script = lambda asked, reply: reply
         assert landed(tmp_path, server.url) == truth(day)
         assert [hours_of(asked)[0] for asked in server.requests] == [0, 6, 6, 12, 18]
+
+
+@pytest.mark.parametrize("wrong", ["host", "region"])
+def test_a_place_that_knew_of_no_uploads_is_forgotten_when_it_is_corrected(
+    wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = make_day(1)
+    with AmplitudeServer(Day()) as nowhere, AmplitudeServer(day) as server:
+        monkeypatch.setattr(amplitude, "_HOSTS", {"us": nowhere.url, "eu": server.url})
+        settings = {"host": nowhere.url, "region": "eu"} if wrong == "host" else {"host": None, "region": "us"}
+        assert landed(tmp_path, "", **settings) == (set(), set(), 0)
+        assert landed(tmp_path, "", host=None, region="eu") == truth(day)
+
+
+@pytest.mark.parametrize(
+    ("place", "position"),
+    [
+        ({"region": "us"}, "settled e82ffbe33e0d"),
+        ({"host": "https://amplitude.com/"}, "settled e82ffbe33e0d"),
+        ({"region": "eu"}, "settled 0936e1c6e39a"),
+        ({"host": "https://proxy.example"}, "settled 06f1c5a2a97e"),
+    ],
+)
+def test_what_was_exported_from_the_usual_place_stays_what_it_is(
+    place: dict[str, str], position: str, tmp_path: Path
+) -> None:
+    assert importing(tmp_path, "", **{"host": None} | place).source.fingerprint(DATE) == position
+
+
+def test_a_day_that_was_pinned_before_places_were_noted_is_not_fetched_again(tmp_path: Path) -> None:
+    day, key = make_day(1), "e82ffbe33e0d"
+    manifest = tmp_path / IMPORT / "raw_export/2024-03-01/manifest.json"
+    with AmplitudeServer(day) as server:
+        imp = importing(tmp_path, server.url)
+        steps.export_day(imp, DATE)
+        pinned = json.loads(manifest.read_bytes())
+        parts = [part | {"origin_fingerprint": key} for part in pinned["parts"]]
+        # One that came from here stays, one that came from elsewhere or is empty does not.
+        for there, requests in (
+            (parts, 4),
+            ([part | {"origin": "https://elsewhere.example/api/2/export"} for part in parts], 8),
+            ([], 12),
+        ):
+            manifest.write_text(json.dumps(pinned | {"position": f"settled {key}", "parts": there}))
+            assert steps.export_day(imp, DATE).position == pinned["position"]
+            assert len(server.requests) == requests
 
 
 def test_another_project_is_another_export(tmp_path: Path) -> None:

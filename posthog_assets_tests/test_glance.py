@@ -21,7 +21,7 @@ from posthog_assets.errors import ImportFileError
 from posthog_assets.glance import BARS, first_rows, hours, span
 from posthog_assets.mapping import Mapping
 from posthog_assets.mapping.markers import MARKERS
-from posthog_assets.schemas import POSTHOG_EVENTS, STAGED_EVENTS
+from posthog_assets.schemas import POSTHOG_EVENTS, STAGED_VERSIONS
 from posthog_assets.steps import LANDED_EVENTS
 from posthog_assets_tests.conftest import small_import
 
@@ -159,7 +159,7 @@ def test_nothing_to_count_shows_nothing() -> None:
 
 
 def test_every_column_of_every_asset_says_what_it_means() -> None:
-    for schema in (STAGED_EVENTS, POSTHOG_EVENTS, LEDGER, LANDED_EVENTS):
+    for schema in (STAGED_VERSIONS, POSTHOG_EVENTS, LEDGER, LANDED_EVENTS):
         assert [column.name for column in column_schema(schema).columns if not column.description] == []
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import pytest
 import time_machine
 
 from posthog_assets_tests.daemon import NOON, World
+from posthog_assets_tests.sources.test_posthog import Project, row
 
 
 @pytest.fixture
@@ -89,6 +93,32 @@ def test_a_broken_or_foreign_cursor_starts_anew_and_imports_nothing_twice(world:
     world.set_cursor(broken)
     assert world.tick("new_data").days == ["2024-03-02"]
     assert world.tick("new_data").skip_reason == "looked at 4 days; nothing is new"
+
+
+@contextmanager
+def _database(folder: Path) -> Iterator[dict[str, Any]]:
+    pytest.importorskip("sqlalchemy", reason="needs the extra posthog_assets[sql]")
+    with sqlite3.connect(folder / "shop.db") as connection:
+        connection.execute("CREATE TABLE visits (id, user, at, what)")
+        connection.execute("INSERT INTO visits VALUES (1, 'ada', '2024-03-01 10:00', 'visit')")
+    yield {"type": "sql", "url": f"sqlite:///{folder}/shop.db", "table": "visits", "day_column": "at"}
+
+
+@contextmanager
+def _project(folder: Path) -> Iterator[dict[str, Any]]:
+    with Project([row(1, "10:00:00.000000")]) as server:
+        yield {"type": "posthog", "host": server.url, "project_id": "1", "personal_api_key": "phx_any"}
+
+
+@pytest.mark.parametrize("source", [_database, _project])
+def test_a_lost_cursor_imports_no_day_twice_whatever_the_source(
+    world: World, source: Callable[[Path], AbstractContextManager[dict[str, Any]]]
+) -> None:
+    days = ["2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04"]
+    with source(world.folder) as world.attributes["source"]:
+        assert world.tick("new_data").days == days
+        world.set_cursor("{")
+        assert world.tick("new_data").skip_reason == "looked at 4 days; 4 days imported already, with the same content"
 
 
 def test_days_imported_by_hand_before_the_sensor_was_started_are_not_imported_again(world: World) -> None:

@@ -20,6 +20,7 @@ from isal import igzip
 
 from posthog_assets import stagers
 from posthog_assets.dialects import Dialect, Mixpanel
+from posthog_assets.dialects.posthog import PostHogEvents
 from posthog_assets.errors import BrokenPart
 from posthog_assets.formats import RecordChunk, detect
 from posthog_assets.stagers import Stagers
@@ -85,6 +86,17 @@ class Raising(Dialect):
         if any(type(record) is dict and record.get("event") == "odd" for record in chunk.records):
             raise ZeroDivisionError("a bug of the dialect")
         return Mixpanel.model_validate({}).stage(chunk, part)
+
+
+def test_versions_of_events_are_staged_elsewhere_with_the_time_they_were_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = {"uuid": "018f6c9a-7d1e-7000-8000-1234567890ab", "event": "e", "distinct_id": "ann"}
+    times = {"timestamp": "2024-03-01T10:00:00Z", "created_at": "2024-03-01T10:00:09Z"}
+    # Nothing is staged here.
+    monkeypatch.setattr(stagers, "_staged", None)
+    table = _stage(PostHogEvents.model_validate({}), orjson.dumps(record | times) + b"\n", "a.jsonl", 2)
+    assert table["stored_at"].to_pylist() == [datetime(2024, 3, 1, 10, 0, 9, tzinfo=UTC)]
 
 
 def test_an_error_of_a_dialect_is_raised_as_if_there_were_no_processes() -> None:

@@ -7,7 +7,6 @@ import dagster as dg
 from posthog_assets.assets.figures import location, look, speed, table, times
 from posthog_assets.assets.glue import Progress, day_of, declare, explained, version_of
 from posthog_assets.import_file import Import
-from posthog_assets.schemas import STAGED_EVENTS
 from posthog_assets.steps import stage_day, staged_path
 
 #: Bump when the same raw records give other rows.
@@ -28,7 +27,7 @@ def build_staged_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -
     @declare(
         imp, "staged_events", partitions,
         description=DESCRIPTION, code_version=version_of(CODE_VERSION, imp.dialect), kinds={"parquet"},
-        upstream="raw_export", schema=STAGED_EVENTS, checks=checks,
+        upstream="raw_export", schema=imp.dialect.staged_schema, checks=checks,
     )  # fmt: skip
     def staged_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         day = day_of(context)

@@ -29,7 +29,7 @@ def known_events(client: QueryClient, names: Collection[str], import_name: str, 
         rows = client.ask(
             f"SELECT event, count() FROM events WHERE event IN ({some}) AND {_others(import_name, markers)} "
             f"GROUP BY event LIMIT {_NAMES}"
-        )
+        ).rows
         found |= {row[0] for row in rows}
     return found
 
@@ -39,7 +39,7 @@ def known_properties(client: QueryClient, import_name: str, markers: Markers) ->
 
     This import's own events do not count. Raises VerificationError.
     """
-    rows = client.ask(f"SELECT properties FROM events WHERE {_others(import_name, markers)} LIMIT {SAMPLE}")
+    rows = client.ask(f"SELECT properties FROM events WHERE {_others(import_name, markers)} LIMIT {SAMPLE}").rows
     return {name for row in rows for name in orjson.loads(row[0])} if rows else None
 
 

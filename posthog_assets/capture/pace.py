@@ -6,7 +6,6 @@ answer means (`verdicts`).
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import struct
 import tempfile
@@ -21,6 +20,7 @@ import xxhash
 
 from posthog_assets.capture.turns import TURN, Turns, Unshared
 from posthog_assets.http import backoff
+from posthog_assets.machine_files import held
 from posthog_assets.storage import Store
 
 #: A reservation further ahead than this is a clock that was set back, seconds.
@@ -61,6 +61,7 @@ class Pace:
         Raises:
             Stopped: the delivery ends.
             StorageUnavailable: the store that keeps the turns does not answer.
+            StorageError: the file that is shared cannot be used.
         """
         if self._rates == (None, None):
             return
@@ -82,13 +83,11 @@ class Pace:
         if self._shared is None:
             start, self._free_at = self._next(now, self._free_at, events)
             return start
-        self._shared.parent.mkdir(parents=True, exist_ok=True)
-        with self._shared.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
+        with held(self._shared) as file:
             found = file.read(_TIMES.size)
             start, free_at = self._next(now, _TIMES.unpack(found) if len(found) == _TIMES.size else (0.0, 0.0), events)
-            file.truncate(0)
+            file.seek(0)
+            file.truncate()
             file.write(_TIMES.pack(*free_at))
         return start
 

@@ -213,7 +213,7 @@ def canary(
     until = time.monotonic() + destination.landing_seconds
     wait = 1.0
     while True:
-        found = client.ask(f"SELECT count() FROM events WHERE event = '{CANARY}' AND distinct_id = '{name}'")
+        found = client.ask(f"SELECT count() FROM events WHERE event = '{CANARY}' AND distinct_id = '{name}'").rows
         if found and found[0][0]:
             return Finding(OK, "canary", f"an event of {day} has landed in project {destination.project_id}")
         if time.monotonic() + wait > until:

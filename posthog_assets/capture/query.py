@@ -25,6 +25,7 @@ import xxhash
 from posthog_assets.capture.destination import Destination
 from posthog_assets.capture.pace import Pace
 from posthog_assets.errors import LookUnavailable, VerificationError
+from posthog_assets.hogql import Answer, read_answer
 from posthog_assets.http import failure_reason, hidden, parse_retry_after, words
 from posthog_assets.mapping.markers import Markers
 from posthog_assets.packed_uuids import pack, unpack
@@ -101,8 +102,8 @@ class QueryClient:
         self._never = threading.Event()
         self._next = 0.0
 
-    def ask(self, hogql: str) -> list[list[Any]]:
-        """Return the rows of a query; results of an earlier look are never reused.
+    def ask(self, hogql: str) -> Answer:
+        """Return the answer to a query; results of an earlier look are never reused.
 
         Raises:
             VerificationError: PostHog refused.
@@ -119,7 +120,7 @@ class QueryClient:
                 self._next = time.monotonic() + 2.0**attempt
                 continue
             if status == 200:
-                return _rows(body)
+                return _answer(body)
             said = f"HTTP {status}: {words(body)}"
             if status != 429 and status < 500:
                 raise VerificationError(f"PostHog's query API at {self._url} refused a look ({said})")
@@ -168,10 +169,10 @@ class QueryClient:
             response.release_conn()
 
 
-def _rows(body: bytes) -> list[list[Any]]:
+def _answer(body: bytes) -> Answer:
     try:
-        return orjson.loads(body)["results"]
-    except (ValueError, KeyError, TypeError) as error:
+        return read_answer(body)
+    except ValueError as error:
         raise VerificationError(f"PostHog's query API gave an answer without results: {words(body)}") from error
 
 
@@ -225,17 +226,17 @@ def _counts(client: QueryClient, condition: str, landing: Landing) -> dict[Group
     landing.duplicates = 0
     after = ""
     while True:
-        rows = client.ask(
+        answer = client.ask(
             f"SELECT {_UTC_DAY} AS day, event, count(DISTINCT uuid), count(), concat(day, event) AS place FROM events "
             f"WHERE {condition} "
             f"AND concat({_UTC_DAY}, event) > {quoted(after)} "
             f"GROUP BY day, event ORDER BY place LIMIT {_ROWS}"
         )
-        for utc_day, event, distinct, count, place in rows:
+        for utc_day, event, distinct, count, place in answer.rows:
             found[utc_day, event] = distinct
             landing.duplicates += count - distinct
             after = place
-        if len(rows) < _ROWS:
+        if answer.is_all:
             return found
 
 
@@ -263,21 +264,21 @@ def _missing(
 
 
 def _pages(client: QueryClient, condition: str, events: AbstractSet[str]) -> Iterator[list[tuple[str, str, str]]]:
-    """Yield what PostHog holds of this import in *span* as (uuid, UTC day, event), in pages ordered by uuid."""
+    """Yield what PostHog holds of this import in *span* as (uuid, UTC day, event), in pages in that order."""
     # A long list of names costs more than it saves.
     some = f"AND event IN ({', '.join(quoted(event) for event in sorted(events))}) " if len(events) <= 50 else ""
-    after = ""
+    uuid = day = event = quoted("")
     while True:
-        rows = client.ask(
+        answer = client.ask(
             f"SELECT toString(uuid) AS id, {_UTC_DAY} AS day, event FROM events "
             f"WHERE {condition} {some}"
-            f"AND id >= {quoted(after)} GROUP BY id, day, event ORDER BY id LIMIT {_ROWS}"
+            f"AND (id > {uuid} OR (id = {uuid} AND ({_UTC_DAY} > {day} OR ({_UTC_DAY} = {day} AND event > {event})))) "
+            f"GROUP BY id, day, event ORDER BY id, day, event LIMIT {_ROWS}"
         )
-        yield [(row[0], row[1], row[2]) for row in rows]
-        if len(rows) < _ROWS:
+        yield [(row[0], row[1], row[2]) for row in answer.rows]
+        if answer.is_all:
             return
-        # The last uuid may have further rows: it comes again.
-        after = rows[-1][0]
+        uuid, day, event = map(quoted, answer.rows[-1])
 
 
 def _where(import_name: str, span: tuple[datetime, datetime], markers: Markers) -> str:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from posthog_assets.formats.records import RecordChunk
+from posthog_assets.schemas import STAGED_EVENTS, STAGED_VERSIONS
 from posthog_assets.settings import Settings
 
 #: Marks a source id that stands for the record's content, because the record has no id of its own.
@@ -40,6 +41,10 @@ class Dialect(Settings):
 
     #: Whether the source's id, where it is a uuid, is PostHog's uuid as it stands.
     verbatim_uuid: ClassVar[bool] = False
+
+    #: Whether records of one UTC day, event, person and id are versions of one event, of which the newest counts;
+    #: staged rows then say when each was stored.
+    replaces_versions: ClassVar[bool] = False
 
     #: Whether records may tell the properties of their groups.
     describes_groups: ClassVar[bool] = False
@@ -65,8 +70,13 @@ class Dialect(Settings):
         return self
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
-        """Return one `STAGED_EVENTS` row per record of *chunk*, in order."""
+        """Return one row of `staged_schema` per record of *chunk*, in order."""
         raise NotImplementedError
+
+    @property
+    def staged_schema(self) -> pa.Schema:
+        """The columns of the staged rows."""
+        return STAGED_VERSIONS if self.replaces_versions else STAGED_EVENTS
 
     def uuid_namespace(self, import_name: str) -> uuid.UUID:
         """Return the namespace of this import's uuids: the vendor's convention, or one per import name."""

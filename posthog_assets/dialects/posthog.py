@@ -19,6 +19,7 @@ from posthog_assets.dialects.timestamps import read_timestamps
 from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor, as_object
 from posthog_assets.formats.lines import load
 from posthog_assets.formats.records import RecordChunk, Unreadable
+from posthog_assets.schemas import STAGED_VERSIONS, TIMESTAMP
 
 #: Where PostHog keeps the keys of an event's groups by the number a project gave the type; in another project the same
 #: number is another type, and PostHog sets them from `$groups` itself.
@@ -32,6 +33,9 @@ class PostHogEvents(Vendor):
 
     type: str = "posthog"
     verbatim_uuid: ClassVar[bool] = True
+    # PostHog keeps one row of each day, event, distinct_id and uuid (ReplacingMergeTree), but not at once: exports show
+    # what it has not merged yet, such as an event that an SDK sent twice, at times that differ by a skew.
+    replaces_versions: ClassVar[bool] = True
 
     source_id = ("uuid",)
     user_id = ("distinct_id", "$distinct_id", "properties.distinct_id")
@@ -57,13 +61,17 @@ class PostHogEvents(Vendor):
         ("`$unset`", "left out unless `keep_unset`: it would delete what living people have"),
         ("`$group_0` to `$group_4`", "left out: PostHog makes them from `$groups`"),
         ("`$exception`, `$heatmap_data`", "as they are: PostHog processes them once more"),
-        ("person_id, person_properties, created_at, team_id, ip, …", "not imported"),
+        ("`_inserted_at`, created_at", "of versions of one event the newest counts"),
+        ("person_id, person_properties, team_id, ip, …", "not imported"),
     )
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
-        """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
+        """Return one `STAGED_VERSIONS` row per record of *chunk*; the records are used up."""
+        stored = [_stored(record) for record in chunk.records]
         records = [_opened(record) for record in chunk.records]
-        return super().stage(RecordChunk(chunk.positions, records, chunk.untyped), part)
+        batch = super().stage(RecordChunk(chunk.positions, records, chunk.untyped), part)
+        stamps = self.instants(stored)[0] if any(stored) else pa.nulls(len(stored), TIMESTAMP)
+        return pa.RecordBatch.from_arrays([*batch.columns, stamps], schema=STAGED_VERSIONS)
 
     def read(self, record: Record) -> Reading:
         if type(record.get("batch")) is list:
@@ -85,6 +93,11 @@ class PostHogEvents(Vendor):
         # BigQuery writes `2024-03-01 10:00:00 UTC`.
         plain = [value.removesuffix(" UTC") if type(value) is str else value for value in values]
         return read_timestamps(plain, "UTC")
+
+
+def _stored(record: Record | Unreadable) -> Any:
+    """Return when PostHog stored a record, else when it took it in."""
+    return None if isinstance(record, Unreadable) else record.get("_inserted_at") or record.get("created_at")
 
 
 def _opened(record: Record | Unreadable) -> Record | Unreadable:

@@ -105,7 +105,9 @@ def _pass(
     report = MappingReport()
     distinct = None
     if repeated is not None:
-        distinct = Distinguisher(mapper.namespace, repeated, collapse=mapper.collapses_repeats)
+        distinct = Distinguisher(
+            mapper.namespace, repeated, collapse=mapper.collapses_repeats, replace=mapper.replaces_versions
+        )
         batches = _remembered(batches, mapper, distinct) if mapper.steps else batches
     if distinct or not ordered or mapper.may_identify or mapper.may_describe_groups or mapper.moves_time:
         mapped = _sorted(batches, mapper, report, folder, distinct)
@@ -139,9 +141,7 @@ def _sorted(
     """Yield the events of all batches and those that are derived from them, oldest first."""
     people, groups = Identities(), GroupStates()
     with Sorter(folder, POSTHOG_EVENTS) as sorter:
-        for batch in _mapped(batches, mapper, report, people, groups):
-            if distinct:
-                distinct.survey(batch)
+        for batch in _mapped(batches, mapper, report, people, groups, distinct):
             sorter.add(batch)
         links, states = people.links(mapper.shared_devices), groups.states()
         report.shared_devices, report.refused_merges = links.shared_devices, links.refused
@@ -160,20 +160,26 @@ def _mapped(
     report: MappingReport,
     people: Identities | None = None,
     groups: GroupStates | None = None,
+    distinct: Distinguisher | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the events of each batch of staged rows; *people* and *groups* collect what further events come from."""
+    """Yield the events of each batch of staged rows.
 
-    def made(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-        prepared = mapper.prepared(batch)
-        return prepared, mapper.map(prepared)
+    *people* and *groups* collect what further events come from, *distinct* whose the repeated uuids are.
+    """
+
+    def made(staged: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch, pa.RecordBatch]:
+        prepared = mapper.prepared(staged)
+        return staged, prepared, mapper.map(prepared)
 
     # What users write, and what looks things up, is not asked to bear threads.
     threads = 1 if mapper.steps or mapper.moves_time else 2
-    for prepared, events in applied(made, _readable(batches, report), threads, "map"):
+    for staged, prepared, events in applied(made, _readable(batches, report), threads, "map"):
         if mapper.may_identify and people is not None:
             people.add(mapper.pseudonymous(prepared))
         if mapper.may_describe_groups and groups is not None:
             groups.add(prepared)
+        if distinct is not None:
+            distinct.survey(events, staged)
         yield events
 
 

@@ -55,6 +55,7 @@ class EventMapper:
         self.shared_devices = mapping.shared_devices
         self.may_describe_groups = dialect.describes_groups
         self.collapses_repeats = mapping.repeats == "collapse"
+        self.replaces_versions = dialect.replaces_versions
         self._mapping = mapping
         self._identity_map = identity_map or {}
         self._verbatim = dialect.verbatim_uuid

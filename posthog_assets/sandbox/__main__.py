@@ -12,10 +12,11 @@ parser.add_argument("--data", type=Path, default=None)
 parser.add_argument("--project-key", default=None)
 parser.add_argument("--host", default="127.0.0.1")
 parser.add_argument("--v1", choices=["on", "unconfigured", "absent"], default="on")
+parser.add_argument("--most-rows", type=int, default=50_000)
 
 if __name__ == "__main__":
     arguments = parser.parse_args()
     try:
-        sys.exit(serve(arguments.port, arguments.data, arguments.project_key, arguments.host, arguments.v1))
+        sys.exit(serve(**vars(arguments)))
     except SandboxFailed as failed:
         sys.exit(str(failed))

@@ -25,16 +25,27 @@ class SandboxFailed(PosthogAssetsError):
 
 
 class Sandbox:
-    """A running sandbox; *data* None keeps the events only as long as it runs, *port* 0 takes a free one."""
+    """A running sandbox; *data* None keeps the events only as long as it runs, *port* 0 takes a free one.
+
+    *project_key*, *v1* and *most_rows* are as in `server.SandboxSettings`.
+    """
 
     project_api_key = "phc_sandbox"
     personal_api_key = "phx_sandbox"
     project_id = "1"
 
-    def __init__(self, data: Path | None = None, port: int = 0, project_key: str | None = None, v1: str = "on") -> None:
+    def __init__(
+        self,
+        data: Path | None = None,
+        port: int = 0,
+        project_key: str | None = None,
+        v1: str = "on",
+        most_rows: int | None = None,
+    ) -> None:
         self._command = [sys.executable, "-m", "posthog_assets.sandbox", "--port", str(port), "--v1", v1]
         self._command += ["--data", str(data)] if data else []
         self._command += ["--project-key", project_key] if project_key else []
+        self._command += ["--most-rows", str(most_rows)] if most_rows else []
         self._pool = urllib3.PoolManager()
         self.url = ""
 

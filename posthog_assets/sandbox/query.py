@@ -64,8 +64,8 @@ class QueryRefused(Exception):
     """The query is not one the sandbox answers."""
 
 
-def translate(hogql: str) -> str:
-    """Return ClickHouse SQL for a HogQL SELECT; raises QueryRefused."""
+def translate(hogql: str, most_rows: int = HIGHEST_LIMIT) -> str:
+    """Return ClickHouse SQL for a HogQL SELECT, which gives *most_rows* at most; raises QueryRefused."""
     tokens = _tokens(hogql)
     if not tokens or tokens[0][1].lower() not in ("select", "with"):
         raise QueryRefused("only SELECT statements are answered")
@@ -83,7 +83,17 @@ def translate(hogql: str) -> str:
             step, sql = 1, text
         output.append(sql)
         position += step
-    return _limited(output, tokens)
+    return _limited(output, tokens, most_rows)
+
+
+def printed(hogql: str, most_rows: int = HIGHEST_LIMIT) -> str:
+    """Return the query as PostHog prints it in its answer: with the LIMIT that is applied, not the one asked for."""
+    texts = [text for _, text in _tokens(hogql)]
+    if texts[-2:-1] and texts[-2].lower() == "limit" and texts[-1].isdecimal():
+        texts[-1] = str(min(int(texts[-1]), most_rows))
+    elif "limit" not in map(str.lower, texts):
+        texts += ["LIMIT", str(min(DEFAULT_LIMIT, most_rows))]
+    return " ".join(texts)
 
 
 def _tokens(hogql: str) -> list[tuple[str, str]]:
@@ -138,7 +148,7 @@ def _property(name: str) -> str:
     return f"nullIf(nullIf(if(JSONType(properties, '{quoted}') = 'String', {text}, {raw}), ''), 'null')"
 
 
-def _limited(output: list[str], tokens: list[tuple[str, str]]) -> str:
+def _limited(output: list[str], tokens: list[tuple[str, str]], most_rows: int) -> str:
     depth, limit = 0, None
     for index, (_, text) in enumerate(tokens):
         depth += (text == "(") - (text == ")")
@@ -148,5 +158,5 @@ def _limited(output: list[str], tokens: list[tuple[str, str]]) -> str:
         raise QueryRefused("parentheses do not match")
     sql = " ".join(output).replace(" . ", ".")
     if limit is None:
-        return f"{sql} LIMIT {DEFAULT_LIMIT}"
-    return f"SELECT * FROM ({sql}) LIMIT {HIGHEST_LIMIT}"
+        return f"{sql} LIMIT {min(DEFAULT_LIMIT, most_rows)}"
+    return f"SELECT * FROM ({sql}) LIMIT {most_rows}"

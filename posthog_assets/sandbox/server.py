@@ -23,7 +23,7 @@ from starlette.routing import Route
 
 from posthog_assets.sandbox import v0, v1
 from posthog_assets.sandbox.bodies import BATCH_WIRE, EVENT_WIRE, BodyRefused, unpack_v0
-from posthog_assets.sandbox.query import QueryRefused, translate
+from posthog_assets.sandbox.query import HIGHEST_LIMIT, QueryRefused, printed, translate
 from posthog_assets.sandbox.store import EventStore, QueryFailed, Row
 
 PROJECT_ID: Final = "1"
@@ -33,10 +33,14 @@ _EVENT_PATHS: Final = ("/i/v0/e", "/e", "/capture", "/track", "/engage")
 
 @dataclass(frozen=True, slots=True)
 class SandboxSettings:
-    """How the sandbox behaves: *project_key* None takes any well-formed key; *v1* is on, unconfigured or absent."""
+    """How the sandbox behaves: *project_key* None takes any well-formed key; *v1* is on, unconfigured or absent.
+
+    *most_rows* is how many rows an answer to a query holds at most: 10,000 in PostHog's older versions.
+    """
 
     project_key: str | None = None
     v1: str = "on"
+    most_rows: int = HIGHEST_LIMIT
 
 
 class _App:
@@ -142,7 +146,7 @@ class _App:
                 return _refused(
                     400, "validation_error", "invalid_input", "only queries of kind HogQLQuery are answered"
                 )
-            sql = translate(asked["query"])
+            sql = translate(asked["query"], self._settings.most_rows)
             answer = await self._in_thread(self._store.query, sql)
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             return _refused(
@@ -155,7 +159,7 @@ class _App:
                 "results": answer["data"],
                 "columns": [column["name"] for column in answer["meta"]],
                 "types": [[column["name"], column["type"]] for column in answer["meta"]],
-                "hogql": asked["query"],
+                "hogql": printed(asked["query"], self._settings.most_rows),
                 "is_cached": False,
                 "error": None,
             }
@@ -212,6 +216,7 @@ def serve(
     project_key: str | None = None,
     host: str = "127.0.0.1",
     v1: str = "on",
+    most_rows: int = HIGHEST_LIMIT,
 ) -> int:
     """Serve until interrupted; returns the exit code.
 
@@ -236,7 +241,7 @@ def serve(
         return 1
     with tempfile.TemporaryDirectory(prefix="posthog-sandbox-") as temporary:
         store = EventStore(data or Path(temporary))
-        app = _App(store, SandboxSettings(project_key, v1))
+        app = _App(store, SandboxSettings(project_key, v1, most_rows))
         server = uvicorn.Server(
             uvicorn.Config(Starlette(routes=app.routes()), log_level="warning", access_log=False, lifespan="off")
         )

@@ -114,7 +114,7 @@ class Amplitude(Source):
         return tuple(found for key in keys if key and (found := key.get_secret_value().strip()))
 
     def fingerprint(self, day: date) -> str | None:
-        """Return a text that differs only between projects, once the day is complete."""
+        """Return a text that differs between projects and where they are asked for, once the day is complete."""
         revision = self.revision(day)
         return revision and f"{revision} {self._project()}"
 
@@ -124,7 +124,7 @@ class Amplitude(Source):
         if position is None:
             at = f"{self.available_at(day):%Y-%m-%d %H:%M} UTC"
             raise NoExport(f"Amplitude's export of {day} is complete at {at}: materialize it after that")
-        if raw.is_complete(position):
+        if raw.is_complete(position) or self._is_kept(raw, day, position):
             return
         api = self._api()
         raw.begin(position)
@@ -132,6 +132,22 @@ class Amplitude(Source):
         for first in range(0, 24, step):
             self._pin(api, raw, Hours(day, first, first + step - 1))
         raw.complete()
+
+    def _is_kept(self, raw: RawExport, day: date, position: str) -> bool:
+        """Pin at *position* a day that was pinned from this host before hosts were noted; False where it was not.
+
+        An empty one may be another host's.
+        """
+        if not raw.is_complete(f"{self.revision(day)} {_digest(self._key())}"):
+            return False
+        parts = raw.parts()
+        if not parts or not all(part.origin.startswith(f"{self._host()}{_PATH}?") for part in parts):
+            return False
+        raw.begin(position)
+        for part in parts:
+            raw.has(part.name, part.origin_fingerprint)
+        raw.complete()
+        return True
 
     def _pin(self, api: Api, raw: RawExport, hours: Hours) -> None:
         if raw.has(hours.name, self._project()):
@@ -193,8 +209,18 @@ class Amplitude(Source):
                 raise TooMuch(f"{what}: {error} (source.max_part_bytes)") from error
 
     def _project(self) -> str:
-        key = self.api_key.get_secret_value().strip() if self.api_key else ""
-        return hashlib.sha256(key.encode()).hexdigest()[:12]
+        """Return a digest of what is asked for: the project, and the host unless it is the usual one.
+
+        A host that knows nothing of the project says 404, as for a day without uploads.
+        """
+        key, host = self._key(), self._host()
+        return _digest(key if host == _HOSTS["us"] else f"{key} {host}")
+
+    def _key(self) -> str:
+        return self.api_key.get_secret_value().strip() if self.api_key else ""
+
+    def _host(self) -> str:
+        return self.host or _HOSTS[self.region]
 
     def _api(self) -> Api:
         if len(self.secrets()) < 2:
@@ -204,6 +230,10 @@ class Amplitude(Source):
             )
         secret, key = self.secrets()
         return Api(
-            self.host or _HOSTS[self.region], basic(key, secret), (secret, key),
+            self._host(), basic(key, secret), (secret, key),
             timeout_seconds=self.timeout_seconds, retry_seconds=self.retry_seconds,
         )  # fmt: skip
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

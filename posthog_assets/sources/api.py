@@ -16,7 +16,6 @@ any vendor's endpoints, and what a day consists of (each source's own file).
 from __future__ import annotations
 
 import base64
-import fcntl
 import tempfile
 import time
 import zlib
@@ -35,6 +34,7 @@ import xxhash
 from posthog_assets.errors import BrokenPart, SourceRefused, SourceUnavailable, shorten
 from posthog_assets.formats import Compression
 from posthog_assets.http import backoff, failure_reason, hidden, parse_retry_after, words
+from posthog_assets.machine_files import held
 
 #: No error message is longer.
 _WORDS_BYTES: Final = 64 << 10
@@ -317,15 +317,13 @@ class Rate:
         self._file = file
 
     def wait(self) -> None:
-        """Return when a request may leave."""
+        """Return when a request may leave; raises StorageError where the file cannot be used."""
         if self._limits:
             pause(max(0.0, self._reserve(time.time()) - time.time()))
 
     def _reserve(self, now: float) -> float:
         longest = max(limit.seconds for limit in self._limits)
-        with self._file.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
+        with held(self._file) as file:
             content = file.read()
             taken = np.frombuffer(content[: len(content) // 8 * 8], dtype="<f8")
             # Times too far ahead come from a clock that was set back.
@@ -334,7 +332,8 @@ class Rate:
             for limit in self._limits:
                 if len(taken) >= limit.requests:
                     start = max(start, float(taken[-limit.requests]) + limit.seconds)
-            file.truncate(0)
+            file.seek(0)
+            file.truncate()
             file.write(np.append(taken, start).astype("<f8").tobytes())
         return start
 

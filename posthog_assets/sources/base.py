@@ -97,6 +97,14 @@ class Source(Settings, ABC):
         nothing to look at, `revision` is the answer.
         """
 
+    def position(self, fingerprint: str) -> str:
+        """Return what `export` pins a day under that looks like *fingerprint*.
+
+        The fingerprint itself, unless the day also depends on settings that it does not show. By it a sensor knows a
+        day that was imported before it began to look.
+        """
+        return fingerprint
+
     def fingerprints(self, days: Iterable[date]) -> Iterator[Sighting]:
         """Yield what there is of each of *days*, in their order; stopped by whoever has seen enough.
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import re
 from bisect import bisect
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 import fsspec
 from fsspec.core import url_to_fs
@@ -29,6 +29,7 @@ from posthog_assets.errors import (
     SourceUnavailable,
     shorten,
 )
+from posthog_assets.http import parse_retry_after
 
 _PACKAGE: Final = "python-package://"
 
@@ -157,7 +158,7 @@ class Location:
         with self._answers():
             file = self._files[0].open(found.path, "rb")
         with file:
-            yield file
+            yield cast(IO[bytes], _Opened(file, self._answers))
 
     def copy(self, found: Found, sink: IO[bytes]) -> None:
         """Copy a found file, byte for byte.
@@ -167,11 +168,7 @@ class Location:
         """
         copied = 0
         with self.open(found) as source:
-            while True:
-                with self._answers():
-                    block = source.read(4 << 20)
-                if not block:
-                    break
+            while block := source.read(4 << 20):
                 copied += len(block)
                 sink.write(block)
         if found.size is not None and copied != found.size:
@@ -251,7 +248,8 @@ class Location:
         except PosthogAssetsError:
             raise
         except Exception as error:
-            raise self._explained(error) from error
+            # What file systems say holds addresses with their signatures.
+            raise self._explained(error) from None
 
     def _explained(self, error: Exception) -> PosthogAssetsError:
         # fsspec's HTTP says "not found" whatever went wrong, and keeps what did as the cause.
@@ -266,13 +264,30 @@ class Location:
             return ImportFileError(f"source.path {self.shown} needs another package (pip install …): {words}")
         if isinstance(cause, ValueError):
             return ImportFileError(f"source.path {self.shown} cannot be opened: {words}")
-        return SourceUnavailable(f"{self.shown} could not be reached: {words}")
+        headers = getattr(cause, "headers", None) or {}
+        asked = parse_retry_after(headers.get("Retry-After"), datetime.now(UTC)) if status in (429, 503) else None
+        return SourceUnavailable(f"{self.shown} could not be reached: {words}", retry_after=asked)
 
     def _safe(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         text = re.sub(r"(\w://)[^/@\s]*:[^/@\s]*@", r"\1***@", text)
         return re.sub(r"(https?://[^\s?#]+)\?[^\s)\"']*", r"\1?***", text)
+
+
+class _Opened:
+    """An open file whose `read` raises our errors."""
+
+    def __init__(self, file: Any, answers: Callable[[], AbstractContextManager[None]]) -> None:
+        self._file = file
+        self._answers = answers
+
+    def read(self, size: int = -1) -> bytes:
+        with self._answers():
+            return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 class Matcher:

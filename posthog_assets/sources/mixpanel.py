@@ -9,6 +9,7 @@ Reference: docs.mixpanel.com/reference/raw-event-export. Both dates are inclusiv
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
@@ -147,16 +148,18 @@ class Mixpanel(Source):
         name = _part_name(day, events, whole=events == sorted(set(self.events)))
         if any(raw.has(name + suffix, position) for suffix in (".gz", "")):
             return
-        try:
-            api.persist(lambda: self._fetch_part(api, day, raw, position, events, name))
-        except TooMuch as error:
-            if len(events) < 2:
-                raise SourceRefused(f"{error}. {_too_large(day, events)}") from error
-            half = len(events) // 2
-            self._fetch(api, day, raw, position, events[:half])
-            self._fetch(api, day, raw, position, events[half:])
-        except SourceUnavailable as error:
-            raise SourceUnavailable(f"{error}. {_too_large(day, events)}") from error
+        # An interrupted export that had to split need not find out again.
+        if not any(_is_there(raw, _part_name(day, inner, whole=False), position) for inner in _inner(events)):
+            try:
+                api.persist(lambda: self._fetch_part(api, day, raw, position, events, name))
+                return
+            except TooMuch as error:
+                if len(events) < 2:
+                    raise SourceRefused(f"{error}. {_too_large(day, events)}") from error
+            except SourceUnavailable as error:
+                raise SourceUnavailable(f"{error}. {_too_large(day, events)}") from error
+        for half in _halves(events):
+            self._fetch(api, day, raw, position, half)
 
     def _fetch_part(self, api: Api, day: date, raw: RawExport, position: str, events: list[str], name: str) -> None:
         fields: dict[str, Any] = {"from_date": day, "to_date": day, "time_in_ms": "true", "project_id": self.project_id}
@@ -179,6 +182,23 @@ class Mixpanel(Source):
             sink.flush()
             with Path(sink.name).open("rb") as file:
                 check_end(last_line(file, framing, origin), origin)
+
+
+def _halves(events: list[str]) -> tuple[list[str], list[str]]:
+    half = len(events) // 2
+    return events[:half], events[half:]
+
+
+def _inner(events: list[str]) -> Iterator[list[str]]:
+    """Yield the groups of names that halving this again and again would give."""
+    for half in _halves(events) if len(events) > 1 else ():
+        yield half
+        yield from _inner(half)
+
+
+def _is_there(raw: RawExport, name: str, position: str) -> bool:
+    found = (raw.found(name + suffix) for suffix in (".gz", ""))
+    return any(part is not None and part.origin_fingerprint == position for part in found)
 
 
 def _too_large(day: date, events: list[str]) -> str:

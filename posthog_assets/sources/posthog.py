@@ -24,6 +24,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from posthog_assets.errors import ImportFileError, SourceRefused, SourceUnavailable, shorten
 from posthog_assets.formats import Compression, Format, Framing
+from posthog_assets.hogql import Answer, read_answer
 from posthog_assets.sources.api import Api, Limit, TooMuch
 from posthog_assets.sources.base import Source
 from posthog_assets.sources.raw_export import RawExport
@@ -102,7 +103,7 @@ class PostHog(Source):
         revision = self.revision(day)
         if revision is None or not self.count_events:
             return revision
-        ((count,),) = self._ask(self._api(), f"SELECT count() FROM events WHERE {self._condition(*_ends(day))}")
+        ((count,),) = self._ask(self._api(), f"SELECT count() FROM events WHERE {self._condition(*_ends(day))}").rows
         return f"{revision} {count}"
 
     def export(self, day: date, raw: RawExport, first_day: date) -> None:
@@ -114,7 +115,7 @@ class PostHog(Source):
             SourceUnavailable: it does not answer.
         """
         # A day that is not over is read anew each time.
-        position = self._position(self.fingerprint(day) or f"early {datetime.now(UTC).isoformat()}")
+        position = self.position(self.fingerprint(day) or f"early {datetime.now(UTC).isoformat()}")
         if raw.is_complete(position):
             return
         raw.begin(position)
@@ -147,10 +148,11 @@ class PostHog(Source):
         rest at first, and what two pages need from then on; it shrinks where PostHog says that it is too much.
         """
         limit, stretch = self.page_rows, _time(end) - _time(place)
+        begin = place
         while place < end:
             until = min((_text(_time(place) + stretch),), end)
             try:
-                rows = self._ask(api, self._page_query(place, until, limit))
+                answer = self._ask(api, self._page_query(place, until, limit))
             except TooMuch:
                 if stretch > _SHORTEST:
                     stretch = max(stretch / 8, _SHORTEST)
@@ -159,13 +161,15 @@ class PostHog(Source):
                 else:
                     raise
                 continue
-            rows.sort(key=_place_of)
-            is_full = len(rows) >= limit
-            begin, place = place, _place_of(rows[-1]) if is_full else until
+            rows = sorted(answer.rows, key=_place_of)
+            before, place = place, until if answer.is_all else _place_of(rows[-1])
+            if answer.is_all:
+                stretch = min(stretch * 4, _LONGEST)
+            elif len(rows) >= (answer.limit or limit):
+                stretch = max((_time(place) - _time(before)) * 2, _SHORTEST)
             if rows:
                 yield _Page(begin, place, _without_superseded(rows))
-            took = _time(place) - _time(begin)
-            stretch = max(took * 2, _SHORTEST) if is_full else min(stretch * 4, _LONGEST)
+                begin = place
 
     def _page_query(self, place: Place, until: Place, limit: int) -> str:
         return (
@@ -189,7 +193,7 @@ class PostHog(Source):
             conditions.append(f"({self.where})")
         return " AND ".join(conditions)
 
-    def _ask(self, api: Api, hogql: str) -> list[list[Any]]:
+    def _ask(self, api: Api, hogql: str) -> Answer:
         # Never from PostHog's cache of an earlier look.
         question = {"query": {"kind": "HogQLQuery", "query": hogql}, "refresh": "force_blocking", "name": "export"}
 
@@ -207,12 +211,11 @@ class PostHog(Source):
                 raise SourceRefused(f"{error} (the key needs the scope query:read, and the project)") from error
             raise
         try:
-            rows = orjson.loads(body)["results"]
-        except (ValueError, KeyError, TypeError):
-            rows = None
-        if not isinstance(rows, list):
-            raise SourceUnavailable(f"{self.host} answered a query without results: {shorten(repr(body[:200]))}")
-        return rows
+            return read_answer(body)
+        except ValueError:
+            raise SourceUnavailable(
+                f"{self.host} answered a query without results: {shorten(repr(body[:200]))}"
+            ) from None
 
     def _api(self) -> Api:
         key = self._key()
@@ -229,7 +232,8 @@ class PostHog(Source):
     def _key(self) -> str:
         return self.personal_api_key.get_secret_value().strip() if self.personal_api_key else ""
 
-    def _position(self, fingerprint: str) -> str:
+    def position(self, fingerprint: str) -> str:
+        """Return a digest of *fingerprint* and the settings that say which events are a day's."""
         what = [fingerprint, self.host, self.project_id, sorted(self.events), self.where]
         return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
 

@@ -137,7 +137,7 @@ class Sql(Source):
         """
         self.refuse_early(day)
         # A day that is not over is read anew each time.
-        position = self._position(self.fingerprint(day) or f"early {datetime.now(UTC).isoformat()}")
+        position = self.position(self.fingerprint(day) or f"early {datetime.now(UTC).isoformat()}")
         if raw.is_complete(position):
             return
         raw.begin(position)
@@ -270,7 +270,8 @@ class Sql(Source):
     def _midnight(self, day: date) -> datetime:
         return datetime.combine(day, time(), ZoneInfo(self.timezone))
 
-    def _position(self, fingerprint: str) -> str:
+    def position(self, fingerprint: str) -> str:
+        """Return a digest of *fingerprint* and the settings that say which rows are a day's."""
         what = [
             fingerprint, self.database().shown, self.table, self.query, self.day_column, self.timezone, self.bounds,
             self.columns, self.where, self.json_columns,

@@ -14,6 +14,7 @@ import pytest
 from posthog_assets.capture.destination import Destination
 from posthog_assets.capture.query import Group, QueryClient, look
 from posthog_assets.errors import VerificationError
+from posthog_assets.hogql import Answer
 from posthog_assets.packed_uuids import pack
 from posthog_assets_tests.capture.server import CaptureServer, Reply
 
@@ -74,7 +75,7 @@ def client(sandbox: Any) -> QueryClient:
 class Counting(QueryClient):
     asked = 0
 
-    def ask(self, hogql: str) -> list[list[Any]]:
+    def ask(self, hogql: str) -> Answer:
         self.asked += 1
         return super().ask(hogql)
 
@@ -149,6 +150,30 @@ def test_many_uuids_come_in_pages(shared_sandbox: Any, monkeypatch: pytest.Monke
     day = Day(30)
     store(shared_sandbox, day.events[:-1], "pages")
     assert look(client(shared_sandbox), "pages", "2024-03-01", day, 0).missing == {day.events[-1][1]: [name_of(29)]}
+
+
+class Silent(QueryClient):
+    """Asks a PostHog that does not say which LIMIT it applied."""
+
+    def ask(self, hogql: str) -> Answer:
+        return Answer(super().ask(hogql).rows)
+
+
+@pytest.mark.parametrize("asking", [QueryClient, Silent])
+def test_an_older_posthog_that_gives_fewer_rows_keeps_no_landed_event_back(asking: type[QueryClient]) -> None:
+    pytest.importorskip("chdb", reason="needs the extra posthog_assets[sandbox]")
+    from posthog_assets.sandbox import Sandbox
+
+    day = Day(30)
+    # The same uuid under another name is another event.
+    day.events += [(name, f"{event} again", at) for name, event, at in day.events[10:20]]
+    with Sandbox(most_rows=3) as older:
+        store(older, day.events[:-1], "older")
+        destination = {"host": older.url, "personal_api_key": "phx_any", "project_id": "1"}
+        landing = look(asking(Destination.model_validate(destination)), "older", "2024-03-01", day, 0)
+    last = day.events[-1]
+    assert landing.missing == {last[1]: [last[0]]}
+    assert landing.landed == 39
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])

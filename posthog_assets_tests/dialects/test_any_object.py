@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from posthog_assets.dialects import load_dialect
 from posthog_assets.formats import Format, Framing, read_records
 from posthog_assets.formats.records import RecordChunk
-from posthog_assets.schemas import STAGED_EVENTS
+from posthog_assets.schemas import STAGED_EVENTS, STAGED_VERSIONS
 from posthog_assets_tests.dialects import (
     test_amplitude,
     test_columns,
@@ -99,7 +99,7 @@ def dialect(name: str) -> dict[str, Any]:
 
 def is_staged_row_for_row(settings: dict[str, Any], records: list[dict[str, Any]]) -> None:
     batch = load_dialect(settings).stage(RecordChunk(range(1, len(records) + 1), records), "part")
-    assert batch.schema == STAGED_EVENTS
+    assert batch.schema == (STAGED_VERSIONS if settings["type"] == "posthog" else STAGED_EVENTS)
     batch.validate(full=True)
     rows = batch.to_pylist()
     assert [row["raw_line"] for row in rows] == list(range(1, len(records) + 1))

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import random
+import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from posthog_assets.dialects import load_dialect
 from posthog_assets.formats import detect, read_records
 from posthog_assets.formats.records import RecordChunk
-from posthog_assets.mapping import EventMapper
+from posthog_assets.mapping import EventMapper, map_day
 from posthog_assets.mapping.settings import Mapping
+from posthog_assets_tests.mapping.test_mapping import map_rows
 
 ID = "018f6c9a-7d1e-7000-8000-1234567890ab"
 
@@ -233,3 +241,114 @@ def test_events_of_posthogs_sdks_read_as_its_capture_service_took_them(real_data
             key: value for key, value in given.items() if key not in ("$set", "$set_once")
         }
         assert json.loads(row["set"] or "{}") == given.get("$set", {}) | record.get("$set", {})
+
+
+#: An SDK that tries again sends the event with another `sent_at`, and PostHog corrects its time by another skew.
+FIRST = RECORD | {"properties": {"try": 1}, "created_at": "2024-03-01T10:00:02Z"}
+AGAIN = FIRST | {
+    "timestamp": "2024-03-01T10:00:00.120Z", "properties": {"try": 2}, "created_at": "2024-03-01T10:00:09Z",
+}  # fmt: skip
+REPLACED = "replaced by a newer version of the same event"
+
+
+def day_of(*records: dict[str, Any], chunk: int = 3, **mapping: Any) -> tuple[dict[str, Any], dict[str, int]]:
+    """Map records as a day; return what is sent, uuid -> what it was tried as, and how many are not, by reason."""
+    found = [row | {"raw_line": number} for number, row in enumerate(rows(*records))]
+    dialect = load_dialect({"type": "posthog"})
+    with tempfile.TemporaryDirectory() as folder:
+        events, report = map_rows(found, Path(folder), dialect=dialect, chunk=chunk, **mapping)
+    assert report.rows == len(records)
+    sent = [event for event in events if not event["reject_reason"]]
+    assert len({event["uuid"] for event in sent}) == len(sent)
+    return {event["uuid"]: json.loads(event["properties"])["try"] for event in sent}, report.reject_reasons
+
+
+@pytest.mark.parametrize("steps", [[], [{"step": "drop", "names": ["nothing"]}]], ids=["no steps", "steps"])
+def test_of_versions_that_posthog_has_not_merged_yet_the_newest_is_the_event(steps: list[dict[str, Any]]) -> None:
+    older = FIRST | {
+        "timestamp": "2024-03-01T23:59:59Z",
+        "properties": {"try": 0},
+        "created_at": "2024-03-01T09:00:00Z",
+    }
+    for records in itertools.permutations([older, FIRST, AGAIN]):
+        assert day_of(*records, chunk=2, steps=steps) == ({ID: 2}, {REPLACED: 2})
+
+
+def test_when_posthog_stored_a_version_says_more_than_when_it_took_it_in() -> None:
+    stored = FIRST | {"_inserted_at": "2024-03-01T11:00:00Z"}
+    assert day_of(AGAIN | {"_inserted_at": "2024-03-01T10:59:00Z"}, stored) == ({ID: 1}, {REPLACED: 1})
+
+
+def test_of_versions_that_nobody_dated_the_one_of_the_later_time_is_the_event() -> None:
+    first, again = ({key: value for key, value in one.items() if key != "created_at"} for one in (FIRST, AGAIN))
+    assert day_of(first, again) == day_of(again, first) == ({ID: 1}, {REPLACED: 1})
+    # And where that is the same, one of them, whatever the order.
+    again["timestamp"] = first["timestamp"]
+    assert day_of(first, again) == day_of(again, first)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.sampled_from("ab"), st.sampled_from([1, 23, 25])), max_size=12),
+    st.randoms(use_true_random=False),
+    st.integers(1, 5),
+)
+def test_of_any_versions_each_event_is_sent_once_as_its_newest(
+    drawn: list[tuple[int, str, int]], chance: random.Random, chunk: int
+) -> None:
+    midnight = datetime(2024, 3, 1, tzinfo=UTC)
+    records = [
+        {
+            "uuid": f"{ID[:-1]}{number}", "event": event, "distinct_id": "ann", "properties": {"try": order},
+            "timestamp": (midnight + timedelta(hours=hour)).isoformat(),
+            "created_at": (midnight + timedelta(seconds=order)).isoformat(),
+        }
+        for order, (number, event, hour) in enumerate(drawn)
+    ]  # fmt: skip
+    newest = {(number, event, hour // 24): order for order, (number, event, hour) in enumerate(drawn)}
+    delivered = chance.sample(records, len(records))
+    sent, reasons = day_of(*delivered, chunk=chunk)
+    assert sorted(sent.values()) == sorted(newest.values())
+    assert sum(reasons.values()) == len(records) - len(newest)
+    assert (sent, reasons) == day_of(*records)
+    assert {name for name in sent if name[:-1] == ID[:-1]} == {record["uuid"] for record in records}
+
+
+def test_a_version_that_comes_twice_is_one_event_and_a_repetition() -> None:
+    assert day_of(AGAIN, FIRST, AGAIN) == ({ID: 2}, {REPLACED: 1, "repeats an earlier record": 1})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"event": "$pageleave", "timestamp": "2024-03-01T10:00:01Z"},
+        {"distinct_id": "bob", "timestamp": "2024-03-01T10:00:01Z"},
+        {"timestamp": "2024-03-02T00:00:00Z"},
+    ],
+)
+def test_events_of_one_uuid_that_posthog_keeps_apart_stay_apart(change: dict[str, str]) -> None:
+    other, other_again = FIRST | {"properties": {"try": 3}} | change, AGAIN | {"properties": {"try": 4}} | change
+    expected = day_of(FIRST, AGAIN, other, other_again)
+    sent, reasons = expected
+    assert (sent[ID], sorted(sent.values()), reasons) == (2, [2, 4], {REPLACED: 2})
+    for records in itertools.permutations([FIRST, AGAIN, other, other_again]):
+        assert day_of(*records) == expected
+
+
+def test_events_that_only_the_mapping_makes_alike_are_no_versions() -> None:
+    sent, reasons = day_of(FIRST, AGAIN | {"event": "other"}, events={"other": "$pageview"})
+    assert (sorted(sent.values()), reasons) == ([1, 2], {})
+
+
+def test_a_day_that_was_staged_by_an_older_version_goes_by_the_time_of_the_events() -> None:
+    staged_before = staged(FIRST, AGAIN).drop_columns(["stored_at"])
+    mapper = EventMapper(
+        Mapping.model_validate({}), "copy", load_dialect({"type": "posthog"}), day=date(2024, 3, 1),
+        fetched_at=datetime(2024, 3, 3, tzinfo=UTC),
+    )  # fmt: skip
+    written: list[pa.RecordBatch] = []
+    with tempfile.TemporaryDirectory() as folder:
+        sink = nullcontext(SimpleNamespace(write=written.append))
+        map_day(lambda: [staged_before], mapper, lambda: sink, Path(folder), ordered=False)
+    events = written[-1].to_pylist()
+    assert [json.loads(event["properties"])["try"] for event in events if not event["reject_reason"]] == [1]

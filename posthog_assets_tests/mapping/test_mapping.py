@@ -72,7 +72,7 @@ def map_rows(
 
     def batches() -> Iterator[pa.RecordBatch]:
         for start in range(0, len(rows), chunk):
-            yield pa.RecordBatch.from_pylist(rows[start : start + chunk], schema=STAGED_EVENTS)
+            yield pa.RecordBatch.from_pylist(rows[start : start + chunk], schema=dialect.staged_schema)
 
     spill = tmp_path / uuid.uuid4().hex
     spill.mkdir(parents=True)

@@ -17,7 +17,7 @@ import urllib3
 import zstandard
 
 from posthog_assets.sandbox import Sandbox, SandboxFailed
-from posthog_assets.sandbox.query import QueryRefused, translate
+from posthog_assets.sandbox.query import QueryRefused, printed, translate
 from posthog_assets.sandbox.rules import loose, settled
 
 pytest.importorskip("chdb", reason="needs the extra posthog_assets[sandbox]")
@@ -221,6 +221,10 @@ def test_queries_need_a_personal_key_and_the_right_project(shared_sandbox: Sandb
 def test_answers_are_limited_as_posthog_limits_them() -> None:
     assert translate("SELECT uuid FROM events").endswith(" LIMIT 100")
     assert translate("SELECT uuid FROM events LIMIT 70000").endswith(") LIMIT 50000")
+    assert translate("SELECT uuid FROM events LIMIT 70000", 10_000).endswith(") LIMIT 10000")
+    assert printed("SELECT uuid  FROM events LIMIT 70000", 10_000) == "SELECT uuid FROM events LIMIT 10000"
+    assert printed("SELECT uuid FROM events limit 7") == "SELECT uuid FROM events limit 7"
+    assert printed("SELECT uuid FROM events") == "SELECT uuid FROM events LIMIT 100"
     with pytest.raises(QueryRefused, match="parentheses"):
         translate("SELECT (1 FROM events")
 

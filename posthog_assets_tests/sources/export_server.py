@@ -68,6 +68,9 @@ class ExportServer:
             def do_GET(self) -> None:  # noqa: N802
                 outer._handle(self)
 
+            def do_HEAD(self) -> None:  # noqa: N802
+                outer._handle(self)
+
             def do_POST(self) -> None:  # noqa: N802
                 outer._handle(self)
 
@@ -115,6 +118,8 @@ class ExportServer:
             handler.send_header(name, value)
         handler.end_headers()
         body = reply.body[: len(reply.body) // 2] if reply.half else reply.body
+        if handler.command == "HEAD":
+            return
         try:
             if reply.trickle is None:
                 handler.wfile.write(body)

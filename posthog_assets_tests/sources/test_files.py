@@ -5,22 +5,32 @@ from __future__ import annotations
 import functools
 import gzip
 import http.server
+import io
 import os
 import threading
+import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import orjson
 import pytest
 from pydantic import ValidationError
 from upath import UPath
 
-from posthog_assets.errors import BrokenPart, ImportFileError, NoExport, SourceUnavailable
+from posthog_assets import steps
+from posthog_assets.errors import BrokenPart, ImportFileError, NoExport, SourceError, SourceUnavailable
 from posthog_assets.formats import detect
+from posthog_assets.import_file import Import
 from posthog_assets.sources import Files, RawExport, Source, load_source
 from posthog_assets.storage import Store
+from posthog_assets_tests.capture.server import CaptureServer
+from posthog_assets_tests.conftest import small_import
+from posthog_assets_tests.killed import kill_during
+from posthog_assets_tests.sources.export_server import Asked, ExportServer, Reply, Script
 
 DAY = date(2015, 9, 12)
 
@@ -164,7 +174,17 @@ def web(tmp_path: Path) -> Iterator[str]:
             if "forbidden" in self.path:
                 self.send_error(403)
                 return None
+            if "busy" in self.path:
+                self.send_response(int(self.path.split("/")[2]))
+                self.send_header("Retry-After", "37")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return None
             return super().send_head()
+
+        def copyfile(self, source: Any, outputfile: Any) -> None:
+            # The size it announced is never reached.
+            super().copyfile(io.BytesIO(source.read(20)) if "half" in self.path else source, outputfile)
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path / "web"))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -183,13 +203,45 @@ def test_files_on_the_web_are_files_too_and_queries_stay_secret(web: str, tmp_pa
 
 
 def test_a_forbidden_file_and_an_unreachable_host_are_told_apart(web: str, store: Store) -> None:
-    from posthog_assets.errors import SourceError
-
     with pytest.raises(SourceError, match="no permission to read") as caught:
         _export(_files(path=f"{web}/forbidden/{{day}}.jsonl"), store)
     assert not caught.value.temporary
     with pytest.raises(SourceUnavailable, match="http://127.0.0.1:9/2015-09-12.jsonl could not be reached"):
         _export(_files(path="http://127.0.0.1:9/{day}.jsonl"), store)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_how_long_a_web_server_asks_to_be_left_alone_is_told(web: str, status: int, store: Store) -> None:
+    with pytest.raises(SourceUnavailable, match=f"{web}/busy/{status}/2015-09-12.jsonl could not be") as caught:
+        _export(_files(path=f"{web}/busy/{status}/{{day}}.jsonl"), store)
+    assert caught.value.retry_after == 37.0
+
+
+SIGNATURE = "s1gned"
+
+
+def _chain(error: BaseException) -> str:
+    """Return everything that a traceback would show of an error."""
+    return "".join(traceback.format_exception(error))
+
+
+@pytest.mark.parametrize(
+    ("path", "day_column"),
+    [
+        ("forbidden/{day}.jsonl", None),
+        ("busy/503/{day}.jsonl", None),
+        ("half/{day}.jsonl", None),
+        ("half/all.jsonl", "t"),
+    ],
+)
+def test_the_signature_of_an_address_is_in_no_traceback(
+    web: str, path: str, day_column: str | None, tmp_path: Path, store: Store
+) -> None:
+    for name in ("2015-09-12.jsonl", "all.jsonl"):
+        _write(tmp_path / "web/half" / name, b'{"t":"2015-09-12"}\n' * 100)
+    with pytest.raises(SourceError) as caught:
+        _export(_files(path=f"{web}/{path}?signature={SIGNATURE}", day_column=day_column), store)
+    assert SIGNATURE not in _chain(caught.value)
 
 
 def test_an_unknown_protocol_is_refused(store: Store) -> None:
@@ -363,3 +415,59 @@ def test_a_day_of_another_zone_is_available_when_it_has_ended_there(tmp_path: Pa
     assert Files(path="{day}.csv").available_at(date(2024, 1, 20)) == datetime(2024, 1, 21, tzinfo=UTC)
     later = source.model_copy(update={"available_after_hours": 1.5})
     assert later.available_at(date(2024, 1, 20)) == datetime(2024, 1, 21, 9, 30, tzinfo=UTC)
+
+
+class Folder(ExportServer):
+    """A web server with four files of a day, each of ten records, and a page that lists them."""
+
+    names = tuple(f"2015-09-12-{number}.jsonl" for number in range(4))
+
+    def reply(self, asked: Asked) -> Reply:
+        name = asked.path.rsplit("/", 1)[-1]
+        if not name:
+            return Reply(body="".join(f'<a href="/exports/{name}">{name}</a>' for name in self.names).encode())
+        if name not in self.names:
+            return Reply(404)
+        body = b"".join(line(10 * self.names.index(name) + number) for number in range(10))
+        return Reply(206 if "Range" in asked.headers else 200, body, {"Accept-Ranges": "bytes"})
+
+    @property
+    def fetched(self) -> list[int]:
+        """The numbers of the files whose content was asked for."""
+        names = [asked.path.rsplit("/", 1)[-1] for asked in self.requests if asked.method == "GET"]
+        return [self.names.index(name) for name in names if name]
+
+
+def line(number: int) -> bytes:
+    record = {"id": number, "user": f"user-{number}", "at": "2015-09-12T10:00:00Z", "what": "visit"}
+    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def importing(folder: str, url: str, capture: str = "http://127.0.0.1:9") -> Import:
+    return small_import(
+        Path(folder),
+        start_date="2015-09-12",
+        source={"type": "files", "path": f"{url}/exports/{{day}}-*.jsonl"},
+        destination={"host": capture, "project_api_key": "phc_any"},
+    )
+
+
+def export_and_wait(folder: str, url: str) -> None:
+    steps.export_day(importing(folder, url), DAY)
+
+
+def test_a_process_that_is_killed_between_files_leaves_a_day_that_can_be_finished(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="fsspec reads http:// with aiohttp, which is not installed")
+    hang: Script = lambda asked, reply: replace(reply, trickle=0.2) if asked.path.endswith("-2.jsonl") else reply  # noqa: E731
+    with Folder(hang) as web, CaptureServer() as posthog:
+        kill_during(export_and_wait, str(tmp_path), web.url, when=lambda: 2 in web.fetched)
+        assert web.fetched == [0, 1, 2]
+        web.script = lambda asked, reply: reply
+        imp = importing(str(tmp_path), web.url, posthog.url)
+        manifest = steps.export_day(imp, DAY)
+        assert web.fetched == [0, 1, 2, 2, 3]
+        assert [part.records for part in manifest.parts] == [10] * 4
+        steps.stage_day(imp, DAY)
+        steps.transform_day(imp, DAY)
+        steps.deliver_day(imp, DAY)
+    assert sorted(event["distinct_id"] for event in posthog.stored) == sorted(f"user-{n}" for n in range(40))

@@ -27,6 +27,7 @@ from posthog_assets.sources.api import Stopped
 from posthog_assets.sources.mixpanel import check_end
 from posthog_assets_tests.capture import server as capture
 from posthog_assets_tests.capture.server import CaptureServer
+from posthog_assets_tests.killed import kill_during
 from posthog_assets_tests.sources.export_server import Asked, Reply, Script
 from posthog_assets_tests.sources.mixpanel_server import (
     NAMES,
@@ -303,7 +304,31 @@ def test_an_export_by_names_that_was_interrupted_keeps_its_parts(tmp_path: Path)
         broken = False
         run(imp)
         assert sorted(landed(posthog)) == sorted(mixpanel.truth(DAY))
-        assert len(mixpanel.exports) - before == 4
+        assert len(mixpanel.exports) - before == 1
+
+
+def export_and_wait(folder: str, url: str) -> None:
+    source = {"events": list(NAMES), "timeout_seconds": 60}
+    steps.export_day(an_import(Path(folder), url, "http://127.0.0.1:9", source=source), DAY)
+
+
+def test_a_process_that_is_killed_between_groups_of_names_leaves_a_day_that_can_be_finished(tmp_path: Path) -> None:
+    def script(asked: Asked, reply: Reply) -> Reply:
+        names = json.loads(asked.fields["event"])
+        return replace(reply, trickle=0.2) if names == [third] else too_many(1, Reply(413))(asked, reply)
+
+    def names_asked_for() -> list[list[str]]:
+        return [json.loads(asked.fields["event"]) for asked in mixpanel.exports]
+
+    *_, third, fourth = sorted(NAMES)
+    with MixpanelServer(script) as mixpanel, CaptureServer() as posthog:
+        kill_during(export_and_wait, str(tmp_path), mixpanel.url, when=lambda: [third] in names_asked_for())
+        before = len(mixpanel.exports)
+        mixpanel.script = too_many(1, Reply(413))
+        run(an_import(tmp_path, mixpanel.url, posthog.url, source={"events": list(NAMES)}))
+        assert sorted(landed(posthog)) == sorted(mixpanel.truth(DAY))
+        # The first half is there. Of the second nobody knows yet that it is too much at once.
+        assert names_asked_for()[before:] == [[third, fourth], [third], [fourth]]
 
 
 def test_a_process_that_dies_while_sending_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 import pytest
@@ -20,7 +22,9 @@ from posthog_assets.sources import RawExport, load_source
 from posthog_assets.sources import api as api_module
 from posthog_assets.steps import deliver_day, export_day, stage_day, transform_day
 from posthog_assets.storage import Store
+from posthog_assets_tests.capture.server import CaptureServer
 from posthog_assets_tests.conftest import small_import
+from posthog_assets_tests.killed import kill_during
 from posthog_assets_tests.sources.export_server import Asked, ExportServer, Reply, Script
 
 DAY = date(2024, 3, 1)
@@ -193,6 +197,44 @@ def test_an_interrupted_day_goes_on_after_its_last_page(tmp_path: Path, project:
     assert queries(project) - before - missing == missing + 3
 
 
+def export_and_wait(folder: str, url: str) -> None:
+    there = SimpleNamespace(url=url)
+    export_day(import_of(Path(folder), there, there), DAY)
+
+
+def test_a_process_that_is_killed_between_pages_leaves_a_day_that_can_be_finished(tmp_path: Path) -> None:
+    # Thirty in the first hours, then none, then twenty.
+    rows = [row(number, f"{hour:02d}:{number:02d}:00.000000") for number, hour in enumerate([1] * 30 + [20] * 20)]
+
+    def script(asked: Asked, reply: Reply) -> Reply:
+        if "01:00:00" in reply.body.decode() and "'2024-03-02" in asked.body.decode():
+            return Reply(504, b"too long")
+        return replace(reply, trickle=0.2) if "20:40:00" in reply.body.decode() else reply
+
+    with Project(rows, script) as server:
+        kill_during(
+            export_and_wait,
+            str(tmp_path),
+            server.url,
+            when=lambda: any(b"20:39:00" in asked.body for asked in server.requests),
+        )
+        server.script = lambda asked, reply: reply
+        before = len(server.requests)
+        with CaptureServer() as posthog:
+            imp = import_of(tmp_path, server, posthog)
+            export_day(imp, DAY)
+            stage_day(imp, DAY)
+            transform_day(imp, DAY)
+            deliver_day(imp, DAY)
+        assert sorted(event["uuid"] for event in posthog.stored) == sorted(uuid for uuid, *_ in rows)
+        begins = [asked.body.decode().partition("toDateTime64('")[2][:26] for asked in server.requests[before:]]
+        # The page that was missing, and what comes after it.
+        assert begins == [
+            "2024-03-01 20:39:00.000000", "2024-03-01 20:49:00.000000", "2024-03-01 21:09:00.000000",
+            "2024-03-01 22:29:00.000000",
+        ]  # fmt: skip
+
+
 def test_pages_of_another_question_are_not_reused(tmp_path: Path, project: Any) -> None:
     store = Store(str(tmp_path), "copy")
     with pytest.raises(KeyboardInterrupt):
@@ -222,11 +264,23 @@ def test_the_number_of_events_can_be_watched(tmp_path: Path, project: Any) -> No
 
 
 class Project(ExportServer):
-    """Answers every query with the events of a list that lie in its stretch of time, at most so many."""
+    """Answers every query with the events of a list that lie in its stretch of time, at most *most_rows* of them.
 
-    def __init__(self, rows: list[list[Any]], script: Script = lambda asked, reply: reply) -> None:
+    With *says_limit* it prints the query in its answer as it was run, as PostHog does.
+    """
+
+    def __init__(
+        self,
+        rows: list[list[Any]],
+        script: Script = lambda asked, reply: reply,
+        *,
+        most_rows: int = 50_000,
+        says_limit: bool = True,
+    ) -> None:
         super().__init__(script)
         self.rows = rows
+        self.most_rows = most_rows
+        self.says_limit = says_limit
 
     def reply(self, asked: Asked) -> Reply:
         import re
@@ -234,12 +288,16 @@ class Project(ExportServer):
         query = json.loads(asked.body)["query"]["query"]
         low, high = re.findall(r"toDateTime64\('([^']+)'", query)[:2]
         after = re.search(r"OR id > '([^']+)'", query)
-        limit = int(query.rsplit(" ", 1)[1])
+        before, _, asked_for = query.rpartition(" ")
+        limit = min(int(asked_for), self.most_rows)
         chosen = [
             row for row in self.rows
             if (low < row[3] < high) or (row[3] == low and (not after or row[0] > after[1]))
         ]  # fmt: skip
-        return Reply(body=json.dumps({"results": sorted(chosen, key=lambda row: (row[3], row[0]))[:limit]}).encode())
+        answer = {"results": sorted(chosen, key=lambda row: (row[3], row[0]))[:limit]}
+        if self.says_limit:
+            answer["hogql"] = f"{before}\n{limit}"
+        return Reply(body=json.dumps(answer).encode())
 
 
 def row(number: int, at: str, arrived: str = "2024-03-01 13:00:00.000000", properties: str = "{}") -> list[Any]:
@@ -273,6 +331,58 @@ def test_versions_of_an_event_that_posthog_has_not_merged_yet_are_one(tmp_path: 
     ]
     with Project(versions) as server:
         assert [record["properties"] for record in exported(tmp_path, server.url)] == ['{"version": 2}', "{}"]
+
+
+def test_versions_whose_times_differ_land_as_one_event_and_are_counted(tmp_path: Path, sandbox: Any) -> None:
+    versions = [
+        row(1, "10:00:00.123000", "2024-03-01 14:00:00.000000", '{"version": 2}'),
+        row(1, "10:00:00.456000", "2024-03-01 13:00:00.000000", '{"version": 1}'),
+        row(2, "10:00:01.000000", properties='{"version": 1}'),
+    ]
+    with Project(versions) as server:
+        imp = import_of(tmp_path, server, sandbox)
+        export_day(imp, DAY)
+        staged, mapped = stage_day(imp, DAY), transform_day(imp, DAY)
+        deliver_day(imp, DAY)
+    assert (staged.rows, staged.rejected, mapped.rows) == (3, 0, 3)
+    assert mapped.reject_reasons == {"replaced by a newer version of the same event": 1}
+    assert [(name, at.microsecond, properties["version"]) for name, _, _, at, properties in sandbox.events()] == [
+        (str(uuid.UUID(int=1)), 123_000, 2),
+        (str(uuid.UUID(int=2)), 0, 1),
+    ]
+
+
+@pytest.mark.parametrize("says_limit", [True, False])
+@pytest.mark.parametrize("count", [95, 100])
+def test_a_server_that_gives_fewer_rows_than_it_is_asked_for_keeps_none_back(
+    tmp_path: Path, count: int, says_limit: bool
+) -> None:
+    rows = [row(number, f"{number % 24:02d}:30:{number // 24:02d}.000000") for number in range(count)]
+    with Project(rows, most_rows=10, says_limit=says_limit) as server:
+        assert len({record["uuid"] for record in exported(tmp_path, server.url, page_rows=25)}) == count
+        # An empty page is the end; so is one that is shorter than the server says it could be.
+        assert len(server.requests) == (10 if count == 95 and says_limit else 11)
+
+
+@pytest.mark.parametrize(("says_limit", "requests"), [(True, 1), (False, 2)])
+def test_a_small_day_is_one_question_where_the_answer_says_that_it_is_all(
+    tmp_path: Path, says_limit: bool, requests: int
+) -> None:
+    with Project([row(1, "00:00:01.0"), row(2, "00:00:02.0")], says_limit=says_limit) as server:
+        assert len(exported(tmp_path, server.url)) == 2
+        assert len(server.requests) == requests
+
+
+def test_an_older_posthog_that_gives_fewer_rows_keeps_none_back(tmp_path: Path) -> None:
+    pytest.importorskip("chdb", reason="needs the extra posthog_assets[sandbox]")
+    from posthog_assets.sandbox import Sandbox
+
+    with Sandbox(most_rows=7) as older:
+        midnight = datetime(2024, 3, 1, tzinfo=UTC)
+        store_events(older, [event(number, midnight + timedelta(minutes=45 * number)) for number in range(30)])
+        found = exported(tmp_path, older.url, page_rows=25)
+        assert [number for number, _ in numbers(found)] == list(range(30))
+        assert queries(older) == 5
 
 
 @pytest.mark.parametrize(
