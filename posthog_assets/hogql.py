@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
+from posthog_assets.formats.lines import load
 
 _LIMIT: Final = re.compile(r"\bLIMIT\s+(\d+)\s*$", re.IGNORECASE)
 
@@ -36,7 +36,7 @@ class Answer:
 def read_answer(body: bytes) -> Answer:
     """Return what an answer says; raises ValueError where it has no results."""
     try:
-        content = orjson.loads(body)
+        content = load(body)
         rows, printed = content["results"], content.get("hogql")
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no results: {error!r}") from None

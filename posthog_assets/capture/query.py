@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 import orjson
@@ -29,6 +29,8 @@ from posthog_assets.hogql import Answer, read_answer
 from posthog_assets.http import failure_reason, hidden, parse_retry_after, words
 from posthog_assets.mapping.markers import Markers
 from posthog_assets.packed_uuids import pack, unpack
+
+T = TypeVar("T")
 
 #: The most rows one HogQL answer holds: posthog.com/docs/api/queries.
 _ROWS: Final = 50_000
@@ -232,12 +234,12 @@ def _counts(client: QueryClient, condition: str, landing: Landing) -> dict[Group
             f"AND concat({_UTC_DAY}, event) > {quoted(after)} "
             f"GROUP BY day, event ORDER BY place LIMIT {_ROWS}"
         )
-        for utc_day, event, distinct, count, place in answer.rows:
+        for utc_day, event, distinct, count, _ in answer.rows:
             found[utc_day, event] = distinct
             landing.duplicates += count - distinct
-            after = place
         if answer.is_all:
             return found
+        after = _further(after, answer.rows[-1][-1])
 
 
 def _missing(
@@ -268,6 +270,7 @@ def _pages(client: QueryClient, condition: str, events: AbstractSet[str]) -> Ite
     # A long list of names costs more than it saves.
     some = f"AND event IN ({', '.join(quoted(event) for event in sorted(events))}) " if len(events) <= 50 else ""
     uuid = day = event = quoted("")
+    last: list[Any] = []
     while True:
         answer = client.ask(
             f"SELECT toString(uuid) AS id, {_UTC_DAY} AS day, event FROM events "
@@ -278,7 +281,15 @@ def _pages(client: QueryClient, condition: str, events: AbstractSet[str]) -> Ite
         yield [(row[0], row[1], row[2]) for row in answer.rows]
         if answer.is_all:
             return
-        uuid, day, event = map(quoted, answer.rows[-1])
+        uuid, day, event = map(quoted, _further(last, answer.rows[-1]))
+        last = answer.rows[-1]
+
+
+def _further(before: T, last: T) -> T:
+    """Return where the next page begins; raises VerificationError where the answers stand still."""
+    if last == before:
+        raise VerificationError(f"PostHog's query API answers the same rows again and again, up to {last!r}")
+    return last
 
 
 def _where(import_name: str, span: tuple[datetime, datetime], markers: Markers) -> str:

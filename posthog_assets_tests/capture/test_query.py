@@ -187,3 +187,13 @@ def test_a_refused_question_is_said_without_the_key(status: int) -> None:
         with pytest.raises(VerificationError, match=f"HTTP {status}: the key \\(the key\\) may not") as caught:
             asking.ask("SELECT 1")
     assert "verysecret" not in str(caught.value)
+
+
+def test_a_server_that_answers_the_same_rows_for_ever_is_not_asked_for_ever() -> None:
+    answer = Reply(200, b'{"results": [["2024-03-01", "page", 1, 1, "2024-03-01page"]]}')
+    with CaptureServer() as server:
+        server.script = lambda asked: answer
+        destination = {"host": server.url, "personal_api_key": "phx_any", "project_id": "1"}
+        asking = QueryClient(Destination.model_validate(destination))
+        with pytest.raises(VerificationError, match="answers the same rows again and again, up to '2024-03-01page'"):
+            look(asking, "same", "2024-03-01", Day(3), 0)
