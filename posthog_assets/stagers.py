@@ -16,7 +16,6 @@ import contextlib
 import fcntl
 import os
 import pickle
-import select
 import socket
 import struct
 import subprocess
@@ -197,7 +196,11 @@ class _Places:
         for number in range(max(cores(), most)):
             if len(self._held) == most:
                 break
-            file = (Path(tempfile.gettempdir()) / f"posthog-assets-stager-{os.getuid()}-{number}").open("a")
+            try:
+                file = (Path(tempfile.gettempdir()) / f"posthog-assets-stager-{os.getuid()}-{number}").open("a")
+            except OSError:
+                # Nowhere to say that a place is taken: then none is.
+                break
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._held.append(file)
@@ -225,7 +228,7 @@ class _Stager:
         with theirs:
             # A session of its own: Ctrl-C is for whoever started the run.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "posthog_assets.stagers", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "posthog_assets.stagers", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
             )  # fmt: skip
         _send(self._socket, described)
@@ -236,8 +239,12 @@ class _Stager:
 
     def is_ready(self) -> bool | None:
         """Return whether it can work, None while it is starting."""
-        if not select.select([self._socket], [], [], 0)[0]:
+        try:
+            self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
             return None
+        except OSError:
+            return False
         return self._answer() is not None
 
     def stage(self, lines: Lines, part: str) -> list[pa.RecordBatch] | None:
