@@ -9,17 +9,34 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
 from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
+class Threads(ThreadPoolExecutor):
+    """Threads for the `with` block of a generator, which end with it.
+
+    Of a generator that is abandoned they end by themselves: it may be the garbage collector that closes it, in the
+    middle of starting some other thread, where waiting for one never ends (CPython holds the lock that both need).
+    """
+
+    def __init__(self, count: int, name: str) -> None:
+        super().__init__(count, name)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.shutdown(wait=kind is not GeneratorExit, cancel_futures=True)
+
+
 def ahead(items: Iterable[T], name: str) -> Iterator[T]:
     """Yield *items*, the next one being made on a thread called *name* while the last one is used."""
     source = iter(items)
     end = object()
-    with ThreadPoolExecutor(1, name) as pool:
+    with Threads(1, name) as pool:
         coming: Future[T | object] = pool.submit(next, source, end)
         while (item := coming.result()) is not end:
             coming = pool.submit(next, source, end)
@@ -31,7 +48,7 @@ def applied(function: Callable[[T], R], items: Iterable[T], threads: int, name: 
     if threads == 1:
         yield from map(function, items)
         return
-    with ThreadPoolExecutor(threads, name) as pool:
+    with Threads(threads, name) as pool:
         under_way: deque[Future[R]] = deque()
         for item in items:
             under_way.append(pool.submit(function, item))

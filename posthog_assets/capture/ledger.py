@@ -18,7 +18,6 @@ from __future__ import annotations
 import io
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import IO, Final, TypeVar
@@ -28,6 +27,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from posthog_assets.ahead import Threads
 from posthog_assets.capture.entries import CODES, VERDICTS, Entries, Growing, Known, Texts, halves, newest_of
 from posthog_assets.capture.verdicts import Verdict
 from posthog_assets.schemas import TIMESTAMP, column
@@ -168,7 +168,7 @@ class Ledger:
         def fetched(name: str) -> T:
             return read(pa.BufferReader(self._store.read_bytes(f"{self._folder}/batches/{name}")))
 
-        with ThreadPoolExecutor(_AHEAD, thread_name_prefix="ledger") as pool:
+        with Threads(_AHEAD, "ledger") as pool:
             for start in range(0, len(names), 4 * _AHEAD):
                 some = names[start : start + 4 * _AHEAD]
                 yield from zip(some, pool.map(fetched, some), strict=True)

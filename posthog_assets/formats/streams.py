@@ -12,13 +12,13 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import IO, Any, Final, cast
 
 import pyarrow as pa
 from isal import igzip, isal_zlib
 
+from posthog_assets.ahead import Threads
 from posthog_assets.errors import BrokenPart, ImportFileError, PosthogAssetsError, SourceUnavailable, shorten
 from posthog_assets.formats.framing import Compression, Format, Framing, detect
 
@@ -235,7 +235,7 @@ class _Steady(io.RawIOBase):
 
 def blocks(stream: IO[bytes], name: str, size: int = BLOCK) -> Iterator[bytes]:
     """Yield a stream in blocks of *size* bytes, the next one decompressed on a thread while the last one is used."""
-    with ThreadPoolExecutor(1, "decompress") as pool:
+    with Threads(1, "decompress") as pool:
         ahead = pool.submit(stream.read, size)
         done = 0
         while True:

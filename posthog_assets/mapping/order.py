@@ -13,12 +13,15 @@ per row stay the same however long the day is, for one more pass over the disk p
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
+from types import TracebackType
 from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
+
+from posthog_assets.ahead import Threads
 
 _RUN_BYTES: Final = 32 << 20
 _BLOCK_ROWS: Final = 2_048
@@ -44,14 +47,16 @@ class Sorter:
         self._size = 0
         self._runs: list[_Run] = []
         self._number = 0
-        self._writer = ThreadPoolExecutor(1, "sort")
+        self._writer = Threads(1, "sort")
         self._writing: Future[_Run] | None = None
 
     def __enter__(self) -> Sorter:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._writer.shutdown(wait=True, cancel_futures=True)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.__exit__(kind, error, trace)
 
     def add(self, batch: pa.RecordBatch) -> None:
         self._held.append(batch)
