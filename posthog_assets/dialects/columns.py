@@ -113,7 +113,7 @@ class Columns(Dialect):
         )
 
     def _readable(self, chunk: RecordChunk, reasons: dict[int, str]) -> list[dict[str, Any]]:
-        records: list[Any] = chunk.records
+        records: list[Any] = list(chunk.used_up())
         if Unreadable in set(map(type, records)):
             reasons.update((i, record.reason) for i, record in enumerate(records) if isinstance(record, Unreadable))
             records = [{} if isinstance(record, Unreadable) else record for record in records]

@@ -67,8 +67,11 @@ class PostHogEvents(Vendor):
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_VERSIONS` row per record of *chunk*; the records are used up."""
-        stored = [_stored(record) for record in chunk.records]
-        records = [_opened(record) for record in chunk.records]
+        stored: list[Any] = []
+        records: list[Record | Unreadable] = []
+        for record in chunk.used_up():
+            stored.append(_stored(record))
+            records.append(_opened(record))
         batch = super().stage(RecordChunk(chunk.positions, records, chunk.untyped), part)
         stamps = self.instants(stored)[0] if any(stored) else pa.nulls(len(stored), TIMESTAMP)
         return pa.RecordBatch.from_arrays([*batch.columns, stamps], schema=STAGED_VERSIONS)

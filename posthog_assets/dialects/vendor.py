@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Final, Literal
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from posthog_assets.dialects.base import Dialect, content_id
@@ -23,11 +22,14 @@ from posthog_assets.dialects.timestamps import read_timestamps
 from posthog_assets.errors import shorten
 from posthog_assets.formats.lines import load
 from posthog_assets.formats.records import RecordChunk, Unreadable
-from posthog_assets.schemas import STAGED_EVENTS
+from posthog_assets.schemas import STAGED_EVENTS, TIMESTAMP
 
 Record = dict[str, Any]
 
 _Getter = Callable[[Record], Any]
+
+#: A row's source_id, kind, event, user_id and anonymous_id; None in all of them where its record cannot be read.
+_Head = tuple[str | None, str | None, str | None, str | None, str | None]
 
 #: The JSON objects of a row as text, in the order of the columns; None where there is none.
 _Texts = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None]
@@ -265,31 +267,37 @@ class Vendor(Dialect):
     def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
         """Return the instants that `timestamp` values name, and the reasons by index of those that name none.
 
-        Called once for many records: it must raise for no value.
+        Called once for many records, at least one: it must raise for no value.
         """
         return read_timestamps(values, "UTC")
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
-        rows: list[Reading] = []
+        heads: list[_Head] = []
         texts: list[_Texts] = []
+        times: list[Any] = []
+        good: list[int] = []
         reasons: dict[int, str] = {}
-        for index, record in enumerate(chunk.records):
+        for index, record in enumerate(chunk.used_up()):
             try:
                 row = self._row(record, chunk.untyped)
-                # Written at once, and the record let go, while all of it is in the processor's caches.
+                # Written at once, and the row let go, while all of it is in the processor's caches.
                 texts.append(_written(row))
-                rows.append(row)
+                heads.append((row.source_id, row.kind, row.event, row.user_id, row.anonymous_id))
+                times.append(row.timestamp)
+                good.append(index)
             except Rejected as reason:
+                heads.append(_NO_HEAD)
                 texts.append(_NO_TEXTS)
-                rows.append(_NOTHING)
                 reasons[index] = str(reason)
-            chunk.records[index] = _USED_UP
-        stamps, flaws = self.instants([row.timestamp for row in rows])
-        for index, flaw in flaws.items():
-            if rows[index] is not _NOTHING:
-                rows[index], texts[index], reasons[index] = _NOTHING, _NO_TEXTS, flaw
-        return _batch(rows, texts, stamps, reasons, part, chunk.positions)
+        stamps, flaws = self.instants(times) if times else (pa.array([], TIMESTAMP), {})
+        for place, flaw in flaws.items():
+            index = good[place]
+            heads[index], texts[index], reasons[index] = _NO_HEAD, _NO_TEXTS, flaw
+        if reasons:
+            places = {index: place for place, index in enumerate(good) if index not in reasons}
+            stamps = stamps.take(pa.array([places.get(index) for index in range(len(heads))], pa.int32()))
+        return _batch(heads, texts, stamps, reasons, part, chunk.positions)
 
     def _row(self, record: Record | Unreadable, untyped: bool) -> Reading:
         if isinstance(record, Unreadable):
@@ -480,26 +488,20 @@ def _texts(row: Reading, dumps: Callable[[Any], bytes]) -> _Texts:
 
 
 def _batch(
-    rows: list[Reading],
+    heads: list[_Head],
     texts: list[_Texts],
     stamps: pa.Array,
     reasons: dict[int, str],
     part: str,
     positions: Sequence[int],
 ) -> pa.RecordBatch:
-    count, text = len(rows), pa.string()
-    columns = zip(*texts, strict=True) if texts else ((),) * len(_NO_TEXTS)
-    if reasons:
-        stamps = pc.if_else(pa.array([index not in reasons for index in range(count)]), stamps, None)
+    count, text = len(heads), pa.string()
     return pa.RecordBatch.from_arrays(
         [
-            *(
-                pa.array([getattr(row, name) for row in rows], text)
-                for name in ("source_id", "kind", "event", "user_id", "anonymous_id")
-            ),
+            *(pa.array(column, text) for column in _columns(heads, _NO_HEAD)),
             stamps,
             # orjson writes valid UTF-8, so the bytes are text as they stand.
-            *(pa.array(column, pa.binary()).view(text) for column in columns),
+            *(pa.array(column, pa.binary()).view(text) for column in _columns(texts, _NO_TEXTS)),
             pa.array([part], text).take(pa.array([0] * count, pa.int32())),
             pa.array(positions, pa.int64()),
             pa.array([reasons.get(index) for index in range(count)] if reasons else pa.nulls(count), text),
@@ -508,8 +510,10 @@ def _batch(
     )
 
 
+def _columns(rows: Sequence[tuple[Any, ...]], like: tuple[Any, ...]) -> Iterable[tuple[Any, ...]]:
+    return zip(*rows, strict=True) if rows else ((),) * len(like)
+
+
 #: The row of a record that cannot be read.
-_NOTHING: Final = Reading()
-_NOTHING.kind = None  # type: ignore[assignment]
+_NO_HEAD: Final[_Head] = (None, None, None, None, None)
 _NO_TEXTS: Final[_Texts] = (None, None, None, None, None)
-_USED_UP: Final = Unreadable("read already")

@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from posthog_assets.errors import BrokenPart, shorten
-from posthog_assets.formats.lines import LONGEST_LINE, TOO_LONG, count_lines, load, parse_all, read_lines
+from posthog_assets.formats.lines import LONGEST_LINE, TOO_LONG, count_lines, load, read_lines, unparsed
 from posthog_assets.formats.records import RecordChunk
 
 _SPACE: Final = b" \t\r\n"
@@ -45,7 +45,7 @@ def read_json(blocks: Iterator[bytes], name: str, rows: int, first: int = 1) -> 
     for found in Scanner(name, level).scan(blocks):
         for start in range(0, len(found), rows):
             part = found[start : start + rows]
-            yield parse_all(part, first)
+            yield unparsed(part, first)
             first += len(part)
 
 

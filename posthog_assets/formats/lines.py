@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import numpy as np
 import orjson
@@ -30,6 +30,7 @@ _ESCAPES: Final = re.compile(
 )
 
 _SPACE: Final = b" \t\r"
+_BLANK: Final = frozenset((b"", b"\n", b"\r", b"\t", b" "))
 _LINE_END: Final = ord("\n")
 _MAY_BE_BLANK: Final = np.zeros(256, bool)
 _MAY_BE_BLANK[list(b"\n\r \t")] = True
@@ -77,21 +78,28 @@ class Lines:
         # Finds line ends several times as fast as `split` does, and leaves them on.
         lines = io.BytesIO(self.text).readlines()
         for start in range(0, len(lines), rows):
-            chunk = parse_all(lines[start : start + rows] if len(lines) > rows else lines, self.first + start)
-            if chunk.records:
+            chunk = unparsed(lines[start : start + rows] if len(lines) > rows else lines, self.first + start)
+            if len(chunk.records):
                 yield chunk
 
     def last_record(self) -> int | None:
         """Return the number of the last line that is not blank."""
-        text = self.text.rstrip(b"\n" + _SPACE)
-        return self.first + text.count(b"\n") if text else None
+        text = self.text
+        if text[-1:] in _BLANK:
+            text = text.rstrip(b"\n" + _SPACE)
+        return self.first + _line_ends(text) if text else None
 
 
 def unread_lines(blocks: Iterable[bytes], first: int = 1) -> Iterator[Lines]:
     """Yield the lines of a stream as they are."""
     for text in whole_lines(blocks):
         yield Lines(first, text)
-        first += text.count(b"\n") + 1
+        first += _line_ends(text) + 1
+
+
+def _line_ends(text: bytes) -> int:
+    # Ten times as fast as `count`.
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == _LINE_END))
 
 
 def read_lines(blocks: Iterable[bytes], rows: int, first: int = 1) -> Iterator[RecordChunk]:
@@ -100,22 +108,44 @@ def read_lines(blocks: Iterable[bytes], rows: int, first: int = 1) -> Iterator[R
         yield from lines.chunks(rows)
 
 
-def parse_all(texts: list[bytes], number: int) -> RecordChunk:
-    """Return the records of consecutive texts, the first of which is at position *number*; blank ones are none."""
-    loads = orjson.loads
+class Unparsed(Sequence[dict[str, Any] | Unreadable]):
+    """Records that are parsed as they are asked for, and again when they are asked for again.
+
+    A record is a tree of some ten times its text: made, used and freed one after the other, all take the same memory,
+    which stays in the processor's caches.
+    """
+
+    def __init__(self, texts: list[bytes]) -> None:
+        self._texts = texts
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any] | Unreadable: ...
+    @overload
+    def __getitem__(self, index: slice) -> Unparsed: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | Unreadable | Unparsed:
+        return Unparsed(self._texts[index]) if isinstance(index, slice) else _parsed(self._texts[index])
+
+    def __iter__(self) -> Iterator[dict[str, Any] | Unreadable]:
+        return map(_parsed, self._texts)
+
+
+def _parsed(text: bytes) -> dict[str, Any] | Unreadable:
     try:
-        records: list[Any] = [loads(text) for text in texts]
+        record = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return _with_flaws(texts, number)
-    if set(map(type, records)) != {dict}:
-        return _with_flaws(texts, number)
-    return RecordChunk(range(number, number + len(texts)), records)
+        record = None
+    return record if type(record) is dict else parse(text.removesuffix(b"\n"))
 
 
-def _with_flaws(texts: list[bytes], number: int) -> RecordChunk:
-    lines = (text.removesuffix(b"\n") for text in texts)
-    full = [(position, line) for position, line in enumerate(lines, number) if not is_blank(line)]
-    return RecordChunk([position for position, _ in full], [parse(text) for _, text in full])
+def unparsed(texts: list[bytes], number: int) -> RecordChunk:
+    """Return the records of consecutive texts, the first of which is at position *number*; blank ones are none."""
+    if all(text[:1] == b"{" for text in texts):
+        return RecordChunk(range(number, number + len(texts)), Unparsed(texts))
+    full = [(position, text) for position, text in enumerate(texts, number) if not is_blank(text.removesuffix(b"\n"))]
+    return RecordChunk([position for position, _ in full], Unparsed([text for _, text in full]))
 
 
 def is_blank(line: bytes) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,23 @@ class RecordChunk:
     """Consecutive records of one part.
 
     `positions[i]` is the line (text formats) or row (Parquet, Avro, JSON array, CSV rows: the line on which the row
-    starts) of `records[i]`, counted from 1. `untyped` says that the values are text without a type, as in CSV.
+    starts) of `records[i]`, counted from 1. `records` may make its members as it gives them, new ones every time.
+    `untyped` says that the values are text without a type, as in CSV.
     """
 
     positions: Sequence[int]
-    records: list[dict[str, Any] | Unreadable]
+    records: Sequence[dict[str, Any] | Unreadable]
     untyped: bool = False
+
+    def used_up(self) -> Iterator[dict[str, Any] | Unreadable]:
+        """Yield the records, of which the chunk then holds none: each is gone before much else is in memory."""
+        records = self.records
+        if not isinstance(records, list):
+            yield from records
+            return
+        for index, record in enumerate(records):
+            records[index] = _USED_UP
+            yield record
+
+
+_USED_UP: Final = Unreadable("read already")
