@@ -35,7 +35,7 @@ class DryRun:
         report = DeliveryReport()
         known = Ledger(self.imp.store, key_of(self.day)).load()
         survey(
-            lambda columns: stored_events(self.imp.store, self.day, columns),
+            lambda columns, names=None: stored_events(self.imp.store, self.day, columns, names),
             known, report, (now or datetime.now(UTC)) - RECENT,
         )  # fmt: skip
         return report

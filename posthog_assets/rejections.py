@@ -17,7 +17,7 @@ from posthog_assets.capture.ledger import Ledger
 from posthog_assets.capture.verdicts import Verdict
 from posthog_assets.packed_uuids import pack
 from posthog_assets.schemas import TIMESTAMP
-from posthog_assets.storage import Partition, Store, key_of, read_batches
+from posthog_assets.storage import Partition, Store, groups_where, key_of, read_batches
 
 REJECTED: Final = pa.schema(
     [
@@ -66,7 +66,7 @@ def _of_staging(store: Store, path: str) -> Iterator[pa.RecordBatch]:
         return
     columns = ["reject_reason", "event", "user_id", "anonymous_id", "timestamp", "source_id", "raw_part", "raw_line"]
     with store.open(path) as file:
-        for batch in read_batches(file, columns):
+        for batch in read_batches(file, columns, groups=groups_where(file, "reject_reason", _has_any)):
             bad = batch.filter(pc.is_valid(batch["reject_reason"]))
             if bad.num_rows:
                 distinct_id = pc.coalesce(bad["user_id"], bad["anonymous_id"])
@@ -81,12 +81,17 @@ def _of_events(store: Store, path: str, ledger: Ledger) -> Iterator[pa.RecordBat
     known = ledger.load() if ledger.may_hold_drops() else None
     columns = [name for name in REJECTED.names if name not in ("asset", "reason")] + ["reject_reason"]
     with store.open(path) as file:
-        for batch in read_batches(file, columns):
+        groups = groups_where(file, "reject_reason", _has_any) if known is None else None
+        for batch in read_batches(file, columns, groups=groups):
             bad = batch.filter(pc.is_valid(batch["reject_reason"]))
             if bad.num_rows:
                 yield _rows(bad, "posthog_events", bad["reject_reason"])
             if known is not None and len(known):
                 yield from _dropped(batch.filter(pc.is_null(batch["reject_reason"])), known)
+
+
+def _has_any(reasons: pa.ChunkedArray) -> bool:
+    return reasons.null_count != len(reasons)
 
 
 def _dropped(batch: pa.RecordBatch, known: Known) -> Iterator[pa.RecordBatch]:

@@ -9,7 +9,7 @@ Every step reads what the step before it stored, replaces its own partition atom
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ from posthog_assets.settled import Settled, digest_of, note_landed, settle
 from posthog_assets.sources.raw_export import Manifest, RawExport
 from posthog_assets.stagers import Stagers
 from posthog_assets.step_files import open_step_files
-from posthog_assets.storage import ParquetSink, Partition, Store, key_of, read_batches
+from posthog_assets.storage import ParquetSink, Partition, Store, groups_where, key_of, read_batches
 
 # --- raw_export ---------------------------------------------------------------------------------------------
 
@@ -222,7 +222,7 @@ def deliver_day(
         report = deliver(
             imp.destination,
             ledger,
-            lambda columns: stored_events(store, day, columns),
+            lambda columns, names=None: stored_events(store, day, columns, names),
             report=report,
             progress=progress,
             shared=store,
@@ -246,9 +246,16 @@ def rejected_path(day: Partition) -> str:
     return f"imported_batches/{key_of(day)}/rejected.parquet"
 
 
-def stored_events(store: Store, day: Partition, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+def stored_events(
+    store: Store, day: Partition, columns: list[str] | None = None, names: Iterable[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the events of *day*; with *names* those parts of it that have events so called."""
     with store.open(events_path(day)) as file:
-        yield from read_batches(file, columns)
+        groups = None
+        if names is not None:
+            wanted = pa.array(names, pa.string())
+            groups = groups_where(file, "event", lambda events: bool(pc.any(pc.is_in(events, wanted)).as_py()))
+        yield from read_batches(file, columns, groups=groups)
 
 
 # --- landed_events ------------------------------------------------------------------------------------------

@@ -360,13 +360,23 @@ class ParquetSink:
 _BATCH_BYTES: Final = 8 << 20
 
 
-def read_batches(file: IO[bytes], columns: list[str] | None = None, rows: int = 20_000) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of an open Parquet file in order, at most *rows* (and about 32 MiB) at a time.
+def groups_where(file: IO[bytes], column: str, holds: Callable[[pa.ChunkedArray], bool]) -> list[int]:
+    """Return the row groups of an open Parquet file of whose *column* that holds; nothing else of it is read."""
+    reader = pq.ParquetFile(file, pre_buffer=False)
+    groups = range(reader.metadata.num_row_groups)
+    return [number for number in groups if holds(reader.read_row_group(number, columns=[column])[column])]
 
-    The next batch is read on a thread of its own while the caller works on the last one.
+
+def read_batches(
+    file: IO[bytes], columns: list[str] | None = None, rows: int = 20_000, groups: list[int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of an open Parquet file in order, at most *rows* (and about 8 MiB) at a time.
+
+    The next batch is read on a thread of its own while the caller works on the last one. *groups* are the row groups
+    to read, all of them by default.
     """
     reader = pq.ParquetFile(file, pre_buffer=False)
-    groups = [reader.metadata.row_group(i) for i in range(reader.metadata.num_row_groups)]
-    widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1.0)
+    every = [reader.metadata.row_group(i) for i in range(reader.metadata.num_row_groups)]
+    widest = max((group.total_byte_size / max(group.num_rows, 1) for group in every), default=1.0)
     size = max(1, min(rows, int(_BATCH_BYTES / max(widest, 1))))
-    yield from ahead(reader.iter_batches(batch_size=size, columns=columns), "read")
+    yield from ahead(reader.iter_batches(batch_size=size, row_groups=groups, columns=columns), "read")

@@ -31,7 +31,7 @@ from posthog_assets.capture.entries import CODES, NO_REASON, Entries, Known
 from posthog_assets.capture.lane import Lane
 from posthog_assets.capture.ledger import BatchFacts, Ledger
 from posthog_assets.capture.pace import Gate, Stopped, pace
-from posthog_assets.capture.persons import Persons
+from posthog_assets.capture.persons import Persons, StoredEvents
 from posthog_assets.capture.sender import Outcome, Sender
 from posthog_assets.capture.verdicts import Verdict
 from posthog_assets.errors import KeyWouldChange
@@ -43,10 +43,6 @@ RECENT: Final = timedelta(hours=48)
 
 #: At a limited rate a batch holds the events of this many seconds at most.
 _BATCH_SECONDS: Final = 5.0
-
-
-#: Opens the stored events of a day; takes the names of the columns that are needed, or None for all.
-StoredEvents = Callable[[list[str] | None], Iterable[pa.RecordBatch]]
 
 
 @dataclass
@@ -326,10 +322,7 @@ class _Delivery:
         """Yield batches, each with its lane: all events of a person go to the same one."""
         cutters = [_Cutter(self._limit, self._destination.batch_bytes) for _ in lanes]
         for encoded in events:
-            for number, (lane, cutter) in enumerate(zip(lanes, cutters, strict=True)):
-                mine = encoded
-                if len(lanes) > 1:
-                    mine = encoded.take(encoded.persons % np.uint64(len(lanes)) == number)
+            for lane, cutter, mine in zip(lanes, cutters, encoded.shared_out(len(lanes)), strict=True):
                 if len(mine):
                     for batch in cutter.add(mine):
                         yield lane, batch

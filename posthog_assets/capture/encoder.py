@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from posthog_assets.capture.destination import Protocol
+from posthog_assets.json_strings import json_strings
 from posthog_assets.packed_uuids import offsets_of, pack
 
 #: PostHog corrects timestamps by the difference between its clock and the sender's unless told not to:
@@ -36,7 +37,8 @@ _OPTION: Final = {
     "$product_tour_id": "product_tour_id",
     "$process_person_profile": "process_person_profile",
 }
-_MOVED: Final = "|".join(re.escape(f'"{key}":') for key in (*_TOP_LEVEL, *_OPTION))
+#: Begins with a rare letter, not with the quote before it: so RE2 looks at few places, and is three times as fast.
+_MOVED: Final = rf'\$(?:{"|".join(re.escape(key[1:]) for key in (*_TOP_LEVEL, *_OPTION))})":'
 
 
 class Stamp:
@@ -85,11 +87,21 @@ class EncodedEvents:
         )
 
     def take(self, chosen: np.ndarray) -> EncodedEvents:
-        """Return the events that *chosen* (boolean mask) marks."""
-        mask = pa.array(chosen)
+        """Return the events that *chosen* (boolean mask, or places) marks."""
+        places = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        where = pa.array(places)
         return EncodedEvents(
-            self.core.filter(mask), self.text_uuids.filter(mask), *(column[chosen] for column in self._columns())
+            self.core.take(where), self.text_uuids.take(where), *(column[places] for column in self._columns())
         )
+
+    def shared_out(self, shares: int) -> list[EncodedEvents]:
+        """Return the events in so many parts, all of one person in the same one, each in its order."""
+        if shares == 1:
+            return [self]
+        numbers = self.persons % np.uint64(shares)
+        together = self.take(np.argsort(numbers, kind="stable"))
+        ends = np.cumsum(np.bincount(numbers.astype(np.int64), minlength=shares)).tolist()
+        return [together.slice(start, end) for start, end in zip((0, *ends), ends, strict=False)]
 
     def _columns(self) -> tuple[np.ndarray, ...]:
         return self.uuids, self.hashes, self.keys, self.persons, self.timestamps, self.sizes
@@ -133,7 +145,7 @@ def encode(events: pa.RecordBatch, persons: np.ndarray | None = None, stamp: Sta
     every event that its hash does not count.
     """
     timestamps: np.ndarray = events["timestamp"].cast(pa.int64()).to_numpy(zero_copy_only=False)
-    names, ids = _json_strings(events["event"]), _json_strings(events["distinct_id"])
+    names, ids = json_strings(events["event"]), json_strings(events["distinct_id"])
     stamps = format_timestamps(timestamps)
     properties = (events["properties"],) if stamp is None else stamp.parts(events["properties"])
     core = _concat(
@@ -196,14 +208,6 @@ def _fill_time(text: np.ndarray, micros: np.ndarray) -> np.ndarray:
         text[:, column] = fraction % 10 + 48
         fraction = fraction // 10
     return text
-
-
-def _json_strings(texts: pa.StringArray) -> pa.StringArray:
-    """Return each text as a JSON string, quotes included."""
-    plain = pc.match_substring_regex(texts, r'[\x00-\x1f"\\]')
-    if pc.any(plain).as_py():
-        return pa.array([orjson.dumps(text).decode() for text in texts.to_pylist()], pa.string())
-    return _concat('"', texts, '"')
 
 
 def _concat(*parts: Any) -> pa.StringArray:

@@ -9,14 +9,16 @@ count as one person's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Protocol
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
+
+from posthog_assets.capture.encoder import hashes_of
 
 #: The events that link ids, and the property that names the other one:
 #: nodejs/src/ingestion/common/persons/person-merge-service.ts
@@ -27,6 +29,13 @@ _LINKS: Final = {
 }
 
 _GROUPS: Final = np.uint64(xxhash.xxh3_64_intdigest(b"$groupidentify"))
+
+
+class StoredEvents(Protocol):
+    """Opens the stored events of a day, any number of times."""
+
+    def __call__(self, columns: list[str] | None, names: Iterable[str] | None = None) -> Iterable[pa.RecordBatch]:
+        """Return batches with these columns, None for all; with *names* those without such an event may be missing."""
 
 
 class Persons:
@@ -46,31 +55,29 @@ class Persons:
             first, second = root(_number(one)), root(_number(other))
             # The smaller number wins, so that the order of the links does not matter.
             parents[max(first, second)] = min(first, second)
-        self._roots = {number: root(number) for number in list(parents)}
+        self._linked = np.array(sorted(parents), dtype=np.uint64)
+        self._roots = np.array([root(number) for number in sorted(parents)], dtype=np.uint64)
 
     def of(self, events: pa.RecordBatch) -> np.ndarray:
         """Return the number of each row's person (columns `event` and `distinct_id`)."""
-        coded = events["distinct_id"].dictionary_encode()
-        numbers = [_number(text) for text in coded.dictionary.to_pylist()]
-        if self._roots:
-            numbers = [self._roots.get(number, number) for number in numbers]
-        persons: np.ndarray = np.array(numbers, dtype=np.uint64)[coded.indices.to_numpy()]
+        persons = hashes_of(events["distinct_id"])
+        if len(self._linked):
+            where = np.minimum(np.searchsorted(self._linked, persons), len(self._linked) - 1)
+            persons = np.where(self._linked[where] == persons, self._roots[where], persons)
         groups = pc.equal(events["event"], "$groupidentify")
         if pc.any(groups).as_py():
             persons[groups.to_numpy(zero_copy_only=False)] = _GROUPS
         return persons
 
 
-def of_day(events: Callable[[list[str] | None], Iterable[pa.RecordBatch]]) -> Persons:
-    """Return the persons of a day; *events* opens its stored events, given the columns that are needed."""
+def of_day(events: StoredEvents) -> Persons:
+    """Return the persons of a day."""
+    # Most of a day links nobody, and is not read.
+    return Persons(_links(events(["event", "distinct_id", "properties", "reject_reason"], _LINKS)))
+
+
+def _links(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, str]]:
     names = pa.array(list(_LINKS), pa.string())
-    # Most days link nobody: the names alone are quickly read.
-    if not any(pc.any(pc.is_in(batch["event"], names)).as_py() for batch in events(["event"])):
-        return Persons()
-    return Persons(_links(events(["event", "distinct_id", "properties", "reject_reason"]), names))
-
-
-def _links(batches: Iterable[pa.RecordBatch], names: pa.Array) -> Iterator[tuple[str, str]]:
     for batch in batches:
         wanted = pc.and_(pc.is_in(batch["event"], names), pc.is_null(batch["reject_reason"]))
         for row in batch.filter(wanted).to_pylist() if pc.any(wanted).as_py() else ():

@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from posthog_assets.json_strings import json_strings
 from posthog_assets.mapping.kinds import HELD
 from posthog_assets.mapping.markers import GEOIP_PROPERTY, HISTORICAL_PROPERTY
 from posthog_assets.mapping.settings import Mapping, Place
@@ -54,7 +55,7 @@ class PropertyWriter:
             staged = _merged(staged)
         texts = staged["properties"]
         spliced = pc.binary_join_element_wise(
-            self._head, _quoted(staged["source_id"]), self._extras(staged), _tail(texts), ""
+            self._head, json_strings(staged["source_id"]), self._extras(staged), _tail(texts), ""
         )
         slow = pc.indices_nonzero(self._touched(staged)).to_pylist()
         if not slow:
@@ -146,13 +147,6 @@ def _member(texts: pa.Array, key: str) -> pa.Array | None:
     if texts.null_count == len(texts):
         return None
     return pc.fill_null(pc.binary_join_element_wise(f',"{key}":', texts, ""), "")
-
-
-def _quoted(texts: pa.StringArray) -> pa.Array:
-    odd = pc.match_substring_regex(texts, r'[\x00-\x1f"\\]')
-    if pc.any(odd).as_py():
-        return pa.array([orjson.dumps(text).decode() for text in texts.to_pylist()], pa.string())
-    return pc.binary_join_element_wise('"', texts, '"', "")
 
 
 def _tail(texts: pa.StringArray) -> pa.Array:

@@ -71,7 +71,7 @@ def run(
     destination = Destination.model_validate(settings | options)
     ledger = Ledger(Store(str(folder), "small"), "2024-03-01")
     batches = [pa.RecordBatch.from_pylist(rows[i : i + 25], schema=POSTHOG_EVENTS) for i in range(0, len(rows), 25)]
-    return deliver(destination, ledger, lambda columns: batches, report=report)
+    return deliver(destination, ledger, lambda columns, names=None: batches, report=report)
 
 
 def test_events_arrive_in_order_of_time_with_everything_posthog_needs(tmp_path: Path) -> None:
@@ -424,7 +424,7 @@ def test_a_wrong_destination_is_explained_without_its_key(settings: dict, words:
         deliver(
             destination,
             Ledger(Store(str(tmp_path), "small"), "2024-03-01"),
-            lambda columns: [pa.RecordBatch.from_pylist(events(1), schema=POSTHOG_EVENTS)],
+            lambda columns, names=None: [pa.RecordBatch.from_pylist(events(1), schema=POSTHOG_EVENTS)],
         )
 
 
@@ -526,7 +526,7 @@ def test_events_younger_than_48_hours_are_counted_and_held_back_where_wished(tmp
                 {"host": server.url, "project_api_key": KEY, "recent_events": option}
             )
             ledger = Ledger(Store(str(tmp_path), "small"), "2024-03-01")
-            report = deliver(destination, ledger, lambda columns: [batch], now=now)
+            report = deliver(destination, ledger, lambda columns, names=None: [batch], now=now)
             assert (report.acknowledged, report.recent, report.held_back) == (sent, 29, 60 - sent)
         assert len(server.uuids()) == 60
 

@@ -223,9 +223,8 @@ def test_linked_ids_are_one_person_whatever_the_order_of_the_links() -> None:
     ]
     for order in (rows, rows[::-1]):
         batch = pa.RecordBatch.from_pylist(order, schema=POSTHOG_EVENTS)
-        people = dict(
-            zip((row["uuid"] for row in order), of_day(lambda columns, batch=batch: [batch]).of(batch), strict=True)
-        )
+        persons = of_day(lambda columns, names=None, batch=batch: [batch]).of(batch)
+        people = dict(zip((row["uuid"] for row in order), persons, strict=True))
         u, b, x, z, rejected, a, group = (people[row["uuid"]] for row in rows)
         assert u == b == a
         assert len({u, x, z, rejected, group}) == 5
