@@ -329,7 +329,8 @@ def _work(channel: socket.socket) -> None:
 
 if __name__ == "__main__":
     if hasattr(os, "SCHED_BATCH"):
-        # Whoever has a core keeps it for longer.
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        # Whoever has a core keeps it for longer. Where that is forbidden it works all the same.
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     with hot_loop(), contextlib.suppress(EOFError, OSError):
         _work(socket.socket(fileno=int(sys.argv[1])))

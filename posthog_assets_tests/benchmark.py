@@ -301,7 +301,7 @@ def show(events: int, measured: dict[str, tuple[float, float]], peak: float, flo
     print(
         f"{'ready bodies':18} {floor:>10,.0f}   sending reaches {events / measured['imported_batches'][0] / floor:.0%}"
     )
-    print(f"peak memory {peak:,.0f} MB, without the processes that stage a long day (145 MB each)")
+    print(f"peak memory {peak:,.0f} MB, without the processes that stage a long day (155 MB each)")
 
 
 if __name__ == "__main__":

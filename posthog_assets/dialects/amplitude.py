@@ -18,7 +18,8 @@ from typing import Any, ClassVar, Final, Literal
 import orjson
 
 from posthog_assets.dialects.base import content_id
-from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor, as_id
+from posthog_assets.dialects.values import Record, Rejected, as_id
+from posthog_assets.dialects.vendor import Reading, Vendor
 from posthog_assets.errors import shorten
 
 _PAGE: Final = "event_properties.[Amplitude]"

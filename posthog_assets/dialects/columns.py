@@ -17,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from posthog_assets.dialects.base import Dialect, content_id
 from posthog_assets.dialects.column import ABSENT, Column, inferred
 from posthog_assets.dialects.timestamps import read_timestamps
-from posthog_assets.dialects.vendor import PERSONAL, Rejected, as_id, group_keys, set_apart
+from posthog_assets.dialects.values import PERSONAL, Rejected, as_id, group_keys, set_apart
 from posthog_assets.formats.records import RecordChunk, Unreadable
 from posthog_assets.schemas import STAGED_EVENTS
 from posthog_assets.settings import Settings

@@ -16,7 +16,8 @@ import pyarrow as pa
 from posthog_assets.dialects.base import content_id
 from posthog_assets.dialects.timestamps import read_timestamps
 from posthog_assets.dialects.urls import add_place
-from posthog_assets.dialects.vendor import Reading, Record, Vendor
+from posthog_assets.dialects.values import Record
+from posthog_assets.dialects.vendor import Reading, Vendor
 from posthog_assets.schemas import TIMESTAMP
 
 #: Where the value of a parameter stands; in JSON, BigQuery writes whole numbers as text.

@@ -16,7 +16,8 @@ from typing import Any, Final
 from pydantic import Field
 
 from posthog_assets.dialects.urls import add_place
-from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor, nested
+from posthog_assets.dialects.values import Record, Rejected, nested
+from posthog_assets.dialects.vendor import Reading, Vendor
 
 #: How JSON text begins, escaped once or twice.
 _JSON: Final = '{["'

@@ -22,7 +22,8 @@ from pydantic import Field
 from posthog_assets.dialects.base import content_id
 from posthog_assets.dialects.countries import COUNTRIES
 from posthog_assets.dialects.timestamps import from_wall_clock, read_timestamps
-from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor, as_id
+from posthog_assets.dialects.values import Record, Rejected, as_id
+from posthog_assets.dialects.vendor import Reading, Vendor
 from posthog_assets.errors import shorten
 from posthog_assets.settings import TimeZone
 

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from posthog_assets.dialects.mixpanel import Mixpanel
 from posthog_assets.dialects.profiles import uuids_of_people
-from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor
+from posthog_assets.dialects.values import Record, Rejected
+from posthog_assets.dialects.vendor import Reading, Vendor
 
 
 class MixpanelProfiles(Vendor):

@@ -11,7 +11,8 @@ from typing import Any, Final
 from pydantic import Field
 
 from posthog_assets.dialects.urls import add_place
-from posthog_assets.dialects.vendor import Reading, Record, Vendor, as_id, nested, own_name
+from posthog_assets.dialects.values import Record, as_id, nested, own_name
+from posthog_assets.dialects.vendor import Reading, Vendor
 
 #: Where the name of a track event stands, in the row or among its properties.
 _TRACK_NAMES: Final = ("trackEventName", "trackTypeName", "eventName")

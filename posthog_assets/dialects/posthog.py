@@ -16,7 +16,8 @@ import orjson
 import pyarrow as pa
 
 from posthog_assets.dialects.timestamps import read_timestamps
-from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor, as_object
+from posthog_assets.dialects.values import Record, Rejected, as_object
+from posthog_assets.dialects.vendor import Reading, Vendor
 from posthog_assets.formats.lines import load
 from posthog_assets.formats.records import RecordChunk, Unreadable
 from posthog_assets.schemas import STAGED_VERSIONS, TIMESTAMP

@@ -10,7 +10,8 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor
+from posthog_assets.dialects.values import Record, Rejected
+from posthog_assets.dialects.vendor import Reading, Vendor
 from posthog_assets.errors import shorten
 
 _CALLS: Final = ("track", "page", "screen", "identify", "group", "alias")

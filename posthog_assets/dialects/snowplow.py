@@ -10,7 +10,8 @@ import functools
 import re
 from typing import Any, Final
 
-from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor, nested, number, own_name
+from posthog_assets.dialects.values import Record, Rejected, nested, number, own_name
+from posthog_assets.dialects.vendor import Reading, Vendor
 from posthog_assets.errors import shorten
 
 #: Whole numbers that TSV writes as text; also latitude, longitude and the value of structured events.

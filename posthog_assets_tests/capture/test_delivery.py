@@ -448,7 +448,7 @@ def test_special_properties_move_where_the_official_sdk_moves_them(tmp_path: Pat
 
     properties = {
         "$session_id": "s", "$window_id": "w", "$process_person_profile": False, "$product_tour_id": 5, "$os": "iOS",
-        "$set": {"a": 1},
+        "$set": {"a": 1}, "my$session_id": "stays",
     }  # fmt: skip
     row = event(0, properties=json.dumps(properties))
     with CaptureServer() as server:

@@ -211,6 +211,25 @@ def test_held_events_keep_the_order_of_each_person() -> None:
     assert len(held) == 2
 
 
+@pytest.mark.parametrize("shares", [1, 3, 8])
+def test_lanes_share_out_every_event_each_person_in_one_and_in_order(shares: int) -> None:
+    from posthog_assets.capture.encoder import encode
+
+    rows = [event(n) for n in range(200)]
+    people = np.array([random.Random(n).randrange(12) for n in range(200)], dtype=np.uint64)
+    parts = encode(pa.RecordBatch.from_pylist(rows, schema=POSTHOG_EVENTS), people).shared_out(shares)
+    assert len(parts) == shares
+    assert sum(map(len, parts)) == 200
+    for part in parts:
+        texts = [orjson.loads("{" + text + "}") for text in part.core.to_pylist()]
+        numbers = [text["properties"]["n"] for text in texts]
+        assert numbers == sorted(numbers)
+        assert [text["uuid"] for text in texts] == part.text_uuids.to_pylist()
+        assert part.persons.tolist() == [int(people[number]) for number in numbers]
+    whose = [set(part.persons.tolist()) for part in parts]
+    assert sum(map(len, whose)) == len(set(people.tolist()))
+
+
 def test_linked_ids_are_one_person_whatever_the_order_of_the_links() -> None:
     rows = [
         event(1, event="$identify", distinct_id="u", properties='{"$anon_distinct_id":"a"}'),

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from posthog_assets.dialects.countries import COUNTRIES
 from posthog_assets.dialects.mixpanel import Mixpanel
-from posthog_assets.dialects.vendor import Rejected
+from posthog_assets.dialects.values import Rejected
 from posthog_assets.formats.records import RecordChunk
 from posthog_assets.mapping.uuids import uuids5
 

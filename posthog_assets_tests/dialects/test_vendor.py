@@ -6,9 +6,11 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from posthog_assets.dialects.vendor import Reading, Record, Rejected, Vendor
+from posthog_assets.dialects.values import Record, Rejected
+from posthog_assets.dialects.vendor import Reading, Vendor
 from posthog_assets.formats.records import RecordChunk, Unreadable
 
 
@@ -153,6 +155,31 @@ def test_a_dialect_that_makes_ids_and_makes_none_rejects_the_record() -> None:
 
     (row,) = Making().stage(RecordChunk([1], [json.loads(json.dumps(RECORD | {"id": " "}))]), "part").to_pylist()
     assert row["reject_reason"] == "record has no id of its own"
+
+
+def test_the_times_of_rejected_records_are_not_read_and_the_others_keep_theirs() -> None:
+    asked: list[list[Any]] = []
+
+    class Noting(Acme):
+        def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
+            asked.append(values)
+            return super().instants(values)
+
+    def at(text: str, **more: Any) -> Record:
+        return RECORD | {"at": text} | more
+
+    records: list[Any] = [
+        Unreadable("cut off"), at("2024-03-01T10:00:00Z"), at("2024-03-01T11:00:00Z", name="session"), at("noon"),
+        at("2024-03-01T12:00:00Z"),
+    ]  # fmt: skip
+    rows = Noting().stage(RecordChunk(range(1, 6), records), "part").to_pylist()
+    assert asked == [["2024-03-01T10:00:00Z", "noon", "2024-03-01T12:00:00Z"]]
+    assert [row["timestamp"] and row["timestamp"].hour for row in rows] == [None, 10, None, None, 12]
+    assert [row["reject_reason"] and row["reject_reason"].split(":")[0] for row in rows] == [
+        "cut off", None, "left out, PostHog makes sessions itself", "timestamp cannot be read", None,
+    ]  # fmt: skip
+    (row,) = Noting().stage(RecordChunk([1], [Unreadable("cut off")]), "part").to_pylist()
+    assert (row["timestamp"], row["reject_reason"], len(asked)) == (None, "cut off", 1)
 
 
 def test_values_orjson_does_not_know_are_written_as_text() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posthog_assets.errors import BrokenPart
-from posthog_assets.formats import Unreadable
+from posthog_assets.formats import Lines, RecordChunk, Unreadable
 from posthog_assets.formats.lines import last_line, load
 
 from .reading import positions, read, shared
@@ -83,6 +83,25 @@ def test_blank_lines_are_no_records_and_keep_the_line_numbers() -> None:
     assert read(data, "a.jsonl") == [{"a": 1}, {"b": 2}, {"c": 3}]
     assert positions(data, "a.jsonl") == [2, 5, 8]
     assert positions(data, "a.jsonl", rows=1) == [2, 5, 8]
+
+
+def test_records_are_parsed_one_at_a_time_and_anew_every_time() -> None:
+    (chunk,) = Lines(5, b'{"a":1}\n\n{"b":\n{"c":[3]}\n').chunks(10)
+    first, second = list(chunk.records), list(chunk.records)
+    assert first == second
+    assert first[0] is not second[0]
+    assert isinstance(first[1], Unreadable)
+    assert (list(chunk.positions), len(chunk.records)) == ([5, 7, 8], 3)
+    assert chunk.records[-1] == {"c": [3]}
+    assert list(chunk.records[1:]) == first[1:]
+    assert list(chunk.used_up()) == first
+
+
+def test_a_list_of_records_is_empty_once_it_was_used_up() -> None:
+    records: list[Any] = [{"a": 1}, Unreadable("cut off"), {"b": 2}]
+    expected = list(records)
+    assert list(RecordChunk([1, 2, 3], records).used_up()) == expected
+    assert not any(isinstance(record, dict) for record in records)
 
 
 def test_lines_end_at_line_feeds_only() -> None:
