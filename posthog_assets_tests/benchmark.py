@@ -23,7 +23,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -150,11 +150,11 @@ def run_sending(folder: str, url: str, name: str, concurrency: int, results: Any
     from posthog_assets.capture.delivery import deliver
     from posthog_assets.capture.destination import Destination
     from posthog_assets.capture.ledger import Ledger
-    from posthog_assets.storage import Store, read_batches
+    from posthog_assets.steps import stored_events
+    from posthog_assets.storage import Store
 
-    def stored(columns: list[str] | None) -> Iterator[Any]:
-        with Path(f"{folder}/data/bench/posthog_events/{DAY}.parquet").open("rb") as file:
-            yield from read_batches(file, columns)
+    def stored(columns: list[str] | None, names: Iterable[str] | None = None) -> Iterator[Any]:
+        return stored_events(Store(f"{folder}/data", "bench"), DAY, columns, names)
 
     destination = Destination.model_validate({"host": url, "project_api_key": "phc_bench", "concurrency": concurrency})
     gc.disable()
