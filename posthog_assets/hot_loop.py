@@ -17,7 +17,7 @@ import pyarrow as pa
 _KEPT_LIMITS: Final = ((-1, 64 << 20), (-3, 32 << 20))
 
 #: Milliseconds until jemalloc gives freed memory back; Arrow's own second is less than a batch takes to come round.
-_KEPT_MS: Final = 10_000
+_KEPT_MS: Final = 3_000
 
 
 def _keep_memory() -> None:
@@ -44,6 +44,8 @@ def hot_loop() -> Iterator[None]:
     try:
         yield
     finally:
+        # No next batch is coming.
+        pa.default_memory_pool().release_unused()
         pa.set_memory_pool(pool)
         if was_on:
             gc.enable()
