@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from posthog_assets.demo import run_demo
+from posthog_assets.sandbox import Sandbox
+from posthog_assets.sandbox.process import SandboxFailed
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -28,6 +32,18 @@ def demo(folder: Path, port: int) -> str:
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
+
+
+def test_a_demo_without_its_extra_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def start(sandbox: Sandbox) -> Sandbox:
+        raise SandboxFailed("the sandbox needs embedded ClickHouse: pip install 'posthog_assets[demo]'")
+
+    monkeypatch.setenv("POSTHOG_ASSETS_STORAGE", str(tmp_path))
+    monkeypatch.setattr(Sandbox, "__enter__", start)
+    assert run_demo(1, 8010) == 1
+    assert "pip install 'posthog_assets[demo]'" in capsys.readouterr().out
 
 
 def test_running_the_demo_again_sends_nothing(tmp_path: Path) -> None:
