@@ -30,7 +30,6 @@ _ESCAPES: Final = re.compile(
 )
 
 _SPACE: Final = b" \t\r"
-_BLANK: Final = frozenset((b"", b"\n", b"\r", b"\t", b" "))
 _LINE_END: Final = ord("\n")
 _MAY_BE_BLANK: Final = np.zeros(256, bool)
 _MAY_BE_BLANK[list(b"\n\r \t")] = True
@@ -84,9 +83,7 @@ class Lines:
 
     def last_record(self) -> int | None:
         """Return the number of the last line that is not blank."""
-        text = self.text
-        if text[-1:] in _BLANK:
-            text = text.rstrip(b"\n" + _SPACE)
+        text = self.text.rstrip(b"\n" + _SPACE)
         return self.first + _line_ends(text) if text else None
 
 
