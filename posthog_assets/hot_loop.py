@@ -44,8 +44,6 @@ def hot_loop() -> Iterator[None]:
     try:
         yield
     finally:
-        # No next batch is coming.
-        pa.default_memory_pool().release_unused()
         pa.set_memory_pool(pool)
         if was_on:
             gc.enable()
