@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 from datetime import time, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
 
 from posthog_assets.settings import Settings
 
@@ -32,7 +33,18 @@ def _clock(value: str) -> str:
 ClockTime = Annotated[str, AfterValidator(_clock)]
 
 
-class NewData(Settings):
+class Switch(Settings):
+    """Something that runs by itself. `true` and `false` may stand for a section that says only that."""
+
+    short_form: ClassVar[JsonSchemaValue] = {"type": "boolean"}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_on_or_off(cls, value: Any) -> Any:
+        return {"enabled": value} if isinstance(value, bool) else value
+
+
+class NewData(Switch):
     """The sensor for days that are new in the source, or have changed there.
 
     It is off until somebody asks for it: an import file that is tried out must not begin to send. Five minutes between
@@ -46,7 +58,7 @@ class NewData(Settings):
     settle_seconds: float = Field(60, ge=0, description="A file changed less than this long ago is still being written")
 
 
-class RetryFailed(Settings):
+class RetryFailed(Switch):
     """The sensor that runs failed days again, where that can help.
 
     It is off until somebody asks for it: a failure that nobody has read should not be covered up by a second one. Six
@@ -66,7 +78,7 @@ class RetryFailed(Settings):
         return min(timedelta(minutes=self.first_delay_minutes) * 3 ** min(tried, 20), longest)
 
 
-class Daily(Settings):
+class Daily(Switch):
     """A schedule that imports, once a day, the last day whose data is complete.
 
     For sources that always have an answer, such as an API; where files arrive whenever they arrive, the sensor for new
@@ -77,7 +89,7 @@ class Daily(Settings):
     at: ClockTime = Field("03:00", description="HH:MM, UTC; the day it imports is the last one complete by then")
 
 
-class FailedDays(Settings):
+class FailedDays(Switch):
     """The check that no day was left failed, looked at once a day.
 
     It sends nothing and reads only Dagster's own history. It is off by default because Dagster's daemon would otherwise
@@ -88,7 +100,7 @@ class FailedDays(Settings):
     at: ClockTime = Field("06:00", description="HH:MM, UTC")
 
 
-class Prune(Settings):
+class Prune(Switch):
     """A schedule that applies the `retention` section once a day.
 
     It is off until somebody asks for it, like everything that deletes; `posthog-assets prune` does the same by hand.
@@ -98,7 +110,7 @@ class Prune(Settings):
     at: ClockTime = Field("05:00", description="HH:MM, UTC")
 
 
-class Notify(Settings):
+class Notify(Switch):
     """Telling people that runs failed: in the log of the sensor, and at a webhook.
 
     It is on where there is a webhook, since whoever sets one wants to hear. One message tells of all failures since the
@@ -135,24 +147,15 @@ class Notify(Settings):
         return self.url is not None if self.enabled is None else self.enabled
 
 
-def _switch(value: Any) -> Any:
-    """Let `true` and `false` stand for a section that says only that."""
-    return {"enabled": value} if isinstance(value, bool) else value
-
-
 class Automation(Settings):
     """What runs by itself; `new_data: true` is short for `new_data: {enabled: true}`."""
 
-    new_data: Annotated[NewData, BeforeValidator(_switch)] = Field(default_factory=lambda: NewData.model_validate({}))
-    retry_failed: Annotated[RetryFailed, BeforeValidator(_switch)] = Field(
-        default_factory=lambda: RetryFailed.model_validate({})
-    )
-    daily: Annotated[Daily, BeforeValidator(_switch)] = Field(default_factory=lambda: Daily.model_validate({}))
-    failed_days: Annotated[FailedDays, BeforeValidator(_switch)] = Field(
-        default_factory=lambda: FailedDays.model_validate({})
-    )
-    prune: Annotated[Prune, BeforeValidator(_switch)] = Field(default_factory=lambda: Prune.model_validate({}))
-    notify: Annotated[Notify, BeforeValidator(_switch)] = Field(default_factory=lambda: Notify.model_validate({}))
+    new_data: NewData = Field(default_factory=lambda: NewData.model_validate({}))
+    retry_failed: RetryFailed = Field(default_factory=lambda: RetryFailed.model_validate({}))
+    daily: Daily = Field(default_factory=lambda: Daily.model_validate({}))
+    failed_days: FailedDays = Field(default_factory=lambda: FailedDays.model_validate({}))
+    prune: Prune = Field(default_factory=lambda: Prune.model_validate({}))
+    notify: Notify = Field(default_factory=lambda: Notify.model_validate({}))
     stale_after_hours: float | None = Field(
         None,
         ge=0.1,

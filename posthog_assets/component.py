@@ -6,12 +6,14 @@ Belongs here: Dagster's side of the import file. Does not belong here: what its 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 from dagster.components import ComponentLoadContext
 from dagster.components.resolved.context import ResolutionContext
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, create_model
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from posthog_assets.assets.imported_batches import build_imported_batches
 from posthog_assets.assets.landed_events import build_landed_events
@@ -28,26 +30,33 @@ from posthog_assets.sensors import build_daily_schedule, build_sensors
 from posthog_assets.trial import trial_import
 
 
-class HistoricalImportModel(BaseModel):
-    """The `attributes` of a defs.yaml; sections are validated after `{{ env.… }}` has been filled in."""
+class _Written(BaseModel):
+    """The `attributes` of a defs.yaml as they are written: their values are checked once templates are filled in."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(description="Prefix of the asset keys and name of the storage folder")
-    start_date: str = Field(description="First day of history, YYYY-MM-DD")
-    end_date: str | None = Field(None, description="Last day; absent: every day that is over (UTC)")
-    storage: str | None = Field(None, description="Folder or fsspec URL; default $POSTHOG_ASSETS_STORAGE, else ./data")
-    storage_options: dict[str, Any] | None = Field(None, description="Passed to fsspec")
-    owners: list[str] | None = Field(None, description="Who answers for it: mail addresses, or team:name")
-    first_rows: bool | None = Field(None, description="Show the first events of each day in Dagster; default true")
-    source: dict[str, Any] = Field(description="How bytes are fetched; `type` chooses the source")
-    dialect: dict[str, Any] = Field(description="How one record reads; `type` chooses the dialect")
-    mapping: dict[str, Any] | None = Field(None, description="What records are to be in PostHog")
-    people: dict[str, Any] | None = Field(None, description="What is known of the users themselves")
-    trial: dict[str, Any] | None = Field(None, description="A sample of persons into a test project")
-    destination: dict[str, Any] | None = Field(None, description="Which PostHog project gets the events")
-    retention: dict[str, Any] | None = Field(None, description="How long files of imported days stay")
-    automation: dict[str, Any] | None = Field(None, description="What runs by itself, how often, and up to where")
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        written = Import.__get_pydantic_json_schema__(Import.__pydantic_core_schema__, handler)
+        whole = handler.resolve_ref_schema(written)
+        # What is there but empty is as if it were not.
+        optional = {
+            name: field if name in whole["required"] else {"if": {"type": "null"}, "else": field}
+            for name, field in whole["properties"].items()
+        }
+        return whole | {"title": cls.__name__, "properties": optional}
+
+    def filled_in(self, context: ResolutionContext) -> dict[str, Any]:
+        """Return the attributes with their templates replaced; those that are empty are left out."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return {name: _filled_in(value, context) for name, value in given.items() if value is not None}
+
+
+#: What Dagster and editors know of the import file: the fields of `Import`, and in its JSON schema all their types.
+_FIELDS: Final[dict[str, Any]] = {
+    name: (Any, ... if field.is_required() else None) for name, field in Import.model_fields.items()
+}
+HistoricalImportModel: Final[type[_Written]] = create_model("HistoricalImportModel", __base__=_Written, **_FIELDS)
 
 
 class HistoricalImport(dg.Component):
@@ -67,8 +76,7 @@ class HistoricalImport(dg.Component):
         Raises:
             ImportFileError: a field is wrong; names the file, the field, what was found and what is allowed.
         """
-        given = attributes.model_dump(exclude_none=True) if attributes else {}
-        filled = _filled_in(given, context.resolution_context)
+        filled = attributes.filled_in(context.resolution_context) if isinstance(attributes, _Written) else {}
         return cls(Import.read(filled, where=str(context.path / "defs.yaml")))
 
     def build_defs(self, context: ComponentLoadContext) -> dg.Definitions:

@@ -16,15 +16,15 @@ from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny, Valida
 
 from posthog_assets.automation import Automation
 from posthog_assets.capture.destination import Destination
-from posthog_assets.dialects import Dialect, load_dialect
+from posthog_assets.dialects import DIALECTS, Dialect, load_dialect
 from posthog_assets.errors import ImportFileError, shorten
 from posthog_assets.mapping import Mapping
 from posthog_assets.mapping.version import mapping_version
 from posthog_assets.naive_times import agreed
 from posthog_assets.people import People
 from posthog_assets.retention import Retention
-from posthog_assets.settings import Settings, explain
-from posthog_assets.sources import Source, load_source
+from posthog_assets.settings import Choices, Settings, explain
+from posthog_assets.sources import SOURCES, Source, load_source
 from posthog_assets.storage import Store
 from posthog_assets.trial import Trial
 
@@ -57,13 +57,26 @@ class Import(Settings):
         ge=1,
         description="Most processes that stage one day; default: one a core, four at most; 1: none of its own",
     )
-    source: Annotated[SerializeAsAny[Source], BeforeValidator(load_source)]
-    dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect)]
-    mapping: Mapping = Field(default_factory=lambda: Mapping.model_validate({}))
+    source: Annotated[SerializeAsAny[Source], BeforeValidator(load_source), Choices(SOURCES)] = Field(
+        description="How bytes are fetched; `type` chooses the source"
+    )
+    dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect), Choices(DIALECTS)] = Field(
+        description="How one record reads; `type` chooses the dialect"
+    )
+    mapping: Mapping = Field(
+        default_factory=lambda: Mapping.model_validate({}), description="What records are to be in PostHog"
+    )
     people: People | None = Field(None, description="What is known of the users themselves, sent after the events")
-    destination: Destination = Field(default_factory=lambda: Destination.model_validate({}))
-    automation: Automation = Field(default_factory=lambda: Automation.model_validate({}))
-    retention: Retention = Field(default_factory=lambda: Retention.model_validate({}))
+    destination: Destination = Field(
+        default_factory=lambda: Destination.model_validate({}), description="Which PostHog project gets the events"
+    )
+    automation: Automation = Field(
+        default_factory=lambda: Automation.model_validate({}),
+        description="What runs by itself, and how often",
+    )
+    retention: Retention = Field(
+        default_factory=lambda: Retention.model_validate({}), description="How long files of imported days stay"
+    )
     trial: Trial | None = Field(None, description="A sample of persons into a test project, beside the import")
     _store: Store | None = PrivateAttr(None)
     _raw_owner: str | None = PrivateAttr(None)

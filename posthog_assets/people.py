@@ -18,7 +18,7 @@ from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.mixpanel_profiles import MixpanelProfiles
 from posthog_assets.dialects.profiles import Profiles
 from posthog_assets.mapping.settings import PersonProperties
-from posthog_assets.settings import Settings, load_by_type
+from posthog_assets.settings import Choices, Settings, load_by_type
 from posthog_assets.sources.base import Source
 from posthog_assets.sources.people_files import PeopleFiles
 from posthog_assets.sources.people_mixpanel import MixpanelPeople
@@ -45,8 +45,8 @@ def _dialect(value: Any) -> Dialect:
 class People(Settings):
     """Where profiles are, how they read, and whether they overwrite what PostHog has."""
 
-    source: Annotated[SerializeAsAny[Source], BeforeValidator(_source)]
-    dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(_dialect)]
+    source: Annotated[SerializeAsAny[Source], BeforeValidator(_source), Choices(SOURCES)]
+    dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(_dialect), Choices(DIALECTS)]
     person_properties: PersonProperties | None = Field(None, description="Absent: as in mapping.person_properties")
 
 

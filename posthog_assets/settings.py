@@ -7,10 +7,14 @@ particular setting; those live in the room they configure.
 from __future__ import annotations
 
 import importlib
-from typing import Annotated, Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from posthog_assets.errors import shorten
 
@@ -19,6 +23,39 @@ class Settings(BaseModel):
     """A section of the import file: immutable, and closed to unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    #: What may stand for the whole section, as a JSON schema, where a validator of the section takes something else.
+    short_form: ClassVar[JsonSchemaValue | None] = None
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the JSON schema of the section as it stands in the file, where a value may be a template."""
+        section = handler(schema)
+        properties = handler.resolve_ref_schema(section).get("properties", {})
+        for name, value in properties.items():
+            properties[name] = _or_template(value)
+        return {"if": {"type": "object"}, "then": section, "else": cls.short_form} if cls.short_form else section
+
+
+#: What Dagster fills in when it loads the file, such as `{{ env.POSTHOG_HOST }}`.
+_TEMPLATE: Final = {"type": "string", "pattern": r"\{\{.*\}\}"}
+
+#: What an editor shows of a field, whichever of its types a value has.
+_ANNOTATIONS: Final = ("title", "description", "default")
+
+
+def _or_template(value: JsonSchemaValue) -> JsonSchemaValue:
+    shown = {key: item for key, item in value.items() if key in _ANNOTATIONS}
+    rule = {key: item for key, item in value.items() if key not in shown}
+    allowed = rule.get("anyOf") or [rule]
+    # Nothing to add where any text is fine, where anything is, or where it is there already.
+    if "if" in rule or any(choice in ({"type": "string"}, {}, _TEMPLATE) for choice in allowed):
+        return value
+    if len(allowed) == 1 and not rule.keys().isdisjoint(("$ref", "properties", "items")):
+        # A condition, so that what is wrong inside is reported there, and not as "none of these" here.
+        text = _TEMPLATE if "type" in rule else {"anyOf": [_TEMPLATE, rule]}
+        return {"if": {"type": "string"}, "then": text, "else": rule, **shown}
+    return {"anyOf": [*allowed, _TEMPLATE], **shown}
 
 
 def _zone(name: str) -> str:
@@ -68,6 +105,36 @@ def _found(value: Any) -> str:
 
 
 T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Annotates a section that `load_by_type` loads: its JSON schema has the fields of each class in *known*."""
+
+    known: Mapping[str, type[BaseModel]]
+    key: str = "type"
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        # Conditions, not `anyOf`: an editor and a validator then complain about the field that is wrong.
+        return {
+            "type": "object",
+            "properties": {
+                self.key: {
+                    "anyOf": [
+                        {"enum": [*self.known]},
+                        {"type": "string", "pattern": r"\.", "description": "my_package.MyClass, a class of your own"},
+                    ]
+                }
+            },
+            "required": [self.key],
+            "allOf": [
+                {
+                    "if": {"properties": {self.key: {"const": name}}, "required": [self.key]},
+                    "then": section.__get_pydantic_json_schema__(section.__pydantic_core_schema__, handler),
+                }
+                for name, section in self.known.items()
+            ],
+        }
 
 
 def load_by_type(value: Any, known: dict[str, type[T]], base: type[T], key: str = "type") -> T:

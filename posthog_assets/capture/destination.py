@@ -66,7 +66,7 @@ class Destination(Settings):
             raise ValueError("must be a URL that starts with https:// or http://, such as https://eu.i.posthog.com")
         return value.strip().rstrip("/")
 
-    @field_validator("project_id", mode="before")
+    @field_validator("project_id", mode="before", json_schema_input_type=str | int | None)
     @classmethod
     def _is_text(cls, value: object) -> object:
         return str(value) if isinstance(value, int) else value

@@ -5,14 +5,15 @@ Belongs here: what a user can wish for. Does not belong here: how it is done.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic.json_schema import JsonSchemaValue
 
 from posthog_assets.mapping.identity import SharedDevices
 from posthog_assets.mapping.markers import Markers
-from posthog_assets.mapping.steps import Step, load_step
-from posthog_assets.settings import Settings
+from posthog_assets.mapping.steps import STEPS, Step, load_step
+from posthog_assets.settings import Choices, Settings
 
 
 class Properties(Settings):
@@ -35,6 +36,8 @@ class PersonProperties(Settings):
     `set` is the last value known, `set_once` the first, `none` leaves them out. A property the source knows for the
     first value only stays `set_once` where `set` is the default.
     """
+
+    short_form: ClassVar[JsonSchemaValue] = {"enum": ["set", "set_once", "none"]}
 
     default: Place = "set_once"
     set: list[str] = Field(default_factory=list, description="Overwrite what the person has")
@@ -83,7 +86,7 @@ class Mapping(Settings):
     """What records are to be in PostHog."""
 
     events: dict[str, str | None] = Field(default_factory=dict, description="Old name -> new name; null: not imported")
-    steps: list[Annotated[SerializeAsAny[Step], BeforeValidator(load_step)]] = Field(
+    steps: list[Annotated[SerializeAsAny[Step], BeforeValidator(load_step), Choices(STEPS, "step")]] = Field(
         default_factory=list, description="Changes to each event, in this order, after `events`, before `properties`"
     )
     properties: Properties = Field(default_factory=lambda: Properties.model_validate({}))

@@ -67,7 +67,7 @@ class Mixpanel(Source):
     #: Mixpanel needs about three quarters of an hour until what it received is exported.
     availability_delay: ClassVar[timedelta] = timedelta(hours=1)
 
-    @field_validator("project_id", mode="before")
+    @field_validator("project_id", mode="before", json_schema_input_type=str | int | None)
     @classmethod
     def _is_text(cls, value: object) -> object:
         return str(value) if isinstance(value, int) else value

@@ -78,7 +78,7 @@ class PostHog(Source):
         # The hosts that take events answer no queries.
         return re.sub(r"^(https?://)(us|eu)\.i\.posthog\.com$", r"\1\2.posthog.com", text) or None
 
-    @field_validator("project_id", mode="before")
+    @field_validator("project_id", mode="before", json_schema_input_type=str | int | None)
     @classmethod
     def _is_number(cls, value: object) -> object:
         text = str(value).strip() if value is not None else ""

@@ -40,7 +40,7 @@ class Types(OfProperties):
     on_failure: Literal["keep", "null", "reject"] = "keep"
     timezone: str = Field("UTC", description="Of instants without one")
 
-    @field_validator("on_failure", mode="before")
+    @field_validator("on_failure", mode="before", json_schema_input_type=Literal["keep", "null", "reject"] | None)
     @classmethod
     def _null_is_a_word(cls, value: Any) -> Any:
         # YAML reads `on_failure: null` as no text.
