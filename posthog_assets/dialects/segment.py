@@ -19,6 +19,26 @@ _CALLS: Final = ("track", "page", "screen", "identify", "group", "alias")
 #: What analytics.js adds to the properties of every page call; track calls may mean something else by these names.
 _PAGE: Final = {"url": "$current_url", "path": "$pathname", "referrer": "$referrer", "search": "$search"}
 
+#: Members of `context`, and the properties they are in PostHog.
+_CONTEXT: Final = {
+    "page.url": "$current_url", "page.path": "$pathname", "page.referrer": "$referrer",
+    "page.title": "title", "page.search": "$search", "campaign.source": "utm_source",
+    "campaign.medium": "utm_medium", "campaign.name": "utm_campaign",
+    "campaign.content": "utm_content", "campaign.term": "utm_term",
+    "os.name": "$os", "os.version": "$os_version", "device.id": "$device_id",
+    "device.manufacturer": "$device_manufacturer", "device.model": "$device_model",
+    "device.name": "$device_name", "device.type": "$device_type",
+    "screen.width": "$screen_width", "screen.height": "$screen_height",
+    "app.name": "$app_name", "app.version": "$app_version", "app.build": "$app_build",
+    "app.namespace": "$app_namespace", "library.name": "$lib",
+    "library.version": "$lib_version", "network.carrier": "$network_carrier",
+    "network.cellular": "$network_cellular", "network.wifi": "$network_wifi",
+    "ip": "$ip", "locale": "$locale", "timezone": "$timezone",
+    "userAgent": "$raw_user_agent", "location.city": "$geoip_city_name",
+    "location.country": "$geoip_country_name", "location.region": "$geoip_subdivision_1_name",
+    "location.latitude": "$geoip_latitude", "location.longitude": "$geoip_longitude",
+}  # fmt: skip
+
 
 class Segment(Vendor):
     """One message per record. What the sender put into `properties` wins over `context`."""
@@ -29,24 +49,7 @@ class Segment(Vendor):
     anonymous_id = ("anonymousId",)
     # Not receivedAt: a phone may have been offline for days.
     timestamp = ("timestamp", "originalTimestamp")
-    properties = {
-        "context.page.url": "$current_url", "context.page.path": "$pathname", "context.page.referrer": "$referrer",
-        "context.page.title": "title", "context.page.search": "$search", "context.campaign.source": "utm_source",
-        "context.campaign.medium": "utm_medium", "context.campaign.name": "utm_campaign",
-        "context.campaign.content": "utm_content", "context.campaign.term": "utm_term",
-        "context.os.name": "$os", "context.os.version": "$os_version", "context.device.id": "$device_id",
-        "context.device.manufacturer": "$device_manufacturer", "context.device.model": "$device_model",
-        "context.device.name": "$device_name", "context.device.type": "$device_type",
-        "context.screen.width": "$screen_width", "context.screen.height": "$screen_height",
-        "context.app.name": "$app_name", "context.app.version": "$app_version", "context.app.build": "$app_build",
-        "context.app.namespace": "$app_namespace", "context.library.name": "$lib",
-        "context.library.version": "$lib_version", "context.network.carrier": "$network_carrier",
-        "context.network.cellular": "$network_cellular", "context.network.wifi": "$network_wifi",
-        "context.ip": "$ip", "context.locale": "$locale", "context.timezone": "$timezone",
-        "context.userAgent": "$raw_user_agent", "context.location.city": "$geoip_city_name",
-        "context.location.country": "$geoip_country_name", "context.location.region": "$geoip_subdivision_1_name",
-        "context.location.latitude": "$geoip_latitude", "context.location.longitude": "$geoip_longitude",
-    }  # fmt: skip
+    properties = {f"context.{member}": name for member, name in _CONTEXT.items()}
     spread = ("properties",)
     objects = frozenset({"traits"})
     # An anonymised IP is none.
