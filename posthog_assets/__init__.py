@@ -7,14 +7,14 @@ package does not import Dagster until the component is asked for.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from posthog_assets.component import HistoricalImport
+    from posthog_assets.orchestration.component import HistoricalImport
 
 __all__ = ["HistoricalImport"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "HistoricalImport":
-        from posthog_assets.component import HistoricalImport
+        from posthog_assets.orchestration.component import HistoricalImport
 
         return HistoricalImport
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from posthog_assets.loading import load_imports
+from posthog_assets.orchestration.loading import load_imports
 
 
 @dg.definitions

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from posthog_assets.import_file import Import
-from posthog_assets_tests.shop import make_project
+from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets_tests.records.shop import make_project
 
 # How long an example takes says something of the machine only.
 settings.register_profile("posthog_assets", deadline=None)

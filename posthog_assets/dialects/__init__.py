@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from posthog_assets.core.sections import load_by_type
 from posthog_assets.dialects.amplitude import Amplitude
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.columns import Columns
@@ -20,7 +21,6 @@ from posthog_assets.dialects.posthog import PostHogEvents
 from posthog_assets.dialects.rudderstack import RudderStack
 from posthog_assets.dialects.segment import Segment
 from posthog_assets.dialects.snowplow import Snowplow
-from posthog_assets.settings import load_by_type
 
 __all__ = ["DIALECTS", "Amplitude", "Columns", "Dialect", "Mixpanel", "PostHogEvents", "load_dialect"]
 

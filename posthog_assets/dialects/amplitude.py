@@ -17,10 +17,10 @@ from typing import Any, ClassVar, Final, Literal
 
 import orjson
 
+from posthog_assets.core.errors import shorten
 from posthog_assets.dialects.base import content_id
-from posthog_assets.dialects.values import Record, Rejected, as_id
+from posthog_assets.dialects.record import Record, Rejected, as_id
 from posthog_assets.dialects.vendor import Reading, Vendor
-from posthog_assets.errors import shorten
 
 _PAGE: Final = "event_properties.[Amplitude]"
 

@@ -16,9 +16,9 @@ import orjson
 import pyarrow as pa
 from pydantic import Field
 
-from posthog_assets.formats.records import RecordChunk
-from posthog_assets.schemas import STAGED_EVENTS, STAGED_VERSIONS
-from posthog_assets.settings import Settings
+from posthog_assets.core.records import RecordChunk
+from posthog_assets.core.schemas import STAGED_EVENTS, STAGED_VERSIONS
+from posthog_assets.core.sections import Section
 
 #: Marks a source id that stands for the record's content, because the record has no id of its own.
 CONTENT: Final = "content:"
@@ -32,7 +32,7 @@ def reason_head(reason: str) -> str:
     return reason.split(": ", 1)[0]
 
 
-class Dialect(Settings):
+class Dialect(Section):
     """How one record reads. Subclasses implement `stage`."""
 
     type: str = "custom"

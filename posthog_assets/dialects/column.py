@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from posthog_assets.settings import Settings
+from posthog_assets.core.sections import Section
 
 _INTEGER: Final = re.compile(r"-?(0|[1-9]\d{0,18})")
 _FLOAT: Final = re.compile(r"-?(0|[1-9]\d{0,15})\.\d{1,17}")
@@ -20,7 +20,7 @@ _FLOAT: Final = re.compile(r"-?(0|[1-9]\d{0,15})\.\d{1,17}")
 ABSENT: Final = object()
 
 
-class Column(Settings):
+class Column(Section):
     """The name of a column, or the path `a.b.0.c` into nested values (a column named so literally comes first)."""
 
     column: str = Field(min_length=1)

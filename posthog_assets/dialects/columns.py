@@ -14,18 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
+from posthog_assets.core.records import RecordChunk, Unreadable
+from posthog_assets.core.schemas import STAGED_EVENTS
+from posthog_assets.core.sections import Section
+from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect, content_id
 from posthog_assets.dialects.column import ABSENT, Column, inferred
-from posthog_assets.dialects.timestamps import read_timestamps
-from posthog_assets.dialects.values import PERSONAL, Rejected, as_id, group_keys, set_apart
-from posthog_assets.formats.records import RecordChunk, Unreadable
-from posthog_assets.schemas import STAGED_EVENTS
-from posthog_assets.settings import Settings
+from posthog_assets.dialects.record import PERSONAL, Rejected, as_id, extract_person_properties, group_keys
 
 Made = TypeVar("Made")
 
 
-class Value(Settings):
+class Value(Section):
     """A constant."""
 
     value: str = Field(min_length=1)
@@ -190,7 +190,7 @@ class Columns(Dialect):
         chosen = [name for name in PERSONAL if self.properties == "all" or name in self.properties]
         said = {name: record.pop(name) for name in chosen if name in record}
         try:
-            told, told_first = set_apart(said, self.keep_unset)
+            told, told_first = extract_person_properties(said, self.keep_unset)
         except Rejected as reason:
             reasons.setdefault(index, str(reason))
             return

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from posthog_assets.core.schemas import TIMESTAMP
+from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import content_id
-from posthog_assets.dialects.timestamps import read_timestamps
+from posthog_assets.dialects.record import Record
 from posthog_assets.dialects.urls import add_place
-from posthog_assets.dialects.values import Record
 from posthog_assets.dialects.vendor import Reading, Vendor
-from posthog_assets.schemas import TIMESTAMP
 
 #: Where the value of a parameter stands; in JSON, BigQuery writes whole numbers as text.
 _VALUES: Final = ("string_value", "int_value", "double_value", "float_value")

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from posthog_assets.dialects.record import Record, Rejected, nested
 from posthog_assets.dialects.urls import add_place
-from posthog_assets.dialects.values import Record, Rejected, nested
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 #: How JSON text begins, escaped once or twice.

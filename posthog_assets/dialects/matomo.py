@@ -12,8 +12,8 @@ import functools
 from typing import Any, Final
 
 from posthog_assets.dialects.base import content_id
+from posthog_assets.dialects.record import Record, Rejected, number, own_name
 from posthog_assets.dialects.urls import add_place
-from posthog_assets.dialects.values import Record, Rejected, number, own_name
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 _ACTION: Final = "actionDetails"

@@ -1,6 +1,6 @@
 """Mixpanel's records: its raw export, from the API or in a bucket, its JSON pipelines, and its profiles.
 
-Belongs here: what Mixpanel's fields mean. Does not belong here: fetching (`sources.mixpanel`).
+Belongs here: what Mixpanel's fields mean. Does not belong here: fetching (`sources.mixpanel.events`).
 
 Uuids, ids, names and properties are those of PostHog's own importer (rust/batch-import-worker/src/parse/content/
 mixpanel.rs), so that a record imported by both is one event. It differs where that one loses something: milliseconds
@@ -19,13 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from posthog_assets.core.errors import shorten
+from posthog_assets.core.sections import TimeZone
+from posthog_assets.core.timestamps import from_wall_clock, read_timestamps
 from posthog_assets.dialects.base import content_id
 from posthog_assets.dialects.countries import COUNTRIES
-from posthog_assets.dialects.timestamps import from_wall_clock, read_timestamps
-from posthog_assets.dialects.values import Record, Rejected, as_id
+from posthog_assets.dialects.record import Record, Rejected, as_id
 from posthog_assets.dialects.vendor import Reading, Vendor
-from posthog_assets.errors import shorten
-from posthog_assets.settings import TimeZone
 
 #: PostHog's importer makes its uuids in this namespace; part of the contract with everything imported so far.
 _NAMESPACE: Final = uuid.UUID(bytes=b"posthog_mixpanel")

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from posthog_assets.dialects.record import Record, as_id, nested, own_name
 from posthog_assets.dialects.urls import add_place
-from posthog_assets.dialects.values import Record, as_id, nested, own_name
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 #: Where the name of a track event stands, in the row or among its properties.

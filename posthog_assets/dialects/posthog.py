@@ -15,12 +15,12 @@ from typing import Any, ClassVar
 import orjson
 import pyarrow as pa
 
-from posthog_assets.dialects.timestamps import read_timestamps
-from posthog_assets.dialects.values import Record, Rejected, as_object
+from posthog_assets.core.json_text import load
+from posthog_assets.core.records import RecordChunk, Unreadable
+from posthog_assets.core.schemas import STAGED_VERSIONS, TIMESTAMP
+from posthog_assets.core.timestamps import read_timestamps
+from posthog_assets.dialects.record import Record, Rejected, as_object
 from posthog_assets.dialects.vendor import Reading, Vendor
-from posthog_assets.formats.lines import load
-from posthog_assets.formats.records import RecordChunk, Unreadable
-from posthog_assets.schemas import STAGED_VERSIONS, TIMESTAMP
 
 #: Where PostHog keeps the keys of an event's groups by the number a project gave the type; in another project the same
 #: number is another type, and PostHog sets them from `$groups` itself.

@@ -10,9 +10,9 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from posthog_assets.dialects.values import Record, Rejected
+from posthog_assets.core.errors import shorten
+from posthog_assets.dialects.record import Record, Rejected
 from posthog_assets.dialects.vendor import Reading, Vendor
-from posthog_assets.errors import shorten
 
 _CALLS: Final = ("track", "page", "screen", "identify", "group", "alias")
 

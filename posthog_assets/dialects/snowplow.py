@@ -1,7 +1,7 @@
 """Snowplow: atomic events, as Enrich writes them (TSV), as JSON (the analytics SDKs' or a warehouse's), or Parquet.
 
 Belongs here: https://docs.snowplow.io/docs/fundamentals/canonical-event. Does not belong here: the order of the columns
-in TSV without a header (`formats.layouts`).
+in TSV without a header (`sources.formats.csv_layouts`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import functools
 import re
 from typing import Any, Final
 
-from posthog_assets.dialects.values import Record, Rejected, nested, number, own_name
+from posthog_assets.core.errors import shorten
+from posthog_assets.dialects.record import Record, Rejected, nested, number, own_name
 from posthog_assets.dialects.vendor import Reading, Vendor
-from posthog_assets.errors import shorten
 
 #: Whole numbers that TSV writes as text; also latitude, longitude and the value of structured events.
 _NUMBERS: Final = (

@@ -16,13 +16,22 @@ import orjson
 import pyarrow as pa
 from pydantic import Field
 
+from posthog_assets.core.errors import shorten
+from posthog_assets.core.records import RecordChunk, Unreadable
+from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
+from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect, content_id
 from posthog_assets.dialects.column import Column, inferred
-from posthog_assets.dialects.timestamps import read_timestamps
-from posthog_assets.dialects.values import Record, Rejected, as_id, group_keys, is_nothing, nested, own_name, set_apart
-from posthog_assets.errors import shorten
-from posthog_assets.formats.records import RecordChunk, Unreadable
-from posthog_assets.schemas import STAGED_EVENTS, TIMESTAMP
+from posthog_assets.dialects.record import (
+    Record,
+    Rejected,
+    as_id,
+    extract_person_properties,
+    group_keys,
+    is_nothing,
+    nested,
+    own_name,
+)
 
 _Getter = Callable[[Record], Any]
 
@@ -311,7 +320,7 @@ class Vendor(Dialect):
         return row
 
     def _set_apart(self, row: Reading) -> None:
-        last, first = set_apart(row.properties, self.keep_unset)
+        last, first = extract_person_properties(row.properties, self.keep_unset)
         if row.kind == "group" and (last or first):
             raise Rejected("group call tells of a person: $set, $set_once")
         row.set_once = {name: value for name, value in (row.set_once | first).items() if name not in last}

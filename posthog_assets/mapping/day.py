@@ -17,15 +17,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from posthog_assets.ahead import ahead, applied
+from posthog_assets.core.arrow_columns import pack
+from posthog_assets.core.schemas import POSTHOG_EVENTS
+from posthog_assets.core.threads import ahead, applied
 from posthog_assets.dialects.base import reason_head
 from posthog_assets.mapping.events import EventMapper
 from posthog_assets.mapping.groups import GroupStates
 from posthog_assets.mapping.identity import Identities
-from posthog_assets.mapping.order import Sorter
-from posthog_assets.mapping.repeats import Distinguisher, UuidSpool
-from posthog_assets.packed_uuids import pack
-from posthog_assets.schemas import POSTHOG_EVENTS
+from posthog_assets.mapping.repeated_uuids import UuidSpool
+from posthog_assets.mapping.repeats import Distinguisher
+from posthog_assets.mapping.sorting import Sorter
 
 
 class Sink(Protocol):

@@ -16,20 +16,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from posthog_assets.core.errors import ImportFileError, MappingError, shorten
+from posthog_assets.core.partitions import Partition, key_of
+from posthog_assets.core.posthog_rules import id_flaws, name_flaw, size_flaws, time_flaws
+from posthog_assets.core.schemas import POSTHOG_EVENTS, TIMESTAMP
 from posthog_assets.dialects.base import Dialect
-from posthog_assets.errors import ImportFileError, MappingError, shorten
-from posthog_assets.mapping import people
+from posthog_assets.mapping import person_properties as people
 from posthog_assets.mapping.groups import Group
 from posthog_assets.mapping.identity import Pair
-from posthog_assets.mapping.kinds import spelled_out
+from posthog_assets.mapping.kinds import as_posthog_calls
 from posthog_assets.mapping.properties import PropertyWriter
 from posthog_assets.mapping.settings import Mapping
 from posthog_assets.mapping.steps.base import Files
 from posthog_assets.mapping.steps.runner import Runner
 from posthog_assets.mapping.uuids import uuids5, verbatim
-from posthog_assets.mapping.validation import id_flaws, name_flaw, size_flaws, time_flaws
-from posthog_assets.schemas import POSTHOG_EVENTS, TIMESTAMP
-from posthog_assets.storage import Partition, key_of
 
 
 class EventMapper:
@@ -73,7 +73,7 @@ class EventMapper:
         if self._identity_map:
             staged = people.renamed(staged, self._identity_map)
         if not self._mapping.person_properties.is_plain:
-            staged = people.apportioned(staged, self._mapping.person_properties)
+            staged = people.with_person_properties_placed(staged, self._mapping.person_properties)
         if self._mapping.anonymous_events == "personless":
             staged = people.personless(staged)
         return staged
@@ -86,7 +86,7 @@ class EventMapper:
         sources = staged["source_id"]
         uuids = verbatim(self.namespace, sources) if self._verbatim else uuids5(self.namespace, sources.to_pylist())
         steps = self.steps if not plain else None
-        staged, reasons = spelled_out(self.pseudonymous(staged) if steps else staged)
+        staged, reasons = as_posthog_calls(self.pseudonymous(staged) if steps else staged)
         events = self._names(staged["event"], reasons)
         ids = pc.utf8_trim_whitespace(pc.coalesce(staged["user_id"], staged["anonymous_id"]))
         if steps:

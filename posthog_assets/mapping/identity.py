@@ -16,8 +16,8 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from posthog_assets.core.posthog_rules import is_illegal
 from posthog_assets.mapping.kinds import LINKS
-from posthog_assets.mapping.validation import is_illegal
 
 #: Anonymous id, user id.
 Pair = tuple[str, str]

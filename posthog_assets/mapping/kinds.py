@@ -22,7 +22,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from posthog_assets.mapping.validation import is_illegal
+from posthog_assets.core.posthog_rules import is_illegal
 
 EVENT: Final = "event"
 
@@ -43,7 +43,7 @@ HELD: Final = {
 _COLUMNS: Final = ("event", "user_id", "properties", "set", "set_once", "groups")
 
 
-def spelled_out(staged: pa.RecordBatch) -> tuple[pa.RecordBatch, dict[int, str]]:
+def as_posthog_calls(staged: pa.RecordBatch) -> tuple[pa.RecordBatch, dict[int, str]]:
     """Return *staged* with its identify, alias and group rows as PostHog knows them, and the flaws of some by index."""
     special = pc.fill_null(pc.not_equal(staged["kind"], EVENT), False)
     if not pc.any(special).as_py():

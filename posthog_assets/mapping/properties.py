@@ -15,9 +15,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from posthog_assets.json_strings import json_strings
+from posthog_assets.core.arrow_columns import json_strings
+from posthog_assets.core.markers import GEOIP_PROPERTY, HISTORICAL_PROPERTY
 from posthog_assets.mapping.kinds import HELD
-from posthog_assets.mapping.markers import GEOIP_PROPERTY, HISTORICAL_PROPERTY
 from posthog_assets.mapping.settings import Mapping, Place
 
 #: Without these PostHog could not merge a person, find a group, or leave somebody without a profile.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -15,52 +14,15 @@ import orjson
 import pyarrow as pa
 import xxhash
 
+from posthog_assets.core.arrow_columns import pack
 from posthog_assets.dialects.base import CONTENT
 from posthog_assets.mapping.uuids import uuids5
-from posthog_assets.packed_uuids import pack
-
-_BUCKETS: Final = 64
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
+
 #: Not remembered.
 _UNKNOWN: Final = -1
-
-
-class UuidSpool:
-    """Remembers uuids on disk, and says which occurred more than once, in memory of one bucket; a context manager."""
-
-    def __init__(self, folder: Path) -> None:
-        self._files = [(folder / f"uuids-{bucket:02d}").open("w+b") for bucket in range(_BUCKETS)]
-
-    def __enter__(self) -> UuidSpool:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        for file in self._files:
-            file.close()
-
-    def add(self, uuids: np.ndarray) -> None:
-        """Remember uuids given as 16 bytes each (`S16`)."""
-        raw = uuids.view(np.uint8).reshape(-1, 16)
-        buckets = raw[:, 15] & (_BUCKETS - 1)
-        order = np.argsort(buckets, kind="stable")
-        ends = np.cumsum(np.bincount(buckets, minlength=_BUCKETS))
-        ordered = raw[order].tobytes()
-        start = 0
-        for file, end in zip(self._files, ends.tolist(), strict=True):
-            file.write(ordered[start * 16 : end * 16])
-            start = end
-
-    def repeated(self) -> np.ndarray:
-        """Return the uuids that were added more than once, sorted."""
-        found = [np.empty(0, dtype="S16")]
-        for file in self._files:
-            file.flush()
-            file.seek(0)
-            uuids = np.sort(np.frombuffer(file.read(), dtype="S16"))
-            found.append(np.unique(uuids[1:][uuids[1:] == uuids[:-1]]))
-        return np.sort(np.concatenate(found))
 
 
 class Distinguisher:
@@ -237,6 +199,7 @@ class _Oldest:
 #: Whether it can be sent without the steps, when it was stored (µs), when it happened (µs), the payload's hash, the
 #: record's place: the greatest is the newest.
 _Version = tuple[bool, int, int, int, int]
+
 
 _VERSION: Final = np.dtype([("plain", "?"), ("stored", "<i8"), ("at", "<i8"), ("digest", "<u8"), ("place", "<u8")])
 

@@ -10,13 +10,13 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
+from posthog_assets.core.markers import Markers
+from posthog_assets.core.sections import Choices, Section
 from posthog_assets.mapping.identity import SharedDevices
-from posthog_assets.mapping.markers import Markers
 from posthog_assets.mapping.steps import STEPS, Step, load_step
-from posthog_assets.settings import Choices, Settings
 
 
-class Properties(Settings):
+class Properties(Section):
     """What becomes of properties; rename comes first, then drop and keep, then add. A renamed one replaces its like."""
 
     rename: dict[str, str] = Field(default_factory=dict)
@@ -30,7 +30,7 @@ class Properties(Settings):
 Place = Literal["set", "set_once", "none"]
 
 
-class PersonProperties(Settings):
+class PersonProperties(Section):
     """Where person properties go: `default`, and those of certain names elsewhere.
 
     `set` is the last value known, `set_once` the first, `none` leaves them out. A property the source knows for the
@@ -73,7 +73,7 @@ class PersonProperties(Settings):
         return own if self.default == "set" else "set_once"
 
 
-class IdentityMap(Settings):
+class IdentityMap(Section):
     """A table of old ids and the ids persons have in PostHog now."""
 
     path: str = Field(min_length=1, description="File or fsspec URL: CSV, JSON lines or Parquet, compressed or not")
@@ -82,7 +82,7 @@ class IdentityMap(Settings):
     storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
 
 
-class Mapping(Settings):
+class Mapping(Section):
     """What records are to be in PostHog."""
 
     events: dict[str, str | None] = Field(default_factory=dict, description="Old name -> new name; null: not imported")

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import urllib3
 
-from posthog_assets.errors import PosthogAssetsError
+from posthog_assets.core.errors import PosthogAssetsError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

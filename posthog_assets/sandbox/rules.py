@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from posthog_assets.mapping.validation import ILLEGAL_IDS
+from posthog_assets.core.posthog_rules import ILLEGAL_IDS
 
 #: rust/capture/src/v1/analytics/constants.rs and the Kafka message limit behind both protocols.
 NAME_BYTES: Final = 200

@@ -21,9 +21,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from posthog_assets.sandbox import v0, v1
+from posthog_assets.sandbox import capture_v0 as v0
+from posthog_assets.sandbox import capture_v1 as v1
 from posthog_assets.sandbox.bodies import BATCH_WIRE, EVENT_WIRE, BodyRefused, unpack_v0
-from posthog_assets.sandbox.query import HIGHEST_LIMIT, QueryRefused, printed, translate
+from posthog_assets.sandbox.hogql import HIGHEST_LIMIT, QueryRefused, printed, translate
 from posthog_assets.sandbox.store import EventStore, QueryFailed, Row
 
 PROJECT_ID: Final = "1"

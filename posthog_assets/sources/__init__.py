@@ -7,19 +7,31 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from posthog_assets.settings import load_by_type
+from posthog_assets.core.sections import load_by_type
 from posthog_assets.sources.amplitude import Amplitude
-from posthog_assets.sources.base import Claim, NaiveTimes, Sighting, Source
-from posthog_assets.sources.files import Files
-from posthog_assets.sources.mixpanel import Mixpanel
+from posthog_assets.sources.base import DayFingerprint, NaiveTimes, Source, ZoneStrength
+from posthog_assets.sources.files.source import Files
+from posthog_assets.sources.manifest import Manifest, Part, RawExport
+from posthog_assets.sources.mixpanel.events import Mixpanel
 from posthog_assets.sources.posthog import PostHog
-from posthog_assets.sources.raw_export import Manifest, Part, RawExport
-from posthog_assets.sources.sql import Sql
+from posthog_assets.sources.sql.source import Sql
 
 __all__ = [
-    "SOURCES", "Amplitude", "Claim", "Files", "Manifest", "Mixpanel", "NaiveTimes", "Part", "PostHog", "RawExport",
-    "Sighting", "Source", "Sql", "load_source",
-]  # fmt: skip
+    "SOURCES",
+    "Amplitude",
+    "ZoneStrength",
+    "Files",
+    "Manifest",
+    "Mixpanel",
+    "NaiveTimes",
+    "Part",
+    "PostHog",
+    "RawExport",
+    "DayFingerprint",
+    "Source",
+    "Sql",
+    "load_source",
+]
 
 #: What `type` may say; besides, the dotted path of anybody's own subclass of `Source`.
 SOURCES: Final[dict[str, type[Source]]] = {

@@ -25,11 +25,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from posthog_assets.errors import BrokenPart, ImportFileError, NoExport, SourceRefused, SourceUnavailable, shorten
-from posthog_assets.formats import Compression, Format, Framing
-from posthog_assets.sources.api import Answer, Api, Stopped, TooMuch, basic
+from posthog_assets.core.errors import BrokenPart, ImportFileError, NoExport, SourceRefused, SourceUnavailable, shorten
 from posthog_assets.sources.base import Source
-from posthog_assets.sources.raw_export import RawExport
+from posthog_assets.sources.formats import Compression, Format, Framing
+from posthog_assets.sources.http.answer import Answer, Stopped
+from posthog_assets.sources.http.api import Api, TooMuch, basic
+from posthog_assets.sources.manifest import RawExport
 
 _HOSTS: Final = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
 _PATH: Final = "/api/2/export"
@@ -145,12 +146,12 @@ class Amplitude(Source):
             return False
         raw.begin(position)
         for part in parts:
-            raw.has(part.name, part.origin_fingerprint)
+            raw.keep_if_current(part.name, part.origin_fingerprint)
         raw.complete()
         return True
 
     def _pin(self, api: Api, raw: RawExport, hours: Hours) -> None:
-        if raw.has(hours.name, self._project()):
+        if raw.keep_if_current(hours.name, self._project()):
             return
         # An interrupted export that had to split need not find out again.
         if raw.names.isdisjoint(inner.name for inner in hours.inner()):

@@ -12,13 +12,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum, auto
 from typing import ClassVar, Self
 
-from posthog_assets.errors import NoExport
-from posthog_assets.settings import Settings
-from posthog_assets.sources.raw_export import RawExport
+from posthog_assets.core.errors import NoExport
+from posthog_assets.core.sections import Section
+from posthog_assets.sources.manifest import RawExport
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class DayFingerprint:
     """What a look at one day found: its fingerprint (None: no export yet) and when it last changed, where known."""
 
     day: date
@@ -26,7 +26,7 @@ class Sighting:
     changed_at: datetime | None = None
 
 
-class Claim(Enum):
+class ZoneStrength(Enum):
     """How much a source's zone says of the times that its records have without one."""
 
     #: Its days are of that zone; the times may be of any.
@@ -43,10 +43,10 @@ class NaiveTimes:
 
     setting: str
     zone: str | None
-    claim: Claim
+    claim: ZoneStrength
 
 
-class Source(Settings, ABC):
+class Source(Section, ABC):
     """How bytes are fetched, one day at a time.
 
     A source of your own is a subclass in your own module, named in the import file as `type: my_package.MySource`; its
@@ -105,7 +105,7 @@ class Source(Settings, ABC):
         """
         return fingerprint
 
-    def fingerprints(self, days: Iterable[date]) -> Iterator[Sighting]:
+    def fingerprints(self, days: Iterable[date]) -> Iterator[DayFingerprint]:
         """Yield what there is of each of *days*, in their order; stopped by whoever has seen enough.
 
         A source that can see many days at a glance overrides this, and `lists`.
@@ -114,7 +114,7 @@ class Source(Settings, ABC):
             SourceUnavailable: the source did not answer.
         """
         for day in days:
-            yield Sighting(day, self.fingerprint(day))
+            yield DayFingerprint(day, self.fingerprint(day))
 
     @property
     def lists(self) -> bool:

@@ -22,12 +22,12 @@ from urllib.parse import urlsplit
 import orjson
 from pydantic import Field, SecretStr, field_validator
 
-from posthog_assets.errors import ImportFileError, SourceRefused, SourceUnavailable, shorten
-from posthog_assets.formats import Compression, Format, Framing
-from posthog_assets.hogql import Answer, read_answer
-from posthog_assets.sources.api import Api, Limit, TooMuch
+from posthog_assets.core.errors import ImportFileError, SourceRefused, SourceUnavailable, shorten
+from posthog_assets.core.hogql import Answer, read_answer
 from posthog_assets.sources.base import Source
-from posthog_assets.sources.raw_export import RawExport
+from posthog_assets.sources.formats import Compression, Format, Framing
+from posthog_assets.sources.http.api import Api, Limit, TooMuch
+from posthog_assets.sources.manifest import RawExport
 
 #: PostHog allows 240 queries a minute and 2,400 an hour and project (posthog.com/docs/api/queries); some are left for
 #: people and for the look into the destination, which may be the same project.
@@ -136,7 +136,7 @@ class PostHog(Source):
             memory = orjson.loads(part.origin_fingerprint or "{}")
             if memory.get("export") != position or tuple(memory["from"]) != place:
                 break
-            if not raw.has(part.name, part.origin_fingerprint):
+            if not raw.keep_if_current(part.name, part.origin_fingerprint):
                 break
             place, number = tuple(memory["to"]), number + 1
         return place, number

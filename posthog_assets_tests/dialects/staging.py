@@ -6,8 +6,8 @@ import copy
 import json
 from typing import Any
 
+from posthog_assets.core.records import RecordChunk
 from posthog_assets.dialects import load_dialect
-from posthog_assets.formats.records import RecordChunk
 
 JSON_COLUMNS = ("properties", "set", "set_once", "groups", "group_set")
 

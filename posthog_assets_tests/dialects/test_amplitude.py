@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posthog_assets.core.records import RecordChunk
 from posthog_assets.dialects.amplitude import Amplitude
-from posthog_assets.formats.records import RecordChunk
 from posthog_assets.mapping import EventMapper, Mapping
 
 WEB: dict[str, Any] = {

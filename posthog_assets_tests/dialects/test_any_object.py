@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posthog_assets.core.records import RecordChunk
+from posthog_assets.core.schemas import STAGED_EVENTS, STAGED_VERSIONS
 from posthog_assets.dialects import load_dialect
-from posthog_assets.formats import Format, Framing, read_records
-from posthog_assets.formats.records import RecordChunk
-from posthog_assets.schemas import STAGED_EVENTS, STAGED_VERSIONS
+from posthog_assets.sources.formats import Format, Framing, read_records
 from posthog_assets_tests.dialects import (
     test_amplitude,
     test_columns,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from posthog_assets.dialects.record import Record, nested, number
 from posthog_assets.dialects.urls import add_place
-from posthog_assets.dialects.values import Record, nested, number
 from posthog_assets.dialects.vendor import Vendor
 
 

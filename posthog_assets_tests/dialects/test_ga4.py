@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 import time_machine
 
+from posthog_assets.core.errors import NoExport
 from posthog_assets.dialects import load_dialect
-from posthog_assets.errors import NoExport
-from posthog_assets.formats import Format, Framing, read_records
-from posthog_assets.steps import export_day
+from posthog_assets.pipeline.export import export_day
+from posthog_assets.sources.formats import Format, Framing, read_records
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.dialects.staging import reason, stage, stage_one
 

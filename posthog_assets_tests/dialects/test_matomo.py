@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from posthog_assets.formats import Format, Framing, read_records
+from posthog_assets.sources.formats import Format, Framing, read_records
 from posthog_assets_tests.dialects.staging import reason, stage, stage_one
 
 MATOMO = {"type": "matomo"}

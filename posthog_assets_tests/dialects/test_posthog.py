@@ -20,11 +20,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posthog_assets.core.records import RecordChunk
 from posthog_assets.dialects import load_dialect
-from posthog_assets.formats import detect, read_records
-from posthog_assets.formats.records import RecordChunk
 from posthog_assets.mapping import EventMapper, map_day
 from posthog_assets.mapping.settings import Mapping
+from posthog_assets.sources.formats import detect, read_records
 from posthog_assets_tests.mapping.test_mapping import map_rows
 
 ID = "018f6c9a-7d1e-7000-8000-1234567890ab"

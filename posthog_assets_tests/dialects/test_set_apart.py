@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from posthog_assets.core.records import RecordChunk
 from posthog_assets.dialects import load_dialect
-from posthog_assets.formats.records import RecordChunk
 from posthog_assets.mapping import EventMapper, Mapping
 from posthog_assets_tests.dialects.staging import stage, stage_one
 from posthog_assets_tests.dialects.test_any_object import EXAMPLES, dialect

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from posthog_assets.formats import detect, read_records
-from posthog_assets.formats.layouts import LAYOUTS
+from posthog_assets.sources.formats import detect, read_records
+from posthog_assets.sources.formats.csv_layouts import LAYOUTS
 from posthog_assets_tests.dialects.staging import reason, stage, stage_one
 
 SNOWPLOW = {"type": "snowplow"}

@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from posthog_assets.dialects.values import Record, Rejected
+from posthog_assets.core.records import RecordChunk, Unreadable
+from posthog_assets.dialects.record import Record, Rejected
 from posthog_assets.dialects.vendor import Reading, Vendor
-from posthog_assets.formats.records import RecordChunk, Unreadable
 
 
 class Acme(Vendor):

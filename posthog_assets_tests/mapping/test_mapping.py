@@ -17,11 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posthog_assets.core.errors import ImportFileError, MappingError
+from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.dialects import Dialect, load_dialect
-from posthog_assets.errors import ImportFileError, MappingError
-from posthog_assets.mapping import EventMapper, Mapping, MappingReport, map_day, order
+from posthog_assets.mapping import EventMapper, Mapping, MappingReport, map_day
+from posthog_assets.mapping import sorting as order
 from posthog_assets.mapping.uuids import uuids5, verbatim
-from posthog_assets.schemas import STAGED_EVENTS
 
 DAY = date(2024, 3, 1)
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)

@@ -15,17 +15,20 @@ from typing import IO, Any
 
 import pytest
 
-from posthog_assets.errors import ImportFileError, SourceRefused
-from posthog_assets.formats import Framing, read_records
-from posthog_assets.import_file import Import
+from posthog_assets.core.errors import ImportFileError, SourceRefused
+from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.deliver import deliver_day
+from posthog_assets.pipeline.export import export_day
+from posthog_assets.pipeline.stage import stage_day
+from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.sources import RawExport, load_source
-from posthog_assets.sources import api as api_module
-from posthog_assets.steps import deliver_day, export_day, stage_day, transform_day
-from posthog_assets.storage import Store
-from posthog_assets_tests.capture.server import CaptureServer
+from posthog_assets.sources.formats import Framing, read_records
+from posthog_assets.sources.http import api as api_module
+from posthog_assets.storage.store import Store
 from posthog_assets_tests.conftest import small_import
-from posthog_assets_tests.killed import kill_during
-from posthog_assets_tests.sources.export_server import Asked, ExportServer, Reply, Script
+from posthog_assets_tests.fakes.capture_server import CaptureServer
+from posthog_assets_tests.fakes.export_server import Asked, ExportServer, Reply, Script
+from posthog_assets_tests.fakes.killed import kill_during
 
 DAY = date(2024, 3, 1)
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.columns import Column, Columns, TimestampColumn, Value
-from posthog_assets.dialects.timestamps import read_timestamps
 
 
 class Departures(Columns):

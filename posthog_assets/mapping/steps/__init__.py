@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from posthog_assets.core.sections import load_by_type
 from posthog_assets.mapping.steps.base import Event, Files, Rejected, Step
 from posthog_assets.mapping.steps.case import Case
 from posthog_assets.mapping.steps.currency import Currency
@@ -16,10 +17,9 @@ from posthog_assets.mapping.steps.properties import Add, Drop, Keep, Rename
 from posthog_assets.mapping.steps.sample import Sample
 from posthog_assets.mapping.steps.schema import Schema
 from posthog_assets.mapping.steps.shape import Flatten, Nulls, Unpack
+from posthog_assets.mapping.steps.types import TimestampParts, Types
 from posthog_assets.mapping.steps.url import Url
 from posthog_assets.mapping.steps.user_agent import UserAgent
-from posthog_assets.mapping.steps.values import TimestampParts, Types
-from posthog_assets.settings import load_by_type
 
 __all__ = ["STEPS", "Event", "Files", "Rejected", "Step", "load_step"]
 

@@ -12,18 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from typing import Any, ClassVar, Final, Literal, Protocol
 
 from pydantic import Field
 
-from posthog_assets.settings import Settings
+from posthog_assets.core.sections import Section
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 #: JSON values by name.
 Bag = dict[str, Any]
 
+
 Scope = Literal["event", "person", "group", "all"]
+
 
 _PERSON_KEYS: Final = ("$set", "$set_once")
 
@@ -126,7 +130,7 @@ class Files(Protocol):
 Apply = Callable[[Event], None]
 
 
-class Step(Settings):
+class Step(Section):
     """One change to events. Subclasses implement `apply`, or `ready` where they need files or a memory of their own."""
 
     step: str = "custom"
@@ -157,3 +161,9 @@ class OfProperties(Step):
     """A step on properties of the event, its person, or its group."""
 
     scope: Scope = Field("event", description="Whose properties: event, person, group or all")
+
+
+def need(module: str, step: str) -> None:
+    """Raise ValueError where a step's library is not installed."""
+    if find_spec(module) is None:
+        raise ValueError(f"the step {step} needs another package: pip install 'posthog_assets[enrich]'")

@@ -14,7 +14,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from posthog_assets.mapping.steps.base import Event, OfProperties
-from posthog_assets.mapping.steps.names import Names
+from posthog_assets.mapping.steps.name_patterns import Names
 
 Style = Literal["snake_case", "kebab-case", "camelCase", "PascalCase", "Title Case", "Sentence case", "lower case"]
 

@@ -11,8 +11,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from posthog_assets.mapping.steps.base import Apply, Bag, Event, Files, Rejected, Step
-from posthog_assets.mapping.steps.extra import need
+from posthog_assets.mapping.steps.base import Apply, Bag, Event, Files, Rejected, Step, need
 
 #: Where a database has what, and what PostHog's GeoIP transformation calls it, after `$geoip_`.
 _FIELDS: Final = (

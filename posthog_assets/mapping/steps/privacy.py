@@ -18,10 +18,10 @@ from typing import Any, Final, Literal
 import orjson
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from posthog_assets.errors import ImportFileError
+from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.posthog_rules import is_illegal
 from posthog_assets.mapping.steps.base import Apply, Event, Files, OfProperties, Scope
-from posthog_assets.mapping.steps.names import Names
-from posthog_assets.mapping.validation import is_illegal
+from posthog_assets.mapping.steps.name_patterns import Names
 
 
 class Hash(OfProperties):

@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from posthog_assets.mapping.markers import MARKERS
+from posthog_assets.core.markers import MARKERS
 from posthog_assets.mapping.steps.base import Event, OfProperties
-from posthog_assets.mapping.steps.names import STRUCTURE, Names, glob
+from posthog_assets.mapping.steps.name_patterns import STRUCTURE, Names, glob
 
 
 class Rename(OfProperties):

@@ -11,15 +11,15 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from posthog_assets.errors import shorten
+from posthog_assets.core.errors import shorten
+from posthog_assets.core.sections import Section
 from posthog_assets.mapping.steps.base import Event, Rejected, Step
-from posthog_assets.mapping.steps.names import STRUCTURE, Names
-from posthog_assets.settings import Settings
+from posthog_assets.mapping.steps.name_patterns import STRUCTURE, Names
 
 Type = Literal["text", "number", "int", "bool", "object", "array"]
 
 
-class Rule(Settings):
+class Rule(Section):
     """What one property may be; null is allowed unless the property is required."""
 
     type: Type | None = None

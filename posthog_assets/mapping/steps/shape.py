@@ -13,7 +13,7 @@ import orjson
 from pydantic import Field
 
 from posthog_assets.mapping.steps.base import Bag, Event, OfProperties
-from posthog_assets.mapping.steps.names import Names
+from posthog_assets.mapping.steps.name_patterns import Names
 
 
 class Flatten(OfProperties):

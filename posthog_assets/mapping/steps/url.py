@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote_plus, urlsplit
 from pydantic import Field
 
 from posthog_assets.mapping.steps.base import Event, OfProperties
-from posthog_assets.mapping.steps.names import Names
+from posthog_assets.mapping.steps.name_patterns import Names
 
 #: Parameters PostHog's web SDK makes properties of; their names are PostHog's.
 CAMPAIGN: Final = (

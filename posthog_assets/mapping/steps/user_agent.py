@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from pydantic import Field, model_validator
 
-from posthog_assets.mapping.steps.base import Apply, Bag, Event, Files, Rejected, Step
-from posthog_assets.mapping.steps.extra import need
+from posthog_assets.mapping.steps.base import Apply, Bag, Event, Files, Rejected, Step, need
 
 #: ua-parser's name -> PostHog's, where they differ.
 _BROWSERS: Final = {

@@ -14,9 +14,9 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 from pydantic import ValidationError
 
-from posthog_assets.errors import ImportFileError
+from posthog_assets.core.errors import ImportFileError
 from posthog_assets.mapping.steps import Rejected, load_step
-from posthog_assets.step_files import open_step_files
+from posthog_assets.pipeline.mapping_files import open_step_files
 from posthog_assets_tests.mapping.steps.applying import Given, after, event, left
 from posthog_assets_tests.mapping.steps.records import segment_contexts
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from posthog_assets.errors import ImportFileError
+from posthog_assets.core.errors import ImportFileError
 from posthog_assets.mapping.steps import load_step
 from posthog_assets_tests.mapping.steps.applying import after, event, left
 from posthog_assets_tests.mapping.test_mapping import map_rows, row

@@ -22,11 +22,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posthog_assets.errors import ImportFileError, MappingError
-from posthog_assets.import_file import Import
+from posthog_assets.core.errors import ImportFileError, MappingError
+from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.mapping import EventMapper, Mapping
 from posthog_assets.mapping.steps import STEPS, load_step
-from posthog_assets.schemas import STAGED_EVENTS
+from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.mapping.steps.applying import Given
 from posthog_assets_tests.mapping.steps.records import edits, first_edit

@@ -1,0 +1,41 @@
+"""The command `posthog-assets dialects`.
+
+Belongs here: what it prints. Does not belong here: what a dialect does (`dialects.field_table`).
+"""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from posthog_assets.core.errors import ImportFileError
+from posthog_assets.dialects import DIALECTS
+from posthog_assets.dialects.field_table import Entry, as_markdown, mapping_table
+
+
+def show_dialects(name: str | None, *, markdown: bool = False) -> int:
+    """Print the dialects there are, or the table of one; returns the exit code.
+
+    Raises:
+        ImportFileError: there is no dialect of that name.
+    """
+    if name is None:
+        for known, dialect in sorted(DIALECTS.items()):
+            print(f"{known:<14}{(dialect.__doc__ or '').strip().splitlines()[0]}")
+        return 0
+    if name not in DIALECTS:
+        raise ImportFileError(f"dialect {name!r} is unknown; there are: {', '.join(sorted(DIALECTS))}")
+    entries = mapping_table(DIALECTS[name])
+    if markdown:
+        print(as_markdown(entries))
+    else:
+        _print(name, entries)
+    return 0
+
+
+def _print(name: str, entries: list[Entry]) -> None:
+    table = Table("field", "becomes", "note", title=f"dialect {name}", title_justify="left")
+    for entry in entries:
+        table.add_row(*map(escape, entry))
+    Console().print(table)

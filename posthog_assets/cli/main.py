@@ -1,0 +1,247 @@
+"""The command `posthog-assets`.
+
+Belongs here: arguments and exit codes. Does not belong here: work; heavy modules are imported by the command that
+needs them, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, datetime
+from pathlib import Path
+
+import click
+
+from posthog_assets.core.errors import PosthogAssetsError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Bring historical product-analytics data into PostHog."""
+
+
+@cli.command()
+@click.option(
+    "--days", default=31, show_default=True, type=click.IntRange(1, 366), help="Days to import, from 2013-01-01 on."
+)
+@click.option("--port", default=8010, show_default=True, help="Port of the sandbox.")
+def demo(days: int, port: int) -> None:
+    """Import a real data set into a PostHog on this machine, and look at the result.
+
+    Each day is a Dagster run of its own, recorded so that `dagster dev` shows it. Run it again: nothing is sent twice.
+    """
+    from posthog_assets.cli.demo import run_demo
+
+    sys.exit(run_demo(days, port))
+
+
+@cli.command()
+@click.option("--port", default=8010, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), default=None, help="Folder for the events; default ./data/sandbox."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--project-key", default=None, help="The one key whose events are stored; default: any phc_… key.")
+@click.option(
+    "--v1", type=click.Choice(["on", "unconfigured", "absent"]), default="on", show_default=True,
+    help="How /i/v1/analytics/events behaves.",
+)  # fmt: skip
+def sandbox(port: int, data: Path | None, host: str, project_key: str | None, v1: str) -> None:
+    """Run a PostHog on this machine: capture and query endpoints over embedded ClickHouse."""
+    from posthog_assets.sandbox import serve
+
+    sys.exit(serve(port=port, data=data or Path("data/sandbox"), project_key=project_key, host=host, v1=v1))
+
+
+_project = click.option(
+    "--project", type=click.Path(path_type=Path), default=None,
+    help="Folder of the Dagster project with the import; default: this repository.",
+)  # fmt: skip
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@click.option("--canary", is_flag=True, help="Also send one event, which stays in the project, and look for it.")
+@_project
+def check(name: str, canary: bool, project: Path | None) -> None:
+    """Say what can go wrong before anything is sent: key, protocol, age of the events, settings of the project."""
+    from posthog_assets.cli.check import run_check
+
+    sys.exit(run_check(name, project, canary=canary))
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@click.option("--day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The partition.")
+@click.option("--reason", default=None, help="Only reasons that contain this text.")
+@click.option("--limit", default=50, show_default=True, help="Most rows; 0: all, as JSON lines.")
+@_project
+def rejected(name: str, day: datetime, reason: str | None, limit: int, project: Path | None) -> None:
+    """Show the records and events of a day that did not reach PostHog, with reason and place of the raw record."""
+    from posthog_assets.cli.rejected import show_rejected
+
+    sys.exit(show_rejected(name, day.date(), project, reason=reason, limit=limit))
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@click.option("--day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The partition.")
+@click.option("--events", default=10, show_default=True, type=click.IntRange(0, 10_000), help="Records to show.")
+@click.option("--html", type=click.Path(path_type=Path), default=None, help="Write a page instead.")
+@click.option("--markdown", is_flag=True, help="Print Markdown instead.")
+@_project
+def preview(name: str, day: datetime, events: int, html: Path | None, markdown: bool, project: Path | None) -> None:
+    """Show what a day would become in PostHog, record by record, and what sending it would take. Sends nothing."""
+    from rich.console import Console
+
+    from posthog_assets.cli.preview import html as as_html
+    from posthog_assets.cli.preview import show as show_preview
+    from posthog_assets.orchestration.local.project import find_import
+    from posthog_assets.pipeline.preview.markdown import markdown as as_markdown
+    from posthog_assets.pipeline.preview.preview import preview_day
+
+    seen = preview_day(find_import(name, project), day.date(), events)
+    if html:
+        html.write_text(as_html(seen), encoding="utf-8")
+    elif markdown:
+        click.echo(as_markdown(seen))
+    else:
+        show_preview(seen, Console())
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), default=None, help="First day to look at.")
+@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), default=None, help="Last day to look at.")
+@click.option("--every", is_flag=True, help="Also days that this very version of the mapping has imported.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a day.")
+@_project
+def changes(
+    name: str, first: datetime | None, last: datetime | None, every: bool, as_json: bool, project: Path | None
+) -> None:
+    """Say what the present mapping would do to days that are imported already. Sends and changes nothing."""
+    from posthog_assets.cli.changes import show_changes
+
+    sys.exit(show_changes(name, project, _day(first), _day(last), every=every, as_json=as_json))
+
+
+@cli.command()
+@click.argument("name", metavar="[DIALECT]", required=False)
+@click.option("--markdown", is_flag=True, help="As a Markdown table.")
+def dialects(name: str | None, markdown: bool) -> None:
+    """Show which dialects there are, or what one of them makes of each field."""
+    from posthog_assets.cli.dialects import show_dialects
+
+    sys.exit(show_dialects(name, markdown=markdown))
+
+
+_jobs = click.option(
+    "--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Days that run at the same time."
+)
+_from = click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First day; default: the import's.")
+_to = click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last day; default: the import's.")
+_skip_check = click.option("--skip-check", is_flag=True, help="Begin in spite of what `check` finds.")
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@_from
+@_to
+@_jobs
+@click.option("--assets", multiple=True, metavar="NAME[,NAME]", help="Only these assets; default: all of them.")
+@click.option("--missing", is_flag=True, help="Only days that are not complete: missing, failed, behind or owing.")
+@_skip_check
+@_project
+def backfill(
+    name: str,
+    first: datetime | None,
+    last: datetime | None,
+    jobs: int,
+    assets: tuple[str, ...],
+    missing: bool,
+    skip_check: bool,
+    project: Path | None,
+) -> None:
+    """Import a range of days, each as a Dagster run of its own.
+
+    A day that fails does not stop the others. Days that are imported already are looked at and nothing is sent twice.
+    """
+    from posthog_assets.cli.backfill import run_backfill
+
+    sys.exit(
+        run_backfill(
+            name, project, first=_day(first), last=_day(last), jobs=jobs, assets=assets, missing=missing,
+            check=not skip_check,
+        )
+    )  # fmt: skip
+
+
+@cli.command("retry-failed")
+@click.argument("name", metavar="IMPORT")
+@_from
+@_to
+@_jobs
+@click.option("--dry-run", is_flag=True, help="Say what would run again, and why; start nothing.")
+@_skip_check
+@_project
+def retry_failed(
+    name: str,
+    first: datetime | None,
+    last: datetime | None,
+    jobs: int,
+    dry_run: bool,
+    skip_check: bool,
+    project: Path | None,
+) -> None:
+    """Run again what failed or owes events, and what is made from it; nothing else."""
+    from posthog_assets.cli.backfill import run_retry
+
+    sys.exit(
+        run_retry(
+            name, project, first=_day(first), last=_day(last), jobs=jobs, dry_run=dry_run, check=not skip_check
+        )
+    )  # fmt: skip
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@_project
+def status(name: str, as_json: bool, project: Path | None) -> None:
+    """Show how the days of an import stand, why days failed, what is owed, and the next step to take."""
+    from posthog_assets.cli.status import run_status
+
+    sys.exit(run_status(name, project, as_json=as_json))
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and what stays and why; delete nothing.")
+@_project
+def prune(name: str, dry_run: bool, project: Path | None) -> None:
+    """Delete stored files of imported days, as the import file's `retention` says, and what killed processes left.
+
+    Never what is owed, failed or not imported; never the ledger, manifests and tables of rejected events.
+    """
+    from posthog_assets.cli.prune import run_prune
+
+    sys.exit(run_prune(name, project, dry_run=dry_run))
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+def main() -> None:
+    """Run the command line; our own errors become one sentence and exit code 1."""
+    try:
+        cli(standalone_mode=False)
+    except PosthogAssetsError as error:
+        click.echo(f"posthog-assets: {error}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped; running the same command again goes on from here", err=True)
+        sys.exit(130)

@@ -1,0 +1,58 @@
+"""The command `posthog-assets rejected`.
+
+Belongs here: what is printed. Does not belong here: the rows (`pipeline.day_state.rejected`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from posthog_assets.orchestration.local.project import find_import
+from posthog_assets.pipeline.day_state.rejected import rejections
+
+
+def show_rejected(name: str, day: date, project: Path | None, *, reason: str | None, limit: int) -> int:
+    """Print the rejected and dropped events of a day, and how many there are by reason; returns the exit code."""
+    imp = find_import(name, project)
+    counts: Counter[tuple[str, str]] = Counter()
+    shown: list[dict[str, Any]] = []
+    for batch in rejections(imp.store, day):
+        for row in batch.to_pylist():
+            if reason and reason not in row["reason"]:
+                continue
+            counts[row["asset"], row["reason"].split(":")[0]] += 1
+            if not limit:
+                sys.stdout.write(orjson.dumps(row | {"timestamp": str(row["timestamp"])}).decode() + "\n")
+            elif len(shown) < limit:
+                shown.append(row)
+    if limit:
+        _print(imp.name, day, counts, shown)
+    return 0
+
+
+def _print(name: str, day: date, counts: Counter[tuple[str, str]], shown: list[dict[str, Any]]) -> None:
+    console = Console()
+    if not counts:
+        console.print(f"nothing of {name} was rejected or dropped on {day}")
+        return
+    summary = Table("asset", "reason", "events", title=f"{name}, {day}", title_justify="left")
+    for (asset, reason), count in counts.most_common():
+        summary.add_row(asset, escape(reason), f"{count:,}")
+    console.print(summary)
+    rows = Table("reason", "event", "distinct_id", "source id")
+    rows.add_column("raw record", overflow="fold")
+    for row in shown:
+        place = f"{row['raw_part']}:{row['raw_line']}" if row["raw_part"] else ""
+        rows.add_row(*(escape(str(row[key] or "")) for key in ("reason", "event", "distinct_id", "source_id")), place)
+    console.print(rows)
+    if counts.total() > len(shown):
+        console.print(f"{len(shown):,} of {counts.total():,} shown; --limit 0 prints all as JSON lines")

@@ -1,0 +1,127 @@
+"""The command `posthog-assets status`.
+
+Belongs here: what it prints, for people and as JSON. Does not belong here: finding out (`standing`).
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from posthog_assets.orchestration.failures import Failure
+from posthog_assets.orchestration.local.day_states import Standing, State, failures, read_day_states
+from posthog_assets.orchestration.local.instance import opened_instance, sweep
+from posthog_assets.orchestration.local.project import find_job
+
+
+def run_status(name: str, project: Path | None, *, as_json: bool) -> int:
+    """Print how the days of an import stand; returns the exit code."""
+    job = find_job(name, project)
+    with opened_instance() as instance:
+        sweep(instance)
+        standing = read_day_states(instance, job, job.days())
+        why = failures(instance, standing)
+    if as_json:
+        sys.stdout.write(orjson.dumps(_facts(standing, why), option=orjson.OPT_INDENT_2).decode() + "\n")
+    else:
+        _print(standing, why, Console())
+    return 0
+
+
+def _counts(standing: Standing, asset: str) -> dict[str, int]:
+    states = list(standing.states[asset].values())
+    return {state.name.lower(): states.count(state) for state in State} | {"behind": len(standing.behind[asset])}
+
+
+def _facts(standing: Standing, why: dict[date, Failure]) -> dict[str, Any]:
+    oldest = _oldest(why)
+    return {
+        "import": standing.job.imp.name,
+        "first_day": standing.days[0].isoformat() if standing.days else None,
+        "last_day": standing.days[-1].isoformat() if standing.days else None,
+        "days": len(standing.days),
+        "assets": {asset: _counts(standing, asset) for asset in standing.job.assets},
+        "owed": sum(standing.owed.values()),
+        "owed_by_day": {day.isoformat(): count for day, count in standing.owed.items() if count},
+        "failed_days": [_failed(day, failure) for day, failure in why.items()],
+        "oldest_failure": _failed(oldest, why[oldest]) if oldest else None,
+        "next": _next(standing, why),
+    }
+
+
+def _failed(day: date, failure: Failure) -> dict[str, Any]:
+    return {
+        "day": day.isoformat(),
+        "asset": failure.asset,
+        "reason": failure.words,
+        "error": failure.error,
+        "waits_for_a_person": failure.waits_for_a_person,
+        "run_id": failure.run_id,
+        "failed_at": _moment(failure).isoformat() if failure.at else None,
+    }
+
+
+def _moment(failure: Failure) -> datetime:
+    return datetime.fromtimestamp(failure.at or 0, UTC)
+
+
+def _oldest(why: dict[date, Failure]) -> date | None:
+    """Return the day whose failure has stood longest."""
+    return min(why, key=lambda day: (_moment(why[day]), day), default=None)
+
+
+def _print(standing: Standing, why: dict[date, Failure], console: Console) -> None:
+    name, days = standing.job.imp.name, standing.days
+    if not days:
+        console.print(f"{name} has no day yet")
+        return
+    table = Table(title=f"{name}: {len(days):,} days, {days[0]} to {days[-1]}", title_justify="left")
+    table.add_column("days by asset", no_wrap=True)
+    columns = [state.value for state in State] + ["behind"]
+    for column in columns:
+        table.add_column(column, justify="right")
+    for asset in standing.job.assets:
+        table.add_row(asset, *(f"{count:,}" if count else "" for count in _counts(standing, asset).values()))
+    console.print(table)
+    if why:
+        failed = Table("failed day", "asset", "reason", "since")
+        for day, failure in why.items():
+            since = f"{_moment(failure):%Y-%m-%d %H:%M} UTC" if failure.at else ""
+            failed.add_row(day.isoformat(), failure.asset or "", escape(failure.words), since)
+        console.print(failed)
+    owing = {day: count for day, count in standing.owed.items() if count}
+    if owing:
+        some = ", ".join(f"{day}: {count:,}" for day, count in list(owing.items())[:5])
+        more = f" and {len(owing) - 5:,} more days" if len(owing) > 5 else ""
+        console.print(f"{sum(owing.values()):,} events owed ({some}{more})")
+    else:
+        console.print("0 events owed")
+    if oldest := _oldest(why):
+        console.print(f"oldest failure: {oldest}, since {_moment(why[oldest]):%Y-%m-%d %H:%M} UTC")
+    console.print(f"[bold]next:[/bold] {escape(_next(standing, why))}", soft_wrap=True)
+
+
+def _next(standing: Standing, why: dict[date, Failure]) -> str:
+    """Return the one step to take now, as a sentence."""
+    name = standing.job.imp.name
+    retry, busy = standing.to_retry(), standing.days_in(State.IN_PROGRESS)
+    waiting = [failure for day, failure in why.items() if failure.waits_for_a_person and day in retry]
+    if waiting:
+        return (
+            f"{len(waiting):,} of {len(why):,} failed days fail again until somebody puts right what their reasons "
+            f"name; then run: posthog-assets retry-failed {name}"
+        )
+    if retry:
+        return f"run what failed or owes events again, {len(retry):,} days: posthog-assets retry-failed {name}"
+    if busy:
+        return f"{len(busy):,} days are in progress: look again when they have ended"
+    if incomplete := standing.to_complete(standing.job.assets):
+        return f"import the {len(incomplete):,} days that are not complete: posthog-assets backfill {name} --missing"
+    return "nothing: every day is imported, and nothing is owed"

@@ -1,0 +1,168 @@
+"""The base of everything a user can write in an import file.
+
+Belongs here: how settings are validated and how a wrong one is explained. Does not belong here: any
+particular setting; those live in the room they configure.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from posthog_assets.core.errors import shorten
+
+
+class Section(BaseModel):
+    """A section of the import file: immutable, and closed to unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    #: What may stand for the whole section, as a JSON schema, where a validator of the section takes something else.
+    short_form: ClassVar[JsonSchemaValue | None] = None
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the JSON schema of the section as it stands in the file, where a value may be a template."""
+        section = handler(schema)
+        properties = handler.resolve_ref_schema(section).get("properties", {})
+        for name, value in properties.items():
+            properties[name] = _or_template(value)
+        return {"if": {"type": "object"}, "then": section, "else": cls.short_form} if cls.short_form else section
+
+
+#: What Dagster fills in when it loads the file, such as `{{ env.POSTHOG_HOST }}`.
+_TEMPLATE: Final = {"type": "string", "pattern": r"\{\{.*\}\}"}
+
+#: What an editor shows of a field, whichever of its types a value has.
+_ANNOTATIONS: Final = ("title", "description", "default")
+
+
+def _or_template(value: JsonSchemaValue) -> JsonSchemaValue:
+    shown = {key: item for key, item in value.items() if key in _ANNOTATIONS}
+    rule = {key: item for key, item in value.items() if key not in shown}
+    allowed = rule.get("anyOf") or [rule]
+    # Nothing to add where any text is fine, where anything is, or where it is there already.
+    if "if" in rule or any(choice in ({"type": "string"}, {}, _TEMPLATE) for choice in allowed):
+        return value
+    if len(allowed) == 1 and not rule.keys().isdisjoint(("$ref", "properties", "items")):
+        # A condition, so that what is wrong inside is reported there, and not as "none of these" here.
+        text = _TEMPLATE if "type" in rule else {"anyOf": [_TEMPLATE, rule]}
+        return {"if": {"type": "string"}, "then": text, "else": rule, **shown}
+    return {"anyOf": [*allowed, _TEMPLATE], **shown}
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("is no time zone; use a name such as Europe/Berlin or UTC") from error
+    return name
+
+
+#: The name of a time zone.
+TimeZone = Annotated[str, AfterValidator(_zone)]
+
+
+def explain(error: ValidationError, prefix: str = "") -> list[str]:
+    """Return one sentence per problem: the field's path, what was found and what is allowed.
+
+    Values of fields that hold credentials are not repeated.
+    """
+    sentences = []
+    for problem in error.errors(include_url=False):
+        path = ".".join(str(part) for part in problem["loc"])
+        where = f"{prefix}.{path}".strip(".") if prefix else path
+        # A URL may hold a password.
+        is_secret = _secret(where) or where.endswith("url")
+        found = "" if is_secret or problem["type"] == "missing" else _found(problem.get("input"))
+        sentences.append(f"{where or 'the import file'}: {problem['msg']}{found}")
+    return sentences
+
+
+def _secret(path: str) -> bool:
+    last = path.rsplit(".", 1)[-1].lower()
+    return any(word in last for word in ("key", "secret", "password", "token", "credential", "webhook"))
+
+
+def secrets_in(options: Any, name: str = "") -> list[str]:
+    """Return the credentials among *options* that are passed on to somebody's library, told by their names."""
+    if isinstance(options, dict):
+        return [secret for key, value in options.items() for secret in secrets_in(value, str(key))]
+    return [options] if isinstance(options, str) and options and _secret(name) else []
+
+
+def _found(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return ""
+    return f" (found {shorten(value)})"
+
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Annotates a section that `load_by_type` loads: its JSON schema has the fields of each class in *known*."""
+
+    known: Mapping[str, type[BaseModel]]
+    key: str = "type"
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        # Conditions, not `anyOf`: an editor and a validator then complain about the field that is wrong.
+        return {
+            "type": "object",
+            "properties": {
+                self.key: {
+                    "anyOf": [
+                        {"enum": [*self.known]},
+                        {"type": "string", "pattern": r"\.", "description": "my_package.MyClass, a class of your own"},
+                    ]
+                }
+            },
+            "required": [self.key],
+            "allOf": [
+                {
+                    "if": {"properties": {self.key: {"const": name}}, "required": [self.key]},
+                    "then": section.__get_pydantic_json_schema__(section.__pydantic_core_schema__, handler),
+                }
+                for name, section in self.known.items()
+            ],
+        }
+
+
+def load_by_type(value: Any, known: dict[str, type[T]], base: type[T], key: str = "type") -> T:
+    """Return the section *value* describes, an object of the class its *key* names.
+
+    The class is a name in *known*, or the dotted path of a subclass of *base* in anybody's own module.
+
+    Raises:
+        ValueError: there is no such class (pydantic's own error where a field is wrong).
+    """
+    if isinstance(value, base):
+        return value
+    if not isinstance(value, dict) or not isinstance(value.get(key), str):
+        raise ValueError(f"needs a {key}: one of {', '.join(known)}, or my_package.MyClass")
+    name = value[key]
+    found = known.get(name) or _by_path(name, known, base, key)
+    rest = {field: item for field, item in value.items() if field != key} if name not in known else value
+    return found.model_validate(rest)
+
+
+def _by_path(name: str, known: dict[str, type[T]], base: type[T], key: str) -> type[T]:
+    module_name, _, class_name = name.rpartition(".")
+    if not module_name:
+        raise ValueError(f"{key} {name!r} is unknown; allowed: {', '.join(known)}, or my_package.MyClass")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{key} {name!r} cannot be imported: {error}") from error
+    if not isinstance(found, type) or not issubclass(found, base):
+        raise ValueError(f"{key} {name!r} is not a subclass of {base.__module__}.{base.__name__}")
+    return found

@@ -1,0 +1,202 @@
+"""Events of a day and what PostHog said of each, as columns of numbers.
+
+Belongs here: the entries of one batch, those of a whole day, and finding a uuid among them. Does not belong here: the
+files they are kept in (`ledger`).
+
+A day of 10 million events must fit beside everything else, so nothing here is a Python object per event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from posthog_assets.destination.verdicts import Verdict
+
+#: Verdicts as the small integers that `Entries` holds.
+CODES: Final = {verdict: code for code, verdict in enumerate(Verdict)}
+VERDICTS: Final = tuple(Verdict)
+
+#: What stands for words where PostHog dropped an event without any.
+NO_REASON: Final = "no reason given"
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The events of one batch and what is known of each: parallel arrays, uuids as 16 bytes each (`S16`)."""
+
+    uuids: np.ndarray
+    hashes: np.ndarray
+    keys: np.ndarray
+    codes: np.ndarray
+    details: list[str | None]
+
+    def __len__(self) -> int:
+        return len(self.uuids)
+
+    @property
+    def acknowledged(self) -> np.ndarray:
+        """Which entries PostHog acknowledged (boolean mask)."""
+        return _acknowledged(self.codes)
+
+    @property
+    def dropped(self) -> np.ndarray:
+        return self.codes == CODES[Verdict.DROP]
+
+    def drop_reasons(self) -> dict[str, int]:
+        """Return how many events PostHog dropped, by its reason."""
+        reasons: dict[str, int] = {}
+        for index in np.flatnonzero(self.dropped):
+            reason = self.details[index] or NO_REASON
+            reasons[reason] = reasons.get(reason, 0) + 1
+        return reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The newest entry of every uuid of a day, sorted by uuid: 33 bytes an event, 4 more where PostHog said words.
+
+    A uuid is two numbers, its first and its last eight bytes: numbers are found several times as fast as texts.
+    """
+
+    high: np.ndarray
+    low: np.ndarray
+    hashes: np.ndarray
+    keys: np.ndarray
+    codes: np.ndarray
+    #: Each entry's place in `texts`, where 0 says nothing; None where no entry says anything.
+    words: np.ndarray | None
+    texts: tuple[str | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.high)
+
+    @property
+    def acknowledged(self) -> np.ndarray:
+        """Which entries PostHog acknowledged (boolean mask)."""
+        return _acknowledged(self.codes)
+
+    @property
+    def dropped(self) -> np.ndarray:
+        return self.codes == CODES[Verdict.DROP]
+
+    def detail(self, index: int) -> str | None:
+        """Return PostHog's own words about an entry."""
+        return None if self.words is None else self.texts[self.words[index]]
+
+    def find(self, uuids: np.ndarray) -> np.ndarray:
+        """Return the index of each uuid (`S16`), -1 where there is none."""
+        found = np.full(len(uuids), -1)
+        if not len(self) or not len(uuids):
+            return found
+        high, low = halves(uuids)
+        # Neighbours are looked for one after the other: most of what is read is in the processor's cache.
+        order = np.argsort(high)
+        where = np.empty(len(uuids), dtype=np.int64)
+        where[order] = np.searchsorted(self.high, high[order])
+        # Uuids that begin alike stand one after the other.
+        open_ = np.arange(len(uuids))
+        while len(open_):
+            open_ = open_[where[open_] < len(self)]
+            open_ = open_[self.high[where[open_]] == high[open_]]
+            hit = self.low[where[open_]] == low[open_]
+            found[open_[hit]] = where[open_[hit]]
+            open_ = open_[~hit]
+            where[open_] += 1
+        return found
+
+    def are_acknowledged(self, where: np.ndarray) -> np.ndarray:
+        """Return which of the entries at *where* (-1: none) PostHog acknowledged; the cost is theirs, not the day's."""
+        if not len(self):
+            return np.zeros(len(where), dtype=bool)
+        return (where >= 0) & _acknowledged(self.codes[where])
+
+    def taken_back(self, where: np.ndarray, why: str) -> Entries:
+        """Return the entries at *where* as owed, which *why* explains."""
+        uuids = np.empty((len(where), 2), dtype=">u8")
+        uuids[:, 0], uuids[:, 1] = self.high[where], self.low[where]
+        codes = np.full(len(where), CODES[Verdict.OWED], dtype=np.int8)
+        return Entries(uuids.view("S16").reshape(-1), self.hashes[where], self.keys[where], codes, [why] * len(where))
+
+
+def _acknowledged(codes: np.ndarray) -> np.ndarray:
+    return (codes == CODES[Verdict.OK]) | (codes == CODES[Verdict.WARNING])
+
+
+def halves(uuids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the last eight bytes of each uuid (`S16`) as numbers that sort as the bytes do."""
+    pairs = np.ascontiguousarray(uuids).view(">u8").reshape(-1, 2)
+    return pairs[:, 0].astype(np.uint64), pairs[:, 1].astype(np.uint64)
+
+
+class Growing:
+    """A column that grows in one piece: many small ones would leave memory in crumbs that nothing else can use."""
+
+    def __init__(self, kind: type) -> None:
+        self._held: np.ndarray = np.empty(0, dtype=kind)
+        self._count = 0
+
+    @property
+    def values(self) -> np.ndarray:
+        return self._held[: self._count]
+
+    def add(self, more: np.ndarray) -> None:
+        end = self._count + len(more)
+        if end > len(self._held):
+            # What is not written to yet takes no memory.
+            wider = np.empty(max(end, 2 * len(self._held)), dtype=self._held.dtype)
+            wider[: self._count] = self.values
+            self._held = wider
+        self._held[self._count : end] = more
+        self._count = end
+
+    def taken(self, where: np.ndarray) -> np.ndarray:
+        """Return the values at *where*, and forget all of them."""
+        values = self.values[where]
+        self._held, self._count = self._held[:0].copy(), 0
+        return values
+
+
+class Texts:
+    """PostHog's words, each kept once, and for every entry which of them it has."""
+
+    def __init__(self) -> None:
+        self._places: dict[str | None, int] = {None: 0}
+        self._entries = Growing(np.int32)
+        #: Entries without words that came before the first ones with some.
+        self._silent = 0
+
+    def add(self, details: pa.ChunkedArray) -> None:
+        is_silent = details.null_count == len(details)
+        if is_silent and len(self._places) == 1:
+            self._silent += len(details)
+            return
+        if self._silent:
+            self._entries.add(np.zeros(self._silent, dtype=np.int32))
+            self._silent = 0
+        texts = [None] * len(details) if is_silent else details.to_pylist()
+        self._entries.add(np.array([self._places.setdefault(text, len(self._places)) for text in texts], np.int32))
+
+    def taken(self, where: np.ndarray) -> np.ndarray | None:
+        """Return the place in `known` of the words of the entries at *where*; None where nobody said anything."""
+        return None if len(self._places) == 1 else self._entries.taken(where)
+
+    @property
+    def known(self) -> tuple[str | None, ...]:
+        return tuple(self._places)
+
+
+def newest_of(high: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """Return the index of the last of each uuid's entries, in the order of the uuids."""
+    order = np.argsort(high, kind="stable")
+    sorted_high = high[order]
+    alike = sorted_high[1:] == sorted_high[:-1]
+    if not alike.any():
+        return order
+    # Stable, so the last of equal uuids is the newest.
+    order = np.lexsort((low, high))
+    sorted_high, sorted_low = high[order], low[order]
+    return order[np.append((sorted_high[1:] != sorted_high[:-1]) | (sorted_low[1:] != sorted_low[:-1]), True)]

@@ -1,0 +1,222 @@
+"""One of the ordered streams in which a day's events leave.
+
+Belongs here: the order of one person's events, whatever PostHog answers. Does not belong here: what an answer leads to
+(`sender`), which person an event belongs to (`persons`).
+
+A lane has one request in flight. An event that is answered `retry` is held, and with it every later event of its
+person, until it is due; the events of everybody else go on. So a few events PostHog did not persist cost no standstill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from posthog_assets.core.errors import Unavailable
+from posthog_assets.core.http import backoff
+from posthog_assets.destination.client import Request
+from posthog_assets.destination.encoder import EncodedEvents
+from posthog_assets.destination.sender import Outcome, Sender
+from posthog_assets.storage.rates import Stopped
+
+#: Due events wait this long for company, so that they do not leave in many small requests, seconds.
+_COMPANY: Final = 0.5
+
+#: A lane that holds this many batches of events takes no new ones.
+_HELD_BATCHES: Final = 4
+
+
+class Held:
+    """Events of a lane that may not leave yet; those of one person stand in their order.
+
+    The columns are parallel: whose each event is, when it is due, since when it is held (monotonic seconds), and how
+    often it was sent. An event that was never sent is due at once, but follows others of its person.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[EncodedEvents] = []
+        self._persons = np.empty(0, dtype=np.uint64)
+        self._due = np.empty(0)
+        self._since = np.empty(0)
+        self._tries = np.empty(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._persons)
+
+    def seconds_left(self) -> float:
+        """Return how long it takes until more of them are due."""
+        left = self._due - time.monotonic()
+        return float(left[left > 0].min()) if bool((left > 0).any()) else 0.0
+
+    def hold(self, events: EncodedEvents, due: float, since: float, tries: int, *, first: bool) -> None:
+        """Hold events that were answered `retry`; *first* puts them before what followed them when they were held."""
+
+        def joined(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+            return np.concatenate((new, old) if first else (old, new))
+
+        self._parts.insert(0 if first else len(self._parts), events)
+        self._persons = joined(self._persons, events.persons)
+        self._due = joined(self._due, np.full(len(events), due))
+        self._since = joined(self._since, np.full(len(events), since))
+        self._tries = joined(self._tries, np.full(len(events), tries))
+
+    def hold_back_blocked(self, batch: EncodedEvents) -> EncodedEvents:
+        """Keep the events of *batch* whose person has a held event; return the others."""
+        blocked = np.isin(batch.persons, self._persons)
+        if not blocked.any():
+            return batch
+        now = time.monotonic()
+        self.hold(batch.take(blocked), now, now, 0, first=False)
+        return batch.take(~blocked)
+
+    def ready_to_send(self, limit: int, *, ending: bool) -> bool:
+        """Whether what is due should leave now: it fills half a batch of *limit* events, or has waited for company."""
+        now = time.monotonic()
+        due = self._leaving(now)
+        count = int(due.sum())
+        return count > 0 and (ending or 2 * count >= limit or now - float(self._due[due].min()) >= _COMPANY)
+
+    def take(self, limit: int) -> tuple[EncodedEvents, float, int]:
+        """Remove at most *limit* of the due events; return them in their order, with *since* and *tries* of all."""
+        due = self._leaving(time.monotonic())
+        leaves = due & (np.cumsum(due) <= limit)
+        taken, kept, start = [], [], 0
+        for part in self._parts:
+            mask = leaves[start : start + len(part)]
+            start += len(part)
+            if mask.any():
+                taken.append(part.take(mask))
+            if not mask.all():
+                kept.append(part.take(~mask) if mask.any() else part)
+        tries, since = self._tries[leaves], float(self._since[leaves].min())
+        self._parts = kept
+        self._persons, self._due = self._persons[~leaves], self._due[~leaves]
+        self._since, self._tries = self._since[~leaves], self._tries[~leaves]
+        return EncodedEvents.joined(taken), since, int(tries[tries > 0].min()) if tries.any() else 0
+
+    def _leaving(self, now: float) -> np.ndarray:
+        """Return which events may leave: those that are due, unless another one of their person is not."""
+        late = self._due > now
+        return ~late & np.isin(self._persons, np.unique(self._persons[late]), invert=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Queued:
+    events: EncodedEvents
+    #: The same, compressed ahead; not used where some of the events must be held.
+    request: Future[Request] | None
+
+
+class Lane:
+    """Sends what it is given, in order, on a thread of its own.
+
+    *record* is called with every settled batch on the threads of *recorder*; the next but one request leaves only once
+    it has returned.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        recorder: Executor,
+        record: Callable[[EncodedEvents, Outcome], None],
+        limit: int,
+        ahead: int,
+    ) -> None:
+        """Make a lane whose requests have at most *limit* events and which takes *ahead* batches before their turn."""
+        self._sender = sender
+        self._recorder = recorder
+        self._record = record
+        self._limit = limit
+        self._queue: queue.Queue[_Queued | None] = queue.Queue(ahead)
+        self._held = Held()
+        self._recording: Future[None] | None = None
+        #: What ended the lane before its time.
+        self.failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="lane")
+        self._thread.start()
+
+    @property
+    def holding(self) -> bool:
+        """Whether a batch that is put now may have to leave without some of its events."""
+        return len(self._held) > 0
+
+    def put(self, events: EncodedEvents | None, request: Future[Request] | None, seconds: float) -> bool:
+        """Queue a batch, or None for the end; returns False where there was no room for *seconds*."""
+        try:
+            self._queue.put(None if events is None else _Queued(events, request), timeout=seconds)
+        except queue.Full:
+            return False
+        return True
+
+    def join(self, seconds: float | None = None) -> bool:
+        """Wait until the lane has ended; returns False where it has not after *seconds*."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as failure:  # Whoever joins the lane raises it.
+            self.failure = failure
+            self._sender.stopped.set()
+        finally:
+            if self._recording is not None:
+                try:
+                    self._recording.result()
+                except BaseException as failure:
+                    self.failure = self.failure or failure
+                    self._sender.stopped.set()
+
+    def _work(self) -> None:
+        ending = False
+        while not ending or len(self._held):
+            if self._sender.stopped.is_set():
+                raise Stopped
+            if self._held.ready_to_send(self._limit, ending=ending):
+                self._send_held()
+            elif ending or len(self._held) >= _HELD_BATCHES * self._limit:
+                self._sender.stopped.wait(self._held.seconds_left() or 0.01)
+            else:
+                ending = self._take_one()
+
+    def _take_one(self) -> bool:
+        """Send the next batch of the queue, if one comes soon; True at the end."""
+        with contextlib.suppress(queue.Empty):
+            queued = self._queue.get(timeout=0.05)
+            if queued is None:
+                return True
+            events = self._held.hold_back_blocked(queued.events) if len(self._held) else queued.events
+            if len(events):
+                ready = queued.request.result() if queued.request and len(events) == len(queued.events) else None
+                self._settle(events, ready, since=time.monotonic(), tries=0, again=False)
+        return False
+
+    def _send_held(self) -> None:
+        events, since, tries = self._held.take(self._limit)
+        if tries and since + self._sender.destination.retry_seconds < time.monotonic():
+            raise Unavailable(
+                f"PostHog kept answering `retry` for {len(events):,} events, over "
+                f"{self._sender.destination.retry_seconds:.0f} s"
+            )
+        self._settle(events, None, since=since, tries=tries, again=True)
+
+    def _settle(self, events: EncodedEvents, request: Request | None, *, since: float, tries: int, again: bool) -> None:
+        outcome = self._sender.settle(events, request)
+        owed = outcome.owed
+        if outcome.failure is None and owed.any():
+            due = time.monotonic() + (outcome.retry_after or backoff(tries))
+            self._held.hold(events.take(owed), due, since, tries + 1, first=again)
+            outcome.retries += 1
+        if self._recording is not None:
+            self._recording.result()
+        self._recording = self._recorder.submit(self._record, events, outcome)
+        if outcome.failure is not None:
+            raise outcome.failure

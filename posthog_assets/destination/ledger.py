@@ -1,0 +1,190 @@
+"""What PostHog was sent and what it said, event by event, so that nothing is sent twice and nothing forgotten.
+
+Belongs here: the files below `imported_batches/<day>/` and the questions asked of them. Does not belong here:
+sending.
+
+Layout:
+
+    imported_batches/<day>/batches/<number>-<writer>.parquet   one per answered batch, a row per event, never changed
+    imported_batches/<day>/ledger.parquet                      one row per batch, derived from the above for reading
+
+No two writers ever use the same name, so even two runs at once on a store without locks leave a whole ledger.
+An entry of a later file replaces the entries of earlier ones for the same uuid. A batch file appears whole or not
+at all, after PostHog's answer and before the next one counts, so a crash forgets at most what was in flight.
+"""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import IO, Final, TypeVar
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from posthog_assets.core.schemas import BATCH_FILE, LEDGER
+from posthog_assets.core.threads import Threads
+from posthog_assets.destination.entries import CODES, VERDICTS, Entries, Growing, Known, Texts, halves, newest_of
+from posthog_assets.destination.verdicts import Verdict
+from posthog_assets.storage.store import Store
+
+T = TypeVar("T")
+
+
+#: Files of a store elsewhere that are fetched at the same time: each costs a journey, and few bytes.
+_AHEAD: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFacts:
+    """The ledger's row of one batch; instants are ISO 8601 with zone, or None."""
+
+    answered_at: str
+    protocol: str
+    request_id: str
+    requests: int
+    events: int
+    acknowledged: int
+    dropped: int
+    owed: int
+    raw_bytes: int
+    sent_bytes: int
+    first_timestamp: str | None
+    last_timestamp: str | None
+    #: The version of the mapping that made the events (`mapping.version`).
+    mapping: str | None = None
+
+
+class Ledger:
+    """The ledger of one partition. One process at a time may write (hold the partition's lock)."""
+
+    def __init__(self, store: Store, day: str) -> None:
+        self._store = store
+        self._folder = f"imported_batches/{day}"
+        names = store.names(f"{self._folder}/batches")
+        self._files = [name for name in names if name.endswith(".parquet")]
+        self._next = _number(self._files[-1]) + 1 if self._files else 1
+        self._writer = uuid.uuid4().hex[:8]
+        #: What was read of the files already: their facts.
+        self._facts: dict[str, BatchFacts] = {}
+
+    @property
+    def location(self) -> str:
+        return str(self._store.path(f"{self._folder}/ledger.parquet"))
+
+    @property
+    def batches(self) -> int:
+        """How many answered batches are on record."""
+        return len(self._files)
+
+    def append(self, entries: Entries, facts: BatchFacts) -> None:
+        """Record one answered batch; when this returns it survives a crash."""
+        table = pa.Table.from_arrays(
+            [
+                # numpy drops trailing zero bytes of what it gives back as Python bytes.
+                pa.Array.from_buffers(pa.binary(16), len(entries), [None, pa.py_buffer(entries.uuids.tobytes())]),
+                pa.array(entries.hashes),
+                pa.array(entries.keys),
+                pa.DictionaryArray.from_arrays(entries.codes, [v.value for v in VERDICTS]),
+                pa.array(entries.details, pa.string()),
+            ],
+            schema=BATCH_FILE.with_metadata({"posthog_assets": orjson.dumps(asdict(facts))}),
+        )
+        sink = io.BytesIO()
+        # Hashes and uuids do not compress.
+        pq.write_table(table, sink, compression="none", use_dictionary=["verdict", "detail"], write_statistics=False)
+        name = f"{self._next:08d}-{self._writer}.parquet"
+        self._store.write_bytes(f"{self._folder}/batches/{name}", sink.getvalue())
+        self._files.append(name)
+        self._facts[name] = facts
+        self._next += 1
+
+    def load(self) -> Known:
+        """Return the newest entry of every uuid (see there for its memory, of which reading takes twice as much)."""
+        highs, lows, hashes, keys = (Growing(np.uint64) for _ in range(4))
+        codes, texts = Growing(np.int8), Texts()
+        for name, table in self._tables():
+            for values, more in zip((highs, lows), halves(_fixed(table["uuid"])), strict=True):
+                values.add(more)
+            hashes.add(table["content_hash"].to_numpy())
+            keys.add(table["key_hash"].to_numpy())
+            codes.add(_codes(table))
+            texts.add(table["detail"])
+            self._facts[name] = _facts(table.schema.metadata)
+        newest = newest_of(highs.values, lows.values)
+        # One column after the other, so that not all of them are in memory twice.
+        return Known(
+            highs.taken(newest), lows.taken(newest), hashes.taken(newest), keys.taken(newest), codes.taken(newest),
+            texts.taken(newest), texts.known,
+        )  # fmt: skip
+
+    def _tables(self) -> Iterator[tuple[str, pa.Table]]:
+        """Yield name and content of each file, oldest first."""
+        return self._each(self._files, lambda file: pq.ParquetFile(file).read(use_threads=False))
+
+    def _each(self, names: list[str], read: Callable[[IO[bytes] | pa.BufferReader], T]) -> Iterator[tuple[str, T]]:
+        """Yield each name with what *read* makes of that file; what comes over a network is fetched ahead."""
+        if self._store.is_local:
+            for name in names:
+                with self._store.open(f"{self._folder}/batches/{name}") as file:
+                    yield name, read(file)
+            return
+
+        def fetched(name: str) -> T:
+            return read(pa.BufferReader(self._store.read_bytes(f"{self._folder}/batches/{name}")))
+
+        with Threads(_AHEAD, "ledger") as pool:
+            for start in range(0, len(names), 4 * _AHEAD):
+                some = names[start : start + 4 * _AHEAD]
+                yield from zip(some, pool.map(fetched, some), strict=True)
+
+    def batch_facts(self) -> Iterator[tuple[str, BatchFacts]]:
+        """Yield each file's name and facts, oldest first; of files that were not read yet, only their ends are."""
+        unread = [name for name in self._files if name not in self._facts]
+        for name, schema in self._each(unread, pq.read_schema):
+            self._facts[name] = _facts(schema.metadata)
+        yield from ((name, self._facts[name]) for name in self._files)
+
+    def may_hold_drops(self) -> bool:
+        """Whether PostHog dropped an event of any batch, which a later batch may have replaced."""
+        return any(facts.dropped for _, facts in self.batch_facts())
+
+    def facts(self) -> list[dict[str, object]]:
+        """Return one row per batch, oldest first, in the `LEDGER` columns."""
+        rows = []
+        for name, facts in self.batch_facts():
+            row = asdict(facts)
+            for instant in ("answered_at", "first_timestamp", "last_timestamp"):
+                row[instant] = datetime.fromisoformat(row[instant]) if row[instant] else None
+            rows.append({"number": _number(name)} | row)
+        return rows
+
+    def summarize(self) -> None:
+        """Write `ledger.parquet` anew from the batch files."""
+        table = pa.Table.from_pylist(self.facts(), schema=LEDGER)
+        with self._store.atomic_write(f"{self._folder}/ledger.parquet") as path:
+            pq.write_table(table, path)
+
+
+def _fixed(column: pa.ChunkedArray) -> np.ndarray:
+    whole = column.combine_chunks()
+    return np.frombuffer(whole.buffers()[1], dtype="S16", count=len(whole), offset=whole.offset * 16)
+
+
+def _codes(table: pa.Table) -> np.ndarray:
+    verdicts = table["verdict"].combine_chunks()
+    codes = np.array([CODES[Verdict(name)] for name in verdicts.dictionary.to_pylist()], dtype=np.int8)
+    return codes[verdicts.indices.to_numpy()]
+
+
+def _facts(metadata: dict[bytes, bytes] | None) -> BatchFacts:
+    return BatchFacts(**orjson.loads((metadata or {})[b"posthog_assets"]))
+
+
+def _number(name: str) -> int:
+    return int(name[:8])

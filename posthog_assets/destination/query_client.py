@@ -1,0 +1,130 @@
+"""Queries to PostHog's query API.
+
+Belongs here: one HogQL query, its limits and its errors. Does not belong here: which queries are asked (`landing`,
+`known_names`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import urllib3
+import xxhash
+
+from posthog_assets.core.errors import LookUnavailable, VerificationError
+from posthog_assets.core.hogql import Answer, read_answer
+from posthog_assets.core.http import failure_reason, hidden, parse_retry_after, words
+from posthog_assets.destination.settings import Destination
+from posthog_assets.storage.rates import Pace
+
+#: PostHog allows 240 queries a minute and project; half of that leaves room for people.
+_PER_SECOND: Final = 2.0
+
+
+#: No page of rows is longer.
+_ANSWER_BYTES: Final = 64 << 20
+
+
+_TRIES: Final = 6
+
+
+class QueryClient:
+    """Asks HogQL questions of one project, politely."""
+
+    def __init__(self, destination: Destination) -> None:
+        """Open a client.
+
+        Raises:
+            ImportFileError: no personal key or project id is set.
+        """
+        self._key = destination.look_key()
+        self._project = f"{destination.app_host()}/api/projects/{destination.project_id}/"
+        self._url = f"{self._project}query/"
+        self._pool = urllib3.PoolManager(
+            retries=False, timeout=urllib3.Timeout(total=None, connect=10, read=destination.timeout_seconds)
+        )
+        # Shared by all processes of this machine: the limits are the project's.
+        name = xxhash.xxh3_64_hexdigest(self._url.encode())
+        self._pace = Pace(None, _PER_SECOND, Path(tempfile.gettempdir()) / f"posthog-assets-queries-{name}")
+        self._never = threading.Event()
+        self._next = 0.0
+
+    def ask(self, hogql: str) -> Answer:
+        """Return the answer to a query; results of an earlier look are never reused.
+
+        Raises:
+            VerificationError: PostHog refused.
+            LookUnavailable: PostHog did not answer in several tries.
+        """
+        said, asked = "", None
+        for attempt in range(_TRIES):
+            time.sleep(max(0.0, self._next - time.monotonic()))
+            self._pace.wait(1, self._never)
+            try:
+                status, headers, body = self._post(hogql)
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                said = f"no answer: {failure_reason(error)}"
+                self._next = time.monotonic() + 2.0**attempt
+                continue
+            if status == 200:
+                return _answer(body)
+            said = f"HTTP {status}: {words(body)}"
+            if status != 429 and status < 500:
+                raise VerificationError(f"PostHog's query API at {self._url} refused a look ({said})")
+            asked = parse_retry_after(headers.get("Retry-After"), datetime.now(UTC))
+            self._next = time.monotonic() + min(asked if asked is not None else 2.0**attempt, 300.0)
+        raise LookUnavailable(f"PostHog's query API at {self._url} did not answer a look ({said})", retry_after=asked)
+
+    def project(self) -> dict[str, Any] | None:
+        """Return the project's settings; None where this key may not read them.
+
+        Raises:
+            VerificationError: there is no such project, or no answer.
+        """
+        try:
+            status, _, body = self._request("GET", self._project, None)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise VerificationError(
+                f"PostHog's API at {self._project} did not answer: {failure_reason(error)}"
+            ) from None
+        if status in (401, 403):
+            return None
+        try:
+            settings = orjson.loads(body)
+        except ValueError:
+            settings = None
+        if status != 200 or not isinstance(settings, dict):
+            raise VerificationError(f"PostHog's API at {self._project} answers HTTP {status}: {words(body)}")
+        return settings
+
+    def _post(self, hogql: str) -> tuple[int, Mapping[str, str], bytes]:
+        query = {"query": {"kind": "HogQLQuery", "query": hogql}, "refresh": "force_blocking"}
+        return self._request("POST", self._url, query)
+
+    def _request(self, method: str, url: str, content: Any) -> tuple[int, Mapping[str, str], bytes]:
+        response = self._pool.request(
+            method,
+            url,
+            json=content,
+            headers={"Authorization": f"Bearer {self._key}"},
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            return response.status, response.headers, hidden(response.read(_ANSWER_BYTES), self._key)
+        finally:
+            response.release_conn()
+
+
+def _answer(body: bytes) -> Answer:
+    try:
+        return read_answer(body)
+    except ValueError as error:
+        raise VerificationError(f"PostHog's query API gave an answer without results: {words(body)}") from error

@@ -1,0 +1,74 @@
+"""What of a day is settled already, and what must be sent.
+
+Belongs here: holding the stored events against the ledger. Does not belong here: sending (`delivery`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from posthog_assets.core.arrow_columns import unpack
+from posthog_assets.destination.encoder import encode
+from posthog_assets.destination.entries import NO_REASON, Entries, Known
+from posthog_assets.destination.person_order import StoredEvents
+from posthog_assets.destination.report import DeliveryReport, count_reason
+
+#: Younger events are billed as live ones: posthog.com/docs/migrate.
+RECENT: Final = timedelta(hours=48)
+
+
+def survey(events: StoredEvents, known: Known, report: DeliveryReport, since: datetime) -> list[np.ndarray]:
+    """Count into *report* what is to be sent of *events*, given what is *known*; those after *since* are recent.
+
+    Return, for each batch of *events*, which of its sendable rows are settled as they are: a byte an event, so that the
+    ledger need not be in memory while the others are sent. Where nothing is known there is nothing to return.
+    """
+    if not len(known):
+        for batch in events(["timestamp", "reject_reason"]):
+            sendable = sendable_rows(batch)
+            report.events += sendable.num_rows
+            report.recent += count_recent(sendable, since)
+        return []
+    settled = []
+    seen = np.zeros(len(known), dtype=bool)
+    for batch in events(None):
+        sendable = sendable_rows(batch)
+        report.events += sendable.num_rows
+        if not sendable.num_rows:
+            settled.append(np.zeros(0, dtype=bool))
+            continue
+        encoded = encode(sendable)
+        where = known.find(encoded.uuids)
+        found = where >= 0
+        seen[where[found]] = True
+        at = np.maximum(where, 0)
+        was = Entries(encoded.uuids, known.hashes[at], known.keys[at], known.codes[at], [])
+        same = found & (was.hashes == encoded.hashes)
+        acknowledged, dropped = found & was.acknowledged, same & was.dropped
+        report.already_acknowledged += int((same & acknowledged).sum())
+        report.dropped += int(dropped.sum())
+        for index in at[dropped]:
+            count_reason(report.drop_reasons, known.detail(index) or NO_REASON, 1)
+        settled.append((same & acknowledged) | dropped)
+        report.recent += count_recent(sendable.filter(pa.array(~settled[-1])), since)
+        clash = acknowledged & (was.keys != encoded.keys)
+        report.changed += int((acknowledged & ~same & ~clash).sum())
+        report.moved += int(clash.sum())
+        report.moved_examples += unpack(encoded.uuids[clash][: max(0, 5 - len(report.moved_examples))])
+    report.acknowledged = report.already_acknowledged
+    report.orphaned = int((known.acknowledged & ~seen).sum())
+    return settled
+
+
+def count_recent(batch: pa.RecordBatch, since: datetime) -> int:
+    return int(pc.sum(pc.greater(batch["timestamp"], pa.scalar(since))).as_py() or 0)
+
+
+def sendable_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
+    reasons = batch["reject_reason"]
+    return batch if reasons.null_count == len(batch) else batch.filter(reasons.is_null())

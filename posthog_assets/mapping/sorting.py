@@ -1,0 +1,212 @@
+"""Sorting a day by time in little memory.
+
+Belongs here: the external merge sort. Does not belong here: what the rows are.
+
+Rows are collected into sorted runs of bounded size, which go to disk, and merged a block at a time. The order is by
+timestamp; rows of equal timestamp stay in the order in which they came.
+
+Of every run that is open a block is in memory. Where more than `_OPEN` runs would be open at once, as in a day of many
+files that each span all of it, neighbouring runs are first merged into longer ones. So memory, open files and the work
+per row stay the same however long the day is, for one more pass over the disk per factor of `_OPEN`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from posthog_assets.core.threads import Threads
+
+_RUN_BYTES: Final = 32 << 20
+_BLOCK_ROWS: Final = 2_048
+#: A block holds about this much at most, unless one row is larger.
+_BLOCK_BYTES: Final = 2 << 20
+#: Most runs that are open at once: more would make the slices that are put together ever thinner, and work dearer.
+_OPEN: Final = 16
+
+#: Properties compress to a third, and a day is written to the disk of whoever sorts it.
+_WRITE: Final = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+class Sorter:
+    """Takes batches in any order of time and gives them back oldest first; files go below *folder*.
+
+    Runs are sorted and written on a thread while more is added; the `with` block ends when it has.
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self._folder = folder
+        self._schema = schema
+        self._held: list[pa.RecordBatch] = []
+        self._size = 0
+        self._runs: list[_Run] = []
+        self._number = 0
+        self._writer = Threads(1, "sort")
+        self._writing: Future[_Run] | None = None
+
+    def __enter__(self) -> Sorter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.__exit__(kind, error, trace)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        self._held.append(batch)
+        self._size += batch.nbytes
+        if self._size > _RUN_BYTES:
+            self._spill()
+
+    def add_before(self, batch: pa.RecordBatch) -> None:
+        """Add rows that come before all others of equal timestamp (once, after everything else was added)."""
+        if self._runs or self._writing:
+            self._spill()
+            self._written_last()
+            self._runs.insert(0, self._written(iter([_in_order([batch], self._schema)])))
+        else:
+            self._held.insert(0, batch)
+
+    def _spill(self) -> None:
+        """Have what is held sorted and written, while more is added."""
+        if not self._held:
+            return
+        self._written_last()
+        held, self._held, self._size = self._held, [], 0
+        self._writing = self._writer.submit(lambda: self._written(iter([_in_order(held, self._schema)])))
+
+    def _written_last(self) -> None:
+        if self._writing is not None:
+            self._runs.append(self._writing.result())
+            self._writing = None
+
+    def _written(self, batches: Iterator[pa.RecordBatch]) -> _Run:
+        """Write rows that come in order as a run."""
+        path = self._folder / f"run-{self._number:06d}.arrow"
+        self._number += 1
+        first = last = 0
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, self._schema, options=_WRITE) as writer:
+            for number, batch in enumerate(batches):
+                stamps = _stamps(batch)
+                first, last = (first if number else int(stamps[0])), int(stamps[-1])
+                for block in _blocks(batch):
+                    writer.write_batch(block)
+        return _Run(path, first, last)
+
+    def sorted_batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield everything that was added, oldest first."""
+        if not self._runs and self._writing is None:
+            if self._held:
+                yield from _blocks(_in_order(self._held, self._schema), 20_000)
+            return
+        self._spill()
+        self._written_last()
+        while _most_at_once(self._runs) > _OPEN:
+            self._runs = [self._longer(self._runs[at : at + _OPEN]) for at in range(0, len(self._runs), _OPEN)]
+        yield from _merged(self._runs)
+
+    def _longer(self, runs: list[_Run]) -> _Run:
+        """Return neighbouring runs as one; they are gone then."""
+        longer = self._written(_merged(runs))
+        for run in runs:
+            run.path.unlink()
+        return longer
+
+
+def _in_order(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
+    table = pa.Table.from_batches(batches, schema).combine_chunks()
+    batch = table.to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], schema=schema)
+    stamps = _stamps(batch)
+    if bool((stamps[1:] >= stamps[:-1]).all()):
+        return batch
+    return batch.take(pa.array(np.argsort(stamps, kind="stable")))
+
+
+def _blocks(batch: pa.RecordBatch, rows: int | None = None) -> Iterator[pa.RecordBatch]:
+    rows = rows or min(_BLOCK_ROWS, max(1, batch.num_rows * _BLOCK_BYTES // max(1, batch.nbytes)))
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+def _stamps(batch: pa.RecordBatch) -> np.ndarray:
+    return batch["timestamp"].cast(pa.int64()).to_numpy(zero_copy_only=False)
+
+
+class _Run:
+    """A sorted run on disk, of which a block is in memory once it is opened; *first* and *last* are its timestamps."""
+
+    def __init__(self, path: Path, first: int, last: int) -> None:
+        self.path = path
+        self._next = 0
+        self.first = first
+        self.last = last
+        self.number = 0
+
+    def open(self) -> None:
+        self._file = pa.ipc.open_file(pa.OSFile(str(self.path), "rb"))
+        self.load()
+
+    def load(self) -> bool:
+        """Take the next block; False at the end."""
+        if self._next >= self._file.num_record_batches:
+            return False
+        self.block = self._file.get_batch(self._next)
+        self.stamps = _stamps(self.block)
+        self._next += 1
+        return True
+
+    def cut(self, count: int) -> pa.RecordBatch:
+        """Take the first *count* rows of the block away."""
+        head = self.block.slice(0, count)
+        self.block, self.stamps = self.block.slice(count), self.stamps[count:]
+        return head
+
+
+def _most_at_once(runs: list[_Run]) -> int:
+    """Return how many runs span the same moment, at most."""
+    edges = sorted([(run.first, 0) for run in runs] + [(run.last, 1) for run in runs])
+    is_open = most = 0
+    for _, is_end in edges:
+        is_open += -1 if is_end else 1
+        most = max(most, is_open)
+    return most
+
+
+def _merged(runs: list[_Run]) -> Iterator[pa.RecordBatch]:
+    for number, run in enumerate(runs):
+        run.number = number
+    waiting = sorted(runs, key=lambda run: run.first, reverse=True)
+    live: list[_Run] = []
+    while live or waiting:
+        first = _bound(live, waiting)
+        bound = first.stamps[-1]
+        heads = []
+        for run in sorted(live, key=lambda run: run.number):
+            side: Literal["left", "right"] = "right" if run.number <= first.number else "left"
+            count = int(np.searchsorted(run.stamps, bound, side=side))
+            if count:
+                heads.append(run.cut(count))
+        merged = pa.Table.from_batches(heads).combine_chunks().to_batches()[0]
+        if len(heads) > 1:
+            merged = merged.take(pa.array(np.argsort(_stamps(merged), kind="stable")))
+        yield merged
+        live = [run for run in live if len(run.stamps) or run.load()]
+
+
+def _bound(live: list[_Run], waiting: list[_Run]) -> _Run:
+    """Return the run whose block ends first, having opened every run that begins before that.
+
+    All rows up to there are known then: nothing still on disk comes before them.
+    """
+    while True:
+        ends = min(live, key=lambda run: (run.stamps[-1], run.number)) if live else None
+        if ends is not None and (not waiting or waiting[-1].first > ends.stamps[-1]):
+            return ends
+        waiting[-1].open()
+        live.append(waiting.pop())

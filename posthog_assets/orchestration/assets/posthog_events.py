@@ -1,0 +1,66 @@
+"""posthog_events: what the day's records are to be in PostHog."""
+
+import dagster as dg
+
+from posthog_assets.core.schemas import POSTHOG_EVENTS
+from posthog_assets.orchestration.assets.declaration import Progress, day_of, declare, explained
+from posthog_assets.orchestration.assets.metadata import day_profile, location, speed, table, times
+from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.transform import transform_day
+from posthog_assets.storage.layout import events_path
+
+DESCRIPTION = """The day's events exactly as PostHog will get them, oldest first. Nothing has been sent yet.
+
+Names, properties and persons are what the import file's `mapping` says. An event's `uuid` is a function of the source's
+own id, so importing again replaces instead of duplicating. Events PostHog would refuse stay here with the reason and
+are not sent. Materializing it twice gives the same bytes.
+
+Next: `imported_batches`, which sends them."""
+
+
+def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
+    """Return the asset `<import>/posthog_events`."""
+    checks = {"every_staged_row_is_an_event": "staged rows - rejected + derived = PostHog events"}
+
+    @declare(
+        imp, "posthog_events", partitions,
+        description=DESCRIPTION, code_version=imp.mapping_version, kinds={"parquet"},
+        upstream="staged_events", schema=POSTHOG_EVENTS, checks=checks,
+    )  # fmt: skip
+    def posthog_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        day = day_of(context)
+        with explained():
+            report = transform_day(imp, day, Progress(context, "transformed", "rows"))
+        expected = report.staged - report.staged_rejected + report.derived
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/partition_row_count": report.rows,
+                "dagster/size_bytes": imp.store.size(events_path(day)),
+                "rejected": report.rejected,
+                **table("rejected_by_reason", report.reject_reasons, "reason"),
+                **table("events_by_name", report.events_by_name, "event"),
+                "derived": report.derived,
+                "reused_ids": report.reused_ids,
+                "shared_devices": report.shared_devices,
+                "refused_merges": report.refused_merges,
+                "mapping": imp.mapping_version,
+                **times(report.first, report.last),
+                **day_profile(imp, events_path(day), day, ["event", "distinct_id", "timestamp", "properties"]),
+                **speed(report.rows, report.seconds),
+                **location(imp, events_path(day)),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    passed=report.rows == expected,
+                    check_name="every_staged_row_is_an_event",
+                    metadata={
+                        "staged_rows": report.staged,
+                        "staged_rejected": report.staged_rejected,
+                        "derived": report.derived,
+                        "posthog_events": report.rows,
+                    },
+                )
+            ],
+        )
+
+    return posthog_events

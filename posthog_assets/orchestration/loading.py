@@ -1,0 +1,189 @@
+"""Loading a folder of imports so that a broken import file stops only its own import.
+
+Belongs here: what is loaded apart from what, and what stands in for an import that cannot be loaded. Does not belong
+here: what an import is (`component`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Final, TypeVar
+
+import dagster as dg
+from pydantic import ValidationError
+
+from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.sections import explain as sentences
+
+_YAML: Final = ("defs.yaml", "defs.yml", "component.yaml")
+
+#: What stands in a file after the name of a credential must not reach the UI.
+_SECRET: Final = re.compile(
+    r"((?:key|secret|password|token|credential|webhook)\w*[\"']?\s*[:=]\s*)(?!\{\{)\S+", re.IGNORECASE
+)
+
+#: Dagster draws its tree of files into its messages; the sentence that matters is a cause further down.
+_DRAWING: Final = re.compile(r"^[\s│├└─^]*$|[├└│]")
+
+logger = logging.getLogger("posthog_assets")
+
+
+def load_imports(path_within_project: Path) -> dg.Definitions:
+    """Return what `dg.load_from_defs_folder` does; a folder that cannot be loaded becomes an asset that says why.
+
+    That asset is in the group `broken_imports`. It fails when it is materialized, with the same words that are in its
+    description and in the log.
+    """
+    try:
+        loaded = dg.load_from_defs_folder(path_within_project=path_within_project)
+        if not _twice(loaded):
+            return loaded
+    except Exception:  # noqa: BLE001 - said below, by the folder it comes from
+        pass
+    with warnings.catch_warnings():
+        # Dagster keeps these to itself where it loads a whole project.
+        for category in (dg.BetaWarning, dg.PreviewWarning, dg.SupersessionWarning):
+            warnings.simplefilter("ignore", category)
+        return _one_by_one(dg.ComponentTree.for_project(path_within_project))
+
+
+def _one_by_one(tree: dg.ComponentTree) -> dg.Definitions:
+    """Load each import for itself."""
+    good: list[dg.Definitions] = []
+    taken: dict[dg.AssetKey, Path] = {}
+    for path in _units(tree.defs_module_path):
+        try:
+            loaded = _load(tree, path)
+            for key in _keys(loaded):
+                if key in taken:
+                    other = taken[key].relative_to(tree.defs_module_path)
+                    raise ImportFileError(
+                        f"the asset {key.to_user_string()} is defined by {other} already; choose another name"
+                    )
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one import must not stop the others
+            broken = _Broken(path.relative_to(tree.defs_module_path), explain(error))
+            logger.warning("%s", broken.words)
+            good.append(dg.Definitions(assets=[broken.asset()]))
+        else:
+            good.append(loaded)
+            taken |= dict.fromkeys(_keys(loaded), path)
+    return dg.Definitions.merge(*good)
+
+
+C = TypeVar("C", bound=dg.Component)
+
+
+def components(path_within_project: Path, of_type: type[C]) -> tuple[list[C], dict[str, str]]:
+    """Return the components of a project, and for each folder that cannot be loaded, why."""
+    tree = dg.ComponentTree.for_project(path_within_project)
+    found: list[C] = []
+    broken: dict[str, str] = {}
+    for path in _units(tree.defs_module_path):
+        try:
+            found += _alone(tree, path).get_all_components(of_type=of_type) if path.is_dir() else []
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one import must not stop the others
+            broken[str(path.relative_to(tree.defs_module_path))] = explain(error)
+    return found, broken
+
+
+def _units(folder: Path) -> Iterator[Path]:
+    """Yield what can be loaded apart: folders with a YAML file, and Python files that are not inside one."""
+    if any((folder / name).exists() for name in _YAML):
+        yield folder
+        return
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith((".", "__pycache__")):
+            continue
+        if entry.is_dir():
+            yield from _units(entry)
+        elif entry.suffix == ".py" and entry.name != "__init__.py":
+            yield entry
+
+
+def _load(tree: dg.ComponentTree, path: Path) -> dg.Definitions:
+    if path.is_file():
+        return _load_python(_module(tree, path))
+    alone = _alone(tree, path)
+    return alone.build_defs_at_path(alone.defs_module_path)
+
+
+def _alone(tree: dg.ComponentTree, path: Path) -> dg.ComponentTree:
+    """Return a tree of the folder *path* and nothing else."""
+    return dg.ComponentTree.from_module(_module(tree, path), tree.project_root)
+
+
+def _module(tree: dg.ComponentTree, path: Path) -> ModuleType:
+    inside = path.relative_to(tree.defs_module_path).with_suffix("").parts
+    return importlib.import_module(".".join([tree.defs_module_name, *inside]))
+
+
+def _load_python(module: ModuleType) -> dg.Definitions:
+    made = [value for value in vars(module).values() if isinstance(value, dg.Definitions)]
+    if made:
+        return dg.Definitions.merge(*made)
+    return dg.load_definitions_from_module(module)
+
+
+def _keys(loaded: dg.Definitions) -> list[dg.AssetKey]:
+    return [key for asset in loaded.assets or [] if isinstance(asset, dg.AssetsDefinition) for key in asset.keys]
+
+
+def _twice(loaded: dg.Definitions) -> bool:
+    """Whether two imports have the same name; Dagster would refuse all of them, without saying which files."""
+    return any(count > 1 for count in Counter(_keys(loaded)).values())
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """An import that cannot be loaded: its folder below `defs/`, and why."""
+
+    place: Path
+    why: str
+
+    @property
+    def words(self) -> str:
+        return f"{self.place} is not loaded, the other imports are: {self.why}"
+
+    def asset(self) -> dg.AssetsDefinition:
+        name = re.sub(r"\W", "_", self.place.with_suffix("").as_posix())
+        words = self.words
+        # Whatever it holds is shown as it is.
+        shown = f"```\n{words}\n```"
+
+        @dg.asset(
+            key=["broken_imports", name],
+            group_name="broken_imports",
+            description=f"**This import cannot be loaded.** Correct it, then reload the code location.\n\n{shown}",
+            tags={"posthog_assets/broken": ""},
+        )
+        def broken() -> None:
+            raise dg.Failure(words, allow_retries=False)
+
+        return broken
+
+
+def explain(error: BaseException) -> str:
+    """Return why loading failed: our own sentence where there is one, else the innermost cause, without secrets."""
+    chain = [cause for cause in _causes(error) if str(cause).strip()] or [error]
+    for cause in chain:
+        if isinstance(cause, ImportFileError):
+            return str(cause)
+        if isinstance(cause, ValidationError):
+            return "defs.yaml is wrong:\n" + "\n".join(f"  - {sentence}" for sentence in sentences(cause))
+    lines = [line for line in str(chain[-1]).splitlines() if not _DRAWING.search(line)]
+    words = "\n".join(lines).strip() or type(chain[-1]).__name__
+    return _SECRET.sub(r"\1***", f"{type(chain[-1]).__name__}: {words}")[:4000]
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,1 @@
+"""Runs that are started from the command line, in processes of this machine."""

@@ -1,0 +1,168 @@
+"""How the days of an import stand: what is materialized, failed, missing, behind, and what is owed.
+
+Belongs here: putting Dagster's record and the ledger together. Does not belong here: what is printed (`status`), what
+is run (`backfill`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any, Final
+
+import dagster as dg
+
+from posthog_assets.orchestration.failures import Failure, failure_of
+from posthog_assets.orchestration.local.project import ImportJob
+from posthog_assets.pipeline.day_state.owed import owed_events, was_reopened
+
+_DELIVERY: Final = "imported_batches"
+
+#: Days whose ledgers are read at the same time, and most numbers in one of SQLite's questions.
+_AT_ONCE: Final = 4
+_MOST: Final = 500
+
+
+class State(StrEnum):
+    """What Dagster knows of one day of one asset."""
+
+    MATERIALIZED = "materialized"
+    FAILED = "failed"
+    MISSING = "missing"
+    IN_PROGRESS = "in progress"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The days of an import, as they stand."""
+
+    job: ImportJob
+    days: list[date]
+    states: dict[str, dict[date, State]]
+    #: By asset: days it was materialized before what it is made from.
+    behind: dict[str, set[date]]
+    #: Events without a verdict; a day whose events are not stored yet is not in it.
+    owed: dict[date, int]
+
+    def days_in(self, state: State, assets: Iterable[str] | None = None) -> dict[date, list[str]]:
+        """Return the days on which any of *assets* (default: all) is in *state*, and which, upstream first."""
+        assets = self.job.assets if assets is None else [a for a in self.job.assets if a in set(assets)]
+        found = {day: [asset for asset in assets if self.states[asset][day] is state] for day in self.days}
+        return {day: names for day, names in found.items() if names}
+
+    def to_retry(self) -> dict[date, tuple[str, ...]]:
+        """Return, by day, the assets that failed or owe events, and what is made from them; not days in progress."""
+        busy = self.days_in(State.IN_PROGRESS)
+        failed = self.days_in(State.FAILED)
+        plan: dict[date, tuple[str, ...]] = {}
+        for day in self.days:
+            again = set(failed.get(day, ()))
+            if self.owes(day):
+                again.add(_DELIVERY)
+            if again and day not in busy:
+                plan[day] = self.job.with_downstream(again)
+        return plan
+
+    def owes(self, day: date) -> bool:
+        """Whether a delivery of *day* was tried and left events without a verdict."""
+        tried = self.states.get(_DELIVERY, {}).get(day, State.MISSING) is not State.MISSING
+        return tried and self.owed.get(day, 0) > 0
+
+    def to_complete(self, assets: Iterable[str]) -> list[date]:
+        """Return the days on which any of *assets* is not materialized, is behind, or owes; not days in progress."""
+        chosen = set(assets)
+        busy = self.days_in(State.IN_PROGRESS)
+        return [
+            day
+            for day in self.days
+            if day not in busy
+            and (
+                any(self.states[a][day] is not State.MATERIALIZED or day in self.behind[a] for a in chosen)
+                or (_DELIVERY in chosen and self.owed.get(day, 0) > 0)
+            )
+        ]
+
+
+def read_day_states(instance: dg.DagsterInstance, job: ImportJob, days: list[date]) -> Standing:
+    """Return how *days* stand; reads the ledger of a day only where Dagster's record does not say all is settled."""
+    states = {asset: _states(instance, job, asset, days) for asset in job.assets}
+    behind = _behind(instance, job, days)
+    owed: dict[date, int] = {}
+    if _DELIVERY in job.assets:
+        claimed = _claimed(instance, job, days)
+        settled = {
+            day
+            for day in days
+            if states[_DELIVERY][day] is State.MATERIALIZED
+            and day not in behind[_DELIVERY]
+            and claimed.get(day) == 0
+        }  # fmt: skip
+        started = [day for day in days if any(states[asset][day] is not State.MISSING for asset in job.assets)]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            counts = pool.map(lambda day: _owed(job, day, settled=day in settled), started)
+            owed = {day: count for day, count in zip(started, counts, strict=True) if count is not None}
+    return Standing(job, days, states, behind, owed)
+
+
+def failures(instance: dg.DagsterInstance, standing: Standing) -> dict[date, Failure]:
+    """Return, by day, why its first failed asset failed."""
+    found: dict[date, Failure] = {}
+    for day, assets in standing.days_in(State.FAILED).items():
+        found[day] = _failure(instance, standing.job, assets[0], day)
+    return found
+
+
+def _failure(instance: dg.DagsterInstance, job: ImportJob, asset: str, day: date) -> Failure:
+    planned = instance.get_latest_planned_materialization_info(job.key(asset), day.isoformat())
+    if planned is None:
+        return Failure(asset, "Dagster has no record of the run any more", "")
+    found = failure_of(instance, planned.run_id, job.imp.name)
+    return found or Failure(asset, "Dagster's record does not say why", planned.run_id)
+
+
+def _states(instance: dg.DagsterInstance, job: ImportJob, asset: str, days: list[date]) -> dict[date, State]:
+    keys = [day.isoformat() for day in days]
+    known: Any = instance.get_status_by_partition(job.key(asset), keys, job.partitions) or {}
+    found = {key: State[status.name] for key, status in known.items() if status}
+    return {day: found.get(key, State.MISSING) for day, key in zip(days, keys, strict=True)}
+
+
+def _behind(instance: dg.DagsterInstance, job: ImportJob, days: list[date]) -> dict[str, set[date]]:
+    newest = {asset: _newest(instance, job, asset) for asset in job.assets}
+    return {
+        asset: {
+            day
+            for day in days
+            if (own := newest[asset].get(day.isoformat())) is not None
+            and any(newest[parent].get(day.isoformat(), 0) > own for parent in job.parents(asset))
+        }
+        for asset in job.assets
+    }
+
+
+def _newest(instance: dg.DagsterInstance, job: ImportJob, asset: str) -> dict[str, int]:
+    """Return, by partition, the number of the newest materialization in Dagster's event log."""
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    return dict(instance.get_latest_storage_id_by_partition(job.key(asset), kind))
+
+
+def _claimed(instance: dg.DagsterInstance, job: ImportJob, days: list[date]) -> dict[date, int]:
+    """Return what the newest materialization of the delivery says is owed."""
+    newest = _newest(instance, job, _DELIVERY)
+    ids = [newest[day.isoformat()] for day in days if day.isoformat() in newest]
+    claimed: dict[date, int] = {}
+    for start in range(0, len(ids), _MOST):
+        some = ids[start : start + _MOST]
+        wanted = dg.AssetRecordsFilter(job.key(_DELIVERY), storage_ids=some)
+        for record in instance.fetch_materializations(wanted, limit=len(some)).records:
+            event = record.asset_materialization
+            if event and event.partition and isinstance(owed := event.metadata.get("owed"), dg.IntMetadataValue):
+                claimed[date.fromisoformat(event.partition)] = owed.value or 0
+    return claimed
+
+
+def _owed(job: ImportJob, day: date, *, settled: bool) -> int | None:
+    return 0 if settled and not was_reopened(job.imp.store, day) else owed_events(job.imp.store, day)

@@ -1,0 +1,82 @@
+"""Telling people about failed runs.
+
+Belongs here: the words of a message, and posting it to a webhook. Does not belong here: finding failures (`history`,
+`sensors`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import urllib3
+
+from posthog_assets.core.errors import shorten
+from posthog_assets.orchestration.history import Cause
+from posthog_assets.pipeline.config.automation import Notify
+
+#: Days named in one sentence, and sentences in one message.
+_DAYS: Final = 5
+_SENTENCES: Final = 20
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A failed run, as people are told of it; `day` is None for runs that are of no single day."""
+
+    run_id: str
+    day: str | None
+    cause: Cause
+
+
+def message(import_name: str, failures: Iterable[Failed], ui_url: str | None) -> str:
+    """Return one text about all *failures*: alike ones share a sentence that says what, why, and what to do."""
+    groups: dict[tuple[str | None, str], list[Failed]] = {}
+    for failed in failures:
+        groups.setdefault((failed.cause.asset, _alike(failed)), []).append(failed)
+    lines = [_sentence(import_name, members, ui_url) for members in groups.values()]
+    if len(lines) > _SENTENCES:
+        lines = [
+            *lines[:_SENTENCES],
+            f"… and {len(lines) - _SENTENCES} other kinds of failure; see the runs in Dagster",
+        ]
+    return "\n".join(lines)
+
+
+def _alike(failed: Failed) -> str:
+    """Return what is said of a failure without what differs from day to day: its own day and its numbers."""
+    words = failed.cause.words.replace(failed.day, "") if failed.day else failed.cause.words
+    return "".join("#" if letter.isdigit() else letter for letter in words)[:120]
+
+
+def _sentence(name: str, members: list[Failed], ui_url: str | None) -> str:
+    cause = members[-1].cause
+    days = sorted(failed.day for failed in members if failed.day)
+    shown = ", ".join(days[:_DAYS]) + (f" and {len(days) - _DAYS:,} more" if len(days) > _DAYS else "")
+    what = f"{name}/{cause.asset}" if cause.asset else f"a run of {name}"
+    where = f"{ui_url.rstrip('/') if ui_url else ''}/runs/{members[-1].run_id}"
+    words = shorten(" ".join(cause.words.split()), 600)
+    return f"{what} failed for {shown or 'no day in particular'}: {words.rstrip('.')}. {_to_do(cause)} ({where})"
+
+
+def _to_do(cause: Cause) -> str:
+    if cause.missing:
+        return "The sensor for failed days sends them again where it runs; else do what the sentence says."
+    if cause.waits_for_a_person:
+        return "Trying again cannot help: somebody has to act, then run the days again (Re-execute from failure)."
+    return "The sensor for failed days tries again where it runs; else run the days again (Re-execute from failure)."
+
+
+def post(notify: Notify, text: str) -> str | None:
+    """Post *text* to the webhook; return what went wrong, in words that do not show the URL, or None."""
+    url = notify.url
+    if url is None:
+        return None
+    timeout = urllib3.Timeout(total=notify.timeout_seconds)
+    try:
+        with urllib3.PoolManager(retries=False, timeout=timeout) as pool:
+            status = pool.request("POST", url, json={"text": text}, redirect=False).status
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop anything else; its text shows the URL
+        return f"the webhook did not answer ({type(error).__name__})"
+    return None if status < 300 else f"the webhook answers HTTP {status}"

@@ -1,0 +1,47 @@
+"""People: what a source knows of its users besides their events.
+
+Belongs here: the `people` section of the import file, and turning it into something the steps of a day can run. Does
+not belong here: how profiles are fetched or read (`sources`, `dialects.people`).
+
+Profiles have no days. They are taken through the same steps as a day of events, under the partition `people`, become
+`$set` events with uuids of their own, and are delivered with a ledger like any day's, after the events: PostHog applies
+what it is told of a person in the order in which it is told.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field, SerializeAsAny
+
+from posthog_assets.core.sections import Choices, Section, load_by_type
+from posthog_assets.dialects.base import Dialect
+from posthog_assets.dialects.people import MixpanelProfiles, Profiles
+from posthog_assets.mapping.settings import PersonProperties
+from posthog_assets.sources.base import Source
+from posthog_assets.sources.people import MixpanelPeople, PeopleFiles, PeopleSql
+
+#: The partition of what has no days.
+PEOPLE: Final = "people"
+
+
+SOURCES: Final[dict[str, type[Source]]] = {"files": PeopleFiles, "mixpanel": MixpanelPeople, "sql": PeopleSql}
+
+
+DIALECTS: Final[dict[str, type[Dialect]]] = {"columns": Profiles, "mixpanel": MixpanelProfiles}
+
+
+def _source(value: Any) -> Source:
+    return load_by_type(value, SOURCES, Source)  # type: ignore[type-abstract]
+
+
+def _dialect(value: Any) -> Dialect:
+    return load_by_type(value, DIALECTS, Dialect)
+
+
+class People(Section):
+    """Where profiles are, how they read, and whether they overwrite what PostHog has."""
+
+    source: Annotated[SerializeAsAny[Source], BeforeValidator(_source), Choices(SOURCES)]
+    dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(_dialect), Choices(DIALECTS)]
+    person_properties: PersonProperties | None = Field(None, description="Absent: as in mapping.person_properties")

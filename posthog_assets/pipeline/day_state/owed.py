@@ -1,0 +1,49 @@
+"""How many events of a day still wait for PostHog's verdict, told from what is stored.
+
+Belongs here: counting them without sending anything. Does not belong here: deciding what is sent
+(`destination.delivery`).
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from posthog_assets.core.arrow_columns import pack
+from posthog_assets.destination.ledger import Ledger
+from posthog_assets.pipeline.deliver import key_of
+from posthog_assets.storage.layout import events_path
+from posthog_assets.storage.parquet import read_batches
+from posthog_assets.storage.store import Store
+
+
+def owed_events(store: Store, day: date) -> int | None:
+    """Return how many events of *day* have no verdict; None where the day's events are not stored, or were pruned.
+
+    An event whose content has changed since its verdict does not count, though the next delivery sends it again.
+    """
+    if not store.exists(events_path(day)):
+        return None
+    known = Ledger(store, key_of(day)).load()
+    settled = known.acknowledged | known.dropped
+    owed = 0
+    with store.open(events_path(day)) as file:
+        for batch in read_batches(file, ["uuid", "reject_reason"]):
+            uuids = batch["uuid"].filter(pc.is_null(batch["reject_reason"]))
+            owed += len(uuids)
+            if len(known):
+                where = known.find(pack(uuids))
+                owed -= int(settled[where[where >= 0]].sum())
+    return owed
+
+
+def was_reopened(store: Store, day: date) -> bool:
+    """Whether the newest entry of the day's ledger takes acknowledgements back, or there is no ledger at all."""
+    path = f"imported_batches/{key_of(day)}/ledger.parquet"
+    if not store.exists(path):
+        return True
+    with store.open(path) as file:
+        protocols = pq.read_table(file, columns=["protocol"])["protocol"].to_pylist()
+    return bool(protocols) and protocols[-1] == "query"

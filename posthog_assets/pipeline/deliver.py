@@ -1,0 +1,63 @@
+"""What `imported_batches` does to one day.
+
+Belongs here: delivering, and the state it leaves. Does not belong here: how events are sent (`destination`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyarrow.parquet as pq
+
+from posthog_assets.core.partitions import Partition, key_of
+from posthog_assets.core.schemas import FETCHED_AT_KEY, MAPPING_KEY, REJECTED, STAGED_KEY
+from posthog_assets.destination.delivery import deliver
+from posthog_assets.destination.encoder import Stamp
+from posthog_assets.destination.ledger import Ledger
+from posthog_assets.destination.report import DeliveryReport
+from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.day_state.rejected import rejections
+from posthog_assets.pipeline.day_state.settled import Settled, digest_of, settle
+from posthog_assets.pipeline.hot_loop import hot_loop
+from posthog_assets.pipeline.upstream import open_upstream, stored_events
+from posthog_assets.storage.layout import events_path, rejected_path
+from posthog_assets.storage.parquet import ParquetSink
+
+
+def deliver_day(
+    imp: Import,
+    day: Partition,
+    report: DeliveryReport | None = None,
+    progress: Callable[[DeliveryReport], None] = lambda report: None,
+) -> DeliveryReport:
+    """Send what is owed of *day*; *report* is filled on the way and tells the state where this raises."""
+    store = imp.store
+    with store.lock("imported_batches", key_of(day)), hot_loop():
+        with open_upstream(store, events_path(day), "posthog_events", imp.name, day) as file:
+            # Before anything is sent: what another run makes of the day meanwhile is not what was sent.
+            digest = digest_of(file)
+            noted = {name: text.decode() for name, text in (pq.read_schema(file).metadata or {}).items()}
+        version = noted.get(MAPPING_KEY)
+        marker = imp.mapping.markers.mapping
+        ledger = Ledger(store, key_of(day))
+        report = deliver(
+            imp.destination,
+            ledger,
+            lambda columns, names=None: stored_events(store, day, columns, names),
+            report=report,
+            progress=progress,
+            shared=store,
+            mapping=version,
+            stamp=Stamp(marker, version) if marker and version else None,
+        )
+        with store.atomic_write(rejected_path(day)) as path, ParquetSink(path, REJECTED) as sink:
+            for batch in rejections(store, day, ledger):
+                sink.write(batch)
+        if report.owed:
+            Settled.forget(store, day)
+        else:
+            settle(
+                store, day, events=digest, staged=noted.get(STAGED_KEY), fetched_at=noted.get(FETCHED_AT_KEY),
+                sent=report.sent > 0,
+            )  # fmt: skip
+        return report

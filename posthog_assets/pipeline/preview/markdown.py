@@ -1,0 +1,118 @@
+"""A preview as people read it: in a terminal, as HTML, as Markdown in Dagster's UI.
+
+Belongs here: words and tables. Does not belong here: any number (`preview`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import orjson
+
+from posthog_assets.core.errors import shorten
+from posthog_assets.pipeline.preview.field_changes import Difference, Kind, differences
+from posthog_assets.pipeline.preview.preview import NewNames, Preview, Sample
+
+_MARKS: Final = {Kind.KEPT: " ", Kind.RENAMED: "→", Kind.CHANGED: "~", Kind.ADDED: "+", Kind.DROPPED: "-"}
+
+
+#: Characters of a value that are shown.
+_VALUE: Final = 100
+
+
+_LEGEND: Final = "→ renamed   ~ changed   + added   - not imported"
+
+
+def sentences(preview: Preview) -> Iterator[str]:
+    """Yield what a reader must know, a sentence each."""
+    events = sum(preview.events_by_name.values())
+    yield (
+        f"{preview.raw_records:,} raw records become {events:,} rows ({preview.derived:,} of them derived), "
+        f"{sum(preview.rejected.values()):,} are rejected. Mapping {preview.mapping}."
+    )
+    yield _sending(preview)
+    if preview.settled or preview.changed:
+        yield (
+            f"{preview.settled:,} events are settled already and are not sent again; {preview.changed:,} have changed "
+            "and replace what PostHog has."
+        )
+    if preview.moved:
+        yield (
+            f"{preview.moved:,} events would be DUPLICATED for ever, because their day, name or distinct_id changed: "
+            "importing this day stops before anything is sent."
+        )
+    if preview.billable:
+        yield f"{preview.billable:,} of them are billed as live events (younger than 48 hours, or not flagged)."
+    if preview.shared_devices or preview.refused_merges:
+        yield (
+            f"{preview.shared_devices:,} anonymous ids belong to several users; PostHog will refuse "
+            f"{preview.refused_merges:,} merges."
+        )
+    yield from _names(preview.new_names)
+
+
+def _sending(preview: Preview) -> str:
+    size = f"{preview.bytes / 1e6:,.1f} MB before compression"
+    words = f"{preview.to_send:,} events are to be sent, in about {preview.requests:,} requests ({size})"
+    if preview.seconds_at_rate is None:
+        return words + "; no rate is configured (destination.max_events_per_second)."
+    return words + f", at least {preview.seconds_at_rate:,.0f} s at the configured rate."
+
+
+def _names(names: NewNames) -> Iterator[str]:
+    if names.unseen:
+        yield f"Nobody looked which names the project knows: {names.unseen}."
+    elif names.project_is_empty:
+        yield "The project has no events yet: every name is new to it."
+    else:
+        for what, new in (("Event names", names.events), ("Property names", names.properties)):
+            shown = ", ".join(new[:20]) + (f" and {len(new) - 20} more" if len(new) > 20 else "")
+            yield f"{what} the project does not know: {shown or 'none'}."
+
+
+def _title(sample: Sample) -> str:
+    return f"{sample.place[0]}:{sample.place[1]}" if sample.place else "derived: no record of its own"
+
+
+def _line(item: Difference) -> str:
+    mark = _MARKS[item.kind]
+    match item.kind:
+        case Kind.RENAMED:
+            return f"{mark} {item.old} → {item.new}: {_value(item.after)}"
+        case Kind.CHANGED:
+            return f"{mark} {item.new}: {_value(item.before)} ~ {_value(item.after)}"
+        case Kind.DROPPED:
+            return f"{mark} {item.old}: {_value(item.before)}"
+    return f"{mark} {item.new}: {_value(item.after)}"
+
+
+def _value(value: Any) -> str:
+    return shorten(_json(value), _VALUE)
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def markdown(preview: Preview) -> str:
+    """Return a preview as Markdown."""
+    parts = [f"**{preview.import_name}, {preview.day}**: nothing is sent", *(f"- {s}" for s in sentences(preview)), ""]
+    parts += [_rows("event", preview.events_by_name), ""]
+    if preview.rejected:
+        parts += [_rows("rejected because", preview.rejected), ""]
+    parts.append(_LEGEND)
+    for sample in preview.samples:
+        parts += ["", f"`{_title(sample)}`", "", "```diff"]
+        if sample.after is None:
+            parts += [f"! {sample.reason}", shorten(_json(sample.before), 1000)]
+        else:
+            parts += [_line(item) for item in differences(sample.before or {}, sample.after)]
+        parts.append("```")
+    return "\n".join(parts)
+
+
+def _rows(name: str, counts: dict[str, int]) -> str:
+    rows = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    cells = [f"| {key.replace('|', '&#124;')} | {count:,} |" for key, count in rows]
+    return "\n".join([f"| {name} | rows |", "|---|---|", *cells])

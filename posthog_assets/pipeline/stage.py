@@ -1,0 +1,79 @@
+"""What `staged_events` does to one day.
+
+Belongs here: raw export to staged Parquet, and the report. Does not belong here: any dialect.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from posthog_assets.core.partitions import Partition, key_of
+from posthog_assets.core.schemas import FETCHED_AT_KEY
+from posthog_assets.dialects.base import reason_head
+from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.hot_loop import hot_loop
+from posthog_assets.pipeline.staging import Stagers
+from posthog_assets.sources.manifest import RawExport
+from posthog_assets.storage.layout import staged_path
+from posthog_assets.storage.parquet import ParquetSink
+
+
+@dataclass
+class StagingReport:
+    """What staging did: `rows` = records read; times are UTC."""
+
+    rows: int = 0
+    rejected: int = 0
+    reject_reasons: dict[str, int] = field(default_factory=dict)
+    first: datetime | None = None
+    last: datetime | None = None
+    raw_records: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+
+
+def stage_day(
+    imp: Import, day: Partition, progress: Callable[[int, int], None] = lambda done, total: None
+) -> StagingReport:
+    """Read every raw record of *day* into one row; *progress* gets (rows done, records in all)."""
+    began = time.monotonic()
+    store, report = imp.store, StagingReport()
+    with store.lock("staged_events", key_of(day)), hot_loop():
+        raw = RawExport(store, day)
+        manifest = raw.manifest()
+        report.raw_records = sum(part.records for part in manifest.parts)
+        metadata = {FETCHED_AT_KEY.decode(): manifest.fetched_at}
+        with (
+            store.atomic_write(staged_path(day)) as path,
+            ParquetSink(path, imp.dialect.staged_schema, metadata) as sink,
+            Stagers(imp.dialect, report.raw_records, imp.processes) as stagers,
+        ):
+            for part in manifest.parts:
+                with raw.open(part) as file:
+                    for batch in stagers.stage(file, part.framing, part.name):
+                        sink.write(batch)
+                        _count(report, batch)
+                        progress(report.rows, report.raw_records)
+    report.bytes = store.size(staged_path(day))
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _count(report: StagingReport, batch: pa.RecordBatch) -> None:
+    report.rows += batch.num_rows
+    reasons = batch["reject_reason"]
+    if reasons.null_count != len(reasons):
+        for reason in reasons.drop_null().to_pylist():
+            head = reason_head(reason)
+            report.reject_reasons[head] = report.reject_reasons.get(head, 0) + 1
+        report.rejected += len(reasons) - reasons.null_count
+    span = pc.min_max(batch["timestamp"]).as_py()
+    if span["min"] is not None:
+        report.first = min(report.first or span["min"], span["min"])
+        report.last = max(report.last or span["max"], span["max"])

@@ -1,0 +1,98 @@
+"""What `posthog_events` does to one day.
+
+Belongs here: staged rows to PostHog events, and what is noted in their file. Does not belong here: any mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from posthog_assets.core.partitions import Partition, key_of
+from posthog_assets.core.schemas import FETCHED_AT_KEY, MAPPING_KEY, POSTHOG_EVENTS, STAGED_KEY
+from posthog_assets.mapping import EventMapper, MappingReport, map_day
+from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.day_state.settled import digest_of
+from posthog_assets.pipeline.hot_loop import hot_loop
+from posthog_assets.pipeline.mapping_files import open_step_files, read_identity_map
+from posthog_assets.pipeline.upstream import open_upstream
+from posthog_assets.storage.layout import events_path, staged_path
+from posthog_assets.storage.parquet import ParquetSink, read_batches
+from posthog_assets.storage.scratch import scratch_folder
+from posthog_assets.storage.store import Store
+
+
+def transform_day(
+    imp: Import, day: Partition, progress: Callable[[int, int], None] = lambda done, total: None
+) -> MappingReport:
+    """Turn the staged rows of *day* into PostHog events, oldest first; *progress* gets (rows done, rows in all)."""
+    store = imp.store
+    with store.lock("posthog_events", key_of(day)), hot_loop():
+        with open_upstream(store, staged_path(day), "staged_events", imp.name, day) as file:
+            staged = digest_of(file)
+            reader = pq.ParquetFile(file)
+            fetched_at = (reader.schema_arrow.metadata or {})[FETCHED_AT_KEY].decode()
+            made_from = {MAPPING_KEY: imp.mapping_version, STAGED_KEY: staged, FETCHED_AT_KEY: fetched_at}
+            ids = read_identity_map(imp.mapping.identity_map) if imp.mapping.identity_map else None
+            phases = TwoPhaseProgress(reader.metadata.num_rows, progress)
+            with scratch_folder() as spill, open_step_files() as files:
+                return map_day(
+                    lambda: phases.read(read_batches(file)),
+                    EventMapper(
+                        imp.mapping, imp.name, imp.dialect, day=day,
+                        fetched_at=datetime.fromisoformat(fetched_at), identity_map=ids, files=files,
+                    ),
+                    lambda: _events_sink(store, day, made_from, phases),
+                    Path(spill),
+                    ordered=_is_sorted(reader),
+                )  # fmt: skip
+
+
+@contextmanager
+def _events_sink(
+    store: Store, day: Partition, made_from: dict[bytes, str], phases: TwoPhaseProgress
+) -> Iterator[TwoPhaseProgress]:
+    metadata = {name.decode(): text for name, text in made_from.items()}
+    with store.atomic_write(events_path(day)) as path, ParquetSink(path, POSTHOG_EVENTS, metadata) as sink:
+        yield phases.writing(sink)
+
+
+class TwoPhaseProgress:
+    """Tells how far a mapping is. Reading is one half, writing the other: what must be sorted is written at the end."""
+
+    def __init__(self, total: int, progress: Callable[[int, int], None]) -> None:
+        self._total, self._progress, self._rows = total, progress, 0
+
+    def read(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield batch
+            self._count(batch)
+
+    def writing(self, sink: ParquetSink) -> TwoPhaseProgress:
+        self._sink, self._rows = sink, 0
+        return self
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._sink.write(batch)
+        self._count(batch)
+
+    def _count(self, batch: pa.RecordBatch) -> None:
+        self._rows += batch.num_rows
+        self._progress(min(self._rows // 2, self._total), self._total)
+
+
+def _is_sorted(reader: pq.ParquetFile) -> bool:
+    """Whether the timestamps never go back; reads eight bytes a row."""
+    last = np.iinfo(np.int64).min
+    for batch in reader.iter_batches(batch_size=500_000, columns=["timestamp"]):
+        stamps = batch["timestamp"].drop_null().cast(pa.int64()).to_numpy(zero_copy_only=False)
+        if len(stamps) and (stamps[0] < last or bool((stamps[1:] < stamps[:-1]).any())):
+            return False
+        last = stamps[-1] if len(stamps) else last
+    return True

@@ -1,0 +1,1 @@
+"""Keeping the storage folder small and clean."""

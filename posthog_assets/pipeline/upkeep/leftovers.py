@@ -1,0 +1,108 @@
+"""What killed processes left behind, and caches nobody needs any more.
+
+Belongs here: finding and deleting them. Does not belong here: files that mean something (`prune`).
+
+A file that is being written changes all the time. One with a temporary name that has not changed for a day belongs to
+nobody; neither does a folder for sorting or downloads whose process is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from posthog_assets.core.errors import PosthogAssetsError
+from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.storage.scratch import process_of
+from posthog_assets.storage.store import Store
+
+_AGE: Final = timedelta(days=1)
+
+#: `Store.replace` gives these names.
+_TEMPORARY: Final = re.compile(r"\.tmp-[0-9a-f]{32}-.+")
+
+_SPLIT: Final = "raw_export/.split"
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A file or folder that is of no use; `place` is its path, `why` says what it was."""
+
+    place: str
+    why: str
+    bytes: int
+
+
+def leftovers(imp: Import, now: datetime, *, dry_run: bool) -> Iterator[Leftover]:
+    """Delete, unless *dry_run*, what is left over in the import's storage and on this machine; yield each."""
+    yield from _temporary(imp.store, now, dry_run=dry_run)
+    yield from _scratch(now, dry_run=dry_run)
+    yield from _splits(imp, dry_run=dry_run)
+
+
+def _temporary(store: Store, now: datetime, *, dry_run: bool) -> Iterator[Leftover]:
+    root = store.local_path("")
+    # What goes to a store elsewhere is written on this machine first.
+    found = root.rglob(".tmp-*") if root is not None else Path(tempfile.gettempdir()).glob(".tmp-*")
+    for path in sorted(found):
+        if _TEMPORARY.fullmatch(path.name) and path.is_file() and _is_old(path, now):
+            yield Leftover(str(path), "temporary file of a killed process", path.stat().st_size)
+            if not dry_run:
+                path.unlink(missing_ok=True)
+
+
+def _scratch(now: datetime, *, dry_run: bool) -> Iterator[Leftover]:
+    for folder in sorted(Path(tempfile.gettempdir()).glob("posthog-assets-*")):
+        number = process_of(folder)
+        files = [path for path in folder.rglob("*") if path.is_file()] if number else []
+        if number is None or _lives(number) or not all(_is_old(path, now) for path in (folder, *files)):
+            continue
+        yield Leftover(str(folder), "working folder of a killed process", sum(path.stat().st_size for path in files))
+        if not dry_run:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _splits(imp: Import, *, dry_run: bool) -> Iterator[Leftover]:
+    """Yield the caches of files that were split into days and are no files of the source any more."""
+    there = imp.store.folders(_SPLIT)
+    if not there:
+        return
+    try:
+        needed = imp.source.split_files(imp.start_date)
+    except PosthogAssetsError:
+        # Nobody knows; a cache that is kept costs nothing but room.
+        return
+    for file in there:
+        names = imp.store.names(f"{_SPLIT}/{file}") if file not in needed else []
+        if names:
+            sizes = [imp.store.size(f"{_SPLIT}/{file}/{name}") for name in names]
+            yield Leftover(
+                str(imp.store.path(f"{_SPLIT}/{file}")), "cache of a file the source no longer has", sum(sizes)
+            )
+            # The index goes first: without it nothing is looked for in the segments.
+            for name in sorted(names, key=lambda name: not name.endswith("-index.json")) if not dry_run else ():
+                imp.store.delete(f"{_SPLIT}/{file}/{name}")
+
+
+def _is_old(path: Path, now: datetime) -> bool:
+    try:
+        return now - datetime.fromtimestamp(path.stat().st_mtime, UTC) > _AGE
+    except FileNotFoundError:
+        return False
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

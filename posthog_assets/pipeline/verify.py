@@ -1,0 +1,115 @@
+"""What `landed_events` does to one day.
+
+Belongs here: holding what PostHog has against the ledger. Does not belong here: the queries (`destination.landing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from posthog_assets.core.arrow_columns import pack
+from posthog_assets.core.errors import MissingUpstream
+from posthog_assets.core.partitions import Partition, key_of
+from posthog_assets.core.schemas import LANDED_EVENTS
+from posthog_assets.destination.entries import Known
+from posthog_assets.destination.landing import Group, LandedReport, find_landed
+from posthog_assets.destination.ledger import BatchFacts, Ledger
+from posthog_assets.destination.query_client import QueryClient
+from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.day_state.settled import Settled, note_landed
+from posthog_assets.pipeline.upstream import absent_upstream, materialize_first, stored_events
+from posthog_assets.storage.layout import events_path, landed_path
+from posthog_assets.storage.store import Store
+
+
+def verify_day(
+    imp: Import, day: Partition, progress: Callable[[int, int], None] = lambda found, expected: None
+) -> LandedReport | None:
+    """Look which acknowledged events of *day* PostHog has; what is missing is owed again.
+
+    *progress* gets (events found, events acknowledged) after each look.
+
+    Returns None where there is no personal key to look with: then nobody looked, and nothing is claimed.
+    """
+    store = imp.store
+    if not store.exists(f"imported_batches/{key_of(day)}/ledger.parquet"):
+        raise MissingUpstream(materialize_first("imported_batches", imp.name, day))
+    if not imp.destination.verifies:
+        return None
+    if not store.exists(events_path(day)):
+        raise absent_upstream(store, "posthog_events", imp.name, day)
+    with store.lock("imported_batches", key_of(day)):
+        ledger = Ledger(store, key_of(day))
+        known = ledger.load()
+        expected = _Acknowledged(store, day, known, ambiguous=imp.destination.allow_duplicates)
+        landing = find_landed(
+            QueryClient(imp.destination), imp.name, key_of(day), expected, imp.destination.landing_seconds,
+            markers=imp.mapping.markers, progress=progress,
+        )  # fmt: skip
+        if landing.missing:
+            Settled.forget(store, day)
+            _owe_again(ledger, known, [uuid for uuids in landing.missing.values() for uuid in uuids])
+    with store.atomic_write(landed_path(day)) as path:
+        rows = [
+            {"event": event, "acknowledged": a, "landed": n, "missing_uuids": landing.missing.get(event, [])}
+            for event, (a, n) in landing.by_event.items()
+        ]
+        pq.write_table(pa.Table.from_pylist(rows, schema=LANDED_EVENTS), path)
+    if not landing.missing:
+        note_landed(store, day)
+    return landing
+
+
+class _Acknowledged:
+    """The stored events of a day that the ledger shows as acknowledged (`destination.query.Expected`)."""
+
+    def __init__(self, store: Store, day: Partition, known: Known, *, ambiguous: bool) -> None:
+        self._store, self._day, self._known = store, day, known
+        self.counts: dict[Group, int] = {}
+        self.span: tuple[datetime, datetime] | None = None
+        for batch in self._batches():
+            for item in (
+                pa.Table.from_batches([batch]).group_by(["day", "event"]).aggregate([([], "count_all")]).to_pylist()
+            ):
+                group = (item["day"].isoformat(), item["event"])
+                self.counts[group] = self.counts.get(group, 0) + item["count_all"]
+            ends = pc.min_max(batch["timestamp"]).as_py()
+            first, last = self.span or (ends["min"], ends["max"])
+            self.span = min(first, ends["min"]), max(last, ends["max"])
+        # What was acknowledged and is no event of the day any more is counted by PostHog all the same.
+        self.ambiguous = ambiguous or sum(self.counts.values()) != int(known.acknowledged.sum())
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for batch in stored_events(self._store, self._day, ["uuid", "event", "timestamp", "reject_reason"]):
+            sendable = batch.filter(batch["reject_reason"].is_null())
+            where = self._known.find(pack(sendable["uuid"]))
+            taken = sendable.filter(pa.array(self._known.are_acknowledged(where)))
+            if taken.num_rows:
+                yield taken.append_column("day", taken["timestamp"].cast(pa.timestamp("us")).cast(pa.date32()))
+
+    def uuids(self, groups: AbstractSet[Group]) -> Iterator[tuple[Group, np.ndarray]]:
+        """Yield the packed uuids of the events in *groups*, batch by batch."""
+        for batch in self._batches():
+            coded = pc.binary_join_element_wise(batch["day"].cast(pa.string()), batch["event"], " ")
+            for place in pc.unique(coded).to_pylist():
+                day, _, event = place.partition(" ")
+                if (day, event) in groups:
+                    yield (day, event), pack(batch["uuid"].filter(pc.equal(coded, place)))
+
+
+def _owe_again(ledger: Ledger, known: Known, missing: list[str]) -> None:
+    """Take back the acknowledgement of events that a query did not find, so that the next run sends them again."""
+    where = known.find(pack(pa.array(sorted(missing), pa.string())))
+    where.sort()
+    count = len(where)
+    entries = known.taken_back(where, "acknowledged, but not found by a query")
+    now = datetime.now(UTC).isoformat()
+    ledger.append(entries, BatchFacts(now, "query", "", 0, count, 0, 0, count, 0, 0, None, None))
+    ledger.summarize()

@@ -1,0 +1,1 @@
+"""Files as a source: on a disk, on any fsspec URL, or over HTTP."""

@@ -1,0 +1,327 @@
+"""Files, on a disk or on anything fsspec reaches: one or more a day, or one or more for all days.
+
+Belongs here: which files are a day's, and pinning them as parts. Does not belong here: reaching files (`locations`),
+reading records (`formats`), splitting one file into days (`split`).
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator, model_validator
+
+from posthog_assets.core.errors import NoExport
+from posthog_assets.core.sections import Section, secrets_in
+from posthog_assets.sources.base import DayFingerprint, NaiveTimes, Source, ZoneStrength
+from posthog_assets.sources.files.day_split import WITHOUT_DAY, DaySplit, Extract
+from posthog_assets.sources.files.locations import Found, Location
+from posthog_assets.sources.files.record_days import Days
+from posthog_assets.sources.formats import SUFFIXES, Compression, Format, Framing, detect
+from posthog_assets.sources.formats.avro import NEEDS_FASTAVRO, is_installed
+from posthog_assets.sources.formats.csv_layouts import LAYOUTS
+from posthog_assets.sources.manifest import RawExport
+
+_DAY: Final = re.compile(r"\{day(?::([^}]*))?\}")
+_PLACEHOLDER: Final = re.compile(r"\{[A-Za-z_]\w*(?:[:!.][^}]*)?\}")
+_PASSWORD: Final = re.compile(r"\w://[^/@\s:]*:([^/@\s]+)@")
+
+
+class CsvOptions(Section):
+    """How a CSV file is written."""
+
+    delimiter: str | None = Field(None, min_length=1, max_length=1, description="Absent: a tab in .tsv, else a comma")
+    encoding: str = Field("utf-8", description="Any that Python knows, such as cp1252")
+    quote: str = Field('"', max_length=1, description="Empty: values are never quoted")
+    columns: tuple[str, ...] | Literal["snowplow"] | None = Field(
+        None, description="Of files without a header: their names in order, or whose files they are", repr=False
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        try:
+            codecs.lookup(value)
+        except LookupError:
+            raise ValueError(f"encoding {value!r} is unknown; common ones: utf-8, cp1252, latin-1, utf-16") from None
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _are_names(cls, value: Any) -> Any:
+        if isinstance(value, tuple):
+            if not value or "" in value:
+                raise ValueError("every column needs a name")
+            if twice := next((name for name in value if value.count(name) > 1), None):
+                raise ValueError(f"{twice!r} names two columns")
+        return value
+
+    @property
+    def framing(self) -> dict[str, Any]:
+        """The options of `detect`; what a layout with a name says holds where nothing else is set."""
+        options = {"delimiter": self.delimiter, "encoding": self.encoding, "quote": self.quote}
+        if not isinstance(self.columns, str):
+            return options | {"columns": self.columns or ()}
+        layout = LAYOUTS[self.columns]
+        known = {"delimiter": layout.delimiter, "quote": layout.quote}
+        chosen = {name: value for name, value in options.items() if name not in known or name in self.model_fields_set}
+        return known | chosen | {"columns": layout.columns}
+
+
+class Files(Source):
+    """Files at *path*, a local path or fsspec URL with globs.
+
+    `{day}` in the path is the partition's day (`{day:%Y/%m/%d}` for another form). Without it, `day_column` names the
+    column that says the day, and the files hold all days.
+    """
+
+    type: str = "files"
+    path: str = Field(
+        min_length=1,
+        description="Path, fsspec URL or python-package://<distribution>/<file>; {day}, {day:%Y-%m-%d} and globs are "
+        "filled in; hidden files (.x, _SUCCESS) never match",
+    )
+    day_column: str | None = Field(None, min_length=1, description="Column that says the day, as in a.b; for all days")
+    day_timezone: str = Field("UTC", description="Whose days they are; times in day_column without a zone are in it")
+    format: Format | None = Field(None, description="Absent: told by the file's name")
+    compression: Compression | None = Field(None, description="Absent: told by the file's name")
+    csv: CsvOptions = Field(default_factory=lambda: CsvOptions.model_validate({}))
+    unfold: str | None = Field(
+        None, min_length=1, description="A list in each record, each member of which is a record with the rest beside"
+    )
+    storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
+    missing: Literal["error", "empty"] = Field("error", description="What a day without a file is")
+    available_after_hours: float = Field(
+        0, ge=0, description="Hours after a day's end until its data is complete; absent: what the dialect says"
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _days_are_dates(cls, value: str) -> str:
+        for match in _DAY.finditer(value):
+            if match.group(1) is not None and "%" not in match.group(1):
+                raise ValueError(f"{match.group()} must hold a date pattern such as {{day:%Y-%m-%d}}")
+        if stray := _PLACEHOLDER.search(_DAY.sub("", value)):
+            raise ValueError(f"{stray.group()} is unknown; the only placeholder is {{day}}, as in {{day:%Y-%m-%d}}")
+        return value
+
+    @field_validator("day_timezone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{value!r} is no time zone; write it as in Europe/Berlin, or UTC") from None
+        return value
+
+    @model_validator(mode="after")
+    def _knows_the_day(self) -> Files:
+        if self.holds_days == bool(self.day_column):
+            raise ValueError(
+                "either path holds {day} (one or more files a day), or day_column names the column that says the day "
+                "(one or more files for all days)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_reads_it(self) -> Files:
+        told = ".avro" in self.path.rsplit("/", 1)[-1].lower() if self.format is None else self.format is Format.AVRO
+        if told and not is_installed():
+            raise ValueError(NEEDS_FASTAVRO)
+        return self
+
+    @property
+    def holds_days(self) -> bool:
+        """Whether the path names the day, so that each file holds one."""
+        return bool(_DAY.search(self.path))
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the credentials in `storage_options` and the password in `path`."""
+        return tuple(dict.fromkeys([*secrets_in(self.storage_options), *_PASSWORD.findall(self.path)]))
+
+    def fingerprint(self, day: date) -> str | None:
+        """Return a digest over names, sizes, times and etags of the day's files; None where there is none."""
+        found = self.find(day)
+        return self._position(found) if found else None
+
+    def fingerprints(self, days: Iterable[date]) -> Iterator[DayFingerprint]:
+        """Yield what there is of each day: from one listing where the store can list, else file by file."""
+        days = list(days)
+        if self.day_column and days:
+            # The same files hold all days.
+            found = self.find(days[0])
+            yield from (self._sighting(day, found) for day in days)
+        elif self.lists and days:
+            listing = self.location(days[0]).listing(_around(self.path), [self.url(day) for day in days])
+            yield from (self._sighting(day, found) for day, found in zip(days, listing, strict=True))
+        else:
+            yield from (self._sighting(day, self.find(day)) for day in days)
+
+    def split_files(self, day: date) -> frozenset[str]:
+        return frozenset(file.id for file in self.find(day)) if self.day_column else frozenset()
+
+    @property
+    def lists(self) -> bool:
+        return not self.day_column and self.location(date(2000, 1, 1)).lists
+
+    @property
+    def availability_delay(self) -> timedelta:  # type: ignore[override]
+        return timedelta(hours=self.available_after_hours)
+
+    def available_at(self, day: date) -> datetime:
+        """Return the end of *day* in the zone whose days these are, and `available_after_hours` after it."""
+        zone = UTC if self.day_timezone == "UTC" else ZoneInfo(self.day_timezone)
+        end = datetime.combine(day + timedelta(days=1), time(), zone)
+        return max(end.astimezone(UTC) + self.availability_delay, super().available_at(day))
+
+    def naive_times(self, column: str | None) -> NaiveTimes:
+        zone = self.day_timezone if "day_timezone" in self.model_fields_set else None
+        is_of_day = column is not None and column == self.day_column
+        return NaiveTimes("day_timezone", zone, ZoneStrength.FACT if is_of_day else ZoneStrength.HINT)
+
+    def export(self, day: date, raw: RawExport, first_day: date) -> None:
+        """Pin the day's files byte for byte, or its extract of the files that hold all days.
+
+        Records whose day cannot be read are pinned with *first_day*.
+        """
+        self.refuse_early(day)
+        location = self.location(day)
+        found = location.find()
+        if not found and (self.day_column or self.missing == "error"):
+            raise NoExport(self._nothing(day, location))
+        position = self._position(found)
+        if raw.is_complete(position):
+            return
+        raw.begin(position)
+        for file in found:
+            if self.day_column:
+                self._pin_extracts(day, raw, location, file, first_day)
+            else:
+                self._pin_copy(raw, location, file)
+        raw.complete()
+
+    def find(self, day: date) -> list[Found]:
+        """Return the day's files, in the order of their paths; raises like `Location.find`."""
+        return self.location(day).find()
+
+    def url(self, day: date) -> str:
+        """Return the path with the day filled in."""
+        return _DAY.sub(lambda match: day.strftime(match.group(1) or "%Y-%m-%d"), self.path)
+
+    def location(self, day: date) -> Location:
+        """Return where the day's files are."""
+        return Location(self.url(day), self.storage_options, self.secrets())
+
+    def framing(self, file: Found) -> Framing:
+        """Return how a found file is to be read; raises ImportFileError."""
+        return replace(detect(_base_name(file), self.format, self.compression, **self.csv.framing), unfold=self.unfold)
+
+    def _pin_copy(self, raw: RawExport, location: Location, file: Found) -> None:
+        name, framing = part_name(file), self.framing(file)
+        if raw.keep_if_current(name, file.fingerprint, framing):
+            return
+        with raw.part(name, framing, file.url, file.fingerprint) as sink:
+            location.copy(file, sink)
+
+    def _pin_extracts(self, day: date, raw: RawExport, location: Location, file: Found, first_day: date) -> None:
+        split = self._split(raw, location, file)
+        for key in (day.isoformat(), *([WITHOUT_DAY] if day == first_day else [])):
+            for extract in split.extracts(key):
+                self._pin_extract(raw, split, extract, file, key)
+
+    def _pin_extract(self, raw: RawExport, split: DaySplit, extract: Extract, file: Found, key: str) -> None:
+        label = key or "without-day"
+        number = f".{extract.kind}" if extract.kind else ""
+        name = f"{_stem(file)}-{file.id}.{label}{number}{split.suffix(extract)}"
+        framing = replace(split.framing(extract), unfold=self.unfold)
+        if raw.keep_if_current(name, extract.digest, framing):
+            return
+        origin = f"{file.url} [{label}]"
+        with raw.part(name, framing, origin, extract.digest, without_day=key == WITHOUT_DAY) as sink:
+            split.copy(extract, sink)
+
+    def _split(self, raw: RawExport, location: Location, file: Found) -> DaySplit:
+        """Return the file's extracts, made now unless somebody has made them already."""
+        assert self.day_column is not None
+        framing = replace(self.framing(file), unfold=None)
+        key = _digest([file.fingerprint, self.day_column, self.day_timezone, framing, *framing.columns])
+        split = DaySplit(raw.store, file.id, key)
+        if not split.load():
+            with raw.store.shared_lock(f"split-{file.id}"):
+                if not split.load():
+                    with location.open(file) as source:
+                        split.write(source, framing, file.url, self.day_column, self._days())
+        return split
+
+    def _days(self) -> Days:
+        return Days(UTC if self.day_timezone == "UTC" else ZoneInfo(self.day_timezone))
+
+    def _position(self, found: list[Found]) -> str:
+        how: list[Any] = [self.day_column, self.day_timezone, self.format, self.compression, self.csv]
+        if self.unfold:
+            how.append(self.unfold)
+        if self.csv.columns:
+            how.append(self.csv.columns)
+        return _digest([*[f"{file.id} {file.fingerprint}" for file in found], how])
+
+    def _sighting(self, day: date, found: list[Found]) -> DayFingerprint:
+        times = [file.changed_at for file in found if file.changed_at]
+        return DayFingerprint(day, self._position(found) if found else None, max(times, default=None))
+
+    def _nothing(self, day: date, location: Location) -> str:
+        words = f"there is no file at {location.shown}"
+        pattern = _DAY.sub("*", self.path)
+        if nearest := location.nearest(pattern) if pattern != self.path else []:
+            words += f" (nearest: {', '.join(nearest)})"
+        if self.day_column:
+            return f"{words}; correct source.path"
+        return (
+            f"{words}; export {day} there, correct source.path, or set source.missing: empty if a day without a file "
+            "is a day without events"
+        )
+
+
+def part_name(file: Found) -> str:
+    """Return a name that is safe, unique, and the same when other files appear: the file's own, and eight letters.
+
+    `exports/2013/a b.jsonl.gz` becomes `a_b-5f3a9c01.jsonl.gz`.
+    """
+    stem = _stem(file)
+    return f"{stem}-{file.id}{_suffixes(_base_name(file))}"
+
+
+def _around(path: str) -> str:
+    """Return *path* with `*` in the place of every piece of a day: `{day:%Y/%m}` becomes `*/*`."""
+    marked = _DAY.sub(lambda match: re.sub("[^/]+", "\0", match.group(1) or "%Y-%m-%d"), path)
+    # Two stars in a row would mean any number of folders.
+    return re.sub("[*]?\0+[*]?", "*", marked)
+
+
+def _base_name(file: Found) -> str:
+    path = file.path.split("?")[0] if "://" in file.path else file.path
+    return path.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _stem(file: Found) -> str:
+    base = _base_name(file)
+    stem = base.removesuffix(_suffixes(base))
+    return re.sub(r"[^A-Za-z0-9._-]|^[.]", "_", stem)[:100] or "part"
+
+
+def _suffixes(base: str) -> str:
+    """Return those last suffixes that say how the file is framed, `.jsonl.gz`."""
+    pieces = base.split(".")
+    count = 0
+    while count < len(pieces) - 1 and pieces[-1 - count].lower() in SUFFIXES:
+        count += 1
+    return "".join(f".{piece}" for piece in pieces[len(pieces) - count :])
+
+
+def _digest(content: list[Any]) -> str:
+    return hashlib.sha256("\n".join(map(str, content)).encode()).hexdigest()[:32]

@@ -1,0 +1,174 @@
+"""Parquet.
+
+Belongs here: rows as records whose values JSON can hold. Does not belong here: what a value means (`dialects`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import IO, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet as pq
+
+from posthog_assets.core.errors import BrokenPart, shorten
+from posthog_assets.core.json_text import load
+from posthog_assets.core.records import RecordChunk, Unreadable
+from posthog_assets.sources.formats.csv_rows import distinct
+from posthog_assets.sources.formats.json_values import of_bytes, of_decimal
+
+# Arrow makes its functions when it is imported; type checkers cannot see them.
+pc: Any = pyarrow.compute
+
+#: A chunk holds about this many bytes at most, unless a row is larger.
+_CHUNK_BYTES: Final = 16 << 20
+
+#: Metadata of a text field that says what its text is: one of the words below.
+HOLDS: Final = b"posthog_assets.holds"
+#: A JSON value.
+HOLDS_JSON: Final = b"json"
+#: A decimal of any precision; Parquet's own decimals have the same one in all rows.
+HOLDS_DECIMAL: Final = b"decimal"
+
+
+def read_parquet(file: IO[bytes], name: str, rows: int, first: int = 1) -> Iterator[RecordChunk]:
+    """Yield the rows of a seekable Parquet file as dicts; positions count rows.
+
+    Text, integers, booleans, finite floats and dates arrive as they are. Times with a zone are `datetime` in UTC,
+    without one they stay naive; nanoseconds are cut to microseconds. A decimal becomes int or float where that is
+    exact, else text. Binary becomes its UTF-8 text, else base64. Structs and maps become dicts, lists lists, times of
+    day ISO 8601 text, durations seconds. NaN and infinity become None: JSON has no word for them. Text whose field says
+    that it `HOLDS` JSON or a decimal becomes that.
+
+    Raises:
+        BrokenPart: the file has no footer, or a column cannot be decoded.
+    """
+    try:
+        with pq.ParquetFile(file, pre_buffer=False) as reader:
+            clean = _cleaners(reader.schema_arrow)
+            names = distinct(reader.schema_arrow.names)
+            for batch in reader.iter_batches(batch_size=min(rows, rows_within(reader.metadata, _CHUNK_BYTES))):
+                records = _records(batch.rename_columns(names), clean)
+                yield RecordChunk(range(first, first + len(records)), records)
+                first += len(records)
+    except (pa.ArrowException, OSError) as error:
+        raise BrokenPart(f"{name} cannot be read as Parquet: {shorten(str(error))}") from error
+
+
+def count_parquet(file: IO[bytes], name: str) -> int:
+    """Return the number of rows the file's footer states."""
+    try:
+        return pq.read_metadata(file).num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise BrokenPart(f"{name} cannot be read as Parquet: {shorten(str(error))}") from error
+
+
+def rows_within(metadata: pq.FileMetaData, limit: int) -> int:
+    """Return how many rows of the file's widest row group hold about *limit* bytes."""
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1.0)
+    return max(1, int(limit / max(widest, 1.0)))
+
+
+def _records(batch: pa.RecordBatch, clean: dict[int, Callable[[Any], Any]]) -> list[dict[str, Any] | Unreadable]:
+    for index, column in enumerate(batch.columns):
+        batch = batch.set_column(index, batch.schema.field(index).name, _plain(column))
+    try:
+        records: list[Any] = batch.to_pylist()
+    except (ValueError, OverflowError, pa.ArrowException):
+        records = [_one(batch.slice(index, 1)) for index in range(batch.num_rows)]
+    for index, function in clean.items():
+        column = batch.schema.field(index).name
+        for record in records:
+            if isinstance(record, dict):
+                record[column] = function(record[column])
+    return records
+
+
+def _one(row: pa.RecordBatch) -> dict[str, Any] | Unreadable:
+    try:
+        return row.to_pylist()[0]
+    except (ValueError, OverflowError, pa.ArrowException) as error:
+        return Unreadable(shorten(f"a value that Python cannot hold: {error}"))
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Return the column with what Arrow changes faster than Python: zones, nanoseconds, NaN."""
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        return column.cast(pa.timestamp("us", "UTC" if kind.tz else None), safe=False)
+    if pa.types.is_float32(kind) or pa.types.is_float64(kind):
+        finite = pc.is_finite(column)
+        return column if pc.all(finite).as_py() is not False else pc.if_else(finite, column, pa.scalar(None, kind))
+    return column
+
+
+_SIMPLE: Final = (
+    pa.types.is_string, pa.types.is_large_string, pa.types.is_boolean, pa.types.is_integer, pa.types.is_timestamp,
+    pa.types.is_float32, pa.types.is_float64, pa.types.is_date,
+)  # fmt: skip
+
+
+def _cleaners(schema: pa.Schema) -> dict[int, Callable[[Any], Any]]:
+    """Return the columns, by place, whose values need a look before JSON can hold them."""
+    held = {HOLDS_JSON: _json, HOLDS_DECIMAL: _decimal}
+    marked = {index: held.get((field.metadata or {}).get(HOLDS, b"")) for index, field in enumerate(schema)}
+    return {index: function for index, function in marked.items() if function} | {
+        index: _clean_map if pa.types.is_map(field.type) else _clean
+        for index, field in enumerate(schema)
+        if not any(test(field.type) for test in _SIMPLE)
+    }
+
+
+def _json(text: str | None) -> Any:
+    try:
+        return None if text is None else load(text)
+    except ValueError:
+        return text
+
+
+def _decimal(text: str | None) -> int | float | str | None:
+    return None if text is None else of_decimal(Decimal(text))
+
+
+def _clean_map(value: Any) -> Any:
+    return None if value is None else {str(key): _clean(item) for key, item in value}
+
+
+def _clean(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case datetime():
+            return _time(value)
+        case Decimal():
+            return of_decimal(value)
+        case bytes():
+            return of_bytes(value)
+        case dict():
+            return {str(key): _clean(item) for key, item in value.items()}
+        case list():
+            # Arrow gives a map inside other values as a list of pairs.
+            if value and all(isinstance(item, tuple) for item in value):
+                return _clean_map(value)
+            return [_clean(item) for item in value]
+        case timedelta():
+            return value.total_seconds()
+        case time():
+            return value.isoformat()
+        case date():
+            return value
+    return str(value)
+
+
+def _time(value: datetime) -> datetime:
+    if type(value) is not datetime:
+        # pandas' own, where Arrow has nanoseconds inside other values.
+        value = datetime.fromisoformat(value.isoformat()[:26] + value.strftime("%z"))
+    return value.astimezone(UTC) if value.tzinfo else value

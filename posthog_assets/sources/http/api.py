@@ -1,0 +1,242 @@
+"""Asking a vendor's export API, politely and until it has answered.
+
+Belongs here: HTTP for exports - rates, waiting, trying again, and bodies as they are delivered. Does not belong here:
+any vendor's endpoints, and what a day consists of (each source's own file).
+
+| answer | consequence |
+|---|---|
+| 200 | the body, streamed |
+| 204, or a status in `nothing` | there is nothing |
+| a status in `too_much` | `TooMuch`: the source asks for less at a time |
+| 401, 403, any other 3xx or 4xx | `SourceRefused`, with the vendor's words |
+| 429, 503 with Retry-After | waits as asked, an hour at most; costs no budget |
+| 408, 5xx, no answer, a body that stops | tried again with growing pauses, for `retry_seconds` |
+"""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import urllib3
+import xxhash
+
+from posthog_assets.core.errors import BrokenPart, SourceRefused, SourceUnavailable, shorten
+from posthog_assets.core.http import backoff, failure_reason, hidden, parse_retry_after, words
+from posthog_assets.sources.http.answer import Answer, Stopped
+from posthog_assets.storage.machine_lock import held
+
+#: No error message is longer.
+_WORDS_BYTES: Final = 64 << 10
+
+
+#: The longest wait one answer may ask for, seconds.
+_LONGEST_WAIT: Final = 3600.0
+
+
+#: A vendor that asks to wait this often in a row is asked again in another run.
+_WAITS: Final = 100
+
+
+#: How often a delivery that cannot be read to its end is fetched anew.
+_DELIVERIES: Final = 3
+
+
+#: Tests shorten it.
+pause: Callable[[float], None] = time.sleep
+
+
+T = TypeVar("T")
+
+
+class TooMuch(SourceUnavailable):
+    """The vendor cannot deliver this much at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `requests` in any stretch of `seconds`."""
+
+    requests: int
+    seconds: float
+
+
+@dataclass
+class Api:
+    """One account at one vendor's API. Its limits hold across all processes of this machine.
+
+    `headers` and `secrets` hold credentials and are never shown; `retry_seconds` is how long failures may go on.
+    """
+
+    base: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    limits: tuple[Limit, ...] = ()
+    timeout_seconds: float = 300.0
+    retry_seconds: float = 900.0
+
+    def __post_init__(self) -> None:
+        timeout = urllib3.Timeout(total=None, connect=15, read=self.timeout_seconds)
+        self._pool = urllib3.PoolManager(retries=False, timeout=timeout)
+        account = xxhash.xxh3_64_hexdigest("\n".join([self.base, *self.secrets]).encode())
+        self._rate = Rate(self.limits, Path(tempfile.gettempdir()) / f"posthog-assets-rate-{account}")
+
+    @contextmanager
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        fields: Mapping[str, Any] | None = None,
+        json: Any = None,
+        nothing: frozenset[int] = frozenset(),
+        too_much: frozenset[int] = frozenset(),
+        too_slow: bool = False,
+    ) -> Iterator[Answer | None]:
+        """Ask until there is an answer; yields it with its body unread, or None where there is nothing.
+
+        *fields* go into the URL, or into a form where the method is POST.
+
+        Raises:
+            SourceRefused: asking again cannot help.
+            TooMuch: the vendor answered with a status in *too_much*, or, with *too_slow*, not in `timeout_seconds`.
+            SourceUnavailable: there was no answer within `retry_seconds`.
+        """
+        response = self._answered(method, path, fields, json, nothing | {204}, too_much, too_slow)
+        try:
+            yield Answer(response, self) if response.status == 200 else None
+        finally:
+            # Not for reuse: a body that was not read to its end would be taken for the next answer.
+            response.close()
+
+    def persist(self, fetch: Callable[[], T]) -> T:
+        """Return what *fetch* returns, calling it again where a body stopped or cannot be read to its end.
+
+        Raises:
+            BrokenPart: several deliveries in a row could not be read.
+            SourceUnavailable: the body kept stopping, for `retry_seconds`.
+        """
+        began, broken, failures = time.monotonic(), 0, 0
+        while True:
+            try:
+                return fetch()
+            except BrokenPart:
+                broken += 1
+                if broken >= _DELIVERIES:
+                    raise
+            except Stopped:
+                if time.monotonic() - began > self.retry_seconds:
+                    raise
+            pause(backoff(failures) * 20)
+            failures += 1
+
+    def safe(self, text: str) -> str:
+        """Return *text* without credentials."""
+        return hidden(text.encode(), *self.secrets).decode()
+
+    def _answered(
+        self,
+        method: str,
+        path: str,
+        fields: Mapping[str, Any] | None,
+        json: Any,
+        nothing: frozenset[int],
+        too_much: frozenset[int],
+        too_slow: bool,
+    ) -> urllib3.BaseHTTPResponse:
+        spent, failures, waits = 0.0, 0, 0
+        while True:
+            self._rate.wait()
+            began, timed_out = time.monotonic(), False
+            try:
+                response = self._send(method, path, fields, json)
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                timed_out = isinstance(error, urllib3.exceptions.ReadTimeoutError)
+                said, asked, status = f"no answer: {failure_reason(error)}", None, 0
+            else:
+                status = response.status
+                if status == 200 or status in nothing:
+                    return response
+                asked = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+                said = f"HTTP {status}: {words(hidden(self._words(response), *self.secrets))}"
+            message = self.safe(shorten(f"{self.base}{path}: {said}", 400))
+            if status in too_much or (too_slow and timed_out):
+                raise TooMuch(message)
+            if status == 429 or (status == 503 and asked is not None):
+                waits += 1
+                if waits > _WAITS:
+                    raise SourceUnavailable(f"{message}, {_WAITS} times in a row")
+                pause(min(asked if asked is not None else 5 * 2.0 ** min(waits, 6), _LONGEST_WAIT))
+                continue
+            if status and status != 408 and status < 500:
+                raise SourceRefused(message)
+            wait = max(asked or 0.0, backoff(failures) * 20)
+            spent += time.monotonic() - began + wait
+            if spent > self.retry_seconds:
+                raise SourceUnavailable(f"{message}; tried for {self.retry_seconds:.0f} s")
+            failures += 1
+            pause(min(wait, _LONGEST_WAIT))
+
+    def _send(self, method: str, path: str, fields: Mapping[str, Any] | None, json: Any) -> urllib3.BaseHTTPResponse:
+        headers = {"Accept-Encoding": "gzip", "User-Agent": f"posthog-assets/{version('posthog_assets')}"}
+        more: dict[str, Any] = {"json": json} if json is not None else {}
+        if fields:
+            more["fields"] = {key: str(value) for key, value in fields.items()}
+        if fields and method == "POST":
+            more["encode_multipart"] = False
+        return self._pool.request(
+            method, self.base + path, headers=headers | dict(self.headers), redirect=False, preload_content=False,
+            decode_content=False, **more,
+        )  # fmt: skip
+
+    @staticmethod
+    def _words(response: urllib3.BaseHTTPResponse) -> bytes:
+        try:
+            return response.read(_WORDS_BYTES, decode_content=True)
+        except (urllib3.exceptions.HTTPError, OSError):
+            return b""
+        finally:
+            response.close()
+
+
+class Rate:
+    """Several limits at once, kept by all processes of this machine that name the same *file*."""
+
+    def __init__(self, limits: tuple[Limit, ...], file: Path) -> None:
+        self._limits = limits
+        self._file = file
+
+    def wait(self) -> None:
+        """Return when a request may leave; raises StorageError where the file cannot be used."""
+        if self._limits:
+            pause(max(0.0, self._reserve(time.time()) - time.time()))
+
+    def _reserve(self, now: float) -> float:
+        longest = max(limit.seconds for limit in self._limits)
+        with held(self._file) as file:
+            content = file.read()
+            taken = np.frombuffer(content[: len(content) // 8 * 8], dtype="<f8")
+            # Times too far ahead come from a clock that was set back.
+            taken = np.sort(taken[(taken > now - longest) & (taken < now + 2 * longest)])
+            start = now
+            for limit in self._limits:
+                if len(taken) >= limit.requests:
+                    start = max(start, float(taken[-limit.requests]) + limit.seconds)
+            file.seek(0)
+            file.truncate()
+            file.write(np.append(taken, start).astype("<f8").tobytes())
+        return start
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    """Return the header of HTTP's basic authentication."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}

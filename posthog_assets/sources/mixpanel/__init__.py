@@ -1,0 +1,1 @@
+"""Mixpanel as a source: its events, and its profiles."""

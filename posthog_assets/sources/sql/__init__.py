@@ -1,0 +1,1 @@
+"""A database table or query as a source."""

@@ -1,0 +1,332 @@
+"""A table or a query of any database that SQLAlchemy reaches, a day at a time.
+
+Belongs here: which rows are a day's. Does not belong here: connecting (`database`), how rows are kept (`rows`).
+
+A day is one SELECT, which databases answer from one state of the table, however long it takes to read. An export that
+was interrupted therefore starts the day over: parts of two reads would mix two states, and lose or repeat the rows that
+moved between them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from posthog_assets.core.errors import ImportFileError, SourceRefused
+from posthog_assets.sources.base import NaiveTimes, Source, ZoneStrength
+from posthog_assets.sources.manifest import RawExport
+from posthog_assets.sources.sql.database import Database, Table
+from posthog_assets.sources.sql.parquet_rows import write_parts
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Select, TextClause
+
+#: How a bound of a day is given to the database.
+Bounds = Literal["aware", "naive", "date", "text", "s", "ms", "us"]
+
+_UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000}
+
+
+class Sql(Source):
+    """Rows of *table*, or of *query*, whose time lies in the day: at or after its midnight, before the next one."""
+
+    type: str = "sql"
+    url: SecretStr | None = Field(None, description="SQLAlchemy URL, such as postgresql://user:password@host/database")
+    table: str | None = Field(None, min_length=1, description="Table or view, as in schema.name")
+    query: str | None = Field(
+        None, min_length=1, description="SELECT with :day_start (included) and :day_end (excluded), instead of table"
+    )
+    day_column: str | None = Field(None, min_length=1, description="Column of the table that says the day")
+    timezone: str = Field("UTC", description="Whose days they are; times of the database without a zone are in it")
+    bounds: Bounds | None = Field(
+        None,
+        description="How the day's bounds are given: aware (with zone), naive (without), date, text (2024-03-01), or "
+        "epochs in s, ms, us; absent: as the type of day_column or the database suggests",
+    )
+    columns: list[str] | None = Field(None, min_length=1, description="Columns of the table; absent: all")
+    where: str | None = Field(None, min_length=1, description="SQL condition on the table's rows, used as it stands")
+    json_columns: list[str] = Field(default_factory=list, description="Columns whose text is JSON")
+    updated_column: str | None = Field(
+        None,
+        min_length=1,
+        description="Column that grows when a row changes; then the day is exported again",
+    )
+    late_days: int = Field(0, ge=0, description="Without updated_column: days after which a day is exported once more")
+    available_after_hours: float = Field(
+        0, ge=0, description="Hours after a day's end until its data is complete; absent: what the dialect says"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="Passed to create_engine", repr=False)
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value().strip() if value else ""
+        if text and "://" not in text:
+            raise ValueError("is no SQLAlchemy URL; write it as postgresql://user:password@host:5432/database")
+        return SecretStr(text) if text else None
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"{value!r} is no time zone; write it as in Europe/Berlin, or UTC") from None
+        return value
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> Sql:
+        if bool(self.table) == bool(self.query):
+            raise ValueError("needs either table or query")
+        if self.table and not self.day_column:
+            raise ValueError("table needs day_column, the column that says the day")
+        if self.query:
+            if self.day_column or self.columns or self.where:
+                raise ValueError("day_column, columns and where belong to table; write them into the query")
+            if not all(re.search(rf"(?<![:\w]):{name}\b", self.query) for name in ("day_start", "day_end")):
+                raise ValueError("query must select the day: WHERE created_at >= :day_start AND created_at < :day_end")
+        return self
+
+    @property
+    def pool(self) -> str | None:
+        """One pool per database: a backfill of years is not to open hundreds of connections."""
+        shown = self.database().shown if self.url else "sql"
+        return "".join(letter if letter.isalnum() else "_" for letter in shown)
+
+    def secrets(self) -> tuple[str, ...]:
+        return self.database().secrets() if self.url else ()
+
+    @property
+    def availability_delay(self) -> timedelta:  # type: ignore[override]
+        return timedelta(hours=self.available_after_hours)
+
+    def available_at(self, day: date) -> datetime:
+        """Return the day's end in its own zone, and `available_after_hours` after it."""
+        return self._midnight(day + timedelta(days=1)).astimezone(UTC) + self.availability_delay
+
+    def settled_at(self, day: date) -> datetime:
+        return self.available_at(day) + timedelta(days=self.late_days)
+
+    def naive_times(self, column: str | None) -> NaiveTimes:
+        zone = self.timezone if "timezone" in self.model_fields_set else None
+        is_of_day = column is not None and column == self.day_column
+        return NaiveTimes("timezone", zone, ZoneStrength.FACT if is_of_day else ZoneStrength.DEFAULT)
+
+    def fingerprint(self, day: date) -> str | None:
+        """Return the number of the day's rows and the greatest `updated_column`; without one, see `revision`."""
+        revision = self.revision(day)
+        if revision is None or not self.updated_column:
+            return revision
+        database = self.database()
+        with database.connect() as connection:
+            return self._state(database, connection, self._looked_up(database, connection), day)
+
+    def export(self, day: date, raw: RawExport, first_day: date) -> None:
+        """Write the day's rows; with *first_day* come those of a table that have no day at all.
+
+        Raises:
+            NoExport: the day is not complete.
+            ImportFileError: the URL is missing or wrong, or its driver is not installed.
+            SourceRefused: the database refuses: credentials, names, the query.
+            SourceUnavailable: it cannot be reached, or the connection was lost.
+        """
+        self.refuse_early(day)
+        # A day that is not over is read anew each time.
+        position = self.position(self.fingerprint(day) or f"early {datetime.now(UTC).isoformat()}")
+        if raw.is_complete(position):
+            return
+        raw.begin(position)
+        database = self.database()
+        with database.connect() as connection:
+            table = self._looked_up(database, connection)
+            # Those without a day first: a row that gets its day meanwhile is read twice, not never.
+            if table and day == first_day:
+                self._write(raw, database, connection, table, "without-day", *self._statement(database, table, None))
+            self._write(raw, database, connection, table, str(day), *self._statement(database, table, day))
+        raw.complete()
+
+    def database(self) -> Database:
+        """Return the database; raises ImportFileError where there is no URL."""
+        if not self.url:
+            raise ImportFileError(
+                "source.url is empty: set it to a SQLAlchemy URL, such as postgresql://user:password@host/database "
+                "(or set the environment variable the import file names)"
+            )
+        return Database(self.url.get_secret_value(), self.options, self.timezone)
+
+    def _write(
+        self, raw: RawExport, database: Database, connection: Connection, table: Table | None, what: str,
+        statement: Select[Any] | TextClause, values: dict[str, Any],
+    ) -> None:  # fmt: skip
+        """Write the rows of a SELECT as parts; *what* they are is a day, or `without-day`."""
+        columns, batches = database.read(connection, statement, values)
+        without_day = what == "without-day"
+        write_parts(
+            raw, what if without_day else "rows", f"{database.shown} {self.table or 'query'} [{what}]", columns,
+            batches, json_columns={*self.json_columns, *(table.json_columns() if table else ())},
+            without_day=without_day,
+        )  # fmt: skip
+
+    def _rows(self, table: Table) -> tuple[Any, Select[Any]]:
+        """Return the table, and the SELECT of all rows that are wanted of it."""
+        import sqlalchemy as sa
+
+        rows = sa.table(table.name, *[sa.column(name) for name in table.columns], schema=table.schema)
+        statement = sa.select(*[rows.c[name] for name in self.columns or table.columns])
+        return rows, statement.where(sa.text(f"({self.where})")) if self.where else statement
+
+    def _statement(
+        self, database: Database, table: Table | None, day: date | None
+    ) -> tuple[Select[Any] | TextClause, dict[str, Any]]:
+        """Return the SELECT of the rows of *day*, or of those that have none, and the values of its parameters."""
+        import sqlalchemy as sa
+
+        if table is None:
+            assert self.query and day
+            start, end, kind = self._bounds(day, self.bounds or _of_backend(database.backend))
+            text = sa.text(self.query.strip().rstrip(";"))
+            bound = text.bindparams(sa.bindparam("day_start", type_=kind), sa.bindparam("day_end", type_=kind))
+            return bound, {"day_start": start, "day_end": end}
+        rows, statement = self._rows(table)
+        column = rows.c[self.day_column or ""]
+        bounds = self.bounds or self._suggested(table, database.backend)
+        if day is None:
+            return statement.where(_without_day(column, bounds)), {}
+        start, end, kind = self._bounds(day, bounds)
+        statement = statement.where(
+            column >= sa.bindparam("day_start", type_=kind), column < sa.bindparam("day_end", type_=kind)
+        )
+        if bounds == "text":
+            statement = statement.where(_begins_with_a_date(column))
+        return statement, {"day_start": start, "day_end": end}
+
+    def _state(self, database: Database, connection: Connection, table: Table | None, day: date) -> str:
+        """Return how many rows the day has, and when they changed last."""
+        import sqlalchemy as sa
+
+        column: Any = sa.column(self.updated_column or "")
+        statement, values = self._statement(database, table, day)
+        if isinstance(statement, sa.TextClause):
+            counted: Any = sa.select(sa.func.count(), sa.func.max(column)).select_from(
+                statement.columns(column).subquery("rows_of_day")
+            )
+        else:
+            counted = statement.with_only_columns(sa.func.count(), sa.func.max(column), maintain_column_froms=True)
+        _, batches = database.read(connection, counted, values)
+        return " ".join(str(value) for batch in batches for row in batch for value in row)
+
+    def _looked_up(self, database: Database, connection: Connection) -> Table | None:
+        """Return the table, None where there is a query instead; raises SourceRefused where a column is unknown."""
+        if not self.table:
+            return None
+        table = database.table(connection, self.table)
+        for setting in ("day_column", "updated_column", "columns", "json_columns"):
+            value = getattr(self, setting)
+            for name in [value] if isinstance(value, str) else value or []:
+                if name not in table.columns:
+                    raise SourceRefused(
+                        f"source.{setting} {name!r} is no column of {self.table}; it has: {', '.join(table.columns)}"
+                    )
+        return table
+
+    def _suggested(self, table: Table, backend: str) -> Bounds:
+        import sqlalchemy as sa
+
+        kind = table.columns[self.day_column or ""]
+        if isinstance(kind, sa.Numeric | sa.Integer):
+            raise SourceRefused(
+                f"source.day_column {self.day_column!r} holds numbers: set source.bounds to s, ms or us"
+            )
+        if backend == "sqlite" or isinstance(kind, sa.String):
+            return "text"
+        if isinstance(kind, sa.DateTime):
+            return "aware" if kind.timezone else "naive"
+        return "date" if isinstance(kind, sa.Date) else _of_backend(backend)
+
+    def _bounds(self, day: date, bounds: Bounds) -> tuple[Any, Any, Any]:
+        """Return the day's start, its end, and their SQLAlchemy type."""
+        import sqlalchemy as sa
+
+        after = day + timedelta(days=1)
+        start, end = self._midnight(day), self._midnight(after)
+        match bounds:
+            case "aware":
+                return start, end, sa.DateTime(timezone=True)
+            case "naive":
+                return start.replace(tzinfo=None), end.replace(tzinfo=None), sa.DateTime()
+            case "date":
+                return day, after, sa.Date()
+            case "text":
+                # `2024-03-01` sorts before every time of that day, written with a blank or a T, with or without µs.
+                return day.isoformat(), after.isoformat(), sa.String()
+        unit = _UNITS[bounds]
+        return int(start.timestamp()) * unit, int(end.timestamp()) * unit, sa.BigInteger()
+
+    def _midnight(self, day: date) -> datetime:
+        return datetime.combine(day, time(), ZoneInfo(self.timezone))
+
+    def position(self, fingerprint: str) -> str:
+        """Return a digest of *fingerprint* and the settings that say which rows are a day's."""
+        what = [
+            fingerprint, self.database().shown, self.table, self.query, self.day_column, self.timezone, self.bounds,
+            self.columns, self.where, self.json_columns,
+        ]  # fmt: skip
+        return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
+
+
+def _of_backend(backend: str) -> Bounds:
+    """Return the bounds that suit every type of time: PostgreSQL reads the others in the session's zone."""
+    if backend == "sqlite":
+        return "text"
+    return "aware" if backend in ("postgresql", "redshift") else "naive"
+
+
+def _without_day(column: Any, bounds: Bounds) -> Any:
+    """Return the condition of the rows that are no day's: no value, or one that lies beyond all days.
+
+    The latter are `infinity` and the years PostgreSQL has more of, MySQL's zero dates, a float that is no number; and
+    what SQLite, which keeps in any column what it is given, sorts below or above all texts. Between these ends the days
+    are laid side by side, in whatever order the database's collation has: each value is in one of them.
+    """
+    import sqlalchemy as sa
+
+    first, last, kind = _ends(bounds)
+    beyond = [column.is_(None), column < sa.literal(first, kind), column > sa.literal(last, kind)]
+    return sa.or_(*beyond, *([sa.not_(_begins_with_a_date(column))] if bounds == "text" else []))
+
+
+def _ends(bounds: Bounds) -> tuple[Any, Any, Any]:
+    """Return the first and the last value that may have a day, and their SQLAlchemy type."""
+    import sqlalchemy as sa
+
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    match bounds:
+        case "aware":
+            return first, last, sa.DateTime(timezone=True)
+        case "naive":
+            return first.replace(tzinfo=None), last.replace(tzinfo=None), sa.DateTime()
+        case "date":
+            return date.min, date.max, sa.Date()
+        case "text":
+            # A letter sorts after every time of the last day.
+            return date.min.isoformat(), f"{date.max}Z", sa.String()
+    unit = _UNITS[bounds]
+    return int(first.timestamp()) * unit, int(last.replace(microsecond=0).timestamp()) * unit, sa.BigInteger()
+
+
+def _begins_with_a_date(column: Any) -> Any:
+    """Return the condition that a text begins as in 2024-03-01; others sort between days that they are not of.
+
+    No pattern that all databases know has digits in it, so they become zeros first.
+    """
+    import sqlalchemy as sa
+
+    text = column
+    for digit in "123456789":
+        text = sa.func.replace(text, digit, "0", type_=sa.String())
+    return text.like("0000-00-00%")

@@ -1,0 +1,79 @@
+"""Files of a store elsewhere, on this machine's disk while they are read.
+
+Belongs here: downloading whole files, and trying again. Does not belong here: which files (`storage`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, Final, TypeVar
+
+from posthog_assets.core.http import backoff
+from posthog_assets.storage.scratch import scratch_folder
+
+#: How often a store that does not answer is asked.
+_TRIES: Final = 6
+
+#: Files kept: a step reads one several times, and sometimes a second one beside it.
+_KEPT: Final = 2
+
+#: Final answers: asking again would change nothing.
+_ANSWERS: Final = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+
+#: Tests shorten it.
+pause: Callable[[float], None] = time.sleep
+
+T = TypeVar("T")
+
+
+def steadily(ask: Callable[[], T]) -> T:
+    """Return what *ask* returns, asking again with growing pauses where it raises anything but a final answer."""
+    for attempt in range(_TRIES - 1):
+        try:
+            return ask()
+        except _ANSWERS:
+            raise
+        except Exception:  # noqa: BLE001 - each store has exceptions of its own
+            pause(backoff(attempt + 2))
+    return ask()
+
+
+def create(files: Any, path: str, content: bytes) -> bool | None:
+    """Write an object that does not exist yet; returns whether it was written, None where the store cannot tell."""
+
+    def attempt() -> bool | None:
+        try:
+            files.pipe_file(path, content, mode="create")
+        except FileExistsError:
+            return False
+        except (NotImplementedError, TypeError):
+            return None
+        return True
+
+    return steadily(attempt)
+
+
+class Downloads:
+    """The last files that were opened; they go with this object."""
+
+    def __init__(self, files: Any) -> None:
+        self._files = files
+        self._folder = scratch_folder()
+        self._there: dict[tuple[str, str], Path] = {}
+        self._number = 0
+
+    def open(self, path: str) -> IO[bytes]:
+        """Open *path*, as it is in the store now; raises FileNotFoundError, and what the store raises in the end."""
+        info = steadily(lambda: self._files.info(path))
+        key = path, repr([info.get(name) for name in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "size")])
+        if key not in self._there:
+            self._number += 1
+            local = Path(self._folder.name) / str(self._number)
+            steadily(lambda: self._files.get_file(path, str(local)))
+            self._there[key] = local
+            while len(self._there) > _KEPT:
+                # Whoever has it open goes on reading.
+                self._there.pop(next(iter(self._there))).unlink()
+        return self._there[key].open("rb")

@@ -1,0 +1,24 @@
+"""The paths of the storage folder, each spelled once.
+
+Belongs here: the path of each file, relative to the folder of an import. Does not belong here: reading or writing it.
+"""
+
+from __future__ import annotations
+
+from posthog_assets.core.partitions import Partition, key_of
+
+
+def staged_path(day: Partition) -> str:
+    return f"staged_events/{key_of(day)}.parquet"
+
+
+def events_path(day: Partition) -> str:
+    return f"posthog_events/{key_of(day)}.parquet"
+
+
+def rejected_path(day: Partition) -> str:
+    return f"imported_batches/{key_of(day)}/rejected.parquet"
+
+
+def landed_path(day: Partition) -> str:
+    return f"landed_events/{key_of(day)}.parquet"

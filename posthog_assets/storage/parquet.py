@@ -1,0 +1,103 @@
+"""Writing and reading Parquet files in batches of bounded size.
+
+Belongs here: the writer, and reading some row groups. Does not belong here: where a file is stored (`layout`, `store`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from posthog_assets.core.threads import ahead
+
+
+class ParquetSink:
+    """A Parquet file written batch by batch, encoding on a thread of its own.
+
+    Use as a context manager around `write`; `rows` counts what was written. Memory stays at a few batches.
+    """
+
+    _AHEAD: Final = 2
+
+    #: A row group holds about this many bytes before compression.
+    _GROUP_BYTES: Final = 8 << 20
+
+    def __init__(self, path: Path, schema: pa.Schema, metadata: dict[str, str] | None = None) -> None:
+        self.rows = 0
+        self.schema = schema
+        full = schema.with_metadata(metadata) if metadata else schema
+        self._writer = pq.ParquetWriter(
+            path,
+            full,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[name for name in ("kind", "event", "raw_part", "reject_reason") if name in schema.names],
+            write_statistics=["timestamp"] if "timestamp" in schema.names else False,
+        )
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="parquet")
+        self._pending: list[Future[None]] = []
+        self._group: list[pa.RecordBatch] = []
+        self._group_bytes = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Queue one batch of the sink's schema; raises what an earlier write raised."""
+        if batch.num_rows == 0:
+            return
+        self.rows += batch.num_rows
+        self._group.append(batch)
+        self._group_bytes += batch.nbytes
+        if self._group_bytes >= self._GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._group:
+            return
+        while len(self._pending) >= self._AHEAD:
+            self._pending.pop(0).result()
+        table = pa.Table.from_batches(self._group, self.schema)
+        self._group, self._group_bytes = [], 0
+        self._pending.append(self._pool.submit(self._writer.write_table, table, table.num_rows))
+
+    def __enter__(self) -> ParquetSink:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        try:
+            if exc[0] is None:
+                self._flush()
+                for future in self._pending:
+                    future.result()
+        finally:
+            self._pool.shutdown(wait=True, cancel_futures=exc[0] is not None)
+            self._writer.close()
+
+
+#: A batch of rows in memory holds about this much at most, unless one row is larger.
+_BATCH_BYTES: Final = 8 << 20
+
+
+def groups_where(file: IO[bytes], column: str, holds: Callable[[pa.ChunkedArray], bool]) -> list[int]:
+    """Return the row groups of an open Parquet file of whose *column* that holds; nothing else of it is read."""
+    reader = pq.ParquetFile(file, pre_buffer=False)
+    groups = range(reader.metadata.num_row_groups)
+    return [number for number in groups if holds(reader.read_row_group(number, columns=[column])[column])]
+
+
+def read_batches(
+    file: IO[bytes], columns: list[str] | None = None, rows: int = 20_000, groups: list[int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of an open Parquet file in order, at most *rows* (and about 8 MiB) at a time.
+
+    The next batch is read on a thread of its own while the caller works on the last one. *groups* are the row groups
+    to read, all of them by default.
+    """
+    reader = pq.ParquetFile(file, pre_buffer=False)
+    every = [reader.metadata.row_group(i) for i in range(reader.metadata.num_row_groups)]
+    widest = max((group.total_byte_size / max(group.num_rows, 1) for group in every), default=1.0)
+    size = max(1, min(rows, int(_BATCH_BYTES / max(widest, 1))))
+    yield from ahead(reader.iter_batches(batch_size=size, row_groups=groups, columns=columns), "read")

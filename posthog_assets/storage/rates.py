@@ -1,0 +1,111 @@
+"""Rates of requests and events, shared by processes and machines.
+
+Belongs here: when the next request may leave. Does not belong here: pauses that an answer asks for.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+import xxhash
+
+from posthog_assets.storage.machine_lock import held
+from posthog_assets.storage.store import Store
+from posthog_assets.storage.turns import TURN, Turns, Unshared
+
+#: A reservation further ahead than this is a clock that was set back, seconds.
+LONGEST_AHEAD: Final = 3600.0
+
+
+_TIMES: Final = struct.Struct("<dd")
+
+
+logger = logging.getLogger("posthog_assets")
+
+
+class Stopped(Exception):
+    """The delivery ends; whoever waits must not go on."""
+
+
+class Pace:
+    """Spreads requests and events evenly, so that neither rate is exceeded over any stretch of time.
+
+    With *shared*, a file on a local disk, the rates hold across all processes of this machine that name the same file;
+    with *turns*, across all processes that share these, on any machine.
+    """
+
+    def __init__(
+        self,
+        events_per_second: float | None,
+        requests_per_second: float | None,
+        shared: Path | None = None,
+        turns: Turns | None = None,
+    ) -> None:
+        self._rates = (events_per_second, requests_per_second)
+        self._shared = shared
+        self._turns = turns
+        self._free_at = (0.0, 0.0)
+        self._lock = threading.Lock()
+
+    def wait(self, events: int, stopped: threading.Event) -> None:
+        """Return when a request with *events* events may leave.
+
+        Raises:
+            Stopped: the delivery ends.
+            StorageUnavailable: the store that keeps the turns does not answer.
+            StorageError: the file that is shared cannot be used.
+        """
+        if self._rates == (None, None):
+            return
+        with self._lock:
+            start = self._reserve(time.time(), events)
+        wait = start - time.time()
+        if wait > 0 and stopped.wait(wait):
+            raise Stopped
+
+    def _reserve(self, now: float, events: int) -> float:
+        if self._turns is not None:
+            by_events, by_requests = self._rates
+            seconds = max(events / by_events if by_events else 0.0, 1 / by_requests if by_requests else 0.0)
+            try:
+                return self._turns.reserve(now, seconds)
+            except Unshared as error:
+                logger.warning("%s; max_events_per_second and max_requests_per_second hold per machine", error)
+                self._turns = None
+        if self._shared is None:
+            start, self._free_at = self._next(now, self._free_at, events)
+            return start
+        with held(self._shared) as file:
+            found = file.read(_TIMES.size)
+            start, free_at = self._next(now, _TIMES.unpack(found) if len(found) == _TIMES.size else (0.0, 0.0), events)
+            file.seek(0)
+            file.truncate()
+            file.write(_TIMES.pack(*free_at))
+        return start
+
+    def _next(self, now: float, free_at: tuple[float, float], events: int) -> tuple[float, tuple[float, float]]:
+        start = max([now, *(at for at in free_at if at < now + LONGEST_AHEAD)])
+        by_events, by_requests = self._rates
+        return start, (
+            start + events / by_events if by_events else 0.0,
+            start + 1 / by_requests if by_requests else 0.0,
+        )
+
+
+def pace(events_per_second: float | None, requests_per_second: float | None, shared: Store | None) -> Pace:
+    """Return the pace that all processes keep together whose *shared* is the same folder; None: nobody else does."""
+    if shared is None:
+        return Pace(events_per_second, requests_per_second)
+    if (file := shared.local_path(".locks/pace")) is not None:
+        return Pace(events_per_second, requests_per_second, file)
+    name = xxhash.xxh3_64_hexdigest(str(shared.root).encode())
+    folder = f".turns/{events_per_second or 0:g}-{requests_per_second or 0:g}"
+    turns = Turns(shared, folder, max(TURN, 1 / requests_per_second if requests_per_second else 0.0))
+    file = Path(tempfile.gettempdir()) / f"posthog-assets-pace-{name}"
+    return Pace(events_per_second, requests_per_second, file, turns)

@@ -1,0 +1,284 @@
+"""Where a partition lives, and how it is written so that a crash never leaves half of it.
+
+Belongs here: paths below an import's folder, atomic writes, Parquet streams, the partition lock. Does not
+belong here: what the files mean.
+
+Layout below the storage folder, one folder per import:
+
+    <import>/raw_export/<day>/manifest.json and parts
+    <import>/staged_events/<day>.parquet
+    <import>/posthog_events/<day>.parquet
+    <import>/imported_batches/<day>/...
+    <import>/landed_events/<day>.parquet
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Final, TypeVar
+
+from upath import UPath
+
+from posthog_assets.core.errors import (
+    ImportFileError,
+    PartitionBusy,
+    PosthogAssetsError,
+    StorageError,
+    StorageUnavailable,
+    shorten,
+)
+from posthog_assets.storage.downloads import Downloads, create, steadily
+from posthog_assets.storage.leases import Held, lease
+
+T = TypeVar("T")
+
+
+_TEMPORARY: Final = ".tmp-"
+
+
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+class Store:
+    """One import's folder, on a local disk or on any fsspec store.
+
+    A write goes to a local temporary file first. On a local disk that file lies beside its target, is synced and
+    renamed over it; elsewhere it is uploaded whole, and appears when it is complete. What is read from elsewhere is
+    downloaded whole, since it is read several times.
+    """
+
+    def __init__(self, url: str, import_name: str, options: Mapping[str, Any] | None = None) -> None:
+        """Open *import_name*'s folder below *url*, a path or an fsspec URL; *options* are passed to fsspec.
+
+        Raises:
+            ImportFileError: the URL names a protocol that is not installed.
+        """
+        try:
+            self.root = UPath(url, **(options or {})) / import_name
+            self._local = self.root.protocol in ("", "file", "local")
+            if not self._local:
+                # Listings are cached for the life of the process; other processes write here too.
+                self.root = UPath(url, **({"use_listings_cache": False} | dict(options or {}))) / import_name
+                # Makes the file system, which is where a missing package shows.
+                self._files: Any = self.root.fs
+        except (ValueError, ImportError) as error:
+            raise ImportFileError(f"storage {url!r} cannot be opened: {error}") from error
+        if self._local:
+            self.root = UPath(Path(self.root.path).absolute())
+        self._downloads: Downloads | None = None
+        #: The import whose raw export this store holds.
+        self.raw_owner = import_name
+
+    @property
+    def is_local(self) -> bool:
+        return self._local
+
+    def path(self, relative: str) -> UPath:
+        """Return the full path of *relative*, for messages and metadata."""
+        return self.root / relative
+
+    def local_path(self, relative: str) -> Path | None:
+        """Return *relative* as a path of the local file system, None where the store is elsewhere."""
+        return Path(self.path(relative).path) if self._local else None
+
+    def exists(self, relative: str) -> bool:
+        with self._answers(relative):
+            return self._ask(self.path(relative).exists)
+
+    def size(self, relative: str) -> int:
+        """Return the size in bytes; raises FileNotFoundError."""
+        with self._answers(relative):
+            return int(self._ask(self.path(relative).stat).st_size)
+
+    def names(self, relative: str) -> list[str]:
+        """Return the sorted names of the files in folder *relative*; none where it does not exist."""
+        return sorted(entry.name for entry in self._entries(relative) if not entry.name.startswith(_TEMPORARY))
+
+    def folders(self, relative: str) -> list[str]:
+        """Return the sorted names of the folders in folder *relative*; none where it does not exist."""
+        return sorted(entry.name for entry in self._entries(relative) if entry.is_dir())
+
+    def _entries(self, relative: str) -> list[UPath]:
+        folder = self.path(relative)
+        with self._answers(relative):
+            return self._ask(lambda: list(folder.iterdir()) if folder.exists() else [])
+
+    def delete(self, relative: str) -> None:
+        """Delete a file; one that does not exist is fine."""
+        with contextlib.suppress(FileNotFoundError), self._answers(relative):
+            self._ask(self.path(relative).unlink)
+
+    def delete_all(self, relatives: list[str]) -> None:
+        """Delete files, in as few requests as the store allows; those that do not exist are fine."""
+        if self._local:
+            for relative in relatives:
+                self.delete(relative)
+        elif relatives:
+            paths = [self.path(relative).path for relative in relatives]
+            with contextlib.suppress(FileNotFoundError), self._answers(relatives[0]):
+                steadily(lambda: self._files.rm(paths))
+
+    def open(self, relative: str) -> IO[bytes]:
+        """Open a file for reading, seekable; raises FileNotFoundError."""
+        if self._local:
+            return self.path(relative).open("rb")
+        self._downloads = self._downloads or Downloads(self._files)
+        with self._answers(relative):
+            return self._downloads.open(self.path(relative).path)
+
+    def read_bytes(self, relative: str) -> bytes:
+        with self._answers(relative):
+            return self._ask(self.path(relative).read_bytes)
+
+    def write_bytes(self, relative: str, content: bytes) -> None:
+        """Write a small file atomically."""
+        if self._local:
+            with self.atomic_write(relative) as path:
+                path.write_bytes(content)
+        else:
+            with self._answers(relative):
+                steadily(lambda: self._files.pipe_file(self.path(relative).path, content))
+
+    def create(self, relative: str, content: bytes) -> bool | None:
+        """Write a small file that does not exist yet; returns whether it was written, None where the store cannot tell.
+
+        Of several processes one gets True; none does where a store's answer to it is lost.
+        """
+        if not self._local:
+            with self._answers(relative):
+                return create(self._files, self.path(relative).path, content)
+        path = Path(self.path(relative).path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError), path.open("xb") as file:
+            file.write(content)
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def atomic_write(self, relative: str) -> Iterator[Path]:
+        """Yield a local temporary path; what is written there becomes *relative* when the block ends.
+
+        Where the block raises, the old content of *relative* stays as it was.
+
+        Raises:
+            StorageError: there is no room for it, or the store does not take it.
+        """
+        target = self.path(relative)
+        if self._local:
+            folder = Path(target.path).parent
+            folder.mkdir(parents=True, exist_ok=True)
+        else:
+            folder = Path(tempfile.gettempdir())
+        temporary = folder / f"{_TEMPORARY}{uuid.uuid4().hex}-{target.name}"
+        try:
+            yield temporary
+            if self._local:
+                _sync(temporary)
+                temporary.replace(target.path)
+                _sync(folder)
+            else:
+                with self._answers(relative):
+                    # Not through an open file: one that is closed by an error would leave what it has got until then.
+                    steadily(lambda: self._files.put_file(str(temporary), target.path))
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            raise StorageError(
+                f"{target} cannot be written: {error.strerror}. Nothing that was written before is lost: make room, "
+                "then run this again"
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _ask(self, ask: Callable[[], T]) -> T:
+        return ask() if self._local else steadily(ask)
+
+    @contextlib.contextmanager
+    def _answers(self, relative: str) -> Iterator[None]:
+        """Turn what a store elsewhere raises, after several tries, into our errors."""
+        try:
+            yield
+        except (FileNotFoundError, PosthogAssetsError):
+            raise
+        except PermissionError as error:
+            raise StorageError(f"no permission for {self.path(relative)}: {shorten(str(error))}") from error
+        except Exception as error:
+            if self._local:
+                raise
+            words = shorten(str(error) or type(error).__name__)
+            raise StorageUnavailable(f"{self.path(relative)}: the store did not answer: {words}") from error
+
+    def sweep(self, relative: str) -> None:
+        """Delete temporary files that a killed process left in folder *relative* (call with its lock held)."""
+        folder = self.path(relative)
+        if self._local and folder.exists():
+            for entry in Path(folder.path).glob(f"{_TEMPORARY}*"):
+                entry.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def lock(self, asset: str, day: str) -> Iterator[None]:
+        """Hold the partition while the block runs.
+
+        On a local disk this is an OS lock that dies with its process; elsewhere a lease, which outlives it by a minute
+        and is waited for that long.
+
+        Raises:
+            PartitionBusy: another process holds it.
+            StorageError: the storage is another user's.
+        """
+        busy = f"another run is materializing {self.root.name}/{asset} for {day}"
+        if not self._local:
+            with self._leased(f".locks/{asset}-{day}.json", busy):
+                yield
+            return
+        with self._lock_file(f"{asset}-{day}") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise PartitionBusy(f"{busy}; wait for it to finish, then run this one again") from error
+            yield
+
+    @contextlib.contextmanager
+    def _leased(self, relative: str, busy: str) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            with self._answers(relative):
+                try:
+                    stack.enter_context(lease(self._files, self.path(relative).path))
+                except Held as holder:
+                    raise PartitionBusy(f"{busy} ({holder}); wait for it to finish, then run this one again") from None
+            yield
+
+    @contextlib.contextmanager
+    def shared_lock(self, name: str) -> Iterator[None]:
+        """Hold *name* while the block runs, waiting for whoever holds it (local disks only)."""
+        if not self._local:
+            yield
+            return
+        with self._lock_file(name) as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _lock_file(self, name: str) -> IO[str]:
+        path = Path(self.path(f".locks/{name}").path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("w")
+        except PermissionError as error:
+            raise StorageError(
+                f"no permission to write {path}: whatever works on {self.root} must run as the user whose it is"
+            ) from error
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

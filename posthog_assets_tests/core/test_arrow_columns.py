@@ -1,0 +1,23 @@
+"""Columns of texts as JSON strings, held against orjson."""
+
+from __future__ import annotations
+
+import orjson
+import pyarrow as pa
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from posthog_assets.core.arrow_columns import json_strings
+
+_TEXTS = st.lists(st.none() | st.text(st.characters(codec="utf-8")), max_size=6)
+
+
+@given(_TEXTS, st.integers(0, 3))
+@example(['a"b', "plain"], 1)
+@example(["plain", "a\\b"], 0)
+@example(["\x1f", None], 0)
+@example(["\x7f\u2028 é"], 0)
+def test_every_text_is_written_as_orjson_writes_it(texts: list[str | None], start: int) -> None:
+    expected = [None if text is None else orjson.dumps(text).decode() for text in texts]
+    # A slice begins in the middle of the array's data.
+    assert json_strings(pa.array(texts, pa.string()).slice(start)).to_pylist() == expected[start:]

@@ -1,0 +1,68 @@
+"""Reading many times at once gives what reading each gives; and clocks on walls."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posthog_assets.core import timestamps
+from posthog_assets.core.schemas import TIMESTAMP
+from posthog_assets.core.timestamps import from_wall_clock, read_timestamps
+
+whole = st.one_of(
+    st.integers(0, 10**11), st.integers(10**11, 10**14), st.integers(-(10**19), 10**21),
+    st.sampled_from([10**11 - 1, 10**11, 10**14, 10**17, 10**20, -1, 253_402_300_800, 2**63 - 1, 2**63, -(2**63)]),
+)  # fmt: skip
+
+
+@given(st.lists(whole, max_size=6), st.sampled_from([None, "s", "ms", "us", "ns"]))
+def test_whole_numbers_read_together_as_they_read_one_by_one(values: list[int], unit: str | None) -> None:
+    together = read_timestamps(values, "UTC", unit=unit)
+    alone = [read_timestamps([value, "x"], "UTC", unit=unit) for value in values]
+    assert together[0].to_pylist() == [stamps[0].as_py() for stamps, _ in alone]
+    assert together[1] == {i: reasons[0] for i, (_, reasons) in enumerate(alone) if 0 in reasons}
+
+
+def test_milliseconds_take_the_fast_way_and_stay_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timestamps, "_one_by_one", None)
+    stamps, reasons = read_timestamps([1_709_251_200_123, 1_709_251_200_124], "UTC")
+    assert reasons == {}
+    assert stamps.to_pylist()[0] == datetime(2024, 3, 1, 0, 0, 0, 123_000, tzinfo=UTC)
+
+
+def instants(*moments: str) -> pa.Array:
+    return pa.array([datetime.fromisoformat(moment) for moment in moments], pa.timestamp("us")).cast(TIMESTAMP)
+
+
+@pytest.mark.parametrize(
+    ("shown", "meant"),
+    [
+        ("2021-07-01T12:00:00.250", "2021-07-01T19:00:00.250+00:00"),
+        ("2021-12-01T12:00:00", "2021-12-01T20:00:00+00:00"),
+        # Shown twice that night: the first time counts.
+        ("2021-11-07T01:30:00", "2021-11-07T08:30:00+00:00"),
+        # Never shown that night.
+        ("2021-03-14T02:30:00", "2021-03-14T10:30:00+00:00"),
+    ],
+)
+def test_a_clock_on_a_wall_in_los_angeles(shown: str, meant: str) -> None:
+    assert from_wall_clock(instants(shown), "America/Los_Angeles").to_pylist() == [datetime.fromisoformat(meant)]
+
+
+@given(st.lists(st.datetimes(datetime(1975, 1, 1), datetime(2035, 1, 1)), max_size=5))  # noqa: DTZ001
+def test_many_clocks_are_read_as_the_standard_library_reads_one(moments: list[datetime]) -> None:
+    found = from_wall_clock(pa.array(moments, pa.timestamp("us")).cast(TIMESTAMP), "Europe/Berlin")
+    assert found.to_pylist() == [m.replace(tzinfo=ZoneInfo("Europe/Berlin")).astimezone(UTC) for m in moments]
+
+
+def test_what_has_no_instant_stays_without() -> None:
+    empty: list[Any] = [None, datetime(2021, 3, 14, 2, 30, tzinfo=UTC)]
+    found = from_wall_clock(pa.array(empty, TIMESTAMP), "America/Los_Angeles").to_pylist()
+    assert found[0] is None
+    assert found[1] == empty[1] + timedelta(hours=8)

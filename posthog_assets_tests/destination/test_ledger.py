@@ -1,0 +1,132 @@
+"""What the ledger remembers of each event, whatever the order and number of its batches."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from posthog_assets.destination.entries import CODES, Entries
+from posthog_assets.destination.ledger import BatchFacts, Ledger
+from posthog_assets.destination.verdicts import Verdict
+from posthog_assets.storage.store import Store
+from posthog_assets_tests.fakes.object_store import options, s3_server
+
+#: Uuids that begin or end alike, or end with zeros.
+UUIDS = [
+    bytes(16),
+    bytes([1] * 8 + [0] * 8),
+    bytes([1] * 8 + [0] * 7 + [1]),
+    bytes([1] * 8 + [255] * 8),
+    bytes([2] + [0] * 15),
+    bytes([255] * 16),
+    bytes(range(16)),
+]
+FACTS = BatchFacts("2024-03-01T10:00:00+00:00", "v1", "r", 1, 1, 1, 0, 0, 10, 5, None, None, "m")
+
+
+def entries(rows: list[tuple[int, int, Verdict, str | None]]) -> Entries:
+    return Entries(
+        np.frombuffer(b"".join(UUIDS[which] for which, *_ in rows), dtype="S16"),
+        np.array([content for _, content, *_ in rows], dtype=np.uint64),
+        np.array([content + 1 for _, content, *_ in rows], dtype=np.uint64),
+        np.array([CODES[verdict] for *_, verdict, _ in rows], dtype=np.int8),
+        [words for *_, words in rows],
+    )
+
+
+def packed(which: list[int]) -> np.ndarray:
+    return np.frombuffer(b"".join(UUIDS[number] for number in which), dtype="S16")
+
+
+_ROW = st.tuples(
+    st.integers(0, len(UUIDS) - 2), st.integers(0, 2**64 - 2), st.sampled_from(list(Verdict)),
+    st.sampled_from([None, "why", "other"]),
+)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(_ROW, min_size=1, max_size=5), max_size=6))
+def test_the_newest_entry_of_every_uuid_counts(
+    batches: list[list[tuple[int, int, Verdict, str | None]]],
+) -> None:
+    newest = {row[0]: row[1:] for batch in batches for row in batch}
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder, "small")
+        writer = Ledger(store, "2024-03-01")
+        for batch in batches:
+            writer.append(entries(batch), FACTS)
+        known = Ledger(store, "2024-03-01").load()
+    assert len(known) == len(newest)
+    asked = [6, 5, 4, 3, 2, 1, 0, 3]
+    found = known.find(packed(asked))
+    assert [at >= 0 for at in found.tolist()] == [which in newest for which in asked]
+    for which, at in zip(asked, found.tolist(), strict=True):
+        if at >= 0:
+            content, verdict, words = newest[which]
+            assert (known.hashes[at], known.keys[at], known.codes[at]) == (content, content + 1, CODES[verdict])
+            assert known.detail(at) == words
+    verdicts = [newest[which][1] if which in newest else None for which in asked]
+    assert known.are_acknowledged(found).tolist() == [bool(verdict and verdict.acknowledged) for verdict in verdicts]
+
+
+def test_what_is_taken_back_keeps_its_uuid_to_the_last_byte(tmp_path: Path) -> None:
+    ledger = Ledger(Store(str(tmp_path), "small"), "2024-03-01")
+    ledger.append(entries([(which, which, Verdict.OK, None) for which in range(len(UUIDS))]), FACTS)
+    known = ledger.load()
+    where = known.find(packed([2, 0, 4]))
+    ledger.append(known.taken_back(where, "not found"), FACTS)
+    again = Ledger(Store(str(tmp_path), "small"), "2024-03-01").load()
+    asked = list(range(len(UUIDS)))
+    at = again.find(packed(asked))
+    assert again.are_acknowledged(at).tolist() == [False, True, False, True, False, True, True]
+    assert [again.detail(index) for index in at.tolist()] == [
+        "not found",
+        None,
+        "not found",
+        None,
+        "not found",
+        None,
+        None,
+    ]
+
+
+def test_a_batch_file_holds_sixteen_bytes_a_uuid_and_the_words(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    ledger = Ledger(Store(str(tmp_path), "small"), "2024-03-01")
+    ledger.append(entries([(1, 7, Verdict.OK, None), (4, 8, Verdict.DROP, "too old")]), FACTS)
+    (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
+    assert pq.read_table(path).to_pylist() == [
+        {"uuid": UUIDS[1], "content_hash": 7, "key_hash": 8, "verdict": "ok", "detail": None},
+        {"uuid": UUIDS[4], "content_hash": 8, "key_hash": 9, "verdict": "drop", "detail": "too old"},
+    ]
+
+
+def test_drops_are_known_without_reading_the_events(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "small")
+    ledger = Ledger(store, "2024-03-01")
+    ledger.append(entries([(1, 7, Verdict.OK, None)]), FACTS)
+    assert not Ledger(store, "2024-03-01").may_hold_drops()
+    dropped = BatchFacts("2024-03-01T10:00:01+00:00", "v1", "r", 1, 1, 0, 1, 0, 10, 5, None, None, "m")
+    ledger.append(entries([(2, 7, Verdict.DROP, None)]), dropped)
+    assert Ledger(store, "2024-03-01").may_hold_drops()
+    assert ledger.may_hold_drops()
+
+
+def test_many_batches_on_an_object_store_keep_their_order() -> None:
+    pytest.importorskip("moto", reason="needs moto[server]")
+    pytest.importorskip("s3fs", reason="needs the extra posthog_assets[s3]")
+    with s3_server() as url:
+        store = Store("s3://history/ledger", "small", options(url))
+        writer = Ledger(store, "2024-03-01")
+        for number in range(70):
+            writer.append(entries([(number % 5, number, Verdict.OK, None)]), FACTS)
+        reader = Ledger(store, "2024-03-01")
+        known = reader.load()
+        assert known.hashes[known.find(packed([0, 1, 2, 3, 4]))].tolist() == [65, 66, 67, 68, 69]
+        assert [row["number"] for row in Ledger(store, "2024-03-01").facts()] == list(range(1, 71))

@@ -1,0 +1,89 @@
+"""Some persons' whole histories go into a test project first."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from posthog_assets.core.errors import ImportFileError
+from posthog_assets.orchestration.build import build_definitions
+from posthog_assets.orchestration.local.project import find_import
+from posthog_assets.pipeline.derived_imports import trial_import
+from posthog_assets_tests.fakes.capture_server import CaptureServer
+from posthog_assets_tests.records.shop import write_import
+
+DAYS = [date(2024, 3, 1), date(2024, 3, 2)]
+
+
+def write_exports(project: Path) -> None:
+    for day in DAYS:
+        lines = [{"id": f"{day}-{n}", "user": f"u{n}", "at": f"{day}T10:00:00Z", "what": "page"} for n in range(200)]
+        (project / f"exports/{day}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def materialize(imp: Any, day: date, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    definitions = build_definitions(imp)
+    job = definitions.resolve_job_def(f"import_{imp.name}")
+    return job.execute_in_process(instance=instance, partition_key=day.isoformat(), raise_on_error=False)
+
+
+def test_a_trial_takes_whole_persons_and_the_import_itself_is_untouched(project: Path) -> None:
+    write_exports(project)
+    with CaptureServer() as real, CaptureServer() as test, dg.DagsterInstance.ephemeral() as instance:
+        destination = {"host": test.url, "project_api_key": "phc_test"}
+        imp = write_import(project, real.url, trial={"persons": 0.25, "destination": destination})
+        trial = trial_import(imp)
+        for day in DAYS:
+            assert "materialize raw_export" in str(materialize(trial, day, instance).get_step_failure_events())
+            assert (
+                build_definitions(imp)
+                .resolve_job_def("import_shop")
+                .execute_in_process(
+                    instance=instance,
+                    partition_key=day.isoformat(),
+                    asset_selection=[dg.AssetKey(["shop", "raw_export"])],
+                )
+                .success
+            )
+            assert materialize(trial, day, instance).success
+        assert real.stored == []
+        by_day = [
+            {event["distinct_id"] for event in test.stored if event["timestamp"][:10] == day.isoformat()}
+            for day in DAYS
+        ]
+        assert by_day[0] == by_day[1]
+        assert 25 <= len(by_day[0]) <= 75
+        assert {event["properties"]["$import_job_id"] for event in test.stored} == {"shop_trial"}
+        assert materialize(imp, DAYS[0], instance).success
+        assert len(real.stored) == 200
+
+
+def test_a_trial_is_found_by_name_and_hangs_on_the_same_raw_export(project: Path) -> None:
+    destination = {"host": "http://127.0.0.1:9", "project_api_key": "phc_test"}
+    write_import(project, "http://127.0.0.1:9", trial={"persons": 0.5, "destination": destination})
+    trial = find_import("shop_trial", project)
+    graph = build_definitions(trial).resolve_asset_graph()
+    staged = graph.get(dg.AssetKey(["shop_trial", "staged_events"]))
+    assert staged.parent_keys == {dg.AssetKey(["shop", "raw_export"])}
+    assert dg.AssetKey(["shop_trial", "raw_export"]) not in graph.materializable_asset_keys
+
+
+def test_a_trial_into_the_project_itself_is_refused(project: Path) -> None:
+    destination = {"host": "http://127.0.0.1:9", "project_api_key": "phc_any"}
+    with pytest.raises(ImportFileError, match="a trial needs a test project"):
+        write_import(project, "http://127.0.0.1:9", trial={"persons": 0.5, "destination": destination})
+
+
+def test_a_trial_never_prunes_the_raw_export_it_shares(project: Path) -> None:
+    destination = {"host": "http://127.0.0.1:9", "project_api_key": "phc_test"}
+    retention = {"raw_export": 0, "staged_events": 0}
+    imp = write_import(
+        project, "http://127.0.0.1:9", trial={"persons": 0.5, "destination": destination}, retention=retention
+    )
+    assert trial_import(imp).retention.raw_export == "keep"
+    assert trial_import(imp).retention.staged_events == 0

@@ -1,0 +1,94 @@
+"""Parquet."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from posthog_assets.sources.formats import Unreadable
+from posthog_assets.sources.formats.parquet import HOLDS, HOLDS_JSON
+from posthog_assets_tests.sources.formats.reading import positions, read
+
+
+def _file(**columns: pa.Array) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()
+
+
+def _value(array: pa.Array) -> object:
+    found = read(_file(a=array), "a.parquet")[0]
+    assert isinstance(found, dict)
+    return found["a"]
+
+
+def test_times_with_a_zone_are_utc_and_times_without_stay_naive() -> None:
+    moment = 1_380_000_000_123_456
+    berlin = pa.array([moment], pa.timestamp("us", "Europe/Berlin"))
+    assert _value(berlin) == datetime(2013, 9, 24, 5, 20, 0, 123456, UTC)
+    assert repr(_value(berlin)).endswith("tzinfo=datetime.timezone.utc)") or "UTC" in repr(_value(berlin))
+    assert _value(pa.array([moment], pa.timestamp("us"))) == datetime(2013, 9, 24, 5, 20, 0, 123456)  # noqa: DTZ001
+
+
+def test_json_of_a_database_may_hold_half_an_emoji() -> None:
+    field = pa.field("a", pa.string(), metadata={HOLDS: HOLDS_JSON})
+    sink = io.BytesIO()
+    pq.write_table(pa.table([pa.array(['{"b": "\\ud83d!"}', "no JSON"])], schema=pa.schema([field])), sink)
+    assert read(sink.getvalue(), "a.parquet") == [{"a": {"b": "\ufffd!"}}, {"a": "no JSON"}]
+
+
+def test_nanoseconds_are_cut_to_microseconds_also_inside_other_values() -> None:
+    nanoseconds = pa.array([1_380_000_000_123_456_789], pa.timestamp("ns", "UTC"))
+    expected = datetime(2013, 9, 24, 5, 20, 0, 123456, UTC)
+    assert _value(nanoseconds) == expected
+    inside = _value(pa.StructArray.from_arrays([nanoseconds], ["t"]))
+    assert inside == {"t": expected}
+    assert type(inside["t"]) is datetime  # type: ignore[index]
+
+
+def test_numbers_stay_exact_or_become_text() -> None:
+    assert _value(pa.array([2**64 - 1], pa.uint64())) == 18446744073709551615
+    assert _value(pa.array([Decimal("12.00")])) == 12
+    assert _value(pa.array([Decimal("12.5")])) == 12.5
+    assert _value(pa.array([Decimal("0.1234567890123456789")])) == "0.1234567890123456789"
+
+
+def test_what_json_has_no_word_for_is_none() -> None:
+    assert read(_file(a=pa.array([1.5, float("nan"), float("inf"), None])), "a.parquet") == [
+        {"a": 1.5}, {"a": None}, {"a": None}, {"a": None},
+    ]  # fmt: skip
+    assert _value(pa.array([[1.0, float("-inf")]])) == [1.0, None]
+
+
+def test_binary_is_text_where_it_is_and_base64_where_not() -> None:
+    assert _value(pa.array(["ü".encode()])) == "ü"
+    assert _value(pa.array([b"\xff\x00"])) == "/wA="
+
+
+def test_nested_values_are_dicts_and_lists() -> None:
+    assert _value(pa.array([{"x": [{"y": 1}], "z": None}])) == {"x": [{"y": 1}], "z": None}
+    assert _value(pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64()))) == {"k": 1}
+    assert _value(pa.array([[]], pa.map_(pa.string(), pa.int64()))) == {}
+    assert _value(pa.array(["a"]).dictionary_encode()) == "a"
+
+
+def test_dates_times_of_day_and_durations_arrive() -> None:
+    assert _value(pa.array([date(2013, 1, 1)])) == date(2013, 1, 1)
+    assert _value(pa.array([time(1, 2, 3)])) == "01:02:03"
+    assert _value(pa.array([timedelta(seconds=90)])) == 90.0
+
+
+def test_a_time_that_python_cannot_hold_spoils_only_its_row() -> None:
+    found = read(_file(a=pa.array([2**60, 0], pa.timestamp("us"))), "a.parquet")
+    assert isinstance(found[0], Unreadable)
+    assert found[1] == {"a": datetime(1970, 1, 1)}  # noqa: DTZ001
+
+
+def test_positions_count_rows_through_row_groups() -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"a": list(range(25))}), sink, row_group_size=10)
+    assert positions(sink.getvalue(), "a.parquet", rows=7) == list(range(1, 26))

@@ -1,0 +1,247 @@
+"""Every contract of the storage on an object store, against a real S3 server."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posthog_assets.core.errors import PartitionBusy, StorageUnavailable
+from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.deliver import deliver_day
+from posthog_assets.pipeline.export import export_day
+from posthog_assets.pipeline.stage import stage_day
+from posthog_assets.pipeline.transform import transform_day
+from posthog_assets.storage import downloads, leases
+from posthog_assets.storage.store import Store
+from posthog_assets_tests.conftest import small_import
+from posthog_assets_tests.fakes.capture_server import CaptureServer, Reply
+from posthog_assets_tests.fakes.object_store import between, options, s3_server
+
+pytest.importorskip("moto", reason="needs moto[server]")
+pytest.importorskip("s3fs", reason="needs the extra posthog_assets[s3]")
+
+DAY = date(2024, 3, 1)
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "pause", lambda seconds: None)
+
+
+def store(url: str, name: str) -> Store:
+    return Store(f"s3://history/{name}", "shop", options(url))
+
+
+def importing(tmp_path: Path, url: str, name: str, destination: str, events: int = 40) -> Import:
+    folder = tmp_path / "exports"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{DAY}.jsonl").write_text(
+        "".join(
+            f'{{"id":"{n}","user":"u{n % 7}","at":"2024-03-01T10:{n // 60:02}:{n % 60:02}Z","what":"page"}}\n'
+            for n in range(events)
+        )
+    )
+    return small_import(
+        tmp_path, storage=f"s3://history/{name}", storage_options=options(url),
+        destination={"host": destination, "project_api_key": "phc_any", "batch_events": 5, "concurrency": 2,
+                     "retry_seconds": 20},
+    )  # fmt: skip
+
+
+def run(imp: Import) -> Any:
+    export_day(imp, DAY)
+    stage_day(imp, DAY)
+    transform_day(imp, DAY)
+    return deliver_day(imp, DAY)
+
+
+def test_a_file_appears_whole_or_not_at_all(s3: str) -> None:
+    shop = store(s3, "whole")
+    shop.write_bytes("a/one.json", b"1")
+    with pytest.raises(RuntimeError), shop.atomic_write("a/one.json") as path:
+        path.write_bytes(b"half")
+        raise RuntimeError
+    assert shop.read_bytes("a/one.json") == b"1"
+    with pytest.raises(RuntimeError), shop.atomic_write("a/two.json") as path:
+        path.write_bytes(b"half")
+        raise RuntimeError
+    assert (shop.exists("a/two.json"), shop.names("a"), shop.folders("")) == (False, ["one.json"], ["a"])
+
+
+def test_what_others_write_is_seen_at_once(s3: str) -> None:
+    mine, theirs = store(s3, "seen"), store(s3, "seen")
+    assert mine.names("batches") == []
+    theirs.write_bytes("batches/1", b"one")
+    assert mine.names("batches") == ["1"]
+    with mine.open("batches/1") as file:
+        assert file.read() == b"one"
+    theirs.write_bytes("batches/1", b"two!")
+    with mine.open("batches/1") as file:
+        assert (file.read(), mine.size("batches/1")) == (b"two!", 4)
+    theirs.delete("batches/1")
+    theirs.delete("batches/1")
+    assert not mine.exists("batches/1")
+    with pytest.raises(FileNotFoundError):
+        mine.open("batches/1")
+
+
+def test_a_day_goes_its_whole_way_on_an_object_store_and_nothing_is_sent_twice(s3: str, tmp_path: Path) -> None:
+    with CaptureServer() as server:
+        imp = importing(tmp_path, s3, "way", server.url)
+        assert (run(imp).sent, run(imp).sent) == (40, 0)
+        assert len(set(server.uuids())) == len(server.uuids()) == 40
+
+
+def test_a_store_that_is_busy_or_silent_now_and_then_loses_nothing(s3: str, tmp_path: Path) -> None:
+    chance = random.Random(3)
+    faults: Counter[int | None] = Counter()
+
+    def fault(method: str, path: str) -> int | None:
+        status = chance.choices([None, 503, 500, 0], [80, 8, 6, 6])[0]
+        faults[status] += 1
+        return status
+
+    with CaptureServer() as server, between(s3, fault) as url:
+        report = run(importing(tmp_path, url, "faults", server.url))
+    assert (report.acknowledged, report.owed) == (40, 0)
+    assert Counter(server.uuids()).most_common(1)[0][1] == 1
+    assert faults[503] and faults[500] and faults[0]
+
+
+def test_a_store_that_never_answers_is_said_in_a_sentence(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "_TRIES", 2)
+    with between(s3, lambda method, path: 503) as url:
+        shop = Store("s3://history/never", "shop", options(url) | {"config_kwargs": {"retries": {"max_attempts": 1}}})
+        with pytest.raises(StorageUnavailable, match=r"shop/a: the store did not answer: .*Reduce your request rate"):
+            shop.write_bytes("a", b"1")
+
+
+def test_only_one_process_holds_a_partition(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "LIFE", 0.8)
+    monkeypatch.setattr(leases, "SKEW", 0.2)
+    monkeypatch.setattr(leases, "pause", lambda seconds: time.sleep(0.05))
+    holding: list[int] = []
+    most, busy, held = 0, 0, 0
+    guard = threading.Lock()
+
+    def work(number: int) -> None:
+        nonlocal most, busy, held
+        try:
+            with store(s3, "one").lock("imported_batches", "2024-03-01"):
+                with guard:
+                    holding.append(number)
+                    most, held = max(most, len(holding)), held + 1
+                time.sleep(2.5)
+                with guard:
+                    holding.remove(number)
+        except PartitionBusy as error:
+            assert "another run is materializing shop/imported_batches for 2024-03-01 (process" in str(error)
+            with guard:
+                busy += 1
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # It lived longer than a lease does without being renewed.
+    assert (most, held, busy) == (1, 1, 3)
+    with store(s3, "one").lock("imported_batches", "2024-03-01"):
+        pass
+
+
+def test_the_lease_of_a_dead_process_is_taken_over_by_one(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "LIFE", 0.5)
+    monkeypatch.setattr(leases, "SKEW", 0.1)
+    monkeypatch.setattr(leases, "_SETTLE", 0.3)
+    monkeypatch.setattr(leases, "pause", lambda seconds: time.sleep(min(seconds, 0.3)))
+    shop = store(s3, "dead")
+    shop.write_bytes(".locks/a-1.json", leases._content("somebody who died"))
+    outcomes: list[str] = []
+
+    def take() -> None:
+        try:
+            with store(s3, "dead").lock("a", "1"):
+                outcomes.append("held")
+                time.sleep(1.5)
+        except PartitionBusy:
+            outcomes.append("busy")
+
+    threads = [threading.Thread(target=take) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["busy", "busy", "held"]
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from posthog_assets import leases
+leases.LIFE, leases.SKEW = 1.0, 0.2
+from posthog_assets_tests.test_object_store import importing, run
+run(importing(Path(sys.argv[1]), sys.argv[2], "killed", sys.argv[3], 300))
+"""
+
+
+def test_a_process_killed_at_any_moment_loses_nothing_on_an_object_store(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LIFE", 1.0)
+    monkeypatch.setattr(leases, "SKEW", 0.2)
+    chance, kills = random.Random(5), 3
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    with CaptureServer(lambda asked: Reply(delay=0.02)) as server:
+        for _ in range(kills):
+            before = len(server.requests)
+            child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), s3, server.url], env=environment)
+            until = time.monotonic() + 60
+            while len(server.requests) < before + chance.randint(1, 8) and child.poll() is None:
+                assert time.monotonic() < until
+                time.sleep(0.005)
+            time.sleep(chance.random() / 20)
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+        report = run(importing(tmp_path, s3, "killed", server.url, 300))
+        counts = Counter(server.uuids())
+    assert (report.acknowledged, report.owed, len(counts)) == (300, 0, 300)
+    # In each of two lanes at most one batch of five in flight and one answered but not yet written.
+    assert sum(counts.values()) - 300 <= kills * 2 * 2 * 5
+
+
+def test_source_files_in_a_bucket_are_found_fetched_and_seen_to_change(s3: str, tmp_path: Path) -> None:
+    bucket = Store("s3://history/vendor", "exports", options(s3))
+    days = [date(2024, 3, n) for n in range(1, 5)]
+    for day in days[:3]:
+        line = f'{{"id":"{day}","user":"ann","at":"{day}T10:00:00Z","what":"page"}}\n'
+        bucket.write_bytes(f"{day:%Y/%m}/{day}-a.jsonl", line.encode())
+    path = "s3://history/vendor/exports/{day:%Y/%m}/{day}-*.jsonl"
+    imp = small_import(tmp_path, source={"type": "files", "path": path, "storage_options": options(s3)})
+    seen = {sighting.day: sighting.fingerprint for sighting in imp.source.fingerprints(days)}
+    assert [day for day in days if seen[day]] == days[:3]
+    assert seen == {day: imp.source.fingerprint(day) for day in days}
+    assert [part.records for part in export_day(imp, days[0]).parts] == [1]
+    bucket.write_bytes("2024/03/2024-03-01-b.jsonl", b'{"id":"late"}\n')
+    assert imp.source.fingerprint(days[0]) != seen[days[0]]
+    assert [part.records for part in export_day(imp, days[0]).parts] == [1, 1]
+    assert "testing" in imp.source.secrets()
+    assert "testing" not in repr(imp)
