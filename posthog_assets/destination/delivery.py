@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -32,6 +33,7 @@ from posthog_assets.destination.gate import Gate
 from posthog_assets.destination.lane import Lane
 from posthog_assets.destination.ledger import BatchFacts, Ledger
 from posthog_assets.destination.person_order import Persons, StoredEvents
+from posthog_assets.destination.probes import Probes, without_overwrites
 from posthog_assets.destination.report import DeliveryReport, count_reason
 from posthog_assets.destination.sender import Outcome, Sender
 from posthog_assets.destination.settings import Destination, Protocol
@@ -42,6 +44,10 @@ from posthog_assets.storage.store import Store
 
 #: At a limited rate a batch holds the events of this many seconds at most.
 _BATCH_SECONDS: Final = 5.0
+
+
+#: Acknowledged events of a batch that are looked at for one that can be sent again.
+_PROBES_LOOKED_AT: Final = 500
 
 
 def deliver(
@@ -72,7 +78,7 @@ def deliver(
     """
     report = report if report is not None else DeliveryReport()
     since = (now or datetime.now(UTC)) - RECENT
-    settled = survey(events, ledger.load(), report, since)
+    found = survey(events, ledger.load(), report, since)
     if report.moved and not destination.allow_duplicates:
         raise KeyWouldChange(
             f"{report.moved:,} of {report.events:,} events were acknowledged by PostHog under another day, event name "
@@ -84,11 +90,28 @@ def deliver(
     report.held_back = report.recent if hold_back else 0
     if report.owed > report.held_back:
         with CaptureClient(destination) as client:
-            delivery = _Delivery(destination, client, ledger, report, progress, shared, mapping)
+            probe = None if found.acknowledged is None else encode(found.acknowledged, stamp=stamp)
+            delivery = _Delivery(destination, client, ledger, report, progress, shared, mapping, probe)
             people = persons.of_day(events)
-            delivery.run(_owed_events(events, settled, people, since if hold_back else None, stamp))
+            delivery.run(_owed_events(events, found.settled, people, since if hold_back else None, stamp))
     ledger.summarize()
     return report
+
+
+@dataclass
+class Survey:
+    """What a day's events are to a delivery, without its ledger, which need not be in memory while they are sent."""
+
+    #: For each batch, which of its sendable rows are settled as they are (masks); empty where nothing is known.
+    settled: list[np.ndarray] = field(default_factory=list)
+    #: One row: an acknowledged event that can be sent once more without changing a person or a group.
+    acknowledged: pa.RecordBatch | None = None
+
+
+def _first_probe(sendable: pa.RecordBatch, encoded: EncodedEvents, settled: np.ndarray) -> pa.RecordBatch | None:
+    places = np.flatnonzero(settled)[:_PROBES_LOOKED_AT]
+    harmless = places[without_overwrites(encoded.take(places))] if len(places) else places
+    return sendable.slice(int(harmless[0]), 1) if len(harmless) else None
 
 
 def _owed_events(
@@ -117,6 +140,7 @@ class _Delivery:
         progress: Callable[[DeliveryReport], None],
         shared: Store | None,
         mapping: str | None,
+        probe: EncodedEvents | None,
     ) -> None:
         self._mapping = mapping
         self._destination = destination
@@ -131,6 +155,7 @@ class _Delivery:
             Gate(destination.retry_seconds, self._stopped),
             self._stopped,
             Protocol.BATCH if destination.protocol == "batch" else Protocol.V1,
+            Probes(probe),
         )
         self._limit = destination.batch_events
         if destination.max_events_per_second:
