@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -33,7 +32,7 @@ from posthog_assets.destination.gate import Gate
 from posthog_assets.destination.lane import Lane
 from posthog_assets.destination.ledger import BatchFacts, Ledger
 from posthog_assets.destination.person_order import Persons, StoredEvents
-from posthog_assets.destination.probes import Probes, without_overwrites
+from posthog_assets.destination.probes import Probes
 from posthog_assets.destination.report import DeliveryReport, count_reason
 from posthog_assets.destination.sender import Outcome, Sender
 from posthog_assets.destination.settings import Destination, Protocol
@@ -44,10 +43,6 @@ from posthog_assets.storage.store import Store
 
 #: At a limited rate a batch holds the events of this many seconds at most.
 _BATCH_SECONDS: Final = 5.0
-
-
-#: Acknowledged events of a batch that are looked at for one that can be sent again.
-_PROBES_LOOKED_AT: Final = 500
 
 
 def deliver(
@@ -96,22 +91,6 @@ def deliver(
             delivery.run(_owed_events(events, found.settled, people, since if hold_back else None, stamp))
     ledger.summarize()
     return report
-
-
-@dataclass
-class Survey:
-    """What a day's events are to a delivery, without its ledger, which need not be in memory while they are sent."""
-
-    #: For each batch, which of its sendable rows are settled as they are (masks); empty where nothing is known.
-    settled: list[np.ndarray] = field(default_factory=list)
-    #: One row: an acknowledged event that can be sent once more without changing a person or a group.
-    acknowledged: pa.RecordBatch | None = None
-
-
-def _first_probe(sendable: pa.RecordBatch, encoded: EncodedEvents, settled: np.ndarray) -> pa.RecordBatch | None:
-    places = np.flatnonzero(settled)[:_PROBES_LOOKED_AT]
-    harmless = places[without_overwrites(encoded.take(places))] if len(places) else places
-    return sendable.slice(int(harmless[0]), 1) if len(harmless) else None
 
 
 def _owed_events(

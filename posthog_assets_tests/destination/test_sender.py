@@ -10,8 +10,7 @@ import orjson
 import pytest
 
 from posthog_assets.core.errors import DeliveryError, Refused, Unavailable
-from posthog_assets.destination import gate as pace
-from posthog_assets.destination import lane, sender
+from posthog_assets.destination import gate, lane, sender
 from posthog_assets.destination.ledger import Ledger
 from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.storage.store import Store
@@ -21,7 +20,7 @@ from posthog_assets_tests.fakes.capture_server import Asked, CaptureServer, Repl
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (pace, lane, sender):
+    for module in (gate, lane, sender):
         monkeypatch.setattr(module, "backoff", lambda failures: 0.005)
 
 
