@@ -138,7 +138,7 @@ class Store:
             return self._ask(self.path(relative).read_bytes)
 
     def write_bytes(self, relative: str, content: bytes, *, durable: bool = True) -> None:
-        """Write a small file atomically; see `replace` for *durable*."""
+        """Write a small file atomically; see `atomic_write` for *durable*."""
         if self._local:
             with self.atomic_write(relative, durable=durable) as path:
                 path.write_bytes(content)

@@ -13,8 +13,7 @@ import pytest
 from posthog_assets.core.errors import ImportFileError, NoExport, SourceRefused
 from posthog_assets.sources import load_source
 from posthog_assets_tests.fakes.export_server import Asked, Reply
-from posthog_assets_tests.sources.rest.exporting import FIRST, export, ids_by_day, ids_of, records_of
-from posthog_assets_tests.sources.rest.records_api import (
+from posthog_assets_tests.fakes.records_api import (
     DAY,
     PAGINATORS,
     TOKEN,
@@ -24,6 +23,7 @@ from posthog_assets_tests.sources.rest.records_api import (
     record,
     settings,
 )
+from posthog_assets_tests.sources.rest.exporting import FIRST, export, ids_by_day, ids_of, records_of
 
 ALL = [f"r{number}" for number in range(10)]
 
