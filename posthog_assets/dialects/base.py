@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Self
 
 import orjson
 import pyarrow as pa
@@ -32,6 +32,17 @@ def reason_head(reason: str) -> str:
     return reason.split(": ", 1)[0]
 
 
+class SessionField(NamedTuple):
+    """Where a staged row says which of the source's sessions it belongs to, for `mapping.sessions`."""
+
+    #: The staged property.
+    property: str
+    #: Its unit, where it is the time at which the session started.
+    starts: Literal["s", "ms"] | None = None
+    #: Whether it is staged for sessions alone, and no property of the event where they are off.
+    hidden: bool = False
+
+
 class Dialect(Section):
     """How one record reads. Subclasses implement `stage`."""
 
@@ -48,6 +59,9 @@ class Dialect(Section):
 
     #: Whether records may tell the properties of their groups.
     describes_groups: ClassVar[bool] = False
+
+    #: Where records name their session; None where the vendor has none.
+    session: ClassVar[SessionField | None] = None
 
     #: Hours after the end of a day until its records are final, wherever they are kept.
     final_after_hours: ClassVar[int] = 0

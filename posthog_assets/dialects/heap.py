@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from posthog_assets.dialects.base import SessionField
 from posthog_assets.dialects.record import Record, Rejected, nested
 from posthog_assets.dialects.urls import add_place
 from posthog_assets.dialects.vendor import Reading, Vendor
@@ -37,6 +38,7 @@ class Heap(Vendor):
     user_id = ("identity",)
     anonymous_id = ("user_id",)
     timestamp = ("time",)
+    session = SessionField("heap_session_id")
     names = {"pageviews": "$pageview", "pageview": "$pageview"}
     left_out = {"sessions": "PostHog makes sessions itself", "session": "PostHog makes sessions itself"}
     renames = {

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Final
 
-from posthog_assets.dialects.base import content_id
+from posthog_assets.dialects.base import SessionField, content_id
 from posthog_assets.dialects.record import Record, Rejected, number, own_name
 from posthog_assets.dialects.urls import add_place
 from posthog_assets.dialects.vendor import Reading, Vendor
@@ -33,6 +33,7 @@ class Matomo(Vendor):
     anonymous_id = ("visitorId",)
     timestamp = ("actionDetails.timestamp",)
     makes_ids = True
+    session = SessionField("matomo_visit_id")
     names = {"action": "$pageview", "search": "site search"}
     left_out = {"goal": "a goal repeats the action that reached it"}
     properties = {

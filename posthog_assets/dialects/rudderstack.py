@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from posthog_assets.dialects.base import SessionField
 from posthog_assets.dialects.segment import Segment
 
 
@@ -17,6 +18,7 @@ class RudderStack(Segment):
     """One message per record, as in the JSON files of its object storage destinations."""
 
     type: str = "rudderstack"
+    session = SessionField("rudder_session_id", "s")
     # request_ip is what the server saw; context.ip, where the SDK knew it, is read after it and wins.
     properties = {"request_ip": "$ip", "requestIP": "$ip", "rudderId": "rudder_id", "channel": "channel"} | dict(
         Segment.properties

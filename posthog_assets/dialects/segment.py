@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.dialects.base import SessionField
 from posthog_assets.dialects.record import Record, Rejected
 from posthog_assets.dialects.vendor import Reading, Vendor
 
@@ -37,6 +38,7 @@ _CONTEXT: Final = {
     "userAgent": "$raw_user_agent", "location.city": "$geoip_city_name",
     "location.country": "$geoip_country_name", "location.region": "$geoip_subdivision_1_name",
     "location.latitude": "$geoip_latitude", "location.longitude": "$geoip_longitude",
+    "sessionId": "$segment_session_id",
 }  # fmt: skip
 
 
@@ -44,6 +46,7 @@ class Segment(Vendor):
     """One message per record. What the sender put into `properties` wins over `context`."""
 
     type: str = "segment"
+    session = SessionField("$segment_session_id", "ms", hidden=True)
     source_id = ("messageId",)
     user_id = ("userId",)
     anonymous_id = ("anonymousId",)

@@ -11,6 +11,7 @@ import re
 from typing import Any, Final
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.dialects.base import SessionField
 from posthog_assets.dialects.record import Record, Rejected, nested, number, own_name
 from posthog_assets.dialects.vendor import Reading, Vendor
 
@@ -38,6 +39,7 @@ class Snowplow(Vendor):
     user_id = ("user_id",)
     anonymous_id = ("domain_userid", "network_userid")
     timestamp = ("derived_tstamp", "collector_tstamp", "dvce_created_tstamp")
+    session = SessionField("domain_sessionid")
     names = {"page_view": "$pageview", "screen_view": "$screen"}
     left_out = {"page_ping": "a sign of life every few seconds, which PostHog has no use for"}
     renames = {

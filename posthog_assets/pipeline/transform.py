@@ -19,6 +19,7 @@ from posthog_assets.core.schemas import FETCHED_AT_KEY, MAPPING_KEY, POSTHOG_EVE
 from posthog_assets.mapping import EventMapper, MappingReport, map_day
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.settled import digest_of
+from posthog_assets.pipeline.deliver import _sessions_around
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.mapping_files import open_step_files, read_identity_map
 from posthog_assets.pipeline.upstream import open_upstream
@@ -41,7 +42,7 @@ def transform_day(
             made_from = {MAPPING_KEY: imp.mapping_version, STAGED_KEY: staged, FETCHED_AT_KEY: fetched_at}
             ids = read_identity_map(imp.mapping.identity_map) if imp.mapping.identity_map else None
             phases = TwoPhaseProgress(reader.metadata.num_rows, progress)
-            with scratch_folder() as spill, open_step_files() as files:
+            with scratch_folder() as spill, open_step_files() as files, _sessions_around(imp, day, file) as around:
                 return map_day(
                     lambda: phases.read(read_batches(file)),
                     EventMapper(
@@ -51,6 +52,7 @@ def transform_day(
                     lambda: _events_sink(store, day, made_from, phases),
                     Path(spill),
                     ordered=_is_sorted(reader),
+                    around=around,
                 )  # fmt: skip
 
 
