@@ -5,12 +5,8 @@ Belongs here: delivering, and the state it leaves. Does not belong here: how eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
-from typing import IO
+from collections.abc import Callable
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posthog_assets.core.partitions import Partition, key_of
@@ -19,37 +15,13 @@ from posthog_assets.destination.delivery import deliver
 from posthog_assets.destination.encoder import Stamp
 from posthog_assets.destination.ledger import Ledger
 from posthog_assets.destination.report import DeliveryReport
-from posthog_assets.mapping import Around
-from posthog_assets.mapping.sessions import COLUMNS as SESSION_COLUMNS
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.rejected import rejections
 from posthog_assets.pipeline.day_state.settled import Settled, digest_of, settle
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.upstream import open_upstream, stored_events
-from posthog_assets.storage.layout import events_path, rejected_path, staged_path
-from posthog_assets.storage.parquet import ParquetSink, read_batches
-
-
-@contextmanager
-def _sessions_around(imp: Import, day: Partition, file: IO[bytes]) -> Iterator[Around | None]:
-    """Give the staged rows in which the sessions of *day* are found; None where they are off."""
-    if imp.mapping.sessions.mode == "off":
-        yield None
-        return
-
-    def rows(of: IO[bytes]) -> Callable[[], Iterator[pa.RecordBatch]]:
-        return lambda: read_batches(of, SESSION_COLUMNS)
-
-    if isinstance(day, str) or day <= imp.start_date:
-        yield Around(rows(file))
-        return
-    try:
-        earlier = imp.store.open(staged_path(day - timedelta(days=1)))
-    except FileNotFoundError:
-        yield Around(rows(file), lacks_day_before=True)
-        return
-    with earlier:
-        yield Around(rows(file), rows(earlier))
+from posthog_assets.storage.layout import events_path, rejected_path
+from posthog_assets.storage.parquet import ParquetSink
 
 
 def deliver_day(

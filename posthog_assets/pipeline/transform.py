@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +17,10 @@ import pyarrow.parquet as pq
 
 from posthog_assets.core.partitions import Partition, key_of
 from posthog_assets.core.schemas import FETCHED_AT_KEY, MAPPING_KEY, POSTHOG_EVENTS, STAGED_KEY
-from posthog_assets.mapping import EventMapper, MappingReport, map_day
+from posthog_assets.mapping import Around, EventMapper, MappingReport, map_day
+from posthog_assets.mapping.sessions import COLUMNS as SESSION_COLUMNS
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.settled import digest_of
-from posthog_assets.pipeline.deliver import _sessions_around
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.mapping_files import open_step_files, read_identity_map
 from posthog_assets.pipeline.upstream import open_upstream
@@ -54,6 +55,28 @@ def transform_day(
                     ordered=_is_sorted(reader),
                     around=around,
                 )  # fmt: skip
+
+
+@contextmanager
+def _sessions_around(imp: Import, day: Partition, file: IO[bytes]) -> Iterator[Around | None]:
+    """Give the staged rows in which the sessions of *day* are found; None where they are off."""
+    if imp.mapping.sessions.mode == "off":
+        yield None
+        return
+
+    def rows(of: IO[bytes]) -> Callable[[], Iterator[pa.RecordBatch]]:
+        return lambda: read_batches(of, SESSION_COLUMNS)
+
+    if isinstance(day, str) or day <= imp.start_date:
+        yield Around(rows(file))
+        return
+    try:
+        earlier = imp.store.open(staged_path(day - timedelta(days=1)))
+    except FileNotFoundError:
+        yield Around(rows(file), lacks_day_before=True)
+        return
+    with earlier:
+        yield Around(rows(file), rows(earlier))
 
 
 @contextmanager
