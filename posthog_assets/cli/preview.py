@@ -9,15 +9,14 @@ import io
 from typing import Final
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from posthog_assets.core.errors import shorten
-from posthog_assets.pipeline.preview.field_changes import Kind, differences
-from posthog_assets.pipeline.preview.markdown import _LEGEND, _json, _line, _title, sentences
-from posthog_assets.pipeline.preview.preview import Preview, Sample
+from posthog_assets.pipeline.preview.field_changes import Kind
+from posthog_assets.pipeline.preview.markdown import LEGEND, _title, sample_lines, sentences
+from posthog_assets.pipeline.preview.preview import Preview
 
 _COLORS: Final = {Kind.KEPT: "", Kind.RENAMED: "cyan", Kind.CHANGED: "yellow", Kind.ADDED: "green", Kind.DROPPED: "red"}
 
@@ -32,9 +31,9 @@ def show(preview: Preview, console: Console) -> None:
     if preview.rejected:
         console.print(_counts("rejected because", "rows", preview.rejected))
     if preview.samples:
-        console.print(_LEGEND)
+        console.print(LEGEND)
     for sample in preview.samples:
-        console.print(Panel(_sample(sample), title=escape(_title(sample)), title_align="left", box=box.ROUNDED))
+        console.print(Panel(sample_lines(sample), title=escape(_title(sample)), title_align="left", box=box.ROUNDED))
 
 
 def _counts(name: str, number: str, counts: dict[str, int]) -> Table:
@@ -43,17 +42,6 @@ def _counts(name: str, number: str, counts: dict[str, int]) -> Table:
     for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         table.add_row(escape(key), f"{count:,}")
     return table
-
-
-def _sample(sample: Sample) -> RenderableType:
-    if sample.after is None:
-        return Group(f"[red]{escape(sample.reason or '')}[/red]", escape(shorten(_json(sample.before), 1000)))
-    lines = [
-        f"[{_COLORS[item.kind]}]{line}[/]" if _COLORS[item.kind] else line
-        for item in differences(sample.before or {}, sample.after)
-        for line in [escape(_line(item))]
-    ]
-    return Group(*lines)
 
 
 def html(preview: Preview) -> str:
