@@ -18,10 +18,11 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
+from posthog_assets.cli.preview import sample_lines
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.orchestration.local.project_folder import defs_folder, make_project
 from posthog_assets.pipeline.config.json_schema import schema_text
-from posthog_assets.pipeline.preview.markdown import LEGEND, sample_lines
+from posthog_assets.pipeline.preview.markdown import LEGEND
 from posthog_assets.pipeline.sniffing.draft import Draft, sniff_files
 from posthog_assets.pipeline.sniffing.evidence import Certainty
 from posthog_assets.pipeline.sniffing.preview import preview_draft
@@ -62,15 +63,13 @@ def run_init(
             url = database_url(where)
             draft = sniff_database(name, url, table) if url else sniff_files(name, where, options)
         _show(draft, console)
+    sections = None if draft else template(source or "")
     if dry_run:
-        text = draft_text(draft) if draft else template_text(name, template(source or ""))
-        click.echo(text, nl=False)
+        click.echo(draft_text(draft) if draft else template_text(name, sections or ""), nl=False)
         return 0
     path, made = _place(name, project, force=force)
     schema = _write_schema(path)
-    path.write_text(
-        draft_text(draft, schema) if draft else template_text(name, template(source or ""), schema), "utf-8"
-    )
+    path.write_text(draft_text(draft, schema) if draft else template_text(name, sections or "", schema), "utf-8")
     if made:
         console.print(f"made a Dagster project around it: {escape(str(made))}", soft_wrap=True)
     console.print(f"[bold]wrote[/bold] {escape(str(path))}", soft_wrap=True)

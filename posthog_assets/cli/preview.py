@@ -9,14 +9,15 @@ import io
 from typing import Final
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from posthog_assets.pipeline.preview.field_changes import Kind
-from posthog_assets.pipeline.preview.markdown import LEGEND, _title, sample_lines, sentences
-from posthog_assets.pipeline.preview.preview import Preview
+from posthog_assets.core.errors import shorten
+from posthog_assets.pipeline.preview.field_changes import Kind, differences
+from posthog_assets.pipeline.preview.markdown import LEGEND, _json, _line, _title, sentences
+from posthog_assets.pipeline.preview.preview import Preview, Sample
 
 _COLORS: Final = {Kind.KEPT: "", Kind.RENAMED: "cyan", Kind.CHANGED: "yellow", Kind.ADDED: "green", Kind.DROPPED: "red"}
 
@@ -42,6 +43,20 @@ def _counts(name: str, number: str, counts: dict[str, int]) -> Table:
     for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         table.add_row(escape(key), f"{count:,}")
     return table
+
+
+def sample_lines(sample: Sample, most: int | None = None) -> RenderableType:
+    """Return a record beside what it becomes, a line a field (at most *most*), or why it is rejected."""
+    if sample.after is None:
+        return Group(f"[red]{escape(sample.reason or '')}[/red]", escape(shorten(_json(sample.before), 1000)))
+    found = differences(sample.before or {}, sample.after)
+    lines = [
+        f"[{_COLORS[item.kind]}]{line}[/]" if _COLORS[item.kind] else line
+        for item in found[:most]
+        for line in [escape(_line(item))]
+    ]
+    more = [f"  … and {len(found) - most:,} fields more"] if most is not None and len(found) > most else []
+    return Group(*lines, *more)
 
 
 def html(preview: Preview) -> str:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from posthog_assets.cli.main import cli
 from posthog_assets.core.errors import ImportFileError
-from posthog_assets_tests.exports import EXPORTS, lines, made
+from posthog_assets_tests.records.exports import EXPORTS, lines, made
 from posthog_assets_tests.records.shop import invoke, package_of
 
 

@@ -9,10 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
-from rich.console import Group, RenderableType
-from rich.markup import escape
 
-from posthog_assets.cli.preview import _COLORS
 from posthog_assets.core.errors import shorten
 from posthog_assets.pipeline.preview.field_changes import Difference, Kind, differences
 from posthog_assets.pipeline.preview.preview import NewNames, Preview, Sample
@@ -76,20 +73,6 @@ def _names(names: NewNames) -> Iterator[str]:
 
 def _title(sample: Sample) -> str:
     return f"{sample.place[0]}:{sample.place[1]}" if sample.place else "derived: no record of its own"
-
-
-def sample_lines(sample: Sample, most: int | None = None) -> RenderableType:
-    """Return a record beside what it becomes, a line a field (at most *most*), or why it is rejected."""
-    if sample.after is None:
-        return Group(f"[red]{escape(sample.reason or '')}[/red]", escape(shorten(_json(sample.before), 1000)))
-    found = differences(sample.before or {}, sample.after)
-    lines = [
-        f"[{_COLORS[item.kind]}]{line}[/]" if _COLORS[item.kind] else line
-        for item in found[:most]
-        for line in [escape(_line(item))]
-    ]
-    more = [f"  … and {len(found) - most:,} fields more"] if most is not None and len(found) > most else []
-    return Group(*lines, *more)
 
 
 def _line(item: Difference) -> str:

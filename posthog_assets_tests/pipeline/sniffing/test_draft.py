@@ -18,7 +18,7 @@ from posthog_assets.pipeline.sniffing.draft import Draft, sniff_files
 from posthog_assets.pipeline.sniffing.evidence import Certainty
 from posthog_assets.pipeline.sniffing.preview import preview_draft
 from posthog_assets.sources.files.source import Files
-from posthog_assets_tests.exports import EXPORTS, lines, made
+from posthog_assets_tests.records.exports import EXPORTS, lines, made
 
 ROWS = [
     {"uid": f"u{n % 9}", "what": ("view", "buy")[n % 2], "when": f"2024-03-0{1 + n % 3}T10:00:{n % 60:02}Z", "n": n}

@@ -18,7 +18,7 @@ from posthog_assets.pipeline.sniffing.preview import without_variables
 from posthog_assets.pipeline.sniffing.templates import template, template_names
 from posthog_assets.pipeline.sniffing.yaml_text import draft_text, flow, template_text
 from posthog_assets.sources import SOURCES
-from posthog_assets_tests.exports import EXPORTS
+from posthog_assets_tests.records.exports import EXPORTS
 
 
 @pytest.mark.parametrize("vendor", sorted(EXPORTS))
