@@ -45,7 +45,7 @@ class RudderStack(Segment):
         library = context.get("library") if type(context) is dict else None
         name = library.get("name") if type(library) is dict else None
         ours = type(name) is str and "rudder" in name.lower()
-        return (*found, "context.library.name") if ours and (found := Segment.recognize(record)) else ()
+        return (*found, "RudderStack's SDK") if ours and (found := Segment.recognize(record)) else ()
 
     # Its SDKs keep the anonymousId when another user logs in, and repeat all traits on every call.
     persons: Literal["every_call", "identify"] = Field(
