@@ -63,6 +63,11 @@ class Amplitude(Vendor):
     timestamp = ("event_time", "client_event_time", "server_received_time", "server_upload_time")
 
     session = SessionField("$amplitude_session_id", "ms")
+    marks = (
+        ("event_type", "amplitude_id", "server_upload_time"),
+        ("event_type", "event_properties", "user_properties", "device_id"),
+        ("event_type", "event_time", "$insert_id"),
+    )
     verbatim_uuid: ClassVar[bool] = True
     describes_groups: ClassVar[bool] = True
     makes_ids = True

@@ -70,6 +70,11 @@ class Dialect(Section):
     timezone_setting: ClassVar[str | None] = None
 
     @property
+    def day_columns(self) -> tuple[str, ...]:
+        """The columns that may say a record's day where one file holds all days, the best one first."""
+        return ()
+
+    @property
     def time_column(self) -> str | None:
         """The column of the events' time, where it is a setting."""
         return None
@@ -82,6 +87,17 @@ class Dialect(Section):
     def with_timezone(self, zone: str) -> Self:
         """Return the same dialect, with *zone* as that of times without one."""
         return self
+
+    #: A list in each of the vendor's records, the members of which are the events (`source.unfold`).
+    unfolds: ClassVar[str | None] = None
+
+    @classmethod
+    def recognize(cls, record: dict[str, Any]) -> tuple[str, ...]:
+        """Return the fields by which *record* shows that this dialect reads it; none where it does not show it.
+
+        More fields mean a closer match. No record may make it raise.
+        """
+        return ()
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one row of `staged_schema` per record of *chunk*, in order."""

@@ -47,6 +47,11 @@ class GA4(Vendor):
     timestamp = ("event_timestamp",)
     makes_ids = True
     session = SessionField("ga_session_id", "s")
+    marks = (
+        ("event_name", "event_timestamp", "event_params", "user_pseudo_id"),
+        ("event_name", "event_timestamp", "event_params"),
+        ("event_name", "event_timestamp", "user_pseudo_id"),
+    )
     # As PostHog's own guide has it: posthog.com/docs/migrate/google-analytics.
     names = {"page_view": "$pageview", "screen_view": "$screen", "user_engagement": "$autocapture"}
     left_out = {

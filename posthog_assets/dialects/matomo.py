@@ -34,6 +34,8 @@ class Matomo(Vendor):
     timestamp = ("actionDetails.timestamp",)
     makes_ids = True
     session = SessionField("matomo_visit_id")
+    unfolds = _ACTION
+    marks = (("idVisit", "actionDetails", "visitorId"), ("idVisit", "actionDetails"))
     names = {"action": "$pageview", "search": "site search"}
     left_out = {"goal": "a goal repeats the action that reached it"}
     properties = {
@@ -72,6 +74,11 @@ class Matomo(Vendor):
         ("idVisit, actionDetails.pageId", "the id; where there is no pageId, a hash over the action"),
         ("visits without actions, other fields of the visit", "not imported"),
     )
+
+    @property
+    def day_columns(self) -> tuple[str, ...]:
+        # A visit is split off before it is unfolded into its actions.
+        return ("firstActionTimestamp", "serverTimestamp", "lastActionTimestamp", "serverDate")
 
     def read(self, record: Record) -> Reading:
         action = record.get(_ACTION)

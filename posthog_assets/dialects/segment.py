@@ -6,7 +6,7 @@ Belongs here: https://segment.com/docs/connections/spec. Does not belong here: w
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -50,6 +50,13 @@ class Segment(Vendor):
     source_id = ("messageId",)
     user_id = ("userId",)
     anonymous_id = ("anonymousId",)
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("type", "messageId", "originalTimestamp"),
+        ("type", "messageId", "anonymousId"),
+        ("type", "messageId", "userId"),
+        ("type", "context", "anonymousId"),
+        ("type", "context", "userId"),
+    )
     # Not receivedAt: a phone may have been offline for days.
     timestamp = ("timestamp", "originalTimestamp")
     properties = {f"context.{member}": name for member, name in _CONTEXT.items()}
@@ -74,6 +81,11 @@ class Segment(Vendor):
     persons: Literal["every_call", "identify"] = Field(
         "every_call", description="Which calls link anonymousId to userId and set context.traits"
     )
+
+    @classmethod
+    def recognize(cls, record: Record) -> tuple[str, ...]:
+        call = record.get("type")
+        return super().recognize(record) if type(call) is str and call.lower() in _CALLS else ()
 
     @property
     def links_identities(self) -> bool:

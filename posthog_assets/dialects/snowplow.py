@@ -40,6 +40,8 @@ class Snowplow(Vendor):
     anonymous_id = ("domain_userid", "network_userid")
     timestamp = ("derived_tstamp", "collector_tstamp", "dvce_created_tstamp")
     session = SessionField("domain_sessionid")
+    marks = (("event_id", "collector_tstamp", "event_vendor"), ("event_id", "collector_tstamp", "v_tracker"),
+             ("event_id", "collector_tstamp"), ("event_id", "derived_tstamp", "domain_userid"))  # fmt: skip
     names = {"page_view": "$pageview", "screen_view": "$screen"}
     left_out = {"page_ping": "a sign of life every few seconds, which PostHog has no use for"}
     renames = {
