@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Final
 
-from posthog_assets.dialects.base import content_id
+from posthog_assets.dialects.base import SessionField, content_id
 from posthog_assets.dialects.record import Record, Rejected, number, own_name
 from posthog_assets.dialects.urls import add_place
 from posthog_assets.dialects.vendor import Reading, Vendor
@@ -33,6 +33,9 @@ class Matomo(Vendor):
     anonymous_id = ("visitorId",)
     timestamp = ("actionDetails.timestamp",)
     makes_ids = True
+    session = SessionField("matomo_visit_id")
+    unfolds = _ACTION
+    marks = (("idVisit", "actionDetails", "visitorId"), ("idVisit", "actionDetails"))
     names = {"action": "$pageview", "search": "site search"}
     left_out = {"goal": "a goal repeats the action that reached it"}
     properties = {
@@ -71,6 +74,11 @@ class Matomo(Vendor):
         ("idVisit, actionDetails.pageId", "the id; where there is no pageId, a hash over the action"),
         ("visits without actions, other fields of the visit", "not imported"),
     )
+
+    @property
+    def day_columns(self) -> tuple[str, ...]:
+        # A visit is split off before it is unfolded into its actions.
+        return ("firstActionTimestamp", "serverTimestamp", "lastActionTimestamp", "serverDate")
 
     def read(self, record: Record) -> Reading:
         action = record.get(_ACTION)

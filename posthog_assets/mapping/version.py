@@ -16,6 +16,9 @@ from posthog_assets.mapping.settings import Mapping
 #: Goes up whenever this package makes other events of the same records and settings.
 RULES: Final = 2
 
+#: Settings that came after days had been imported: where a file does not use them its version stays what it was.
+_ADDED: Final = ("sessions",)
+
 
 def mapping_version(mapping: Mapping, dialect: Dialect, import_name: str) -> str:
     """Return eight hexadecimal digits for the settings of mapping and dialect, and the user's own function.
@@ -25,10 +28,16 @@ def mapping_version(mapping: Mapping, dialect: Dialect, import_name: str) -> str
     Raises:
         ImportFileError: it cannot be imported.
     """
-    parts = [str(RULES), str(dialect.uuid_namespace(import_name)), mapping.model_dump_json(), dialect.model_dump_json()]
+    parts = [str(RULES), str(dialect.uuid_namespace(import_name)), _settings(mapping), dialect.model_dump_json()]
     if mapping.transform:
         parts.append(_of_code(getattr(load_hook(mapping.transform), "__code__", None)))
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=4).hexdigest()
+
+
+def _settings(mapping: Mapping) -> str:
+    default = Mapping.model_validate({})
+    unused = {name for name in _ADDED if getattr(mapping, name) == getattr(default, name)}
+    return mapping.model_dump_json(exclude=unused)
 
 
 def _of_code(code: CodeType | None) -> str:

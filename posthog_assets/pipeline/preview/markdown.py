@@ -21,7 +21,7 @@ _MARKS: Final = {Kind.KEPT: " ", Kind.RENAMED: "→", Kind.CHANGED: "~", Kind.AD
 _VALUE: Final = 100
 
 
-_LEGEND: Final = "→ renamed   ~ changed   + added   - not imported"
+LEGEND: Final = "→ renamed   ~ changed   + added   - not imported"
 
 
 def sentences(preview: Preview) -> Iterator[str]:
@@ -101,7 +101,7 @@ def markdown(preview: Preview) -> str:
     parts += [_rows("event", preview.events_by_name), ""]
     if preview.rejected:
         parts += [_rows("rejected because", preview.rejected), ""]
-    parts.append(_LEGEND)
+    parts.append(LEGEND)
     for sample in preview.samples:
         parts += ["", f"`{_title(sample)}`", "", "```diff"]
         if sample.after is None:
