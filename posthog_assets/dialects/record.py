@@ -13,6 +13,7 @@ import orjson
 
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.json_text import load
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.column import Column
 
 Record = dict[str, Any]
@@ -22,10 +23,6 @@ _LONGEST_ID: Final = 10**200
 
 #: Properties of an event that PostHog applies to its person.
 PERSONAL: Final = ("$set", "$set_once", "$unset")
-
-
-class Rejected(Exception):
-    """A record that cannot become an event; the message is the reason, its head up to `: ` the same for all alike."""
 
 
 def own_name(name: Any) -> str:

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from posthog_assets.core.partitions import Partition, key_of
+from posthog_assets.core.rejection import reason_head
 from posthog_assets.core.schemas import FETCHED_AT_KEY
-from posthog_assets.dialects.base import reason_head
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.staging import Stagers

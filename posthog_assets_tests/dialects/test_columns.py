@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.rejection import reason_head
 from posthog_assets.core.sections import load_by_type
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects import load_dialect
-from posthog_assets.dialects.base import content_id, reason_head
+from posthog_assets.dialects.base import content_id
 from posthog_assets.sources.formats import RecordChunk, Unreadable
 from posthog_assets_tests.conftest import small_import
 

@@ -17,8 +17,9 @@ import orjson
 from pydantic import Field, field_validator
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.core.timestamps import read_timestamps
-from posthog_assets.mapping.steps.base import Event, OfProperties, Rejected, Step
+from posthog_assets.mapping.steps.base import Event, OfProperties, Step
 from posthog_assets.mapping.steps.name_patterns import Names
 
 Type = Literal["int", "float", "bool", "text", "timestamp"]
