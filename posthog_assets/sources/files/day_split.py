@@ -19,6 +19,7 @@ import hashlib
 import io
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, Final
 
@@ -213,7 +214,10 @@ class _Splitter:
         return self._days(at_path(record, self._column)) or WITHOUT_DAY
 
     def _csv(self, stream: IO[bytes], framing: Framing, name: str) -> None:
-        table = CsvRows(blocks(stream, name), framing, name, keep_text=True)
+        with closing(CsvRows(blocks(stream, name), framing, name, keep_text=True)) as table:
+            self._csv_rows(table, framing, name)
+
+    def _csv_rows(self, table: CsvRows, framing: Framing, name: str) -> None:
         self._columns_seen = self._columns_seen or table.header
         if not table.header:
             return
