@@ -14,7 +14,7 @@ import pytest
 
 from posthog_assets.core.errors import BrokenPart, ImportFileError
 from posthog_assets.sources import Files
-from posthog_assets.sources.formats import RecordChunk, Unreadable, avro, count_records, detect, read_records
+from posthog_assets.sources.formats import RecordChunk, Unreadable, count_records, detect, read_records
 from posthog_assets.sources.formats.avro_container import avro_block, avro_header
 from posthog_assets_tests.sources.formats.reading import positions, read
 
