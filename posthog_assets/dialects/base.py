@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 import orjson
 import pyarrow as pa
@@ -22,6 +22,9 @@ from posthog_assets.core.sections import Section
 
 #: Marks a source id that stands for the record's content, because the record has no id of its own.
 CONTENT: Final = "content:"
+
+#: The edition that new import files name.
+NEWEST_EDITION: Final = 2
 
 #: The root of all uuids this project makes; part of the contract with everything imported so far.
 NAMESPACE: Final = uuid.UUID("6f1d8c9e-4f0b-5c8a-9f6e-2f6f3b1a7d42")
@@ -37,6 +40,11 @@ class Dialect(Section):
 
     type: str = "custom"
     namespace: str | None = Field(None, description="Replaces the import's name in the uuids")
+    edition: Literal[1, 2] = Field(
+        1,
+        description="Edition of the rules by which records read. 1: those of release 0.1, which keep what is imported "
+        "already as it is; 2, for new imports: those of release 0.2, see the page of the dialect",
+    )
     keep_unset: bool = Field(False, description="Import $unset, which deletes properties of living people")
 
     #: Whether the source's id, where it is a uuid, is PostHog's uuid as it stands.

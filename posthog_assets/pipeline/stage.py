@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from posthog_assets.core.partitions import Partition, key_of
 from posthog_assets.core.schemas import FETCHED_AT_KEY
 from posthog_assets.dialects.base import reason_head
+from posthog_assets.dialects.notes import Notes, notes_of
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.staging import Stagers
@@ -26,11 +27,12 @@ from posthog_assets.storage.parquet import ParquetSink
 
 @dataclass
 class StagingReport:
-    """What staging did: `rows` = records read; times are UTC."""
+    """What staging did: `rows` = records read; `notes` = what was noticed of those not rejected; times are UTC."""
 
     rows: int = 0
     rejected: int = 0
     reject_reasons: dict[str, int] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
     first: datetime | None = None
     last: datetime | None = None
     raw_records: int = 0
@@ -67,6 +69,7 @@ def stage_day(
 
 def _count(report: StagingReport, batch: pa.RecordBatch) -> None:
     report.rows += batch.num_rows
+    report.notes.add(notes_of(batch.schema.metadata))
     reasons = batch["reject_reason"]
     if reasons.null_count != len(reasons):
         for reason in reasons.drop_null().to_pylist():
