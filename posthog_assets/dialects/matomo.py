@@ -11,11 +11,11 @@ from __future__ import annotations
 import functools
 from typing import Any, Final
 
+from posthog_assets.core.json_text import numbered
 from posthog_assets.dialects.base import content_id
 from posthog_assets.dialects.record import Record, Rejected, number, own_name
 from posthog_assets.dialects.urls import add_place
 from posthog_assets.dialects.vendor import Reading, Vendor
-from posthog_assets.sources.formats.json_values import numbered
 
 _ACTION: Final = "actionDetails"
 

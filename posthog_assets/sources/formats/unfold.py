@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from posthog_assets.core.json_text import numbered
 from posthog_assets.core.records import RecordChunk, Unreadable
-from posthog_assets.sources.formats.json_values import numbered
 
 
 def unfolded(chunks: Iterable[RecordChunk], field: str, rows: int) -> Iterator[RecordChunk]:
