@@ -1,6 +1,7 @@
 """JSON that a strict reader refuses and that is no reason to lose a record.
 
-Belongs here: reading one text, and lists that were written as objects. Does not belong here: lines or files (`sources.formats`).
+Belongs here: reading one text, and lists that were written as objects. Does not belong here: lines or files
+(`sources.formats`).
 """
 
 from __future__ import annotations
