@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final, Literal
 import orjson
 
 from posthog_assets.core.errors import shorten
-from posthog_assets.dialects.base import content_id
+from posthog_assets.dialects.base import SessionField, content_id
 from posthog_assets.dialects.record import Record, Rejected, as_id, versions_as_text
 from posthog_assets.dialects.vendor import Reading, Vendor
 
@@ -68,6 +68,12 @@ class Amplitude(Vendor):
     #: The server's clocks come last: they say when an event arrived.
     timestamp = ("event_time", "client_event_time", "server_received_time", "server_upload_time")
 
+    session = SessionField("$amplitude_session_id", "ms")
+    marks = (
+        ("event_type", "amplitude_id", "server_upload_time"),
+        ("event_type", "event_properties", "user_properties", "device_id"),
+        ("event_type", "event_time", "$insert_id"),
+    )
     verbatim_uuid: ClassVar[bool] = True
     describes_groups: ClassVar[bool] = True
     makes_ids = True
@@ -167,7 +173,7 @@ class Amplitude(Vendor):
         ("groups", "$groups: the first key of each type; $amplitude_groups: all, where a type has several"),
         ("group_properties", "$groupidentify, once a day and group"),
         ("$groupidentify of several groups", "the first group's call; those of the others are derived"),
-        ("session_id", "$amplitude_session_id, unless -1; PostHog's $session_id is not made up"),
+        ("session_id", "$amplitude_session_id, unless -1"),
         ("$identify, $groupidentify", "PostHog's own call of that name"),
     )
 

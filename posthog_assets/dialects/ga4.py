@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from posthog_assets.core.schemas import TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
-from posthog_assets.dialects.base import content_id
+from posthog_assets.dialects.base import SessionField, content_id
 from posthog_assets.dialects.record import Record
 from posthog_assets.dialects.urls import add_place
 from posthog_assets.dialects.vendor import Reading, Vendor
@@ -46,6 +46,12 @@ class GA4(Vendor):
     anonymous_id = ("user_pseudo_id",)
     timestamp = ("event_timestamp",)
     makes_ids = True
+    session = SessionField("ga_session_id", "s")
+    marks = (
+        ("event_name", "event_timestamp", "event_params", "user_pseudo_id"),
+        ("event_name", "event_timestamp", "event_params"),
+        ("event_name", "event_timestamp", "user_pseudo_id"),
+    )
     # As PostHog's own guide has it: posthog.com/docs/migrate/google-analytics.
     names = {"page_view": "$pageview", "screen_view": "$screen", "user_engagement": "$autocapture"}
     left_out = {

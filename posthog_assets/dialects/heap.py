@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from posthog_assets.dialects.base import SessionField
 from posthog_assets.dialects.record import Record, Rejected, nested
 from posthog_assets.dialects.vendor import Reading, Vendor
 
@@ -36,6 +37,15 @@ class Heap(Vendor):
     user_id = ("identity",)
     anonymous_id = ("user_id",)
     timestamp = ("time",)
+    session = SessionField("heap_session_id")
+    marks = (
+        ("event_id", "user_id", "session_id", "event_table_name"),
+        ("event_id", "user_id", "session_id", "session_time"),
+        ("from_user_id", "to_user_id", "time"),
+        ("user_id", "joindate", "identity"),
+        ("user_id", "joindate", "last_modified"),
+        ("id", "joindate", "identity"),
+    )
     names = {"pageviews": "$pageview", "pageview": "$pageview"}
     left_out = {"sessions": "PostHog makes sessions itself", "session": "PostHog makes sessions itself"}
     renames = {
@@ -76,6 +86,10 @@ class Heap(Vendor):
     )
 
     table: str | None = Field(None, description="Table of rows that do not say theirs: pageviews, my_event …")
+
+    @property
+    def day_columns(self) -> tuple[str, ...]:
+        return ("time", "last_modified", "joindate")
 
     def read(self, record: Record) -> Reading:
         if "from_user_id" in record and "to_user_id" in record:

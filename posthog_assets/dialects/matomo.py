@@ -12,7 +12,7 @@ import functools
 from typing import Any, Final
 
 from posthog_assets.core.json_text import numbered
-from posthog_assets.dialects.base import content_id
+from posthog_assets.dialects.base import SessionField, content_id
 from posthog_assets.dialects.record import Record, Rejected, number, own_name
 from posthog_assets.dialects.urls import add_place
 from posthog_assets.dialects.vendor import Reading, Vendor
@@ -34,6 +34,9 @@ class Matomo(Vendor):
     anonymous_id = ("visitorId",)
     timestamp = ("actionDetails.timestamp",)
     makes_ids = True
+    session = SessionField("matomo_visit_id")
+    unfolds = _ACTION
+    marks = (("idVisit", "actionDetails", "visitorId"), ("idVisit", "actionDetails"))
     names = {"action": "$pageview", "search": "site search"}
     left_out = {"goal": "a goal repeats the action that reached it"}
     properties = {
@@ -104,6 +107,11 @@ class Matomo(Vendor):
 
     def is_known(self, field: str) -> bool:
         return field.startswith("dimension")
+
+    @property
+    def day_columns(self) -> tuple[str, ...]:
+        # A visit is split off before it is unfolded into its actions.
+        return ("firstActionTimestamp", "serverTimestamp", "lastActionTimestamp", "serverDate")
 
     def read(self, record: Record) -> Reading:
         action = record.get(_ACTION)

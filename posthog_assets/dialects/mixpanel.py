@@ -84,6 +84,12 @@ class Mixpanel(Vendor):
     user_id = ("properties.distinct_id", "properties.$distinct_id_before_identity", "properties.$user_id")
     anonymous_id = ("properties.$device_id",)
     timestamp = ("properties.time",)
+    marks = (
+        ("event", "properties.distinct_id", "properties.time", "properties.$insert_id"),
+        ("event", "properties.distinct_id", "properties.time"),
+        ("event_name", "distinct_id", "insert_id", "time", "properties"),
+        ("event_name", "distinct_id", "time", "properties"),
+    )
     names = {"$mp_web_page_view": "$pageview"}
     left_out = {"$mp_session_record": "it says that there is a replay, which Mixpanel does not export"}
     spread = ("properties",)

@@ -26,6 +26,7 @@ class Pendo(Vendor):
     source_id = ("eventId",)
     user_id = ("visitorId",)
     timestamp = ("browserTimestamp",)
+    marks = (("eventType", "visitorId", "browserTimestamp", "eventId"), ("visitorId", "browserTimestamp"))
     # As PostHog's own guide has it: posthog.com/docs/migrate/pendo.
     names = {
         "load": "$pageview",

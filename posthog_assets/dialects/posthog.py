@@ -38,6 +38,12 @@ class PostHogEvents(Vendor):
     # what it has not merged yet, such as an event that an SDK sent twice, at times that differ by a skew.
     replaces_versions: ClassVar[bool] = True
 
+    marks = (
+        ("uuid", "event", "distinct_id", "timestamp", "properties"),
+        ("event", "distinct_id", "timestamp", "properties.$lib"),
+        ("event", "properties.distinct_id", "properties.token"),
+        ("event", "$distinct_id", "properties"),
+    )
     source_id = ("uuid",)
     user_id = ("distinct_id", "$distinct_id", "properties.distinct_id")
     spread = ("properties",)

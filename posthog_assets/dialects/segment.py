@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import Field
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.dialects.base import SessionField
 from posthog_assets.dialects.record import Record, Rejected, as_object, versions_as_text
 from posthog_assets.dialects.urls import add_place
 from posthog_assets.dialects.vendor import Reading, Vendor
@@ -39,6 +40,7 @@ _CONTEXT: Final = {
     "userAgent": "$raw_user_agent", "location.city": "$geoip_city_name",
     "location.country": "$geoip_country_name", "location.region": "$geoip_subdivision_1_name",
     "location.latitude": "$geoip_latitude", "location.longitude": "$geoip_longitude",
+    "sessionId": "$segment_session_id",
 }  # fmt: skip
 
 
@@ -46,9 +48,17 @@ class Segment(Vendor):
     """One message per record. What the sender put into `properties` wins over `context`."""
 
     type: str = "segment"
+    session = SessionField("$segment_session_id", "ms", hidden=True)
     source_id = ("messageId",)
     user_id = ("userId",)
     anonymous_id = ("anonymousId",)
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("type", "messageId", "originalTimestamp"),
+        ("type", "messageId", "anonymousId"),
+        ("type", "messageId", "userId"),
+        ("type", "context", "anonymousId"),
+        ("type", "context", "userId"),
+    )
     # Not receivedAt: a phone may have been offline for days.
     timestamp = ("timestamp", "originalTimestamp")
     properties = {f"context.{member}": name for member, name in _CONTEXT.items()}
@@ -86,6 +96,11 @@ class Segment(Vendor):
     persons: Literal["every_call", "identify"] = Field(
         "every_call", description="Which calls link anonymousId to userId and set context.traits"
     )
+
+    @classmethod
+    def recognize(cls, record: Record) -> tuple[str, ...]:
+        call = record.get("type")
+        return super().recognize(record) if type(call) is str and call.lower() in _CALLS else ()
 
     @property
     def links_identities(self) -> bool:

@@ -11,6 +11,7 @@ import re
 from typing import Any, Final
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.dialects.base import SessionField
 from posthog_assets.dialects.record import Record, Rejected, nested, number, own_name
 from posthog_assets.dialects.vendor import Reading, Vendor
 
@@ -38,6 +39,9 @@ class Snowplow(Vendor):
     user_id = ("user_id",)
     anonymous_id = ("domain_userid", "network_userid")
     timestamp = ("derived_tstamp", "collector_tstamp", "dvce_created_tstamp")
+    session = SessionField("domain_sessionid")
+    marks = (("event_id", "collector_tstamp", "event_vendor"), ("event_id", "collector_tstamp", "v_tracker"),
+             ("event_id", "collector_tstamp"), ("event_id", "derived_tstamp", "domain_userid"))  # fmt: skip
     names = {"page_view": "$pageview", "screen_view": "$screen"}
     left_out = {"page_ping": "a sign of life every few seconds, which PostHog has no use for"}
     renames = {

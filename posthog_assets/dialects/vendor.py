@@ -152,6 +152,10 @@ class Vendor(Dialect):
     #: and, where all that no table names becomes a property (None: it does not), those of them that stay text.
     texts: ClassVar[frozenset[str] | None] = None
 
+    #: Field paths by which a record is known to be the vendor's, where all paths of one tuple are there; the tuple
+    #: that is found first counts, so the closest match stands first.
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
     #: What a table cannot say, for the documentation: (field, becomes).
     notes: ClassVar[tuple[tuple[str, str], ...]] = ()
 
@@ -193,6 +197,15 @@ class Vendor(Dialect):
         cls._holders = cls.objects | heads | frozenset(cls.spread)
         cls._known = frozenset((*paths, *cls.renames, *cls.dropped, *(cls.texts or ())))
         cls._members = Members((*paths, *cls.not_imported, *cls.objects), cls.objects | frozenset(cls.spread))
+
+    @classmethod
+    def recognize(cls, record: Record) -> tuple[str, ...]:
+        """Return the first of `marks` all of whose paths *record* has; a record that was not unfolded counts too."""
+        return next((paths for paths in cls.marks if all(_has(record, path) for path in paths)), ())
+
+    @property
+    def day_columns(self) -> tuple[str, ...]:
+        return self.timestamp
 
     @property
     def links_identities(self) -> bool:
@@ -377,6 +390,18 @@ def _notes(rows: Iterable[Reading]) -> Notes:
         for sentence in row.remarks or ():
             notes.remark(sentence)
     return notes
+
+
+def _has(record: Record, path: str) -> bool:
+    value: Any = record
+    for key in path.split("."):
+        if type(value) is str and key != path:
+            # CSV holds objects as text.
+            value = nested(value)
+        if type(value) is not dict or key not in value:
+            return False
+        value = value[key]
+    return True
 
 
 def _first_of(paths: Iterable[str]) -> _Getter:

@@ -21,7 +21,7 @@ _MARKS: Final = {Kind.KEPT: " ", Kind.RENAMED: "→", Kind.CHANGED: "~", Kind.AD
 _VALUE: Final = 100
 
 
-_LEGEND: Final = "→ renamed   ~ changed   + added   - not imported"
+LEGEND: Final = "→ renamed   ~ changed   + added   - not imported"
 
 
 def sentences(preview: Preview) -> Iterator[str]:
@@ -105,7 +105,7 @@ def markdown(preview: Preview) -> str:
         parts += [_rows("field left out", preview.fields_left_out, "records"), ""]
     if preview.remarks:
         parts += [_rows("remark", preview.remarks, "records"), ""]
-    parts.append(_LEGEND)
+    parts.append(LEGEND)
     for sample in preview.samples:
         parts += ["", f"`{_title(sample)}`", "", "```diff"]
         if sample.after is None:
