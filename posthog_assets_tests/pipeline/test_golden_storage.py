@@ -170,7 +170,9 @@ def test_a_first_import_sends_the_events_that_release_0_1_sent(imported: Importe
 
 
 def as_it_is_now(event: dict[str, Any]) -> dict[str, Any]:
-    return event | {"properties": event["properties"] | CHANGED.get(event["uuid"], {})}
+    """Return an event of release 0.1 as it is sent for the first time today: what is new, and who made it."""
+    made_by = {"$import_mapping": VERSIONS[event["properties"]["$import_job_id"]]}
+    return event | {"properties": event["properties"] | made_by | CHANGED.get(event["uuid"], {})}
 
 
 @pytest.mark.parametrize("name", IMPORTS)
