@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from posthog_assets.core.arrow_columns import pack
+from posthog_assets.core.partitions import key_of
 from posthog_assets.destination.ledger import Ledger
-from posthog_assets.pipeline.deliver import key_of
 from posthog_assets.storage.layout import events_path
 from posthog_assets.storage.parquet import read_batches
 from posthog_assets.storage.store import Store
