@@ -17,6 +17,7 @@ from posthog_assets.core.partitions import Partition, key_of
 from posthog_assets.core.schemas import FETCHED_AT_KEY
 from posthog_assets.dialects.base import reason_head
 from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.deliver import _dialect
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.staging import Stagers
 from posthog_assets.sources.manifest import RawExport
@@ -52,7 +53,7 @@ def stage_day(
         with (
             store.atomic_write(staged_path(day)) as path,
             ParquetSink(path, imp.dialect.staged_schema, metadata) as sink,
-            Stagers(imp.dialect, report.raw_records, imp.processes) as stagers,
+            Stagers(_dialect(imp, manifest), report.raw_records, imp.processes) as stagers,
         ):
             for part in manifest.parts:
                 with raw.open(part) as file:
