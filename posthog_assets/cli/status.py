@@ -15,13 +15,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from posthog_assets.core.errors import BrokenPart
 from posthog_assets.orchestration.failures import Failure
 from posthog_assets.orchestration.local.day_states import Standing, State, failures, read_day_states
 from posthog_assets.orchestration.local.instance import opened_instance, sweep
 from posthog_assets.orchestration.local.project import find_job
-from posthog_assets.pipeline.config.import_file import Import
-from posthog_assets.sources.manifest import RawExport
+from posthog_assets.pipeline.export import export_warnings
 
 
 def run_status(name: str, project: Path | None, *, as_json: bool) -> int:
@@ -55,18 +53,9 @@ def _facts(standing: Standing, why: dict[date, Failure]) -> dict[str, Any]:
         "owed_by_day": {day.isoformat(): count for day, count in standing.owed.items() if count},
         "failed_days": [_failed(day, failure) for day, failure in why.items()],
         "oldest_failure": _failed(oldest, why[oldest]) if oldest else None,
-        "warnings": _warnings(standing.job.imp),
+        "warnings": export_warnings(standing.job.imp),
         "next": _next(standing, why),
     }
-
-
-def _warnings(imp: Import) -> list[str]:
-    """Return what the newest export of the first day found out about the records of all days."""
-    try:
-        account = RawExport(imp.store, imp.start_date).account
-    except BrokenPart:
-        return []
-    return account.warnings(imp.start_date, imp.end_date) if account else []
 
 
 def _failed(day: date, failure: Failure) -> dict[str, Any]:
@@ -116,7 +105,7 @@ def _print(standing: Standing, why: dict[date, Failure], console: Console) -> No
         console.print(f"{sum(owing.values()):,} events owed ({some}{more})")
     else:
         console.print("0 events owed")
-    for words in _warnings(standing.job.imp):
+    for words in export_warnings(standing.job.imp):
         console.print(f"[yellow]warning:[/yellow] {escape(words)}", soft_wrap=True)
     if oldest := _oldest(why):
         console.print(f"oldest failure: {oldest}, since {_moment(why[oldest]):%Y-%m-%d %H:%M} UTC")

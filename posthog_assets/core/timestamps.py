@@ -230,7 +230,7 @@ def _epochs(
 def _dates(texts: pa.Array, zone: str, low: int, high: int, window: Window | None) -> pa.Array | None:
     """Return the instants of digits of dates, all of one length; None where some may be epochs."""
     digits = len(str(low))
-    if digits == 10 or (window is not None and any(_as_epoch(end, None) in window for end in (low, high))):
+    if digits == 10 or (window and any((_as_epoch(end, None) or 0) in window for end in (low, high))):
         return None
     pattern = "%Y%m%d%H%M%S"[: digits - 2] if digits < 17 else None
     stamps = _patterned_texts(texts, pattern, zone) if pattern else None

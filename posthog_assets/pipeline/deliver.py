@@ -6,31 +6,22 @@ Belongs here: delivering, and the state it leaves. Does not belong here: how eve
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 
 import pyarrow.parquet as pq
 
 from posthog_assets.core.partitions import Partition, key_of
 from posthog_assets.core.schemas import FETCHED_AT_KEY, MAPPING_KEY, REJECTED, STAGED_KEY
-from posthog_assets.core.timestamps import Window
 from posthog_assets.destination.delivery import deliver
 from posthog_assets.destination.encoder import Stamp
 from posthog_assets.destination.ledger import Ledger
 from posthog_assets.destination.report import DeliveryReport
-from posthog_assets.dialects.base import Dialect
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.rejected import rejections
 from posthog_assets.pipeline.day_state.settled import Settled, digest_of, settle
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.upstream import open_upstream, stored_events
-from posthog_assets.sources.manifest import Manifest
 from posthog_assets.storage.layout import events_path, rejected_path
 from posthog_assets.storage.parquet import ParquetSink
-
-
-def _dialect(imp: Import, manifest: Manifest) -> Dialect:
-    """Return the dialect, knowing which times the records can have."""
-    return imp.dialect.within(Window.of(imp.start_date, datetime.fromisoformat(manifest.fetched_at)))
 
 
 def deliver_day(
