@@ -115,20 +115,21 @@ class Unparsed(Sequence[dict[str, Any] | Unreadable]):
     """
 
     def __init__(self, texts: list[bytes]) -> None:
-        self._texts = texts
+        #: The text of each record.
+        self.texts = texts
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self.texts)
 
     @overload
     def __getitem__(self, index: int) -> dict[str, Any] | Unreadable: ...
     @overload
     def __getitem__(self, index: slice) -> Unparsed: ...
     def __getitem__(self, index: int | slice) -> dict[str, Any] | Unreadable | Unparsed:
-        return Unparsed(self._texts[index]) if isinstance(index, slice) else _parsed(self._texts[index])
+        return Unparsed(self.texts[index]) if isinstance(index, slice) else _parsed(self.texts[index])
 
     def __iter__(self) -> Iterator[dict[str, Any] | Unreadable]:
-        return map(_parsed, self._texts)
+        return map(_parsed, self.texts)
 
 
 def _parsed(text: bytes) -> dict[str, Any] | Unreadable:
