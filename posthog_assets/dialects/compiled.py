@@ -10,8 +10,11 @@ against (`Vendor.compiled = False` uses the slower ones). `posthog-assets dialec
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from posthog_assets.core.errors import ImportFileError
+from posthog_assets.dialects.base import Dialect
 
 if TYPE_CHECKING:
     from posthog_assets.dialects.vendor import Vendor
@@ -45,15 +48,18 @@ def made(name: str, source: str, names: Mapping[str, Any]) -> Callable[..., Any]
     return function
 
 
-def sources_of(vendor: type[Vendor]) -> Iterator[str]:
-    """Yield the source of every function that was made of the tables of *vendor*, its base classes' last."""
-    seen: set[str] = set()
-    for kind in vendor.__mro__:
+def source_of(dialect: type[Dialect]) -> str:
+    """Return the source of every function that is made of the tables of a dialect; raises ImportFileError for none."""
+    found: dict[str, str] = {}
+    for kind in dialect.__mro__:
         for value in vars(kind).values():
             source = getattr(getattr(value, "__func__", value), _SOURCE, None)
-            if source is not None and source.split("(")[0] not in seen:
-                seen.add(source.split("(")[0])
-                yield source
+            if source is not None:
+                found.setdefault(source.split("(")[0], source)
+    if not found:
+        raise ImportFileError(f"{dialect.__name__} has no tables that are compiled")
+    rows = rows_source(cast("type[Vendor]", dialect), of_texts=True, has_groups=False)
+    return "\n\n".join((rows, *found.values()))
 
 
 # --- what the tables say --------------------------------------------------------------------------------------

@@ -209,7 +209,7 @@ class Vendor(Dialect):
 
     def fields(self, record: Record) -> Reading:
         """Return all the tables say of *record* but its name, for records that are named otherwise; raises Rejected."""
-        return self._fields(self, record)
+        return type(self)._fields(self, record)
 
     def fields_by_tables(self, record: Record) -> Reading:
         """Return what `fields` does, by looking at one entry of the tables after the other."""

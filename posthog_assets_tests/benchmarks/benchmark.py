@@ -31,8 +31,8 @@ from typing import Any
 import orjson
 from isal import igzip
 
-from posthog_assets_tests.benchmark_against import against
 from posthog_assets_tests.benchmarks import scale, volume
+from posthog_assets_tests.benchmarks.against import against
 from posthog_assets_tests.records.shapes import SHAPES
 
 DAY = date(2024, 3, 1)

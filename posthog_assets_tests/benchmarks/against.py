@@ -29,7 +29,7 @@ from typing import Any, Final
 
 import orjson
 
-_PROJECT: Final = Path(__file__).parent.parent
+_PROJECT: Final = Path(__file__).parents[2]
 
 #: Of each step, the modules that have had it, the newest first.
 _STEPS: Final = {
