@@ -181,18 +181,23 @@ def rows_source(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> st
     code = Code("def rows(dialect, records, untyped, columns):", indent=1)
     code.add(
         f'"""Read the records of a block, in the columns of staged rows; {vendor.__name__}."""',
-        "read, reasons = dialect.read, {}",
+        "read, reasons, noted = dialect.read, {}, []",
         "(source_ids, kinds, events, user_ids, anonymous_ids, times,",
         " properties, sets, set_onces, groups, group_sets) = columns",
+        *([] if vendor.takes_others else ["find_left_out, is_known = dialect._members.left_out, dialect.is_known"]),
         "for index, record in enumerate(records):",
         "    try:",
     )
     _write_opened(code, of_texts)
     code.add("        try:")
     _write_fallback(code, vendor)
-    code.add(
-        "            row = read(dialect.typed(record) if untyped else record)", "            told = row.properties"
-    )
+    code.add("            if untyped:", "                record = dialect.typed(record)")
+    if vendor.takes_others:
+        code.add("            row = read(record)")
+    else:
+        code.add("            left_out = find_left_out(record, is_known)", "            row = read(record)")
+        code.add("            row.left_out = left_out")
+    code.add("            told = row.properties")
     if has_groups:
         code.add(
             "            if row.kind != 'group':",
@@ -226,6 +231,8 @@ def rows_source(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> st
         "        for column in columns:",
         "            column.append(None)",
         "        continue",
+        "    if row.left_out or row.remarks:",
+        "        noted.append((index, row))",
         "    source_ids.append(source_id)",
         "    kinds.append(row.kind)",
         "    events.append(row.event)",
@@ -239,7 +246,7 @@ def rows_source(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> st
         "    group_sets.append(said)",
         "    # Freed before the next one is read: all of them take the same memory, which stays in the caches.",
         "    del row, told, record",
-        "return reasons",
+        "return reasons, noted",
     )
     return code.text()
 
@@ -276,9 +283,10 @@ def _write_ids(code: Code) -> None:
         "            source_id, user_id, anonymous_id = row.source_id, row.user_id, row.anonymous_id",
         "            if type(source_id) is not str or not source_id.strip():",
         "                source_id = as_id(source_id, 'source id') or fallback",
+        "            if not (",
+        "                (user_id is None or (type(user_id) is str and user_id.strip()))",
+        "                and (anonymous_id is None or (type(anonymous_id) is str and anonymous_id.strip()))",
+        "            ):",
+        "                read_ids(row)",
+        "                user_id, anonymous_id = row.user_id, row.anonymous_id",
     )
-    for name in ("user_id", "anonymous_id"):
-        code.add(
-            f"            if {name} is not None and (type({name}) is not str or not {name}.strip()):",
-            f"                {name} = as_id({name}, {name.replace('_', ' ')!r})",
-        )

@@ -25,7 +25,7 @@ from posthog_assets.core.timestamps import from_wall_clock, read_timestamps
 from posthog_assets.dialects.base import content_id
 from posthog_assets.dialects.compiled import chooser, reshaper
 from posthog_assets.dialects.countries import COUNTRIES
-from posthog_assets.dialects.record import Record, Rejected, as_id
+from posthog_assets.dialects.record import Record, Rejected, as_id, usable_id
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 #: PostHog's importer makes its uuids in this namespace; part of the contract with everything imported so far.
@@ -85,6 +85,12 @@ class Mixpanel(Vendor):
     user_id = ("properties.distinct_id", "properties.$distinct_id_before_identity", "properties.$user_id")
     anonymous_id = ("properties.$device_id",)
     timestamp = ("properties.time",)
+    marks = (
+        ("event", "properties.distinct_id", "properties.time", "properties.$insert_id"),
+        ("event", "properties.distinct_id", "properties.time"),
+        ("event_name", "distinct_id", "insert_id", "time", "properties"),
+        ("event_name", "distinct_id", "time", "properties"),
+    )
     names = {"$mp_web_page_view": "$pageview"}
     left_out = {"$mp_session_record": "it says that there is a replay, which Mixpanel does not export"}
     spread = ("properties",)
@@ -119,6 +125,15 @@ class Mixpanel(Vendor):
         )
     }  # fmt: skip
     makes_ids = True
+    # Of its JSON pipelines.
+    not_imported = {
+        "event_name": "the name of the event",
+        "distinct_id": "who did it",
+        "insert_id": "the id of the record",
+        "device_id": "the device",
+        "user_id": "the user",
+        "time": "when it happened",
+    }
     notes = (
         (
             "distinct_id, $distinct_id_before_identity, $user_id, $device_id",
@@ -201,8 +216,7 @@ class Mixpanel(Vendor):
         merged, before = get("distinct_id"), get("$distinct_id_before_identity")
         user, device = get("$user_id"), get("$device_id")
         if not (type(merged) is type(user) is type(device) is str and before is None):
-            merged, before = as_id(merged, "distinct_id"), as_id(before, "distinct_id")
-            user, device = as_id(user, "user id"), as_id(device, "device id")
+            merged, before, user, device = _usable(reading, merged, before, user, device)
         if self.identity == "as_tracked":
             # It comes only with some exports, and says nothing then that the distinct_id does not.
             members.pop("$distinct_id_before_identity", None)
@@ -250,6 +264,19 @@ def _of_pipeline(record: Record, members: Any) -> Any:
     if type(members) is not dict:
         return members
     return members | {new: record[old] for old, new in _PIPELINE.items() if record.get(old) is not None}
+
+
+def _usable(reading: Reading, merged: Any, before: Any, user: Any, device: Any) -> tuple[str | None, ...]:
+    """Return ids as text; one that is none counts as absent where another is one. Raises Rejected."""
+    flaws: list[str] = []
+    given = ((merged, "distinct_id"), (before, "distinct_id"), (user, "user id"), (device, "device id"))
+    ids = tuple(usable_id(value, what, flaws) for value, what in given)
+    if flaws and not any(ids):
+        for value, what in given:
+            as_id(value, what)
+    for flaw in flaws:
+        reading.remark(flaw)
+    return ids
 
 
 def _is_device(text: str | None, device: str | None) -> bool:

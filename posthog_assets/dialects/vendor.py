@@ -19,12 +19,15 @@ import pyarrow as pa
 from pydantic import Field
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.json_records import Unparsed, parse
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect, content_id
 from posthog_assets.dialects.column import Column, inferred
 from posthog_assets.dialects.compiled import fields_source, made, rows_source
+from posthog_assets.dialects.members import Members
+from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.record import (
     Record,
     Rejected,
@@ -34,8 +37,8 @@ from posthog_assets.dialects.record import (
     is_nothing,
     nested,
     own_name,
+    usable_id,
 )
-from posthog_assets.sources.formats.json_lines import Unparsed, parse
 
 _Getter = Callable[[Record], Any]
 
@@ -45,6 +48,10 @@ FLAWS: Final = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeE
 #: The columns of staged rows from source_id to group_set, JSON objects as bytes; None in all of a rejected row. In the
 #: place of instants stand the times as records have them, until all of a chunk were read.
 _Columns = tuple[list[Any], ...]
+
+#: The reasons of rejected records by their index, and the index of each row that has notes.
+_Noted = tuple[dict[int, str], list[tuple[int, "Reading"]]]
+
 _TIMES: Final = 5
 
 #: The JSON objects of a row as text, in the order of the columns; None where there is none.
@@ -54,12 +61,13 @@ _Texts = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | N
 class Reading:
     """One record as a dialect reads it: the staged row before it is written as columns.
 
-    `timestamp` is as the record has it; the dictionaries become JSON text, empty ones nothing.
+    `timestamp` is as the record has it; the dictionaries become JSON text, empty ones nothing. `left_out` are paths of
+    fields that no table names, `remarks` what else is worth counting of a record that is imported all the same.
     """
 
     __slots__ = (
-        "anonymous_id", "event", "group_set", "groups", "kind", "properties", "set", "set_once", "source_id",
-        "timestamp", "user_id",
+        "anonymous_id", "event", "group_set", "groups", "kind", "left_out", "properties", "remarks", "set", "set_once",
+        "source_id", "timestamp", "user_id",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -74,6 +82,12 @@ class Reading:
         self.set_once: Record = {}
         self.groups: dict[str, str] = {}
         self.group_set: dict[str, dict[str, Record]] = {}
+        self.left_out: list[str] | None = None
+        self.remarks: list[str] | None = None
+
+    def remark(self, sentence: str) -> None:
+        """Have *sentence* counted, which is the same for all records it is true of."""
+        self.remarks = [*(self.remarks or ()), sentence]
 
 
 class Table:
@@ -128,6 +142,11 @@ class Vendor(Dialect):
     #: Member -> property, of what is spread, and of flat records (`take`).
     renames: ClassVar[Mapping[str, str]] = {}
     dropped: ClassVar[frozenset[str]] = frozenset()
+    #: Fields that are not imported -> why; `context.page` stands for all of that object. What no table names is not
+    #: imported either, but counted.
+    not_imported: ClassVar[Mapping[str, str]] = {}
+    #: Whether all fields that no table names become properties (`take`).
+    takes_others: ClassVar[bool] = False
 
     #: Field -> person property; for the first value known, and for the last.
     person_set: ClassVar[Mapping[str, str]] = {}
@@ -150,6 +169,10 @@ class Vendor(Dialect):
     #: is slower and gives the same.
     compiled: ClassVar[bool] = True
 
+    #: Field paths by which a record is known to be the vendor's, where all paths of one tuple are there; the tuple
+    #: that is found first counts, so the closest match stands first.
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
     #: What a table cannot say, for the documentation: (field, becomes).
     notes: ClassVar[tuple[tuple[str, str], ...]] = ()
 
@@ -171,6 +194,7 @@ class Vendor(Dialect):
     _holders: ClassVar[frozenset[str]]
     _known: ClassVar[frozenset[str]]
     _fields: ClassVar[Callable[[Vendor, Record], Reading]]
+    _members: ClassVar[Members]
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -191,10 +215,24 @@ class Vendor(Dialect):
         cls._holders = cls.objects | heads | frozenset(cls.spread)
         cls._known = frozenset((*paths, *cls.renames, *cls.dropped, *(cls.texts or ())))
         cls._fields = staticmethod(_compiled_fields(cls) if cls.compiled else cls.fields_by_tables)
+        cls._members = Members((*paths, *cls.not_imported, *cls.objects), cls.objects | frozenset(cls.spread))
+
+    @classmethod
+    def recognize(cls, record: Record) -> tuple[str, ...]:
+        """Return the first of `marks` all of whose paths *record* has; a record that was not unfolded counts too."""
+        return next((paths for paths in cls.marks if all(_has(record, path) for path in paths)), ())
+
+    @property
+    def day_columns(self) -> tuple[str, ...]:
+        return self.timestamp
 
     @property
     def links_identities(self) -> bool:
         return bool(self.user_id and self.anonymous_id)
+
+    def is_known(self, field: str) -> bool:
+        """Whether `read` knows a field of a record that no table names."""
+        return False
 
     def read(self, record: Record) -> Reading:
         """Return *record* as the tables say; subclasses add what they cannot say. The record may be used up.
@@ -289,24 +327,28 @@ class Vendor(Dialect):
         """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
         columns: _Columns = tuple([] for _ in range(11))
         if not self.compiled:
-            reasons = self.rows_by_row(chunk.used_up(), chunk.untyped, columns)
+            reasons, noted = self.rows_by_row(chunk.used_up(), chunk.untyped, columns)
         else:
             texts = chunk.records.texts if isinstance(chunk.records, Unparsed) else None
             rows = rows_of(type(self), of_texts=texts is not None, has_groups=bool(self.groups))
-            reasons = rows(self, chunk.used_up() if texts is None else texts, chunk.untyped, columns)
+            reasons, noted = rows(self, chunk.used_up() if texts is None else texts, chunk.untyped, columns)
         self._add_instants(columns, reasons)
-        return _batch(columns, reasons, part, chunk.positions)
+        batch = _batch(columns, reasons, part, chunk.positions)
+        return _notes(row for index, row in noted if index not in reasons).on(batch) if noted else batch
 
-    def rows_by_row(self, records: Iterable[Record | Unreadable], untyped: bool, columns: _Columns) -> dict[int, str]:
-        """Add each record to *columns* as one row, and return the reasons of those that are rejected, by their index.
+    def rows_by_row(self, records: Iterable[Record | Unreadable], untyped: bool, columns: _Columns) -> _Noted:
+        """Add each record to *columns* as one row; return why some are rejected, by their index, and those with notes.
 
         What is compiled for each dialect does the same (`compiled.rows_source`).
         """
         reasons: dict[int, str] = {}
+        noted: list[tuple[int, Reading]] = []
         for index, record in enumerate(records):
             values: Sequence[Any]
             try:
                 row = self._row(record, untyped)
+                if row.left_out or row.remarks:
+                    noted.append((index, row))
                 texts = _written(row)
                 values = (row.source_id, row.kind, row.event, row.user_id, row.anonymous_id, row.timestamp, *texts)
             except Rejected as reason:
@@ -314,7 +356,7 @@ class Vendor(Dialect):
                 values = (None,) * len(columns)
             for column, value in zip(columns, values, strict=True):
                 column.append(value)
-        return reasons
+        return reasons, noted
 
     def _add_instants(self, columns: _Columns, reasons: dict[int, str]) -> None:
         """Put the instants in place of the times that records have; rows without one are rejected."""
@@ -337,14 +379,17 @@ class Vendor(Dialect):
         try:
             # Made first: reading uses the record up, and how the texts of CSV are read must not change an id.
             fallback = content_id(record) if not self.makes_ids and is_nothing(self._first[1](record)) else None
-            row = self.read(self.typed(record) if untyped else record)
+            record = self.typed(record) if untyped else record
+            left_out = None if self.takes_others else self._members.left_out(record, self.is_known)
+            row = self.read(record)
+            row.left_out = left_out
             told = row.properties
             if self.groups and row.kind != "group":
                 row.groups = row.groups | group_keys(self.groups, told)
             if "$set" in told or "$set_once" in told or "$unset" in told:
                 self._set_apart(row)
             row.source_id = as_id(row.source_id, "source id") or fallback
-            row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
+            _read_ids(row)
         except FLAWS as error:
             raise not_of(self, error) from error
         if row.set and not row.set_once.keys().isdisjoint(row.set):
@@ -366,6 +411,42 @@ class Vendor(Dialect):
 def _compiled_fields(vendor: type[Vendor]) -> Callable[[Vendor, Record], Reading]:
     unwanted = vendor.renames.keys() | vendor.dropped
     return made("fields", fields_source(vendor), {"Reading": Reading, "unwanted": unwanted})
+
+
+def _read_ids(row: Reading) -> None:
+    """Make the ids of a row text; one that is no id counts as absent where the other is one. Raises Rejected."""
+    try:
+        row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
+    except Rejected:
+        flaws: list[str] = []
+        row.user_id = usable_id(row.user_id, "user id", flaws)
+        row.anonymous_id = usable_id(row.anonymous_id, "anonymous id", flaws)
+        if row.user_id is None and row.anonymous_id is None:
+            raise
+        for flaw in flaws:
+            row.remark(flaw)
+
+
+def _notes(rows: Iterable[Reading]) -> Notes:
+    notes = Notes()
+    for row in rows:
+        for path in row.left_out or ():
+            notes.leave_out(path)
+        for sentence in row.remarks or ():
+            notes.remark(sentence)
+    return notes
+
+
+def _has(record: Record, path: str) -> bool:
+    value: Any = record
+    for key in path.split("."):
+        if type(value) is str and key != path:
+            # CSV holds objects as text.
+            value = nested(value)
+        if type(value) is not dict or key not in value:
+            return False
+        value = value[key]
+    return True
 
 
 def _first_of(paths: Iterable[str]) -> _Getter:
@@ -450,7 +531,7 @@ def _batch(columns: _Columns, reasons: dict[int, str], part: str, positions: Seq
 
 
 @functools.cache
-def rows_of(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> Callable[..., dict[int, str]]:
+def rows_of(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> Callable[..., _Noted]:
     """Return the compiled `rows_by_row` of a dialect, for records that are lines of JSON (*of_texts*) or objects."""
     return made("rows", rows_source(vendor, of_texts=of_texts, has_groups=has_groups), _SEEN)
 
@@ -460,5 +541,5 @@ _SEEN: Final[dict[str, Any]] = {
     "FLAWS": FLAWS, "JSONDecodeError": orjson.JSONDecodeError, "NEITHER": (None, None), "Reading": Reading,
     "Rejected": Rejected, "Unreadable": Unreadable, "as_id": as_id,
     "content_id": content_id, "dumps": orjson.dumps, "group_keys": group_keys, "is_nothing": is_nothing,
-    "loads": orjson.loads, "not_of": not_of, "parse": parse, "written": _written,
+    "loads": orjson.loads, "not_of": not_of, "parse": parse, "read_ids": _read_ids, "written": _written,
 }  # fmt: skip

@@ -19,6 +19,7 @@ import errno
 import fcntl
 import os
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -73,6 +74,7 @@ class Store:
         if self._local:
             self.root = UPath(Path(self.root.path).absolute())
         self._downloads: Downloads | None = None
+        self._making = threading.Lock()
         #: The import whose raw export this store holds.
         self.raw_owner = import_name
 
@@ -129,18 +131,37 @@ class Store:
         """Open a file for reading, seekable; raises FileNotFoundError."""
         if self._local:
             return self.path(relative).open("rb")
-        self._downloads = self._downloads or Downloads(self._files)
         with self._answers(relative):
-            return self._downloads.open(self.path(relative).path)
+            return self._downloaded().open(self.path(relative).path)
+
+    @contextlib.contextmanager
+    def peek(self, relative: str) -> Iterator[IO[bytes]]:
+        """Yield a file to read a few columns of, or its end; unlike `open`, nothing else of it is downloaded.
+
+        Raises:
+            FileNotFoundError: there is none.
+            StorageUnavailable: the store does not answer, in the block too.
+        """
+        if self._local:
+            with self.open(relative) as file:
+                yield file
+            return
+        with self._answers(relative), self._downloaded().peek(self.path(relative).path) as file:
+            yield file
+
+    def _downloaded(self) -> Downloads:
+        with self._making:
+            self._downloads = self._downloads or Downloads(self._files)
+            return self._downloads
 
     def read_bytes(self, relative: str) -> bytes:
         with self._answers(relative):
             return self._ask(self.path(relative).read_bytes)
 
-    def write_bytes(self, relative: str, content: bytes) -> None:
-        """Write a small file atomically."""
+    def write_bytes(self, relative: str, content: bytes, *, durable: bool = True) -> None:
+        """Write a small file atomically; see `atomic_write` for *durable*."""
         if self._local:
-            with self.atomic_write(relative) as path:
+            with self.atomic_write(relative, durable=durable) as path:
                 path.write_bytes(content)
         else:
             with self._answers(relative):
@@ -162,10 +183,11 @@ class Store:
         return False
 
     @contextlib.contextmanager
-    def atomic_write(self, relative: str) -> Iterator[Path]:
+    def atomic_write(self, relative: str, *, durable: bool = True) -> Iterator[Path]:
         """Yield a local temporary path; what is written there becomes *relative* when the block ends.
 
-        Where the block raises, the old content of *relative* stays as it was.
+        Where the block raises, the old content of *relative* stays as it was. What is not *durable* outlives a killed
+        process, but may be lost in a power cut until it is made so (`sync`).
 
         Raises:
             StorageError: there is no room for it, or the store does not take it.
@@ -180,9 +202,11 @@ class Store:
         try:
             yield temporary
             if self._local:
-                _sync(temporary)
+                if durable:
+                    _sync(temporary)
                 temporary.replace(target.path)
-                _sync(folder)
+                if durable:
+                    _sync(folder)
             else:
                 with self._answers(relative):
                     # Not through an open file: one that is closed by an error would leave what it has got until then.
@@ -196,6 +220,13 @@ class Store:
             ) from error
         finally:
             temporary.unlink(missing_ok=True)
+
+    def sync(self, relatives: list[str]) -> None:
+        """Make files durable that were written without it, and their folders; elsewhere they are so already."""
+        if self._local:
+            paths = [Path(self.path(relative).path) for relative in relatives]
+            for path in [*paths, *dict.fromkeys(path.parent for path in paths)]:
+                _sync(path)
 
     def _ask(self, ask: Callable[[], T]) -> T:
         return ask() if self._local else steadily(ask)

@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny, Valida
 from posthog_assets.core.errors import ImportFileError, shorten
 from posthog_assets.core.sections import Choices, Section, explain
 from posthog_assets.destination.settings import Destination
-from posthog_assets.dialects import DIALECTS, Dialect, load_dialect
+from posthog_assets.dialects import DIALECT_SCHEMAS, Dialect, load_dialect
 from posthog_assets.mapping import Mapping
 from posthog_assets.mapping.version import mapping_version
 from posthog_assets.pipeline.config.automation import Automation
@@ -60,7 +60,7 @@ class Import(Section):
     source: Annotated[SerializeAsAny[Source], BeforeValidator(load_source), Choices(SOURCES)] = Field(
         description="How bytes are fetched; `type` chooses the source"
     )
-    dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect), Choices(DIALECTS)] = Field(
+    dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect), Choices(DIALECT_SCHEMAS)] = Field(
         description="How one record reads; `type` chooses the dialect"
     )
     mapping: Mapping = Field(
@@ -79,6 +79,8 @@ class Import(Section):
     )
     trial: Trial | None = Field(None, description="A sample of persons into a test project, beside the import")
     _store: Store | None = PrivateAttr(None)
+    #: Of what `_store` was opened; None where it was given.
+    _opened: tuple[str, str] | None = PrivateAttr(None)
     _raw_owner: str | None = PrivateAttr(None)
 
     @model_validator(mode="after")
@@ -132,8 +134,11 @@ class Import(Section):
 
     @property
     def store(self) -> Store:
-        """Return the folder this import lives in."""
-        return self._store or Store(self.storage_url, self.name, self.storage_options)
+        """Return the folder this import lives in, the same object each time: it keeps what it has downloaded."""
+        if self._store is None or self._opened not in (None, (self.storage_url, self.name)):
+            self._opened = (self.storage_url, self.name)
+            self._store = Store(self.storage_url, self.name, self.storage_options)
+        return self._store
 
     @property
     def storage_url(self) -> str:
@@ -148,5 +153,5 @@ class Import(Section):
     def stored_in(self, store: Store, raw_owner: str | None = None) -> Import:
         """Return the same import, living elsewhere, with the raw export of another import where one is named."""
         other = self.model_copy()
-        other._store, other._raw_owner = store, raw_owner
+        other._store, other._opened, other._raw_owner = store, None, raw_owner
         return other

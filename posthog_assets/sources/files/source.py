@@ -84,8 +84,9 @@ class Files(Source):
     type: str = "files"
     path: str = Field(
         min_length=1,
-        description="Path, fsspec URL or python-package://<distribution>/<file>; {day}, {day:%Y-%m-%d} and globs are "
-        "filled in; hidden files (.x, _SUCCESS) never match",
+        description="Path, fsspec URL or python-package://<distribution>/<file>; {day}, {day:%Y/%m/%d} (%s: seconds "
+        "since 1970, {day:%s000} as Segment's folders are named) and globs are filled in; hidden files (.x, _SUCCESS) "
+        "never match",
     )
     day_column: str | None = Field(None, min_length=1, description="Column that says the day, as in a.b; for all days")
     day_timezone: str = Field("UTC", description="Whose days they are; times in day_column without a zone are in it")
@@ -212,7 +213,7 @@ class Files(Source):
 
     def url(self, day: date) -> str:
         """Return the path with the day filled in."""
-        return _DAY.sub(lambda match: day.strftime(match.group(1) or "%Y-%m-%d"), self.path)
+        return _DAY.sub(lambda match: _written(day, match.group(1) or "%Y-%m-%d"), self.path)
 
     def location(self, day: date) -> Location:
         """Return where the day's files are."""
@@ -294,6 +295,12 @@ def part_name(file: Found) -> str:
     """
     stem = _stem(file)
     return f"{stem}-{file.id}{_suffixes(_base_name(file))}"
+
+
+def _written(day: date, form: str) -> str:
+    """Return *day* as `strftime` writes it; `%s` are the seconds of its midnight in UTC, wherever this runs."""
+    seconds = int(datetime.combine(day, time(), UTC).timestamp())
+    return day.strftime(re.sub(r"(%%)|%s", lambda match: match.group(1) or str(seconds), form))
 
 
 def _around(path: str) -> str:
