@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from posthog_assets.core.arrow_columns import pack
+from posthog_assets.core.rejection import reason_head
 from posthog_assets.core.schemas import POSTHOG_EVENTS
 from posthog_assets.core.threads import ahead, applied
-from posthog_assets.dialects.base import reason_head
 from posthog_assets.mapping.events import EventMapper
 from posthog_assets.mapping.groups import GroupStates
 from posthog_assets.mapping.identity import Identities

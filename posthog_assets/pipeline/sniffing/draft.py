@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 
 from posthog_assets.core.errors import BrokenPart, ImportFileError
 from posthog_assets.core.records import RecordChunk
+from posthog_assets.core.rejection import reason_head
 from posthog_assets.dialects import DIALECTS, Dialect, load_dialect
-from posthog_assets.dialects.base import NEWEST_EDITION, reason_head
+from posthog_assets.dialects.base import NEWEST_EDITION
 from posthog_assets.dialects.recognition import Recognition, recognize
 from posthog_assets.pipeline.sniffing.columns import guess_roles
 from posthog_assets.pipeline.sniffing.evidence import Certainty, Finding

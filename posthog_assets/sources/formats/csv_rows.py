@@ -9,17 +9,27 @@ import codecs
 import csv
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from typing import Any, Final
 
 from posthog_assets.core.errors import BrokenPart, ImportFileError
 from posthog_assets.core.records import RecordChunk, Unreadable
+from posthog_assets.core.threads import WhileInUse
 from posthog_assets.sources.formats.framing import Framing
 
 _CARRIAGE_RETURN: Final = "a carriage return in a value that is not in quotes"
 
 _LONGEST_VALUE: Final = 64 << 20
-csv.field_size_limit(_LONGEST_VALUE)
+
+
+def _allow_long_values() -> Callable[[], object]:
+    # The limit is the process's, and others in it may count on theirs.
+    before = csv.field_size_limit(_LONGEST_VALUE)
+    return lambda: csv.field_size_limit(before)
+
+
+_LONG_VALUES: Final = WhileInUse(_allow_long_values)
 
 #: A chunk ends after about this many bytes, however few rows that is.
 _CHUNK_BYTES: Final = 16 << 20
@@ -35,7 +45,11 @@ def read_csv(blocks: Iterator[bytes], framing: Framing, name: str, rows: int, fi
     Raises:
         BrokenPart: a quoted value is never closed, or the header is not in the file's encoding.
     """
-    table = CsvRows(blocks, framing, name)
+    with closing(CsvRows(blocks, framing, name)) as table:
+        yield from _chunks(table, rows, first)
+
+
+def _chunks(table: CsvRows, rows: int, first: int) -> Iterator[RecordChunk]:
     header, width = table.header, len(table.header)
     positions: list[int] = []
     records: list[dict[str, Any] | Unreadable] = []
@@ -55,7 +69,8 @@ def read_csv(blocks: Iterator[bytes], framing: Framing, name: str, rows: int, fi
 
 def count_csv(blocks: Iterator[bytes], framing: Framing, name: str) -> int:
     """Return the number of rows, the header being none."""
-    return sum(1 for _ in CsvRows(blocks, framing, name))
+    with closing(CsvRows(blocks, framing, name)) as table:
+        return sum(1 for _ in table)
 
 
 class CsvRows:
@@ -79,7 +94,11 @@ class CsvRows:
         )  # fmt: skip
         self._rows = self._all()
         self._whose = "source.csv.columns" if framing.columns else "the header"
-        self.header = list(framing.columns) or self._header()
+        try:
+            self.header = list(framing.columns) or self._header()
+        except BaseException:
+            self.close()
+            raise
         self.header_text = "" if framing.columns else self.text()
 
     @property
@@ -90,6 +109,10 @@ class CsvRows:
     def damaged(self) -> bool:
         """Whether bytes were read that are not in the file's encoding."""
         return self._bytes.damaged
+
+    def close(self) -> None:
+        """End reading before the last row."""
+        self._rows.close()
 
     def text(self) -> str:
         """Return the current row as it stands in the file, its line end included."""
@@ -110,7 +133,11 @@ class CsvRows:
     def __iter__(self) -> Iterator[tuple[int, list[str] | Unreadable]]:
         return self._rows
 
-    def _all(self) -> Iterator[tuple[int, list[str] | Unreadable]]:
+    def _all(self) -> Generator[tuple[int, list[str] | Unreadable], None, None]:
+        with _LONG_VALUES:
+            yield from self._each()
+
+    def _each(self) -> Iterator[tuple[int, list[str] | Unreadable]]:
         reader, kept = self._reader, self._kept
         line = 1
         while True:
