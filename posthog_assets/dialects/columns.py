@@ -15,10 +15,11 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
 from posthog_assets.core.records import RecordChunk, Unreadable
+from posthog_assets.core.rejection import reason_head
 from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.core.sections import Section
-from posthog_assets.core.timestamps import read_timestamps
-from posthog_assets.dialects.base import Dialect, content_id, reason_head
+from posthog_assets.core.timestamps import pattern_flaw, read_timestamps
+from posthog_assets.dialects.base import Dialect, content_id
 from posthog_assets.dialects.column import ABSENT, Column, inferred
 from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.record import PERSONAL, Rejected, as_id, extract_person_properties, group_keys
@@ -36,8 +37,15 @@ class TimestampColumn(Column):
     """Where the time of an event stands, and how it reads."""
 
     timezone: str = Field("UTC", description="Zone of times that have none")
-    format: str | None = Field(None, description="strptime pattern; absent: ISO 8601, or an epoch")
-    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="Absent: told by the magnitude")
+    format: str | None = Field(None, description="strptime pattern; absent: ISO 8601, an epoch, or digits of a date")
+    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="Of epochs; absent: told by the magnitude")
+
+    @field_validator("format")
+    @classmethod
+    def _is_a_pattern(cls, value: str | None) -> str | None:
+        if value is not None and (flaw := pattern_flaw(value)):
+            raise ValueError(f"is no strptime pattern: {flaw}")
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -82,6 +90,10 @@ class Columns(Dialect):
         return self.timestamp.column
 
     @property
+    def time_form(self) -> tuple[str | None, str | None]:
+        return self.timestamp.format, self.timestamp.unit
+
+    @property
     def given_timezone(self) -> str | None:
         return self.timestamp.timezone if "timezone" in self.timestamp.model_fields_set else None
 
@@ -93,7 +105,8 @@ class Columns(Dialect):
         values = self.timestamp.values(records)
         if ABSENT in values:
             values = [None if value is ABSENT else value for value in values]
-        return read_timestamps(values, self.timestamp.timezone, self.timestamp.format, self.timestamp.unit)
+        how = self.timestamp
+        return read_timestamps(values, how.timezone, how.format, how.unit, self._window)
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
@@ -160,6 +173,8 @@ class Columns(Dialect):
         values = self.timestamp.values(records)
         for index, flaw in flaws.items():
             absent = values[index] is ABSENT and flaw == "timestamp is empty"
+            if " as " in flaw and "since 1970" in flaw:
+                flaw = f"{flaw}; dialect.timestamp.format or dialect.timestamp.unit settles it"
             reasons.setdefault(index, _missing(self.timestamp.column, records[index]) if absent else flaw)
 
     def _names(self, records: list[dict[str, Any]], reasons: dict[int, str]) -> list[str | None]:

@@ -137,7 +137,7 @@ class GA4(Vendor):
                 whole = []
             if whole and min(whole) >= 0 and max(whole) < _YEAR_2100:
                 return pa.array(whole, pa.int64()).cast(TIMESTAMP), {}
-        return read_timestamps(values, "UTC", unit="us")
+        return read_timestamps(values, "UTC", unit="us", window=self._window)
 
     def fields(self, record: Record) -> Reading:
         reading = super().fields(record)

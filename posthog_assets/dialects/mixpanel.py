@@ -201,14 +201,26 @@ class Mixpanel(Vendor):
     def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
         """Return the instants, and the reasons of those that are none; numbers may be local times (`timezone`)."""
         plain = set(map(type, values)) == {int} and min(values) >= _AMBIGUOUS
-        read = values if plain else [_time(value) for value in values]
-        stamps, flaws = read_timestamps(read, self.timezone)
+        read = values if plain else [self._time(value) for value in values]
+        stamps, flaws = read_timestamps(read, "UTC", window=self._window)
         if self.timezone != "UTC":
-            local = pa.array([type(value) is not str for value in read])
-            stamps = pc.if_else(local, from_wall_clock(stamps, self.timezone), stamps)
+            is_text = [type(value) is str for value in read]
+            stamps = from_wall_clock(stamps, self.timezone)
+            if any(is_text):
+                texts, _ = read_timestamps(read, self.timezone, window=self._window)
+                stamps = pc.if_else(pa.array(is_text), texts, stamps)
             for index in pc.indices_nonzero(pc.is_null(stamps)).to_pylist():
                 flaws.setdefault(index, f"timestamp cannot be read: {shorten(values[index])}")
         return stamps, flaws
+
+    def _time(self, value: Any) -> Any:
+        """Return a time as `read_timestamps` reads it: numbers as such, early milliseconds as what they are."""
+        if type(value) is str and _NUMERAL.fullmatch(value.strip()):
+            value = float(value) if "." in value else int(value)
+        if type(value) in _NUMBERS and _SECONDS < value < _AMBIGUOUS:
+            is_plausible = self._window is None or round(value * 1_000) in self._window
+            return _EPOCH + timedelta(milliseconds=value) if is_plausible else value
+        return value
 
     def _whose(self, reading: Reading, members: Record) -> None:
         """Set whose event it is, and the other id that Mixpanel says is the same person's."""
@@ -281,19 +293,6 @@ def _usable(reading: Reading, merged: Any, before: Any, user: Any, device: Any) 
 
 def _is_device(text: str | None, device: str | None) -> bool:
     return text is not None and (text == device or bool(_DEVICE.fullmatch(text)))
-
-
-def _time(value: Any) -> Any:
-    """Return a time as `read_timestamps` reads it: numbers as such, early milliseconds as what they are."""
-    if type(value) is str:
-        if _NUMERAL.fullmatch(value):
-            value = float(value) if "." in value else int(value)
-        else:
-            # BigQuery writes the zone so.
-            value = value.replace(" UTC", "Z")
-    if type(value) in _NUMBERS and _SECONDS < value < _AMBIGUOUS:
-        return _EPOCH + timedelta(milliseconds=value)
-    return value
 
 
 def _name_country(properties: Record) -> None:

@@ -18,7 +18,6 @@ import pyarrow as pa
 from posthog_assets.core.json_text import load
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_VERSIONS, TIMESTAMP
-from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.record import Record, Rejected, as_object
 from posthog_assets.dialects.vendor import Reading, Vendor
 
@@ -119,11 +118,6 @@ class PostHogEvents(Vendor):
         if chain := record.get("elements_chain"):
             properties.setdefault("$elements_chain", chain)
         return reading
-
-    def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
-        # BigQuery writes `2024-03-01 10:00:00 UTC`.
-        plain = [value.removesuffix(" UTC") if type(value) is str else value for value in values]
-        return read_timestamps(plain, "UTC")
 
 
 def _stored(record: Record | Unreadable) -> Any:

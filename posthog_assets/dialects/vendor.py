@@ -321,7 +321,7 @@ class Vendor(Dialect):
 
         Called once for many records, at least one: it must raise for no value.
         """
-        return read_timestamps(values, "UTC")
+        return read_timestamps(values, "UTC", window=self._window)
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
