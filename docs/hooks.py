@@ -69,8 +69,9 @@ def _import_file() -> str:
     schema = file_schema()
     sections = schema["$defs"]
     parts = [
-        "# The import file\n\nEvery field of a `defs.yaml`, made from the model that validates it. `posthog-assets schema` prints the same as "
-        "JSON Schema, for editors. Any value may be an expression such as `{{ env.POSTHOG_HOST }}`.\n\n## attributes\n",
+        "# The import file\n\nEvery field of a `defs.yaml`, made from the model that validates it. "
+        "`posthog-assets schema` prints the same as JSON Schema, for editors. "
+        "Any value may be an expression such as `{{ env.POSTHOG_HOST }}`.\n\n## attributes\n",
         _fields(schema["properties"]["attributes"], sections),
     ]
     for name, section in sorted(sections.items()):
@@ -167,16 +168,17 @@ def _errors() -> str:
         for error in found
     )
     return (
-        "# Errors\n\nEvery error that is raised on purpose. One that passes by itself is tried again by Dagster and by the "
-        "sensor for failed days; the others wait for a person.\n\n"
+        "# Errors\n\nEvery error that is raised on purpose. One that passes by itself is tried again by Dagster and "
+        "by the sensor for failed days; the others wait for a person.\n\n"
         + _table(["error", "is a", "passes by itself", "meaning"], rows)
     )
 
 
 def _commands() -> str:
     return (
-        "# Commands\n\nMade from the command line itself. All commands that name an import take `--project DIR` for a Dagster project "
-        "of your own.\n\n::: mkdocs-click\n    :module: posthog_assets.cli.main\n    :command: cli\n"
+        "# Commands\n\nMade from the command line itself. All commands that name an import take `--project DIR` "
+        "for a Dagster project of your own.\n\n::: mkdocs-click\n"
+        "    :module: posthog_assets.cli.main\n    :command: cli\n"
         "    :prog_name: posthog-assets\n    :depth: 1\n    :list_subcommands: True\n"
     )
 

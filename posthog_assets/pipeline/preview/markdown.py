@@ -44,6 +44,11 @@ def sentences(preview: Preview) -> Iterator[str]:
         )
     if preview.billable:
         yield f"{preview.billable:,} of them are billed as live events (younger than 48 hours, or not flagged)."
+    if preview.kept_repeats:
+        yield (
+            f"{preview.kept_repeats:,} records without an id are like an earlier one of the day. All are kept; "
+            "mapping.repeats: collapse would keep one of each."
+        )
     if preview.shared_devices or preview.refused_merges:
         yield (
             f"{preview.shared_devices:,} anonymous ids belong to several users; PostHog will refuse "
