@@ -28,7 +28,7 @@ Made = TypeVar("Made")
 class Value(Section):
     """A constant."""
 
-    value: str = Field(min_length=1)
+    value: str = Field(min_length=1, description="The same for all records")
 
 
 class TimestampColumn(Column):
@@ -54,10 +54,10 @@ class Columns(Dialect):
     type: str = "columns"
     timezone_setting: ClassVar[str | None] = "timestamp.timezone"
 
-    event: Value | Column
-    user_id: Column | None = None
-    anonymous_id: Column | None = None
-    timestamp: TimestampColumn
+    event: Value | Column = Field(description="Name of the event: {column: …}, or {value: …} for all records")
+    user_id: Column | None = Field(None, description="Column of the id of a known user")
+    anonymous_id: Column | None = Field(None, description="Column of the id of a device, or of a visitor")
+    timestamp: TimestampColumn = Field(description="Column of the time of the event")
     source_id: Column | None = Field(None, description="Absent: derived from the record's content")
     properties: Literal["all"] | list[str] = Field("all", description="Columns that become properties")
     person_properties: list[str] = Field(default_factory=list, description="Columns that are the person's")

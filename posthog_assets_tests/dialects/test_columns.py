@@ -273,7 +273,7 @@ def test_whatever_the_records_hold_there_is_a_row_for_each(records: list[dict]) 
     [
         (BASE | {"user_id": None}, "needs user_id or anonymous_id"),
         (BASE | {"timestamp": {"column": "at", "timezone": "Mars/Base"}}, "is no time zone"),
-        ({"type": "amplitud"}, "type 'amplitud' is unknown; allowed: columns"),
+        ({"type": "amplitud"}, "type 'amplitud' is unknown; did you mean amplitude.; allowed: columns"),
         ({"type": "no.such.Dialect"}, "cannot be imported"),
         ({"type": "json.JSONDecoder"}, "is not a subclass of"),
     ],

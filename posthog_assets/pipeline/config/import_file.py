@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from collections.abc import Mapping as MappingABC
 from datetime import date
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny, ValidationError, model_validator
 
 from posthog_assets.core.errors import ImportFileError, shorten
+from posthog_assets.core.field_errors import Path
 from posthog_assets.core.sections import Choices, Section, explain
 from posthog_assets.destination.settings import Destination
 from posthog_assets.dialects import DIALECTS, Dialect, load_dialect
@@ -115,8 +117,13 @@ class Import(Section):
         return self.model_copy(update={"source": source, "dialect": dialect})
 
     @classmethod
-    def read(cls, attributes: MappingABC[str, Any], where: str = "the import file") -> Import:
-        """Return the import that *attributes* describe.
+    def read(
+        cls,
+        attributes: MappingABC[str, Any],
+        where: str = "the import file",
+        line_of: Callable[[Path], int | None] | None = None,
+    ) -> Import:
+        """Return the import that *attributes* describe; *line_of* knows the line of each field in the file.
 
         Raises:
             ImportFileError: one sentence per problem, each naming the field, what was found and what is allowed.
@@ -124,7 +131,9 @@ class Import(Section):
         try:
             return cls.model_validate(dict(attributes))
         except ValidationError as error:
-            problems = "\n".join(f"  - {sentence}" for sentence in explain(error))
+            problems = "\n".join(
+                f"  - {sentence}" for sentence in explain(error, model=cls, given=attributes, line_of=line_of)
+            )
             raise ImportFileError(f"{where} is wrong:\n{problems}") from None
 
     @property

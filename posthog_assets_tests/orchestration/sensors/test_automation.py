@@ -76,7 +76,10 @@ def test_nothing_runs_by_itself_until_the_file_says_so(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("automation", "words"),
     [
-        ({"new_data": {"evry_seconds": 5}}, "automation.new_data.evry_seconds: Extra inputs are not permitted"),
+        (
+            {"new_data": {"evry_seconds": 5}},
+            "automation.new_data.evry_seconds: is no field here; did you mean every_seconds?",
+        ),
         ({"daily": {"at": "3am"}}, "automation.daily.at: Value error, must be a time of day, HH:MM"),
         ({"daily": True, "new_data": True}, "enable new_data (files, late data) or daily, not both"),
         ({"notify": {"webhook": "hooks.example/secret"}}, "automation.notify.webhook: Value error, must be a URL"),
