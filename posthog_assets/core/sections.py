@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, GetJsonSchemaHandler
@@ -70,6 +71,17 @@ def _zone(name: str) -> str:
 
 #: The name of a time zone.
 TimeZone = Annotated[str, AfterValidator(_zone)]
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be a URL that starts with https:// or http://")
+    return value.strip().rstrip("/")
+
+
+#: A URL of the web, without a slash at its end.
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
 def secrets_in(options: Any, name: str = "") -> list[str]:

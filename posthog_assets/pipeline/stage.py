@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,9 +27,11 @@ from posthog_assets.storage.parquet import ParquetSink
 
 @dataclass
 class StagingReport:
-    """What staging did: `rows` = records read; times are UTC."""
+    """What staging did: raw_records + further = rows; times are UTC."""
 
     rows: int = 0
+    #: Events beyond the first of a record, where a record becomes several.
+    further: int = 0
     rejected: int = 0
     reject_reasons: dict[str, int] = field(default_factory=dict)
     first: datetime | None = None
@@ -59,7 +62,7 @@ def stage_day(
                     for batch in stagers.stage(file, part.framing, part.name):
                         sink.write(batch)
                         _count(report, batch)
-                        progress(report.rows, report.raw_records)
+                        progress(report.rows - report.further, report.raw_records)
     report.bytes = store.size(staged_path(day))
     report.seconds = time.monotonic() - began
     return report
@@ -67,6 +70,8 @@ def stage_day(
 
 def _count(report: StagingReport, batch: pa.RecordBatch) -> None:
     report.rows += batch.num_rows
+    if "event_number" in batch.schema.names:
+        report.further += int(np.count_nonzero(batch["event_number"].to_numpy(zero_copy_only=False)))
     reasons = batch["reject_reason"]
     if reasons.null_count != len(reasons):
         for reason in reasons.drop_null().to_pylist():

@@ -14,6 +14,7 @@ from posthog_assets.sources.files.source import Files
 from posthog_assets.sources.manifest import Manifest, Part, RawExport
 from posthog_assets.sources.mixpanel.events import Mixpanel
 from posthog_assets.sources.posthog import PostHog
+from posthog_assets.sources.rest import Rest
 from posthog_assets.sources.sql.source import Sql
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Part",
     "PostHog",
     "RawExport",
+    "Rest",
     "DayFingerprint",
     "Source",
     "Sql",
@@ -40,6 +42,7 @@ SOURCES: Final[dict[str, type[Source]]] = {
     "mixpanel": Mixpanel,
     "posthog": PostHog,
     "sql": Sql,
+    "rest": Rest,
 }
 
 

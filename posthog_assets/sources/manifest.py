@@ -3,8 +3,9 @@
 Belongs here: the contract of `raw_export/<day>/`. Does not belong here: fetching.
 
 A part appears whole or not at all, and is written into the manifest (complete: false) before the next one is begun, so
-that an interrupted export goes on after its last complete part. Nothing ever resumes inside a part: vendors do not
-deliver the same bytes twice.
+that an interrupted export goes on after its last complete part. Parts are made durable when the day is completed, not
+one by one, since an API delivers thousands of them; what a power cut takes before that is noticed and fetched again.
+Nothing ever resumes inside a part: vendors do not deliver the same bytes twice.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
@@ -85,6 +86,7 @@ class RawExport:
         self._received = 0
         self._day = key_of(day)
         self._folder = f"raw_export/{self._day}"
+        self._fragments: dict[str, tuple[Part, orjson.Fragment]] = {}
         self._manifest = self._load()
         #: Names of the parts that belong to the export under way, in order.
         self._confirmed: list[str] = []
@@ -157,6 +159,10 @@ class RawExport:
         """Return part *name* as an interrupted or an earlier export left it, for a source that goes on from there."""
         return next((part for part in self._parts if part.name == name), None)
 
+    def leave_out(self, name: str) -> None:
+        """Leave part *name* out of the export under way; `complete` deletes it."""
+        self._confirmed = [other for other in self._confirmed if other != name]
+
     @contextmanager
     def part(
         self, name: str, framing: Framing, origin: str, origin_fingerprint: str = "", *, without_day: bool = False
@@ -167,7 +173,7 @@ class RawExport:
             BrokenPart: what was written cannot be read to its end; nothing of it is kept.
         """
         _check_name(name)
-        with self.store.atomic_write(f"{self._folder}/{name}") as path:
+        with self.store.atomic_write(f"{self._folder}/{name}", durable=False) as path:
             with io.BufferedWriter(_Metered(path, self._receive), 1 << 20) as sink:
                 yield sink
             with path.open("rb") as file:
@@ -190,6 +196,7 @@ class RawExport:
         kept = [by_name.pop(name) for name in dict.fromkeys(self._confirmed)]
         stale = list(by_name)
         current = self._current
+        self.store.sync([f"{self._folder}/{part.name}" for part in kept])
         self._save(replace(current, complete=True, parts=tuple(kept), position=position or current.position))
         for name in stale:
             self.store.delete(f"{self._folder}/{name}")
@@ -260,7 +267,11 @@ class RawExport:
 
     def _load(self) -> Manifest | None:
         try:
-            content = orjson.loads(self.store.read_bytes(f"{self._folder}/{_MANIFEST}"))
+            text = self.store.read_bytes(f"{self._folder}/{_MANIFEST}")
+            if not text:
+                # A power cut took it; no process leaves one without content.
+                return None
+            content = orjson.loads(text)
             if content["version"] != _VERSION:
                 raise ValueError(f"version {content['version']!r}, where this program knows {_VERSION}")
             parts = tuple(Part(**(part | {"framing": framing_of(part["framing"])})) for part in content["parts"])
@@ -278,16 +289,31 @@ class RawExport:
 
     def _save(self, manifest: Manifest) -> None:
         self._manifest = manifest
-        content = {"version": _VERSION} | asdict(manifest) | {"records_without_day": manifest.records_without_day}
-        if manifest.pruned_at is None:
-            del content["pruned_at"]
-        for part in content["parts"]:
-            if not part["framing"]["columns"]:
-                # An older version of this program can read what has a header.
-                del part["framing"]["columns"]
+        content: dict[str, Any] = {
+            "version": _VERSION,
+            "day": manifest.day,
+            "complete": manifest.complete,
+            "fetched_at": manifest.fetched_at,
+            "position": manifest.position,
+            "parts": [self._written(part) for part in manifest.parts],
+            "records_without_day": manifest.records_without_day,
+        }
+        if manifest.pruned_at is not None:
+            content["pruned_at"] = manifest.pruned_at
         self.store.write_bytes(
-            f"{self._folder}/{_MANIFEST}", orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+            f"{self._folder}/{_MANIFEST}",
+            orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE),
+            durable=manifest.complete,
         )
+
+    def _written(self, part: Part) -> orjson.Fragment:
+        """Return a part as JSON. It is made once: the manifest is written anew with every page of an API."""
+        made = self._fragments.get(part.name)
+        if made is None or made[0] is not part:
+            content = {item.name: getattr(part, item.name) for item in fields(part)}
+            text = orjson.dumps(content | {"framing": part.framing.written()})
+            made = self._fragments[part.name] = part, orjson.Fragment(text)
+        return made[1]
 
 
 class _Metered(io.FileIO):

@@ -23,7 +23,7 @@ Next: `posthog_events`."""
 
 def build_staged_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     """Return the asset `<import>/staged_events`."""
-    checks = {"every_raw_record_is_a_row": "raw records = staged rows"}
+    checks = {"every_raw_record_is_a_row": "raw records + further events of a record = staged rows"}
 
     @declare(
         imp, "staged_events", partitions,
@@ -49,9 +49,13 @@ def build_staged_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -
             },
             check_results=[
                 dg.AssetCheckResult(
-                    passed=report.rows == report.raw_records,
+                    passed=report.rows == report.raw_records + report.further,
                     check_name="every_raw_record_is_a_row",
-                    metadata={"raw_records": report.raw_records, "staged_rows": report.rows},
+                    metadata={
+                        "raw_records": report.raw_records,
+                        "further_events_of_records": report.further,
+                        "staged_rows": report.rows,
+                    },
                 )
             ],
         )

@@ -19,7 +19,7 @@ from posthog_assets.core.errors import ImportFileError, shorten
 from posthog_assets.core.field_errors import Path
 from posthog_assets.core.sections import Choices, Section, explain
 from posthog_assets.destination.settings import Destination
-from posthog_assets.dialects import DIALECTS, Dialect, load_dialect
+from posthog_assets.dialects import DIALECT_SCHEMAS, Dialect, load_dialect
 from posthog_assets.mapping import Mapping
 from posthog_assets.mapping.version import mapping_version
 from posthog_assets.pipeline.config.automation import Automation
@@ -62,7 +62,7 @@ class Import(Section):
     source: Annotated[SerializeAsAny[Source], BeforeValidator(load_source), Choices(SOURCES)] = Field(
         description="How bytes are fetched; `type` chooses the source"
     )
-    dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect), Choices(DIALECTS)] = Field(
+    dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect), Choices(DIALECT_SCHEMAS)] = Field(
         description="How one record reads; `type` chooses the dialect"
     )
     mapping: Mapping = Field(
