@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-import posthog_assets.pipeline.config.import_file
 from posthog_assets.core.errors import ImportFileError
-from posthog_assets.core.sections import Section
 from posthog_assets.orchestration.local.project import find_import
 from posthog_assets.pipeline.config.import_file import Import
-from posthog_assets_tests.records.shop import package_of, write_import
+from posthog_assets_tests.records.shop import package_of
 
 GOOD: dict[str, Any] = {
     "name": "a",
@@ -68,9 +66,14 @@ def test_a_name_that_resembles_nothing_is_only_refused() -> None:
     assert problem == "retention.zzz: is no field here. Allowed: raw_export, staged_events, posthog_events"
 
 
-def test_the_file_and_the_line_are_named(project: Path) -> None:
-    write_import(project, "http://127.0.0.1:9", dialect=GOOD["dialect"] | {"user_i": {"column": "u"}})
+def write(project: Path, attributes: dict[str, Any]) -> Path:
     path = project / package_of(project) / "defs/shop/defs.yaml"
+    path.write_text(yaml.safe_dump({"type": "posthog_assets.HistoricalImport", "attributes": attributes}))
+    return path
+
+
+def test_the_file_and_the_line_are_named(project: Path) -> None:
+    path = write(project, GOOD | {"dialect": GOOD["dialect"] | {"user_i": {"column": "u"}}})
     line = path.read_text().splitlines().index("    user_i:") + 1
     with pytest.raises(ImportFileError) as raised:
         find_import("shop", project)
@@ -79,24 +82,6 @@ def test_the_file_and_the_line_are_named(project: Path) -> None:
 
 
 def test_a_misspelt_section_is_explained_too(project: Path) -> None:
-    write_import(project, "http://127.0.0.1:9", maping={})
+    write(project, GOOD | {"maping": {}})
     with pytest.raises(ImportFileError, match=r"maping \(line \d+\): is no field here; did you mean mapping\?"):
         find_import("shop", project)
-
-
-def sections(base: type[Section] = Section) -> Iterator[type[Section]]:
-    for section in base.__subclasses__():
-        yield section
-        yield from sections(section)
-
-
-def test_every_field_of_the_import_file_has_a_description() -> None:
-    assert posthog_assets.pipeline.config.import_file.Import in set(sections())
-    without = [
-        f"{section.__name__}.{name}"
-        for section in sections()
-        if section.__module__.startswith("posthog_assets.")
-        for name, field in section.model_fields.items()
-        if name not in ("type", "step") and not field.description
-    ]
-    assert without == []
