@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from posthog_assets.dialects.base import SessionField
 from posthog_assets.dialects.record import Record
 from posthog_assets.dialects.segment import Segment
 
@@ -18,6 +19,7 @@ class RudderStack(Segment):
     """One message per record, as in the JSON files of its object storage destinations."""
 
     type: str = "rudderstack"
+    session = SessionField("rudder_session_id", "s")
     marks: ClassVar[tuple[tuple[str, ...], ...]] = tuple(
         (*paths, own) for own in ("rudderId", "request_ip", "requestIP", "channel") for paths in Segment.marks
     )
@@ -31,6 +33,7 @@ class RudderStack(Segment):
         "context.screen.innerHeight": "$viewport_height",
         "context.sessionId": "rudder_session_id",
     }  # fmt: skip
+    notes = (*Segment.notes, ("traits.groupType of group calls", "the group's type, in place of group_type: edition 2"))
     person_set_once = {
         "context.page.initial_referrer": "$initial_referrer",
         "context.page.initial_referring_domain": "$initial_referring_domain",
@@ -51,3 +54,8 @@ class RudderStack(Segment):
     persons: Literal["every_call", "identify"] = Field(
         "identify", description="Which calls link anonymousId to userId and set context.traits"
     )
+
+    def type_of_group(self, traits: Record) -> str:
+        # Under the rules of release 0.1 it is a property: another type is another group, so imported days keep theirs.
+        kind = traits.pop("groupType", None) if self.edition > 1 else None
+        return kind if type(kind) is str and kind.strip() else self.group_type
