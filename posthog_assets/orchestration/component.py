@@ -44,7 +44,7 @@ class _Written(BaseModel):
 
 
 #: What Dagster and editors know of the import file: the fields of `Import`, and in its JSON schema all their types.
-_FIELDS: Final[dict[str, Any]] = {name: (Any, None) for name in Import.model_fields}
+_FIELDS: Final[dict[str, Any]] = dict.fromkeys(Import.model_fields, (Any, None))
 
 
 HistoricalImportModel: Final[type[_Written]] = create_model("HistoricalImportModel", __base__=_Written, **_FIELDS)
