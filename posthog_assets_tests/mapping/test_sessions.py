@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.json_members import scalars, without
 from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.dialects import load_dialect
 from posthog_assets.mapping import Around, EventMapper, Mapping, map_day, session_index
-from posthog_assets.mapping.json_members import scalars, without
 from posthog_assets.mapping.session_ids import session_id
 from posthog_assets.mapping.sessions import SessionWriter
 from posthog_assets.mapping.settings import Sessions
