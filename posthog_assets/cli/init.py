@@ -20,7 +20,7 @@ from rich.table import Table
 
 from posthog_assets.cli.preview import sample_lines
 from posthog_assets.core.errors import ImportFileError
-from posthog_assets.orchestration.local.project_folder import defs_folder, make_project
+from posthog_assets.orchestration.project_folder import defs_folder, make_project
 from posthog_assets.pipeline.config.json_schema import schema_text
 from posthog_assets.pipeline.preview.markdown import LEGEND
 from posthog_assets.pipeline.sniffing.draft import Draft, sniff_files

@@ -31,6 +31,10 @@ def show(preview: Preview, console: Console) -> None:
     console.print(_counts("event", "rows", preview.events_by_name))
     if preview.rejected:
         console.print(_counts("rejected because", "rows", preview.rejected))
+    if preview.fields_left_out:
+        console.print(_counts("field left out", "records", preview.fields_left_out))
+    if preview.remarks:
+        console.print(_counts("remark", "records", preview.remarks))
     if preview.samples:
         console.print(LEGEND)
     for sample in preview.samples:

@@ -1,9 +1,6 @@
 """What a dialect is: one vendor's record becomes one staged row.
 
 Belongs here: the machinery every dialect shares. Does not belong here: any vendor.
-
-Reasons for rejecting a record are sentences whose head, up to the first ": ", is the same for all records with the
-same flaw; values come after it. Counts are kept by head (`reason_head`).
 """
 
 from __future__ import annotations
@@ -14,22 +11,21 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, Self
 
 import orjson
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.core.schemas import STAGED_EVENTS, STAGED_VERSIONS
 from posthog_assets.core.sections import Section
+from posthog_assets.core.timestamps import Window
 
 #: Marks a source id that stands for the record's content, because the record has no id of its own.
 CONTENT: Final = "content:"
 
+#: The edition that new import files name.
+NEWEST_EDITION: Final = 2
+
 #: The root of all uuids this project makes; part of the contract with everything imported so far.
 NAMESPACE: Final = uuid.UUID("6f1d8c9e-4f0b-5c8a-9f6e-2f6f3b1a7d42")
-
-
-def reason_head(reason: str) -> str:
-    """Return the countable part of a reject reason."""
-    return reason.split(": ", 1)[0]
 
 
 class SessionField(NamedTuple):
@@ -48,6 +44,11 @@ class Dialect(Section):
 
     type: str = "custom"
     namespace: str | None = Field(None, description="Replaces the import's name in the uuids")
+    edition: Literal[1, 2] = Field(
+        1,
+        description="Edition of the rules by which records read. 1: those of release 0.1, which keep what is imported "
+        "already as it is; 2, for new imports: those of release 0.2, see the page of the dialect",
+    )
     keep_unset: bool = Field(False, description="Import $unset, which deletes properties of living people")
 
     #: Whether the source's id, where it is a uuid, is PostHog's uuid as it stands.
@@ -69,6 +70,14 @@ class Dialect(Section):
     #: Path of the setting that says the zone of times without one; None where the vendor's times need none.
     timezone_setting: ClassVar[str | None] = None
 
+    _window: Window | None = PrivateAttr(None)
+
+    def within(self, window: Window) -> Self:
+        """Return the same dialect, for records whose times lie in *window*: what a number without a unit may mean."""
+        other = self.model_copy()
+        other._window = window
+        return other
+
     @property
     def day_columns(self) -> tuple[str, ...]:
         """The columns that may say a record's day where one file holds all days, the best one first."""
@@ -78,6 +87,11 @@ class Dialect(Section):
     def time_column(self) -> str | None:
         """The column of the events' time, where it is a setting."""
         return None
+
+    @property
+    def time_form(self) -> tuple[str | None, str | None]:
+        """The strptime pattern and the unit by which the time column reads, where these are settings."""
+        return None, None
 
     @property
     def given_timezone(self) -> str | None:

@@ -50,6 +50,7 @@ class Pendo(Vendor):
             "trackTypeName",
         }
     )  # fmt: skip
+    takes_others = True
     nothing = frozenset({"", "0.0.0.0"})
     objects = frozenset({"propertiesJson", "properties"})
     numbers = frozenset({"latitude", "longitude"})

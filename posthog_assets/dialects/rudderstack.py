@@ -33,6 +33,7 @@ class RudderStack(Segment):
         "context.screen.innerHeight": "$viewport_height",
         "context.sessionId": "rudder_session_id",
     }  # fmt: skip
+    notes = (*Segment.notes, ("traits.groupType of group calls", "the group's type, in place of group_type: edition 2"))
     person_set_once = {
         "context.page.initial_referrer": "$initial_referrer",
         "context.page.initial_referring_domain": "$initial_referring_domain",
@@ -53,3 +54,8 @@ class RudderStack(Segment):
     persons: Literal["every_call", "identify"] = Field(
         "identify", description="Which calls link anonymousId to userId and set context.traits"
     )
+
+    def type_of_group(self, traits: Record) -> str:
+        # Under the rules of release 0.1 it is a property: another type is another group, so imported days keep theirs.
+        kind = traits.pop("groupType", None) if self.edition > 1 else None
+        return kind if type(kind) is str and kind.strip() else self.group_type

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.sections import explain as sentences
-from posthog_assets.orchestration.local.project_folder import OWN
+from posthog_assets.orchestration.project_folder import OWN
 
 _YAML: Final = ("defs.yaml", "defs.yml", "component.yaml")
 
@@ -47,7 +47,7 @@ def load_imports(path_within_project: Path) -> dg.Definitions:
         loaded = dg.load_from_defs_folder(path_within_project=path_within_project)
         if not _twice(loaded):
             return loaded
-    except Exception:  # noqa: BLE001 - said below, by the folder it comes from
+    except Exception:
         pass
     with warnings.catch_warnings():
         # Dagster keeps these to itself where it loads a whole project.
@@ -69,7 +69,7 @@ def _one_by_one(tree: dg.ComponentTree) -> dg.Definitions:
                     raise ImportFileError(
                         f"the asset {key.to_user_string()} is defined by {other} already; choose another name"
                     )
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one import must not stop the others
+        except Exception as error:
             broken = _Broken(path.relative_to(tree.defs_module_path), explain(error))
             logger.warning("%s", broken.words)
             good.append(dg.Definitions(assets=[broken.asset()]))
@@ -90,7 +90,7 @@ def components(path_within_project: Path, of_type: type[C]) -> tuple[list[C], di
     for path in _units(tree.defs_module_path):
         try:
             found += _alone(tree, path).get_all_components(of_type=of_type) if path.is_dir() else []
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one import must not stop the others
+        except Exception as error:
             broken[str(path.relative_to(tree.defs_module_path))] = explain(error)
     return found, broken
 

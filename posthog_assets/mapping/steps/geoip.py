@@ -11,7 +11,8 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from posthog_assets.mapping.steps.base import Apply, Bag, Event, Files, Rejected, Step, need
+from posthog_assets.core.rejection import Rejected
+from posthog_assets.mapping.steps.base import Apply, Bag, Event, Files, Step, need
 
 #: Where a database has what, and what PostHog's GeoIP transformation calls it, after `$geoip_`.
 _FIELDS: Final = (

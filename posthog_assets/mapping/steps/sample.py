@@ -10,7 +10,8 @@ from typing import ClassVar, Final
 import xxhash
 from pydantic import Field
 
-from posthog_assets.mapping.steps.base import Event, Rejected, Step
+from posthog_assets.core.rejection import Rejected
+from posthog_assets.mapping.steps.base import Event, Step
 
 #: The end of the hash's range.
 _END: Final = 2**64

@@ -12,8 +12,9 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.core.sections import Section
-from posthog_assets.mapping.steps.base import Event, Rejected, Step
+from posthog_assets.mapping.steps.base import Event, Step
 from posthog_assets.mapping.steps.name_patterns import STRUCTURE, Names
 
 Type = Literal["text", "number", "int", "bool", "object", "array"]

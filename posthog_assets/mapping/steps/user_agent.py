@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from pydantic import Field, model_validator
 
-from posthog_assets.mapping.steps.base import Apply, Bag, Event, Files, Rejected, Step, need
+from posthog_assets.core.rejection import Rejected
+from posthog_assets.mapping.steps.base import Apply, Bag, Event, Files, Step, need
 
 #: ua-parser's name -> PostHog's, where they differ.
 _BROWSERS: Final = {

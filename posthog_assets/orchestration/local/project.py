@@ -24,7 +24,7 @@ from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.orchestration.component import HistoricalImport
 from posthog_assets.orchestration.history import job_name
 from posthog_assets.orchestration.loading import components
-from posthog_assets.orchestration.local.project_folder import find_project
+from posthog_assets.orchestration.project_folder import find_project
 from posthog_assets.pipeline.config.import_file import Import
 
 

@@ -47,6 +47,11 @@ def sentences(preview: Preview) -> Iterator[str]:
         )
     if preview.billable:
         yield f"{preview.billable:,} of them are billed as live events (younger than 48 hours, or not flagged)."
+    if preview.kept_repeats:
+        yield (
+            f"{preview.kept_repeats:,} records without an id are like an earlier one of the day. All are kept; "
+            "mapping.repeats: collapse would keep one of each."
+        )
     if preview.shared_devices or preview.refused_merges:
         yield (
             f"{preview.shared_devices:,} anonymous ids belong to several users; PostHog will refuse "
@@ -104,6 +109,10 @@ def markdown(preview: Preview) -> str:
     parts += [_rows("event", preview.events_by_name), ""]
     if preview.rejected:
         parts += [_rows("rejected because", preview.rejected), ""]
+    if preview.fields_left_out:
+        parts += [_rows("field left out", preview.fields_left_out, "records"), ""]
+    if preview.remarks:
+        parts += [_rows("remark", preview.remarks, "records"), ""]
     parts.append(LEGEND)
     for sample in preview.samples:
         parts += ["", f"`{_title(sample)}`", "", "```diff"]
@@ -115,7 +124,7 @@ def markdown(preview: Preview) -> str:
     return "\n".join(parts)
 
 
-def _rows(name: str, counts: dict[str, int]) -> str:
+def _rows(name: str, counts: dict[str, int], number: str = "rows") -> str:
     rows = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     cells = [f"| {key.replace('|', '&#124;')} | {count:,} |" for key, count in rows]
-    return "\n".join([f"| {name} | rows |", "|---|---|", *cells])
+    return "\n".join([f"| {name} | {number} |", "|---|---|", *cells])

@@ -104,7 +104,7 @@ def _is_folder(path: str, options: dict[str, Any]) -> bool:
     try:
         files, inside = url_to_fs(path, **options)
         return bool(files.isdir(inside))
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, `Location.find` explains it
+    except Exception:
         return False
 
 

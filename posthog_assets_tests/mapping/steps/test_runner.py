@@ -155,6 +155,23 @@ class Odd(Step):
 """
 
 
+BORROWED = """
+from posthog_assets.dialects.record import Rejected
+from posthog_assets.mapping.steps import Step
+
+class Refuse(Step):
+    def apply(self, event):
+        raise Rejected("not wanted")
+"""
+
+
+def test_a_step_may_raise_the_dialects_rejection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "borrowing_steps.py").write_text(BORROWED)
+    monkeypatch.syspath_prepend(tmp_path)
+    events, _ = map_rows([row(1)], tmp_path, steps=[{"step": "borrowing_steps.Refuse"}])
+    assert [one["reject_reason"] for one in events] == ["not wanted"]
+
+
 def test_a_step_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_steps.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
