@@ -13,7 +13,15 @@ from collections.abc import Mapping as MappingABC
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 
 from posthog_assets.core.errors import ImportFileError, shorten
 from posthog_assets.core.field_errors import Path
@@ -51,6 +59,12 @@ class Import(Section):
     name: str = Field(description="Prefix of the asset keys and name of the storage folder")
     start_date: date = Field(description="First day of history")
     end_date: date | None = Field(None, description="Last day; absent: every day that is over (UTC)")
+    since: AwareDatetime | None = Field(
+        None, description="Import only events from this instant on, such as 2024-01-01T00:00:00+01:00"
+    )
+    until: AwareDatetime | None = Field(
+        None, description="Import only events before this instant: when live tracking began, 2024-03-01T12:00:00Z"
+    )
     storage: str | None = Field(None, description="Folder or fsspec URL; default $POSTHOG_ASSETS_STORAGE, else ./data")
     storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
     owners: list[str] = Field([], description="Who answers for it: mail addresses, or team:name; Dagster shows them")
@@ -97,6 +111,8 @@ class Import(Section):
                 raise ValueError(f"owners: {shorten(owner)} must be a mail address, or team: and a name")
         if self.end_date and self.end_date < self.start_date:
             raise ValueError(f"end_date {self.end_date} lies before start_date {self.start_date}")
+        if self.since and self.until and self.until <= self.since:
+            raise ValueError(f"until {self.until.isoformat()} does not lie after since {self.since.isoformat()}")
         if self.automation.prune.enabled and not self.retention.prunes:
             raise ValueError("automation.prune has nothing to do: say in retention what may go, such as raw_export: 90")
         if self.trial and _same_project(self.trial.destination, self.destination):
@@ -144,7 +160,7 @@ class Import(Section):
     @property
     def mapping_version(self) -> str:
         """Return a text that changes when the same records may become other events."""
-        return mapping_version(self.mapping, self.dialect, self.name)
+        return mapping_version(self.mapping, self.dialect, self.name, self.since, self.until)
 
     @property
     def store(self) -> Store:
