@@ -59,6 +59,11 @@ STAGED_VERSIONS: Final = STAGED_EVENTS.append(
 )
 
 
+#: The same where one record becomes several events: as many rows have the number 0 as there are raw records.
+STAGED_SEVERAL: Final = STAGED_EVENTS.append(
+    column("event_number", pa.int64(), "Which of the record's events this is, 0 the first; a rejected record has 0")
+)
+
 #: One row per event (derived ones included), oldest first.
 POSTHOG_EVENTS: Final = pa.schema(
     [

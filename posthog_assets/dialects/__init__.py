@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pydantic import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
 from posthog_assets.core.sections import load_by_type
 from posthog_assets.dialects.amplitude import Amplitude
 from posthog_assets.dialects.base import Dialect
@@ -20,6 +24,7 @@ from posthog_assets.dialects.pendo import Pendo
 from posthog_assets.dialects.posthog import PostHogEvents
 from posthog_assets.dialects.rudderstack import RudderStack
 from posthog_assets.dialects.segment import Segment
+from posthog_assets.dialects.several_events import SeveralEvents
 from posthog_assets.dialects.snowplow import Snowplow
 
 __all__ = ["DIALECTS", "Amplitude", "Columns", "Dialect", "Mixpanel", "PostHogEvents", "load_dialect"]
@@ -41,4 +46,22 @@ DIALECTS: Final[dict[str, type[Dialect]]] = {
 
 def load_dialect(value: Any) -> Dialect:
     """Return the dialect that a `dialect` section describes; raises ValueError saying what is wrong."""
+    if isinstance(value, dict) and value.get("type") == "columns" and "events" in value:
+        return SeveralEvents.model_validate(value)
     return load_by_type(value, DIALECTS, Dialect)
+
+
+class _ColumnsForms(Columns):
+    """The JSON schema of the two forms of `type: columns`: with one event, and with a list of them."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        one, several = (
+            form.__get_pydantic_json_schema__(form.__pydantic_core_schema__, handler)
+            for form in (Columns, SeveralEvents)
+        )
+        return {"if": {"required": ["events"]}, "then": several, "else": one}
+
+
+#: The classes whose JSON schema describes each type.
+DIALECT_SCHEMAS: Final[dict[str, type[Dialect]]] = DIALECTS | {"columns": _ColumnsForms}

@@ -9,19 +9,25 @@ cannot. Nothing a record holds may stop the day: a record that cannot be read is
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
+import numpy as np
 import orjson
 import pyarrow as pa
 from pydantic import Field
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.json_records import Unparsed, parse
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect, content_id
 from posthog_assets.dialects.column import Column, inferred
+from posthog_assets.dialects.compiled import fields_source, made, rows_source
+from posthog_assets.dialects.members import Members
+from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.record import (
     Record,
     Rejected,
@@ -31,12 +37,22 @@ from posthog_assets.dialects.record import (
     is_nothing,
     nested,
     own_name,
+    usable_id,
 )
 
 _Getter = Callable[[Record], Any]
 
-#: A row's source_id, kind, event, user_id and anonymous_id; None in all of them where its record cannot be read.
-_Head = tuple[str | None, str | None, str | None, str | None, str | None]
+#: What is wrong with a record that is not what its vendor writes.
+FLAWS: Final = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
+
+#: The columns of staged rows from source_id to group_set, JSON objects as bytes; None in all of a rejected row. In the
+#: place of instants stand the times as records have them, until all of a chunk were read.
+_Columns = tuple[list[Any], ...]
+
+#: The reasons of rejected records by their index, and the index of each row that has notes.
+_Noted = tuple[dict[int, str], list[tuple[int, "Reading"]]]
+
+_TIMES: Final = 5
 
 #: The JSON objects of a row as text, in the order of the columns; None where there is none.
 _Texts = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None]
@@ -45,12 +61,13 @@ _Texts = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | N
 class Reading:
     """One record as a dialect reads it: the staged row before it is written as columns.
 
-    `timestamp` is as the record has it; the dictionaries become JSON text, empty ones nothing.
+    `timestamp` is as the record has it; the dictionaries become JSON text, empty ones nothing. `left_out` are paths of
+    fields that no table names, `remarks` what else is worth counting of a record that is imported all the same.
     """
 
     __slots__ = (
-        "anonymous_id", "event", "group_set", "groups", "kind", "properties", "set", "set_once", "source_id",
-        "timestamp", "user_id",
+        "anonymous_id", "event", "group_set", "groups", "kind", "left_out", "properties", "remarks", "set", "set_once",
+        "source_id", "timestamp", "user_id",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -65,6 +82,12 @@ class Reading:
         self.set_once: Record = {}
         self.groups: dict[str, str] = {}
         self.group_set: dict[str, dict[str, Record]] = {}
+        self.left_out: list[str] | None = None
+        self.remarks: list[str] | None = None
+
+    def remark(self, sentence: str) -> None:
+        """Have *sentence* counted, which is the same for all records it is true of."""
+        self.remarks = [*(self.remarks or ()), sentence]
 
 
 class Table:
@@ -119,6 +142,11 @@ class Vendor(Dialect):
     #: Member -> property, of what is spread, and of flat records (`take`).
     renames: ClassVar[Mapping[str, str]] = {}
     dropped: ClassVar[frozenset[str]] = frozenset()
+    #: Fields that are not imported -> why; `context.page` stands for all of that object. What no table names is not
+    #: imported either, but counted.
+    not_imported: ClassVar[Mapping[str, str]] = {}
+    #: Whether all fields that no table names become properties (`take`).
+    takes_others: ClassVar[bool] = False
 
     #: Field -> person property; for the first value known, and for the last.
     person_set: ClassVar[Mapping[str, str]] = {}
@@ -136,6 +164,14 @@ class Vendor(Dialect):
     numbers: ClassVar[frozenset[str]] = frozenset()
     #: and, where all that no table names becomes a property (None: it does not), those of them that stay text.
     texts: ClassVar[frozenset[str] | None] = None
+
+    #: Whether records are read by functions that are compiled from the tables, or by looking at these each time, which
+    #: is slower and gives the same.
+    compiled: ClassVar[bool] = True
+
+    #: Field paths by which a record is known to be the vendor's, where all paths of one tuple are there; the tuple
+    #: that is found first counts, so the closest match stands first.
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
     #: What a table cannot say, for the documentation: (field, becomes).
     notes: ClassVar[tuple[tuple[str, str], ...]] = ()
@@ -157,6 +193,8 @@ class Vendor(Dialect):
     _first: ClassVar[tuple[_Getter, _Getter, _Getter, _Getter, _Getter]]
     _holders: ClassVar[frozenset[str]]
     _known: ClassVar[frozenset[str]]
+    _fields: ClassVar[Callable[[Vendor, Record], Reading]]
+    _members: ClassVar[Members]
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -176,10 +214,25 @@ class Vendor(Dialect):
         heads = {head for head, dot, _ in (path.partition(".") for path in paths) if dot}
         cls._holders = cls.objects | heads | frozenset(cls.spread)
         cls._known = frozenset((*paths, *cls.renames, *cls.dropped, *(cls.texts or ())))
+        cls._fields = staticmethod(_compiled_fields(cls) if cls.compiled else cls.fields_by_tables)
+        cls._members = Members((*paths, *cls.not_imported, *cls.objects), cls.objects | frozenset(cls.spread))
+
+    @classmethod
+    def recognize(cls, record: Record) -> tuple[str, ...]:
+        """Return the first of `marks` all of whose paths *record* has; a record that was not unfolded counts too."""
+        return next((paths for paths in cls.marks if all(_has(record, path) for path in paths)), ())
+
+    @property
+    def day_columns(self) -> tuple[str, ...]:
+        return self.timestamp
 
     @property
     def links_identities(self) -> bool:
         return bool(self.user_id and self.anonymous_id)
+
+    def is_known(self, field: str) -> bool:
+        """Whether `read` knows a field of a record that no table names."""
+        return False
 
     def read(self, record: Record) -> Reading:
         """Return *record* as the tables say; subclasses add what they cannot say. The record may be used up.
@@ -194,6 +247,10 @@ class Vendor(Dialect):
 
     def fields(self, record: Record) -> Reading:
         """Return all the tables say of *record* but its name, for records that are named otherwise; raises Rejected."""
+        return type(self)._fields(self, record)
+
+    def fields_by_tables(self, record: Record) -> Reading:
+        """Return what `fields` does, by looking at one entry of the tables after the other."""
         reading, nothing = Reading(), self._nothing
         _, source_id, user_id, anonymous_id, timestamp = self._first
         reading.source_id = source_id(record)
@@ -264,35 +321,57 @@ class Vendor(Dialect):
 
         Called once for many records, at least one: it must raise for no value.
         """
-        return read_timestamps(values, "UTC")
+        return read_timestamps(values, "UTC", window=self._window)
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
-        heads: list[_Head] = []
-        texts: list[_Texts] = []
-        times: list[Any] = []
-        good: list[int] = []
+        columns: _Columns = tuple([] for _ in range(11))
+        if not self.compiled:
+            reasons, noted = self.rows_by_row(chunk.used_up(), chunk.untyped, columns)
+        else:
+            texts = chunk.records.texts if isinstance(chunk.records, Unparsed) else None
+            rows = rows_of(type(self), of_texts=texts is not None, has_groups=bool(self.groups))
+            reasons, noted = rows(self, chunk.used_up() if texts is None else texts, chunk.untyped, columns)
+        self._add_instants(columns, reasons)
+        batch = _batch(columns, reasons, part, chunk.positions)
+        return _notes(row for index, row in noted if index not in reasons).on(batch) if noted else batch
+
+    def rows_by_row(self, records: Iterable[Record | Unreadable], untyped: bool, columns: _Columns) -> _Noted:
+        """Add each record to *columns* as one row; return why some are rejected, by their index, and those with notes.
+
+        What is compiled for each dialect does the same (`compiled.rows_source`).
+        """
         reasons: dict[int, str] = {}
-        for index, record in enumerate(chunk.used_up()):
+        noted: list[tuple[int, Reading]] = []
+        for index, record in enumerate(records):
+            values: Sequence[Any]
             try:
-                row = self._row(record, chunk.untyped)
-                # Written at once, and the row let go, while all of it is in the processor's caches.
-                texts.append(_written(row))
-                heads.append((row.source_id, row.kind, row.event, row.user_id, row.anonymous_id))
-                times.append(row.timestamp)
-                good.append(index)
+                row = self._row(record, untyped)
+                if row.left_out or row.remarks:
+                    noted.append((index, row))
+                texts = _written(row)
+                values = (row.source_id, row.kind, row.event, row.user_id, row.anonymous_id, row.timestamp, *texts)
             except Rejected as reason:
-                heads.append(_NO_HEAD)
-                texts.append(_NO_TEXTS)
                 reasons[index] = str(reason)
-        stamps, flaws = self.instants(times) if times else (pa.array([], TIMESTAMP), {})
+                values = (None,) * len(columns)
+            for column, value in zip(columns, values, strict=True):
+                column.append(value)
+        return reasons, noted
+
+    def _add_instants(self, columns: _Columns, reasons: dict[int, str]) -> None:
+        """Put the instants in place of the times that records have; rows without one are rejected."""
+        times = columns[_TIMES]
+        good = [index for index in range(len(times)) if index not in reasons] if reasons else range(len(times))
+        read = [times[index] for index in good] if reasons else times
+        stamps, flaws = self.instants(read) if read else (pa.array([], TIMESTAMP), {})
         for place, flaw in flaws.items():
-            index = good[place]
-            heads[index], texts[index], reasons[index] = _NO_HEAD, _NO_TEXTS, flaw
+            reasons[good[place]] = flaw
+            for column in columns:
+                column[good[place]] = None
         if reasons:
             places = {index: place for place, index in enumerate(good) if index not in reasons}
-            stamps = stamps.take(pa.array([places.get(index) for index in range(len(heads))], pa.int32()))
-        return _batch(heads, texts, stamps, reasons, part, chunk.positions)
+            stamps = stamps.take(pa.array([places.get(index) for index in range(len(times))], pa.int32()))
+        columns[_TIMES][:] = [stamps]
 
     def _row(self, record: Record | Unreadable, untyped: bool) -> Reading:
         if isinstance(record, Unreadable):
@@ -300,17 +379,19 @@ class Vendor(Dialect):
         try:
             # Made first: reading uses the record up, and how the texts of CSV are read must not change an id.
             fallback = content_id(record) if not self.makes_ids and is_nothing(self._first[1](record)) else None
-            row = self.read(self.typed(record) if untyped else record)
+            record = self.typed(record) if untyped else record
+            left_out = None if self.takes_others else self._members.left_out(record, self.is_known)
+            row = self.read(record)
+            row.left_out = left_out
             told = row.properties
             if self.groups and row.kind != "group":
                 row.groups = row.groups | group_keys(self.groups, told)
             if "$set" in told or "$set_once" in told or "$unset" in told:
                 self._set_apart(row)
             row.source_id = as_id(row.source_id, "source id") or fallback
-            row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
-        except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-            words = shorten(f"{type(error).__name__}: {error}")
-            raise Rejected(f"record is not what {self.type} writes: {words}") from error
+            _read_ids(row)
+        except FLAWS as error:
+            raise not_of(self, error) from error
         if row.set and not row.set_once.keys().isdisjoint(row.set):
             row.set = {name: value for name, value in row.set.items() if name not in row.set_once}
         if row.source_id is None:
@@ -325,6 +406,47 @@ class Vendor(Dialect):
             raise Rejected("group call tells of a person: $set, $set_once")
         row.set_once = {name: value for name, value in (row.set_once | first).items() if name not in last}
         row.set = row.set | last
+
+
+def _compiled_fields(vendor: type[Vendor]) -> Callable[[Vendor, Record], Reading]:
+    unwanted = vendor.renames.keys() | vendor.dropped
+    return made("fields", fields_source(vendor), {"Reading": Reading, "unwanted": unwanted})
+
+
+def _read_ids(row: Reading) -> None:
+    """Make the ids of a row text; one that is no id counts as absent where the other is one. Raises Rejected."""
+    try:
+        row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
+    except Rejected:
+        flaws: list[str] = []
+        row.user_id = usable_id(row.user_id, "user id", flaws)
+        row.anonymous_id = usable_id(row.anonymous_id, "anonymous id", flaws)
+        if row.user_id is None and row.anonymous_id is None:
+            raise
+        for flaw in flaws:
+            row.remark(flaw)
+
+
+def _notes(rows: Iterable[Reading]) -> Notes:
+    notes = Notes()
+    for row in rows:
+        for path in row.left_out or ():
+            notes.leave_out(path)
+        for sentence in row.remarks or ():
+            notes.remark(sentence)
+    return notes
+
+
+def _has(record: Record, path: str) -> bool:
+    value: Any = record
+    for key in path.split("."):
+        if type(value) is str and key != path:
+            # CSV holds objects as text.
+            value = nested(value)
+        if type(value) is not dict or key not in value:
+            return False
+        value = value[key]
+    return True
 
 
 def _first_of(paths: Iterable[str]) -> _Getter:
@@ -386,33 +508,38 @@ def _texts(row: Reading, dumps: Callable[[Any], bytes]) -> _Texts:
     )
 
 
-def _batch(
-    heads: list[_Head],
-    texts: list[_Texts],
-    stamps: pa.Array,
-    reasons: dict[int, str],
-    part: str,
-    positions: Sequence[int],
-) -> pa.RecordBatch:
-    count, text = len(heads), pa.string()
+def not_of(dialect: Vendor, error: Exception) -> Rejected:
+    """Return the reason for a record in which something is not what the vendor writes."""
+    return Rejected(f"record is not what {dialect.type} writes: {shorten(f'{type(error).__name__}: {error}')}")
+
+
+def _batch(columns: _Columns, reasons: dict[int, str], part: str, positions: Sequence[int]) -> pa.RecordBatch:
+    count, text = len(columns[0]), pa.string()
+    places = np.arange(positions.start, positions.stop) if isinstance(positions, range) else positions
     return pa.RecordBatch.from_arrays(
         [
-            *(pa.array(column, text) for column in _columns(heads, _NO_HEAD)),
-            stamps,
+            *(pa.array(column, text) for column in columns[:_TIMES]),
+            *columns[_TIMES],
             # orjson writes valid UTF-8, so the bytes are text as they stand.
-            *(pa.array(column, pa.binary()).view(text) for column in _columns(texts, _NO_TEXTS)),
-            pa.array([part], text).take(pa.array([0] * count, pa.int32())),
-            pa.array(positions, pa.int64()),
+            *(pa.array(column, pa.binary()).view(text) for column in columns[_TIMES + 1 :]),
+            pa.repeat(pa.scalar(part, text), count),
+            pa.array(places, pa.int64()),
             pa.array([reasons.get(index) for index in range(count)] if reasons else pa.nulls(count), text),
         ],
         schema=STAGED_EVENTS,
     )
 
 
-def _columns(rows: Sequence[tuple[Any, ...]], like: tuple[Any, ...]) -> Iterable[tuple[Any, ...]]:
-    return zip(*rows, strict=True) if rows else ((),) * len(like)
+@functools.cache
+def rows_of(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> Callable[..., _Noted]:
+    """Return the compiled `rows_by_row` of a dialect, for records that are lines of JSON (*of_texts*) or objects."""
+    return made("rows", rows_source(vendor, of_texts=of_texts, has_groups=has_groups), _SEEN)
 
 
-#: The row of a record that cannot be read.
-_NO_HEAD: Final[_Head] = (None, None, None, None, None)
-_NO_TEXTS: Final[_Texts] = (None, None, None, None, None)
+#: What compiled functions call.
+_SEEN: Final[dict[str, Any]] = {
+    "FLAWS": FLAWS, "JSONDecodeError": orjson.JSONDecodeError, "NEITHER": (None, None), "Reading": Reading,
+    "Rejected": Rejected, "Unreadable": Unreadable, "as_id": as_id,
+    "content_id": content_id, "dumps": orjson.dumps, "group_keys": group_keys, "is_nothing": is_nothing,
+    "loads": orjson.loads, "not_of": not_of, "parse": parse, "read_ids": _read_ids, "written": _written,
+}  # fmt: skip

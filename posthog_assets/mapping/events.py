@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from posthog_assets.core.errors import ImportFileError, MappingError, shorten
 from posthog_assets.core.partitions import Partition, key_of
-from posthog_assets.core.posthog_rules import id_flaws, name_flaw, size_flaws, time_flaws
+from posthog_assets.core.posthog_rules import id_flaws, name_flaw, size_flaws, span_flaws, time_flaws
 from posthog_assets.core.schemas import POSTHOG_EVENTS, TIMESTAMP
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.mapping import person_properties as people
@@ -26,6 +26,7 @@ from posthog_assets.mapping.groups import Group
 from posthog_assets.mapping.identity import Pair
 from posthog_assets.mapping.kinds import as_posthog_calls
 from posthog_assets.mapping.properties import PropertyWriter
+from posthog_assets.mapping.sessions import SessionWriter, without_hidden
 from posthog_assets.mapping.settings import Mapping
 from posthog_assets.mapping.steps.base import Files
 from posthog_assets.mapping.steps.runner import Runner
@@ -36,7 +37,8 @@ class EventMapper:
     """The mapping of one import, applied to one day.
 
     *fetched_at* is when the day was exported: later instants cannot be true. *identity_map* has the ids that
-    `mapping.identity_map` names, *files* opens what steps need. Pure: no files, no network, no clock of its own.
+    `mapping.identity_map` names, *files* opens what steps need. Events before *since*, and
+    from *until* on, are rejected. Pure: no files, no network, no clock of its own.
     """
 
     def __init__(
@@ -49,7 +51,10 @@ class EventMapper:
         fetched_at: datetime,
         identity_map: Mapping_[str, str] | None = None,
         files: Files | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> None:
+        self._since, self._until = since, until
         self.namespace = dialect.uuid_namespace(import_name)
         self.may_identify = mapping.identify and dialect.links_identities
         self.shared_devices = mapping.shared_devices
@@ -64,35 +69,51 @@ class EventMapper:
         self._properties = PropertyWriter(mapping, import_name, dialect.type.rsplit(".", 1)[-1], self._day)
         #: The steps; None where there are none.
         self.steps = Runner(mapping.steps, files) if mapping.steps else None
+        #: What writes `$session_id`; None where sessions are off.
+        self.sessions = SessionWriter(mapping.sessions, dialect) if mapping.sessions.mode == "auto" else None
+        self._dialect = dialect
         self._hook = load_hook(mapping.transform) if mapping.transform else None
         #: Whether events may come out in another order of time than they went in.
         self.moves_time = self._hook is not None
 
     def prepared(self, staged: pa.RecordBatch) -> pa.RecordBatch:
         """Return staged rows with the ids persons have in PostHog, and what is said of them where it is to be."""
-        if self._identity_map:
-            staged = people.renamed(staged, self._identity_map)
+        staged = self._renamed(staged)
+        if self.sessions is None:
+            staged = without_hidden(staged, self._dialect)
         if not self._mapping.person_properties.is_plain:
             staged = people.with_person_properties_placed(staged, self._mapping.person_properties)
         if self._mapping.anonymous_events == "personless":
             staged = people.personless(staged)
         return staged
 
+    def identified(self, staged: pa.RecordBatch) -> pa.RecordBatch:
+        """Return staged rows, of which some columns suffice, with the ids persons have in PostHog."""
+        return self.pseudonymous(self._renamed(staged))
+
+    def _renamed(self, staged: pa.RecordBatch) -> pa.RecordBatch:
+        return people.renamed(staged, self._identity_map) if self._identity_map else staged
+
     def map(self, staged: pa.RecordBatch, *, plain: bool = False) -> pa.RecordBatch:
         """Return one `POSTHOG_EVENTS` row per (prepared) staged row that is not rejected, in the same order.
 
-        *plain* leaves out the steps and the user's own function: what the event would be without them.
+        *plain* leaves out sessions, the steps and the user's own function: what the event would be without them.
         """
         sources = staged["source_id"]
         uuids = verbatim(self.namespace, sources) if self._verbatim else uuids5(self.namespace, sources.to_pylist())
         steps = self.steps if not plain else None
-        staged, reasons = as_posthog_calls(self.pseudonymous(staged) if steps else staged)
+        staged = self.pseudonymous(staged) if steps else staged
+        if self.sessions is not None and not plain:
+            staged = self.sessions.write(staged)
+        elif self.sessions is not None:
+            staged = without_hidden(staged, self._dialect)
+        staged, reasons = as_posthog_calls(staged)
         events = self._names(staged["event"], reasons)
         ids = pc.utf8_trim_whitespace(pc.coalesce(staged["user_id"], staged["anonymous_id"]))
         if steps:
             staged, events = steps.run(staged, events, ids, reasons)
         properties = self._properties.write(staged)
-        for flaws in (id_flaws(ids), time_flaws(staged["timestamp"], self._fetched_at), size_flaws(properties)):
+        for flaws in (id_flaws(ids), self._time_flaws(staged["timestamp"]), size_flaws(properties)):
             for index, flaw in flaws.items():
                 reasons.setdefault(index, flaw)
         batch = pa.RecordBatch.from_arrays(
@@ -110,6 +131,9 @@ class EventMapper:
             schema=POSTHOG_EVENTS,
         )
         return self._transformed(batch) if self._hook and not plain else batch
+
+    def _time_flaws(self, stamps: pa.Array) -> dict[int, str]:
+        return time_flaws(stamps, self._fetched_at) | span_flaws(stamps, self._since, self._until)
 
     def pseudonymous(self, staged: pa.RecordBatch) -> pa.RecordBatch:
         """Return *staged* with the ids of persons as the steps want them."""
@@ -161,7 +185,7 @@ class EventMapper:
             }
         )
         events, ids = pa.array([row[0] for row in made], pa.string()), stage["user_id"]
-        reasons = id_flaws(ids)
+        reasons = id_flaws(ids) | span_flaws(stage["timestamp"], self._since, self._until)
         if self.steps:
             stage, events = self.steps.run(stage, events, ids, reasons)
         return pa.RecordBatch.from_arrays(
@@ -207,7 +231,7 @@ class EventMapper:
         flaws = (
             {i: flaw for i, name in enumerate(batch["event"].to_pylist()) if (flaw := name_flaw(name))},
             id_flaws(batch["distinct_id"]),
-            time_flaws(batch["timestamp"], self._fetched_at),
+            self._time_flaws(batch["timestamp"]),
             size_flaws(batch["properties"]),
         )
         for found in flaws:

@@ -19,8 +19,8 @@ from posthog_assets.mapping.steps import STEPS, Step, load_step
 class Properties(Section):
     """What becomes of properties; rename comes first, then drop and keep, then add. A renamed one replaces its like."""
 
-    rename: dict[str, str] = Field(default_factory=dict)
-    drop: list[str] = Field(default_factory=list)
+    rename: dict[str, str] = Field(default_factory=dict, description="Old name -> new name")
+    drop: list[str] = Field(default_factory=list, description="Properties that are not imported")
     keep: list[str] | None = Field(None, description="Only these, by their new names; absent: all")
     add: dict[str, Any] = Field(
         default_factory=dict, description="Constants; an event's own value of the name is kept out"
@@ -39,7 +39,7 @@ class PersonProperties(Section):
 
     short_form: ClassVar[JsonSchemaValue] = {"enum": ["set", "set_once", "none"]}
 
-    default: Place = "set_once"
+    default: Place = Field("set_once", description="Where properties go that are not named below")
     set: list[str] = Field(default_factory=list, description="Overwrite what the person has")
     set_once: list[str] = Field(default_factory=list, description="Only where the person has none yet")
     none: list[str] = Field(default_factory=list, description="Not sent")
@@ -82,6 +82,29 @@ class IdentityMap(Section):
     storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
 
 
+class Sessions(Section):
+    """Which session an event belongs to: `auto`, `off`, or settings, with which they are on."""
+
+    mode: Literal["auto", "off"] = "auto"
+    idle_minutes: int | None = Field(
+        None,
+        ge=1,
+        le=720,
+        description="Compute sessions, per person, where the source has none: they end after so long",
+    )
+    property: str | None = Field(
+        None, min_length=1, description="Property that names the session, where the dialect does not know one"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_word_is_the_mode(cls, value: Any) -> Any:
+        # YAML reads `off` and `on` as booleans.
+        if isinstance(value, bool):
+            value = "auto" if value else "off"
+        return {"mode": value} if isinstance(value, str) else value
+
+
 class Mapping(Section):
     """What records are to be in PostHog."""
 
@@ -89,7 +112,9 @@ class Mapping(Section):
     steps: list[Annotated[SerializeAsAny[Step], BeforeValidator(load_step), Choices(STEPS, "step")]] = Field(
         default_factory=list, description="Changes to each event, in this order, after `events`, before `properties`"
     )
-    properties: Properties = Field(default_factory=lambda: Properties.model_validate({}))
+    properties: Properties = Field(
+        default_factory=lambda: Properties.model_validate({}), description="What becomes of the properties of events"
+    )
     person_properties: PersonProperties = Field(
         default_factory=lambda: PersonProperties.model_validate({}),
         description="How the person's properties are sent; set would overwrite living people",
@@ -104,6 +129,10 @@ class Mapping(Section):
     identity_map: IdentityMap | None = Field(None, description="Old ids, and the ids persons have in PostHog now")
     repeats: Literal["keep", "collapse"] = Field(
         "keep", description="Records without ids that are alike: all are kept, or all but one rejected"
+    )
+    sessions: Sessions = Field(
+        default_factory=lambda: Sessions(mode="off"),
+        description="PostHog's $session_id: auto | off | {idle_minutes: 30}",
     )
     markers: Markers = Field(
         default_factory=lambda: Markers.model_validate({}), description="Names of the properties that trace an event"

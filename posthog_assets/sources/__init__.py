@@ -14,12 +14,13 @@ from posthog_assets.sources.files.source import Files
 from posthog_assets.sources.manifest import Manifest, Part, RawExport
 from posthog_assets.sources.mixpanel.events import Mixpanel
 from posthog_assets.sources.posthog import PostHog
+from posthog_assets.sources.rest import Rest
 from posthog_assets.sources.sql.source import Sql
 
 __all__ = [
     "SOURCES",
     "Amplitude",
-    "ZoneStrength",
+    "DayFingerprint",
     "Files",
     "Manifest",
     "Mixpanel",
@@ -27,9 +28,10 @@ __all__ = [
     "Part",
     "PostHog",
     "RawExport",
-    "DayFingerprint",
+    "Rest",
     "Source",
     "Sql",
+    "ZoneStrength",
     "load_source",
 ]
 
@@ -40,6 +42,7 @@ SOURCES: Final[dict[str, type[Source]]] = {
     "mixpanel": Mixpanel,
     "posthog": PostHog,
     "sql": Sql,
+    "rest": Rest,
 }
 
 

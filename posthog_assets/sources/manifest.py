@@ -3,8 +3,9 @@
 Belongs here: the contract of `raw_export/<day>/`. Does not belong here: fetching.
 
 A part appears whole or not at all, and is written into the manifest (complete: false) before the next one is begun, so
-that an interrupted export goes on after its last complete part. Nothing ever resumes inside a part: vendors do not
-deliver the same bytes twice.
+that an interrupted export goes on after its last complete part. Parts are made durable when the day is completed, not
+one by one, since an API delivers thousands of them; what a power cut takes before that is noticed and fetched again.
+Nothing ever resumes inside a part: vendors do not deliver the same bytes twice.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -49,10 +50,44 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """Where all records went that a source read to find those of each day.
+
+    `records` = `in_days` + `without_day` (rejected rows of the first day, as a rule) + `outside` (of days that are not
+    the import's; `first_outside` and `last_outside` are the ends of these). `read_as` changes when records would be
+    given to days by another rule.
+    """
+
+    read_as: str
+    records: int
+    in_days: int
+    without_day: int
+    outside: int
+    first_outside: str | None = None
+    last_outside: str | None = None
+
+    def warnings(self, first: date, last: date | None) -> list[str]:
+        """Return a sentence for each kind of record that is of no day of an import from *first* to *last*."""
+        words = []
+        if self.without_day:
+            words.append(
+                f"{self.without_day:,} of {self.records:,} records have no day that can be read or be true: they are "
+                f"rows of {first}"
+            )
+        if self.outside:
+            words.append(
+                f"{self.outside:,} of {self.records:,} records lie outside the import's days, {first} to "
+                f"{last or 'today'}, and are not imported: they are of {self.first_outside} to {self.last_outside}"
+            )
+        return words
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What a day's raw export consists of; `position` is the source's own, instants are ISO 8601 in UTC.
 
-    `pruned_at`: the parts were deleted then, after the day had been imported.
+    `pruned_at`: the parts were deleted then, after the day had been imported. `account`: of the records of all days,
+    where the source holds them together.
     """
 
     day: str
@@ -61,6 +96,7 @@ class Manifest:
     position: str
     parts: tuple[Part, ...]
     pruned_at: str | None = None
+    account: Account | None = None
 
     @property
     def records_without_day(self) -> int:
@@ -85,6 +121,7 @@ class RawExport:
         self._received = 0
         self._day = key_of(day)
         self._folder = f"raw_export/{self._day}"
+        self._fragments: dict[str, tuple[Part, orjson.Fragment]] = {}
         self._manifest = self._load()
         #: Names of the parts that belong to the export under way, in order.
         self._confirmed: list[str] = []
@@ -118,6 +155,11 @@ class RawExport:
         """
         found = self._manifest
         return bool(found and found.complete and found.position == position and all(map(self._is_intact, found.parts)))
+
+    @property
+    def account(self) -> Account | None:
+        """Where the records of all days went, as the last export of this day counted them."""
+        return self._manifest.account if self._manifest else None
 
     @property
     def is_pruned(self) -> bool:
@@ -157,6 +199,10 @@ class RawExport:
         """Return part *name* as an interrupted or an earlier export left it, for a source that goes on from there."""
         return next((part for part in self._parts if part.name == name), None)
 
+    def leave_out(self, name: str) -> None:
+        """Leave part *name* out of the export under way; `complete` deletes it."""
+        self._confirmed = [other for other in self._confirmed if other != name]
+
     @contextmanager
     def part(
         self, name: str, framing: Framing, origin: str, origin_fingerprint: str = "", *, without_day: bool = False
@@ -167,7 +213,7 @@ class RawExport:
             BrokenPart: what was written cannot be read to its end; nothing of it is kept.
         """
         _check_name(name)
-        with self.store.atomic_write(f"{self._folder}/{name}") as path:
+        with self.store.atomic_write(f"{self._folder}/{name}", durable=False) as path:
             with io.BufferedWriter(_Metered(path, self._receive), 1 << 20) as sink:
                 yield sink
             with path.open("rb") as file:
@@ -180,7 +226,7 @@ class RawExport:
         self._confirmed.append(name)
         self._save(replace(self._current, fetched_at=_now(), parts=(*others, part)))
 
-    def complete(self, position: str | None = None) -> None:
+    def complete(self, position: str | None = None, account: Account | None = None) -> None:
         """Pin the day, at *position* if that is known only now; parts the source no longer has are deleted.
 
         Those are the parts for which there was neither `part` nor a successful `keep_if_current` since `begin`. The
@@ -190,7 +236,9 @@ class RawExport:
         kept = [by_name.pop(name) for name in dict.fromkeys(self._confirmed)]
         stale = list(by_name)
         current = self._current
-        self._save(replace(current, complete=True, parts=tuple(kept), position=position or current.position))
+        position = position or current.position
+        self.store.sync([f"{self._folder}/{part.name}" for part in kept])
+        self._save(replace(current, complete=True, parts=tuple(kept), position=position, account=account))
         for name in stale:
             self.store.delete(f"{self._folder}/{name}")
 
@@ -260,13 +308,17 @@ class RawExport:
 
     def _load(self) -> Manifest | None:
         try:
-            content = orjson.loads(self.store.read_bytes(f"{self._folder}/{_MANIFEST}"))
+            text = self.store.read_bytes(f"{self._folder}/{_MANIFEST}")
+            if not text:
+                # A power cut took it; no process leaves one without content.
+                return None
+            content = orjson.loads(text)
             if content["version"] != _VERSION:
                 raise ValueError(f"version {content['version']!r}, where this program knows {_VERSION}")
             parts = tuple(Part(**(part | {"framing": framing_of(part["framing"])})) for part in content["parts"])
             return Manifest(
                 content["day"], content["complete"], content["fetched_at"], content["position"], parts,
-                content.get("pruned_at"),
+                content.get("pruned_at"), Account(**account) if (account := content.get("account")) else None,
             )  # fmt: skip
         except FileNotFoundError:
             return None
@@ -278,16 +330,33 @@ class RawExport:
 
     def _save(self, manifest: Manifest) -> None:
         self._manifest = manifest
-        content = {"version": _VERSION} | asdict(manifest) | {"records_without_day": manifest.records_without_day}
-        if manifest.pruned_at is None:
-            del content["pruned_at"]
-        for part in content["parts"]:
-            if not part["framing"]["columns"]:
-                # An older version of this program can read what has a header.
-                del part["framing"]["columns"]
+        content: dict[str, Any] = {
+            "version": _VERSION,
+            "day": manifest.day,
+            "complete": manifest.complete,
+            "fetched_at": manifest.fetched_at,
+            "position": manifest.position,
+            "parts": [self._written(part) for part in manifest.parts],
+            "records_without_day": manifest.records_without_day,
+        }
+        if manifest.pruned_at is not None:
+            content["pruned_at"] = manifest.pruned_at
+        if manifest.account is not None:
+            content["account"] = asdict(manifest.account)
         self.store.write_bytes(
-            f"{self._folder}/{_MANIFEST}", orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+            f"{self._folder}/{_MANIFEST}",
+            orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE),
+            durable=manifest.complete,
         )
+
+    def _written(self, part: Part) -> orjson.Fragment:
+        """Return a part as JSON. It is made once: the manifest is written anew with every page of an API."""
+        made = self._fragments.get(part.name)
+        if made is None or made[0] is not part:
+            content = {item.name: getattr(part, item.name) for item in fields(part)}
+            text = orjson.dumps(content | {"framing": part.framing.written()})
+            made = self._fragments[part.name] = part, orjson.Fragment(text)
+        return made[1]
 
 
 class _Metered(io.FileIO):

@@ -158,10 +158,10 @@ class Store:
         with self._answers(relative):
             return self._ask(self.path(relative).read_bytes)
 
-    def write_bytes(self, relative: str, content: bytes) -> None:
-        """Write a small file atomically."""
+    def write_bytes(self, relative: str, content: bytes, *, durable: bool = True) -> None:
+        """Write a small file atomically; see `atomic_write` for *durable*."""
         if self._local:
-            with self.atomic_write(relative) as path:
+            with self.atomic_write(relative, durable=durable) as path:
                 path.write_bytes(content)
         else:
             with self._answers(relative):
@@ -183,10 +183,11 @@ class Store:
         return False
 
     @contextlib.contextmanager
-    def atomic_write(self, relative: str) -> Iterator[Path]:
+    def atomic_write(self, relative: str, *, durable: bool = True) -> Iterator[Path]:
         """Yield a local temporary path; what is written there becomes *relative* when the block ends.
 
-        Where the block raises, the old content of *relative* stays as it was.
+        Where the block raises, the old content of *relative* stays as it was. What is not *durable* outlives a killed
+        process, but may be lost in a power cut until it is made so (`sync`).
 
         Raises:
             StorageError: there is no room for it, or the store does not take it.
@@ -201,9 +202,11 @@ class Store:
         try:
             yield temporary
             if self._local:
-                _sync(temporary)
+                if durable:
+                    _sync(temporary)
                 temporary.replace(target.path)
-                _sync(folder)
+                if durable:
+                    _sync(folder)
             else:
                 with self._answers(relative):
                     # Not through an open file: one that is closed by an error would leave what it has got until then.
@@ -217,6 +220,13 @@ class Store:
             ) from error
         finally:
             temporary.unlink(missing_ok=True)
+
+    def sync(self, relatives: list[str]) -> None:
+        """Make files durable that were written without it, and their folders; elsewhere they are so already."""
+        if self._local:
+            paths = [Path(self.path(relative).path) for relative in relatives]
+            for path in [*paths, *dict.fromkeys(path.parent for path in paths)]:
+                _sync(path)
 
     def _ask(self, ask: Callable[[], T]) -> T:
         return ask() if self._local else steadily(ask)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
@@ -17,11 +17,14 @@ import orjson
 from pydantic import Field, field_validator
 
 from posthog_assets.core.errors import shorten
-from posthog_assets.core.timestamps import read_timestamps
-from posthog_assets.mapping.steps.base import Event, OfProperties, Rejected, Step
+from posthog_assets.core.rejection import Rejected
+from posthog_assets.core.timestamps import Unreadable, read_timestamp
+from posthog_assets.mapping.steps.base import Event, OfProperties, Step
 from posthog_assets.mapping.steps.name_patterns import Names
 
 Type = Literal["int", "float", "bool", "text", "timestamp"]
+
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001
 
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "off", "0"})
@@ -36,8 +39,10 @@ class Types(OfProperties):
     `{step: types, types: {price: float, "is_*": bool, created: timestamp}, on_failure: keep, timezone: Europe/Berlin}`
     """
 
-    types: dict[str, Type] = Field(min_length=1)
-    on_failure: Literal["keep", "null", "reject"] = "keep"
+    types: dict[str, Type] = Field(min_length=1, description="Property, or a pattern with *, and the type it gets")
+    on_failure: Literal["keep", "null", "reject"] = Field(
+        "keep", description="What becomes of a value that cannot be read: it stays, is null, or rejects the event"
+    )
     timezone: str = Field("UTC", description="Of instants without one")
 
     @field_validator("on_failure", mode="before", json_schema_input_type=Literal["keep", "null", "reject"] | None)
@@ -127,10 +132,11 @@ def _text(value: Any, zone: str) -> str:
 
 
 def _timestamp(value: Any, zone: str) -> str | None:
-    stamps, flaws = read_timestamps([value], zone)
-    if flaws:
+    try:
+        micros = read_timestamp(value, ZoneInfo(zone))
+    except Unreadable:
         return None
-    return stamps[0].as_py().replace(tzinfo=None).isoformat() + "Z"
+    return (_EPOCH + timedelta(microseconds=micros)).isoformat() + "Z"
 
 
 _READ: Final[dict[str, Callable[[Any, str], Any]]] = {
@@ -146,9 +152,9 @@ class TimestampParts(Step):
     `{step: timestamp_parts, parts: [hour, day_of_the_week], timezone: Europe/Berlin, prefix: local_}`
     """
 
-    parts: list[Part] = Field(min_length=1)
-    timezone: str = "UTC"
-    prefix: str = ""
+    parts: list[Part] = Field(min_length=1, description="Which parts of the time become properties")
+    timezone: str = Field("UTC", description="In whose time the parts are")
+    prefix: str = Field("", description="Begins the names of the properties")
 
     @field_validator("timezone")
     @classmethod

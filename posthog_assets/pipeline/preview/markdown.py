@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.posthog_rules import BEFORE_SINCE, NOT_BEFORE_UNTIL
 from posthog_assets.pipeline.preview.field_changes import Difference, Kind, differences
 from posthog_assets.pipeline.preview.preview import NewNames, Preview, Sample
 
@@ -21,7 +22,7 @@ _MARKS: Final = {Kind.KEPT: " ", Kind.RENAMED: "→", Kind.CHANGED: "~", Kind.AD
 _VALUE: Final = 100
 
 
-_LEGEND: Final = "→ renamed   ~ changed   + added   - not imported"
+LEGEND: Final = "→ renamed   ~ changed   + added   - not imported"
 
 
 def sentences(preview: Preview) -> Iterator[str]:
@@ -31,6 +32,8 @@ def sentences(preview: Preview) -> Iterator[str]:
         f"{preview.raw_records:,} raw records become {events:,} rows ({preview.derived:,} of them derived), "
         f"{sum(preview.rejected.values()):,} are rejected. Mapping {preview.mapping}."
     )
+    if beyond := sum(preview.rejected.get(reason, 0) for reason in (BEFORE_SINCE, NOT_BEFORE_UNTIL)):
+        yield f"{beyond:,} of them lie outside since and until, and are left to another import or to live tracking."
     yield _sending(preview)
     if preview.settled or preview.changed:
         yield (
@@ -44,6 +47,11 @@ def sentences(preview: Preview) -> Iterator[str]:
         )
     if preview.billable:
         yield f"{preview.billable:,} of them are billed as live events (younger than 48 hours, or not flagged)."
+    if preview.kept_repeats:
+        yield (
+            f"{preview.kept_repeats:,} records without an id are like an earlier one of the day. All are kept; "
+            "mapping.repeats: collapse would keep one of each."
+        )
     if preview.shared_devices or preview.refused_merges:
         yield (
             f"{preview.shared_devices:,} anonymous ids belong to several users; PostHog will refuse "
@@ -101,7 +109,11 @@ def markdown(preview: Preview) -> str:
     parts += [_rows("event", preview.events_by_name), ""]
     if preview.rejected:
         parts += [_rows("rejected because", preview.rejected), ""]
-    parts.append(_LEGEND)
+    if preview.fields_left_out:
+        parts += [_rows("field left out", preview.fields_left_out, "records"), ""]
+    if preview.remarks:
+        parts += [_rows("remark", preview.remarks, "records"), ""]
+    parts.append(LEGEND)
     for sample in preview.samples:
         parts += ["", f"`{_title(sample)}`", "", "```diff"]
         if sample.after is None:
@@ -112,7 +124,7 @@ def markdown(preview: Preview) -> str:
     return "\n".join(parts)
 
 
-def _rows(name: str, counts: dict[str, int]) -> str:
+def _rows(name: str, counts: dict[str, int], number: str = "rows") -> str:
     rows = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     cells = [f"| {key.replace('|', '&#124;')} | {count:,} |" for key, count in rows]
-    return "\n".join([f"| {name} | rows |", "|---|---|", *cells])
+    return "\n".join([f"| {name} | {number} |", "|---|---|", *cells])

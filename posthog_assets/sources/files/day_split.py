@@ -18,7 +18,9 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, Final
 
@@ -30,6 +32,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from posthog_assets.core.errors import ImportFileError, SourceUnavailable, shorten
+from posthog_assets.core.json_records import parse
 from posthog_assets.core.records import Unreadable
 from posthog_assets.sources.files.record_days import Days, at_path
 from posthog_assets.sources.formats import Compression, Format, Framing
@@ -39,7 +42,7 @@ from posthog_assets.sources.formats.compression import blocks, broken, members, 
 from posthog_assets.sources.formats.csv_rows import CsvRows
 from posthog_assets.sources.formats.framing import framing_of
 from posthog_assets.sources.formats.json_array import Scanner, peek
-from posthog_assets.sources.formats.json_lines import is_blank, line_blocks, parse
+from posthog_assets.sources.formats.json_lines import is_blank, line_blocks
 from posthog_assets.sources.formats.parquet import rows_within
 from posthog_assets.storage.store import Store
 
@@ -90,6 +93,12 @@ class DaySplit:
         """Return the extracts of a day (`2013-01-01`), one per kind of record; empty where the file has none."""
         assert self._index is not None, "load() comes first"
         return [Extract(*found) for found in self._index["days"].get(day, ())]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return how many records of the file each day has, those without one under `WITHOUT_DAY`."""
+        assert self._index is not None, "load() comes first"
+        return self._index["counts"]
 
     def framing(self, extract: Extract) -> Framing:
         """How an extract reads."""
@@ -187,7 +196,7 @@ class _Splitter:
 
     def check(self, name: str) -> None:
         """Refuse a column that no record has: more likely a slip of the pen than a file of bad records."""
-        if self._writer.records and self._writer.records == self._writer.records_without_day:
+        if self._writer.records and self._writer.records == self._writer.counts[WITHOUT_DAY]:
             seen = shorten(", ".join(self._columns_seen)) or "no readable record"
             raise ImportFileError(
                 f"source.day_column {self._column!r}: none of the {self._writer.records:,} records of {name} has a day "
@@ -213,7 +222,10 @@ class _Splitter:
         return self._days(at_path(record, self._column)) or WITHOUT_DAY
 
     def _csv(self, stream: IO[bytes], framing: Framing, name: str) -> None:
-        table = CsvRows(blocks(stream, name), framing, name, keep_text=True)
+        with closing(CsvRows(blocks(stream, name), framing, name, keep_text=True)) as table:
+            self._csv_rows(table, framing, name)
+
+    def _csv_rows(self, table: CsvRows, framing: Framing, name: str) -> None:
         self._columns_seen = self._columns_seen or table.header
         if not table.header:
             return
@@ -299,8 +311,12 @@ class _Writer:
         self._pieces: dict[tuple[int, str], list[tuple[int, int, int]]] = {}
         self._digests: dict[tuple[int, str], Any] = {}
         self._compressor = zstandard.ZstdCompressor(level=1)
-        self.records = 0
-        self.records_without_day = 0
+        #: Records by day; `WITHOUT_DAY` is one of the days.
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def records(self) -> int:
+        return self.counts.total()
 
     def kind(self, framing: Framing, head: bytes = b"") -> int:
         """Return the number of a kind of records: those that can stand in one extract, below the same header."""
@@ -315,9 +331,7 @@ class _Writer:
         self._hold(kind, day, rows, rows.nbytes + _OVERHEAD, rows.num_rows)
 
     def _hold(self, kind: int, day: str, item: Any, size: int, count: int) -> None:
-        self.records += count
-        if day == WITHOUT_DAY:
-            self.records_without_day += count
+        self.counts[day] += count
         self._held.setdefault((kind, day), []).append(item)
         self._size += size
         if self._size > HELD:
@@ -373,7 +387,8 @@ class _Writer:
             "kinds": [asdict(framing) for framing, _ in self._kinds],
             "days": days,
             "records": self.records,
-            "records_without_day": self.records_without_day,
+            "records_without_day": self.counts[WITHOUT_DAY],
+            "counts": dict(sorted(self.counts.items())),
         }
 
 

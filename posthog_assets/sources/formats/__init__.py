@@ -19,6 +19,7 @@ from posthog_assets.sources.formats.framing import SUFFIXES, Compression, Format
 from posthog_assets.sources.formats.json_array import count_json, is_whole_object, read_json
 from posthog_assets.sources.formats.json_lines import Lines, count_lines, read_lines, unread_lines
 from posthog_assets.sources.formats.parquet import count_parquet, read_parquet
+from posthog_assets.sources.formats.selected import read_selected
 from posthog_assets.sources.formats.unfold import unfolded
 
 __all__ = [
@@ -77,6 +78,8 @@ def _records(stream: IO[bytes], framing: Framing, name: str, rows: int, first: i
                 yield from read_parquet(file, name, rows, first)
         case Format.AVRO:
             yield from read_avro(blocks(stream, name), name, rows, first)
+        case Format.JSON if framing.select is not None:
+            yield from read_selected(blocks(stream, name), framing, name, rows, first)
         case Format.JSON:
             yield from read_json(text_blocks(blocks(stream, name), name), name, rows, first)
         case _:
@@ -96,7 +99,7 @@ def count_records(file: IO[bytes], framing: Framing, name: str) -> int:
 
 
 def _count(stream: IO[bytes], framing: Framing, name: str) -> int:
-    if framing.unfold:
+    if framing.unfold or framing.select is not None:
         return sum(len(chunk.records) for chunk in _read(stream, framing, name, 500, 1))
     match framing.format:
         case Format.CSV:

@@ -6,7 +6,6 @@ value means (`dialects`).
 
 from __future__ import annotations
 
-import functools
 import io
 import math
 import uuid
@@ -20,6 +19,7 @@ import orjson
 
 from posthog_assets.core.errors import BrokenPart, ImportFileError, shorten
 from posthog_assets.core.records import RecordChunk, Unreadable
+from posthog_assets.core.threads import WhileInUse
 from posthog_assets.sources.formats.avro_container import Container
 from posthog_assets.sources.formats.json_values import of_bytes, of_decimal
 
@@ -84,6 +84,10 @@ class AvroRecords:
         self._read, self._parsed = _library().schemaless_reader, _parsed(self.schema, name)
 
     def __iter__(self) -> Iterator[tuple[dict[str, Any] | Unreadable, bytes]]:
+        with _OUR_READERS:
+            yield from self._all()
+
+    def _all(self) -> Iterator[tuple[dict[str, Any] | Unreadable, bytes]]:
         number = 0
         for block in self._container:
             content = self._container.unpacked(block)
@@ -109,23 +113,34 @@ class AvroRecords:
                 file.seek(start)
                 self._read(file, self._parsed, None, handle_unicode_errors="replace")
                 return Unreadable(shorten(f"text that is not UTF-8: {error}"))
-        except Exception as error:  # noqa: BLE001 - damaged bytes make fastavro raise whatever they happen to lead to
+        except Exception as error:
             words = shorten(str(error) or type(error).__name__)
             raise BrokenPart(f"{self._name}: record {number} cannot be read as its schema says: {words}") from error
         return record if type(record) is dict else Unreadable("not a record, as its schema says")
 
 
-@functools.cache
 def _library() -> Any:
     try:
         import fastavro.read
     except ImportError:
         raise ImportFileError(NEEDS_FASTAVRO) from None
-    # As fastavro's documentation has it for logical types of one's own.
-    fastavro.read.LOGICAL_READERS.update(
-        {f"{word.partition('-')[0]}-{_OURS}{word}": reader for word, reader in _READERS.items()}
-    )
     return fastavro
+
+
+def _add_readers() -> Callable[[], object]:
+    # As fastavro's documentation has it for logical types of one's own.
+    readers = _library().read.LOGICAL_READERS
+    ours = {f"{word.partition('-')[0]}-{_OURS}{word}": reader for word, reader in _READERS.items()}
+    readers.update(ours)
+
+    def remove() -> None:
+        for name in ours:
+            del readers[name]
+
+    return remove
+
+
+_OUR_READERS: Final = WhileInUse(_add_readers)
 
 
 NEEDS_FASTAVRO: Final = "format avro needs another package: pip install 'posthog_assets[avro]'"
@@ -135,7 +150,7 @@ def _parsed(text: bytes, name: str) -> Any:
     """Return a schema as fastavro wants it, with our readers for what JSON cannot hold."""
     try:
         return _library().parse_schema(_with_readers(orjson.loads(text)))
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:
         words = shorten(str(error) or type(error).__name__)
         raise BrokenPart(f"{name}: its schema cannot be read: {words}") from error
 

@@ -5,7 +5,7 @@ Belongs here: formats, compressions, their suffixes and options. Does not belong
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -50,7 +50,9 @@ class Framing:
     """How to read one part. `format` is None in a zip whose members say their own.
 
     `unfold` names a list in each record, the members of which are the records: see `unfold`. `columns` are those of a
-    CSV file without a header. Where `quote` is empty, a quote is a letter like any other.
+    CSV file without a header. Where `quote` is empty, a quote is a letter like any other. `select` is the path at which
+    an answer of an API holds its records, `skip` are ranges of those that are not the part's (start included, stop
+    excluded), `add` is a JSON object whose members each record gets.
     """
 
     format: Format | None
@@ -61,6 +63,18 @@ class Framing:
     unfold: str | None = None
     #: No part of the text of a framing: digests of it are older, and stay the same for files with a header.
     columns: tuple[str, ...] = field(default=(), repr=False)
+    select: str | None = field(default=None, repr=False)
+    skip: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+    add: str = field(default="", repr=False)
+
+    def written(self) -> dict[str, Any]:
+        """Return it as JSON; an older version of this program can read what uses none of the newer options."""
+        content = asdict(self)
+        return {key: value for key, value in content.items() if key not in _NEWER or value not in (None, (), "")}
+
+
+#: Options that older versions do not know.
+_NEWER: Final = frozenset({"columns", "select", "skip", "add"})
 
 
 def framing_of(content: dict[str, Any]) -> Framing:
@@ -69,6 +83,7 @@ def framing_of(content: dict[str, Any]) -> Framing:
         "format": Format(content["format"]) if content["format"] else None,
         "compression": Compression(content["compression"]),
         "columns": tuple(content.get("columns", ())),
+        "skip": tuple((int(start), int(stop)) for start, stop in content.get("skip", ())),
     }
     return Framing(**(content | known))
 

@@ -49,8 +49,11 @@ class Answer:
         self._response = response
         self._api = api
         self.headers = response.headers
+        self.status = response.status
         self._began, self._arrived = time.monotonic(), 0
         self._head = b""
+        #: Whether the body has come to its end.
+        self.is_read = False
         while len(self._head) < 512 and (block := self._block()):
             self._head += block
         # Some servers compress an archive once more on its way.
@@ -115,6 +118,7 @@ class Answer:
             block = self._response.read1(1 << 20, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Stopped(self._api.safe(f"{self._api.base}: the body stopped: {failure_reason(error)}")) from error
+        self.is_read = not block
         self._arrived += len(block)
         now = time.monotonic()
         if now - self._began > self._api.timeout_seconds:

@@ -9,7 +9,7 @@ any vendor's endpoints, and what a day consists of (each source's own file).
 | 204, or a status in `nothing` | there is nothing |
 | a status in `too_much` | `TooMuch`: the source asks for less at a time |
 | 401, 403, any other 3xx or 4xx | `SourceRefused`, with the vendor's words |
-| 429, 503 with Retry-After | waits as asked, an hour at most; costs no budget |
+| 429; 403, 503 that say how long | waits as asked, an hour at most; costs no budget |
 | 408, 5xx, no answer, a body that stops | tried again with growing pauses, for `retry_seconds` |
 """
 
@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -101,22 +102,30 @@ class Api:
         json: Any = None,
         nothing: frozenset[int] = frozenset(),
         too_much: frozenset[int] = frozenset(),
+        deliver: frozenset[int] = frozenset(),
         too_slow: bool = False,
     ) -> Iterator[Answer | None]:
         """Ask until there is an answer; yields it with its body unread, or None where there is nothing.
 
-        *fields* go into the URL, or into a form where the method is POST.
+        *fields* go into the URL, or into a form where the method is POST. Statuses in *deliver* are answers too.
 
         Raises:
             SourceRefused: asking again cannot help.
             TooMuch: the vendor answered with a status in *too_much*, or, with *too_slow*, not in `timeout_seconds`.
             SourceUnavailable: there was no answer within `retry_seconds`.
         """
-        response = self._answered(method, path, fields, json, nothing | {204}, too_much, too_slow)
+        given = nothing | deliver | {204}
+        response = self._answered(method, path, fields, json, given, too_much, too_slow)
+        answer = None
         try:
-            yield Answer(response, self) if response.status == 200 else None
+            if response.status == 200 or response.status in deliver:
+                answer = Answer(response, self)
+            yield answer
         finally:
-            # Not for reuse: a body that was not read to its end would be taken for the next answer.
+            if answer is not None and answer.is_read:
+                # Nothing is left to read; this notices it, and the connection serves the next request.
+                response.drain_conn()
+            # Else it does not: a body that was not read to its end would be taken for the next answer.
             response.close()
 
     def persist(self, fetch: Callable[[], T]) -> T:
@@ -167,12 +176,12 @@ class Api:
                 status = response.status
                 if status == 200 or status in nothing:
                     return response
-                asked = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+                asked = _asked_to_wait(response)
                 said = f"HTTP {status}: {words(hidden(self._words(response), *self.secrets))}"
             message = self.safe(shorten(f"{self.base}{path}: {said}", 400))
             if status in too_much or (too_slow and timed_out):
                 raise TooMuch(message)
-            if status == 429 or (status == 503 and asked is not None):
+            if status == 429 or (status in (403, 503) and asked is not None):
                 waits += 1
                 if waits > _WAITS:
                     raise SourceUnavailable(f"{message}, {_WAITS} times in a row")
@@ -189,7 +198,7 @@ class Api:
             pause(min(wait, _LONGEST_WAIT))
 
     def _send(self, method: str, path: str, fields: Mapping[str, Any] | None, json: Any) -> urllib3.BaseHTTPResponse:
-        headers = {"Accept-Encoding": "gzip", "User-Agent": f"posthog-assets/{version('posthog_assets')}"}
+        headers = {"Accept-Encoding": "gzip", "User-Agent": _user_agent()}
         more: dict[str, Any] = {"json": json} if json is not None else {}
         if fields:
             more["fields"] = {key: str(value) for key, value in fields.items()}
@@ -207,6 +216,28 @@ class Api:
             return b""
         finally:
             response.close()
+
+
+@cache
+def _user_agent() -> str:
+    return f"posthog-assets/{version('posthog_assets')}"
+
+
+def _asked_to_wait(response: urllib3.BaseHTTPResponse) -> float | None:
+    """Return how many seconds an answer asks to wait, None where it does not.
+
+    Besides Retry-After there are the headers of a limit that is used up. GitHub answers with 403 and these
+    (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api), GitLab without the X.
+    """
+    now = datetime.now(UTC)
+    if (asked := parse_retry_after(response.headers.get("Retry-After"), now)) is not None:
+        return asked
+    for prefix in ("X-RateLimit", "RateLimit"):
+        reset = response.headers.get(f"{prefix}-Reset", "")
+        if response.headers.get(f"{prefix}-Remaining") == "0" and reset.isdecimal():
+            # Seconds since 1970, or from now.
+            return max(0.0, float(reset) - (now.timestamp() if len(reset) > 8 else 0.0)) + 1.0
+    return None
 
 
 class Rate:

@@ -1,0 +1,147 @@
+"""One record that becomes several events: which it has, their ids, and that the rows still add up."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posthog_assets.core.errors import ImportFileError
+from posthog_assets.dialects import load_dialect
+from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.export import export_day
+from posthog_assets.pipeline.stage import stage_day
+from posthog_assets.pipeline.transform import transform_day
+from posthog_assets.sources.formats import Unreadable
+from posthog_assets_tests.conftest import small_attributes
+from posthog_assets_tests.dialects.staging import stage
+
+DAY = date(2024, 3, 1)
+DIALECT: dict[str, Any] = {
+    "type": "columns",
+    "events": [
+        {"event": {"value": "signed up"}, "timestamp": {"column": "created_at"}},
+        {"event": {"value": "trial started"}, "timestamp": {"column": "trial_at"}},
+    ],
+    "user_id": {"column": "email"},
+    "source_id": {"column": "id"},
+}
+ANN = {
+    "id": "7",
+    "email": "ann@x.de",
+    "created_at": "2024-03-01T10:00:00Z",
+    "trial_at": "2024-03-02T09:00:00Z",
+    "plan": "pro",
+}
+
+
+def brief(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    return [(row["event"], row["source_id"], row["timestamp"], row["event_number"]) for row in rows]
+
+
+def test_a_record_becomes_one_event_for_each_of_its_times() -> None:
+    assert brief(stage(DIALECT, ANN)) == [
+        ("signed up", "7#signed up", datetime(2024, 3, 1, 10, tzinfo=UTC), 0),
+        ("trial started", "7#trial started", datetime(2024, 3, 2, 9, tzinfo=UTC), 1),
+    ]
+
+
+@pytest.mark.parametrize("empty", [None, "", "absent"])
+def test_a_time_without_a_value_makes_no_event(empty: str | None) -> None:
+    record = {key: value for key, value in ANN.items() if key != "trial_at"}
+    rows = stage(DIALECT, record if empty == "absent" else record | {"trial_at": empty})
+    assert brief(rows) == [("signed up", "7#signed up", datetime(2024, 3, 1, 10, tzinfo=UTC), 0)]
+
+
+def test_the_first_event_a_record_has_is_its_number_0() -> None:
+    assert [row[3] for row in brief(stage(DIALECT, ANN | {"created_at": None}))] == [0]
+
+
+def test_a_record_without_any_event_is_a_rejected_row() -> None:
+    (row,) = stage(DIALECT, ANN | {"created_at": None, "trial_at": None})
+    assert row["reject_reason"] == "none of its events has a time: created_at, trial_at are empty"
+    assert (row["event"], row["raw_line"], row["event_number"]) == (None, 1, 0)
+
+
+def test_a_time_that_cannot_be_read_rejects_its_event_only() -> None:
+    rows = stage(DIALECT, ANN | {"trial_at": "soon"})
+    assert [row["reject_reason"] for row in rows] == [None, "timestamp cannot be read: 'soon'"]
+
+
+def test_an_unreadable_record_is_one_rejected_row() -> None:
+    rows = stage(DIALECT, Unreadable("not valid JSON"), ANN)
+    assert [(row["raw_line"], row["reject_reason"]) for row in rows] == [(1, "not valid JSON"), (2, None), (2, None)]
+
+
+def test_rows_stay_in_the_order_of_the_records() -> None:
+    rows = stage(DIALECT, ANN, ANN | {"id": "8", "created_at": None}, ANN | {"id": "9"})
+    assert [row["source_id"] for row in rows] == [
+        "7#signed up", "7#trial started", "8#trial started", "9#signed up", "9#trial started",
+    ]  # fmt: skip
+
+
+def test_times_of_events_are_properties_of_none() -> None:
+    assert [row["properties"] for row in stage(DIALECT, ANN)] == [{"plan": "pro"}, {"plan": "pro"}]
+
+
+def test_columns_of_csv_without_a_value_make_no_event() -> None:
+    rows = stage(DIALECT | {"nulls": ["-"]}, ANN | {"trial_at": "-"}, untyped=True)
+    assert [row["event"] for row in rows] == ["signed up"]
+
+
+def test_a_key_replaces_the_name_in_the_id() -> None:
+    events = [DIALECT["events"][0] | {"key": "a"}, DIALECT["events"][1]]
+    assert [row["source_id"] for row in stage(DIALECT | {"events": events}, ANN)] == ["7#a", "7#trial started"]
+
+
+def test_an_event_that_is_added_later_changes_no_other() -> None:
+    more = [{"event": {"value": "churned"}, "timestamp": {"column": "churned_at"}}, *DIALECT["events"]]
+    rows = stage(DIALECT | {"events": more}, ANN | {"churned_at": "2024-04-01T00:00:00Z"})
+    assert [row["source_id"] for row in rows] == ["7#churned", "7#signed up", "7#trial started"]
+
+
+def test_two_events_of_one_name_need_a_key() -> None:
+    with pytest.raises(ValueError, match="two events are called 'signed up'"):
+        load_dialect(DIALECT | {"events": [DIALECT["events"][0]] * 2})
+
+
+def test_one_event_beside_the_list_is_refused() -> None:
+    with pytest.raises(ValueError, match="event belong into each of events"):
+        load_dialect(DIALECT | {"event": {"value": "x"}})
+
+
+def test_a_wrong_event_of_the_list_is_named(tmp_path: Path) -> None:
+    dialect = DIALECT | {"events": [{"event": {"value": "x"}, "timestamp": {"colunm": "at"}}]}
+    with pytest.raises(ImportFileError, match=r"dialect.events.0.timestamp.column: Field required"):
+        Import.read(small_attributes(tmp_path, dialect=dialect))
+
+
+def test_the_zone_of_the_source_is_that_of_all_times_without_one() -> None:
+    dialect = load_dialect(DIALECT).with_timezone("Europe/Berlin")
+    assert [event.timestamp.timezone for event in dialect.events] == ["Europe/Berlin"] * 2  # type: ignore[attr-defined]
+
+
+def test_it_can_be_sent_to_another_process() -> None:
+    assert pickle.loads(pickle.dumps(load_dialect(DIALECT))) == load_dialect(DIALECT)
+
+
+def test_raw_records_and_further_events_are_the_staged_rows_and_all_events_have_a_uuid_of_their_own(
+    tmp_path: Path,
+) -> None:
+    records = [ANN | {"id": str(number), "trial_at": ANN["trial_at"] if number % 3 else None} for number in range(9)]
+    records.append(ANN | {"id": "x", "created_at": None, "trial_at": None})
+    (tmp_path / "exports").mkdir()
+    lines = [*map(json.dumps, records), "{broken"]
+    (tmp_path / "exports/2024-03-01.jsonl").write_text("\n".join(lines) + "\n")
+    imp = Import.read(small_attributes(tmp_path, dialect=DIALECT))
+    export_day(imp, DAY)
+    staging = stage_day(imp, DAY)
+    assert (staging.raw_records, staging.further, staging.rows, staging.rejected) == (11, 6, 17, 2)
+    mapping = transform_day(imp, DAY)
+    assert (mapping.staged, mapping.staged_rejected, mapping.rows, mapping.rejected) == (17, 2, 15, 0)
+    assert mapping.events_by_name == {"signed up": 9, "trial started": 6}
+    assert mapping.reused_ids == 0

@@ -1,0 +1,416 @@
+"""A day of an API as a raw export: pages, windows, borders, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posthog_assets.core.errors import ImportFileError, NoExport, SourceRefused
+from posthog_assets.sources import load_source
+from posthog_assets_tests.fakes.export_server import Asked, Reply
+from posthog_assets_tests.fakes.records_api import (
+    DAY,
+    PAGINATORS,
+    TOKEN,
+    Paging,
+    RecordsApi,
+    day_of_records,
+    record,
+    settings,
+)
+from posthog_assets_tests.sources.rest.exporting import FIRST, export, ids_by_day, ids_of, records_of
+
+ALL = [f"r{number}" for number in range(10)]
+
+
+@pytest.mark.parametrize("style", PAGINATORS)
+def test_every_paginator_reads_all_pages_of_a_day_and_nothing_twice(style: str, tmp_path: Path) -> None:
+    with RecordsApi(day_of_records(), Paging(style)) as api:
+        assert ids_of(export(settings(api.url, style), tmp_path)) == ALL
+
+
+def test_a_response_is_a_part_byte_for_byte(tmp_path: Path) -> None:
+    sent: list[bytes] = []
+
+    def keep(asked: Asked, reply: Reply) -> Reply:
+        sent.append(reply.body)
+        return reply
+
+    with RecordsApi(day_of_records(), script=keep) as api:
+        raw = export(settings(api.url), tmp_path)
+    pinned = []
+    for part in raw.parts():
+        with raw.open(part) as file:
+            pinned.append(file.read())
+    assert pinned == sent
+    assert [part.name for part in raw.parts()] == [f"page-{n:05d}.json" for n in (1, 2, 3, 4)]
+    assert [part.records for part in raw.parts()] == [3, 3, 3, 1]
+
+
+def test_a_compressed_answer_stays_compressed(tmp_path: Path) -> None:
+    with RecordsApi(day_of_records(), script=lambda asked, reply: reply.gzipped()) as api:
+        raw = export(settings(api.url), tmp_path)
+    assert ids_of(raw) == ALL
+    with raw.open(raw.parts()[0]) as file:
+        assert json.loads(gzip.decompress(file.read()))["has_more"] is True
+
+
+def test_a_day_is_asked_for_by_its_ends(tmp_path: Path) -> None:
+    with RecordsApi([]) as api:
+        export(settings(api.url, endpoint_params={"limit": 100, "status": ["open", "won"]}), tmp_path)
+    assert api.requests[0].fields | {"status": "any"} == {
+        "from": "1709251200", "to": "1709337600", "limit": "100", "status": "any",
+    }  # fmt: skip
+
+
+def test_a_day_without_records_is_a_page_without_records(tmp_path: Path) -> None:
+    with RecordsApi([]) as api:
+        raw = export(settings(api.url), tmp_path)
+    assert [(part.name, part.records) for part in raw.parts()] == [("page-00001.json", 0)]
+
+
+def test_a_day_that_is_pinned_is_not_asked_for_again(tmp_path: Path) -> None:
+    with RecordsApi(day_of_records()) as api:
+        export(settings(api.url), tmp_path)
+        asked = len(api.requests)
+        export(settings(api.url), tmp_path)
+        assert len(api.requests) == asked == 4
+
+
+def test_an_empty_page_is_not_the_end_where_the_answer_says_that_there_is_more(tmp_path: Path) -> None:
+    def skip_first(asked: Asked, reply: Reply) -> Reply:
+        if "place" in asked.fields:
+            return reply
+        return Reply(body=b'{"data": [], "has_more": true, "next_place": "0"}')
+
+    with RecordsApi(day_of_records(), script=skip_first) as api:
+        assert ids_of(export(settings(api.url), tmp_path)) == ALL
+
+
+def test_a_cursor_that_stands_still_is_an_error(tmp_path: Path) -> None:
+    def stuck(asked: Asked, reply: Reply) -> Reply:
+        return Reply(body=json.dumps(json.loads(reply.body) | {"next_place": 3, "has_more": True}).encode())
+
+    with RecordsApi(day_of_records(), script=stuck) as api:
+        with pytest.raises(SourceRefused, match="after page 2 the cursor is where it was before, '?3"):
+            export(settings(api.url), tmp_path)
+
+
+def test_cursors_that_go_round_in_circles_are_an_error(tmp_path: Path) -> None:
+    def circle(asked: Asked, reply: Reply) -> Reply:
+        place = (int(asked.fields.get("place", 0)) + 3) % 9 or 3
+        return Reply(body=json.dumps(json.loads(reply.body) | {"next_place": place, "has_more": True}).encode())
+
+    with RecordsApi(day_of_records(), script=circle) as api:
+        with pytest.raises(SourceRefused, match="the same pages for ever"):
+            export(settings(api.url), tmp_path)
+
+
+def test_more_pages_without_a_cursor_are_an_error(tmp_path: Path) -> None:
+    def lost(asked: Asked, reply: Reply) -> Reply:
+        return Reply(body=json.dumps(json.loads(reply.body) | {"next_place": None}).encode())
+
+    with RecordsApi(day_of_records(), script=lost) as api:
+        with pytest.raises(SourceRefused, match="there are more pages, but has no cursor at next_place"):
+            export(settings(api.url), tmp_path)
+
+
+def test_a_missing_word_on_whether_there_is_more_is_an_error(tmp_path: Path) -> None:
+    with RecordsApi(day_of_records(), script=lambda asked, reply: Reply(body=b'{"data": []}')) as api:
+        with pytest.raises(SourceRefused, match="nothing at 'has_more'"):
+            export(settings(api.url), tmp_path)
+
+
+def test_a_single_page_with_a_link_to_more_is_an_error(tmp_path: Path) -> None:
+    with RecordsApi(day_of_records(), Paging("header_link")) as api:
+        with pytest.raises(SourceRefused, match="paginator is single_page"):
+            export(settings(api.url, "single_page"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["http://evil.example/v1/records?place=3", "//evil.example/v1", "https://127.0.0.1/x"]
+)
+def test_a_next_link_never_leads_to_another_host(elsewhere: str, tmp_path: Path) -> None:
+    def lead_away(asked: Asked, reply: Reply) -> Reply:
+        return Reply(body=json.dumps(json.loads(reply.body) | {"next": elsewhere}).encode())
+
+    with RecordsApi(day_of_records(), Paging("json_link"), lead_away) as api:
+        with pytest.raises(SourceRefused, match="the credentials would go there"):
+            export(settings(api.url, "json_link"), tmp_path)
+        assert len(api.requests) == 1
+
+
+def test_a_relative_next_link_is_followed(tmp_path: Path) -> None:
+    def absolute(asked: Asked, reply: Reply) -> Reply:
+        body = json.loads(reply.body)
+        return Reply(
+            body=json.dumps(body | {"next": body["next"] and "/v1" + body["next"].partition("/v1")[2]}).encode()
+        )
+
+    with RecordsApi(day_of_records(), Paging("json_link"), absolute) as api:
+        assert ids_of(export(settings(api.url, "json_link"), tmp_path)) == ALL
+
+
+def test_records_that_come_again_on_the_next_page_are_read_once(tmp_path: Path) -> None:
+    with RecordsApi(day_of_records(), Paging(overlap=2)) as api:
+        assert ids_of(export(settings(api.url), tmp_path)) == ALL
+
+
+def test_records_that_move_to_the_next_page_meanwhile_are_read_once(tmp_path: Path) -> None:
+    def newer_one_arrives(asked: Asked, reply: Reply) -> Reply:
+        if asked.fields.get("offset") == "0":
+            api.records.append(record(99, DAY + timedelta(hours=23, minutes=59, seconds=59)))
+        return reply
+
+    with RecordsApi(day_of_records(9), Paging("offset", newest_first=True), newer_one_arrives) as api:
+        found = ids_of(export(settings(api.url, "offset"), tmp_path))
+    assert sorted(found) == sorted(f"r{n}" for n in range(9))
+
+
+def test_an_offset_counts_what_was_delivered_not_what_was_asked_for(tmp_path: Path) -> None:
+    with RecordsApi(day_of_records(), Paging("offset", size=3)) as api:
+        section = settings(api.url, "offset")
+        section["client"]["paginator"] = section["client"]["paginator"] | {"limit": 500}
+        assert ids_of(export(section, tmp_path)) == ALL
+
+
+def test_a_total_that_is_not_reached_is_an_error(tmp_path: Path) -> None:
+    def short(asked: Asked, reply: Reply) -> Reply:
+        body = json.loads(reply.body)
+        return Reply(body=json.dumps(body | {"total": 11}).encode())
+
+    with RecordsApi(day_of_records(), Paging("offset"), short) as api:
+        section = settings(api.url, "offset")
+        section["client"]["paginator"] = section["client"]["paginator"] | {"total_path": "total"}
+        with pytest.raises(SourceRefused, match="only 10 of 11 were read"):
+            export(section, tmp_path)
+
+
+@pytest.mark.parametrize("start_exclusive", [False, True])
+@pytest.mark.parametrize("end_inclusive", [False, True])
+def test_borders_of_days_lose_and_repeat_nothing(start_exclusive: bool, end_inclusive: bool, tmp_path: Path) -> None:
+    paging = Paging(start_exclusive=start_exclusive, end_inclusive=end_inclusive)
+    records = [record(n, DAY + timedelta(hours=12 * n)) for n in range(6)]
+    records.append(record(6, DAY + timedelta(hours=24) - timedelta(milliseconds=250)))
+    with RecordsApi(records, paging) as api:
+        section = settings(api.url, start_exclusive=start_exclusive, end_inclusive=end_inclusive)
+        assert ids_by_day(section, tmp_path, 3) == ["r0", "r1", "r6", "r2", "r3", "r4", "r5"]
+
+
+def test_a_filter_the_api_ignores_is_an_error_not_a_loss(tmp_path: Path) -> None:
+    records = [record(n, DAY + timedelta(hours=12 * n)) for n in range(6)]
+    with RecordsApi(records, Paging(ignores=frozenset({"to"}))) as api:
+        with pytest.raises(SourceRefused, match="cursor_path must be the field the API filters by"):
+            export(settings(api.url), tmp_path)
+
+
+def test_records_outside_may_be_left_to_their_own_day(tmp_path: Path) -> None:
+    records = [record(n, DAY + timedelta(hours=12 * n)) for n in range(6)]
+    with RecordsApi(records, Paging(ignores=frozenset({"to"}))) as api:
+        assert ids_by_day(settings(api.url, outside="skip"), tmp_path, 3) == [f"r{n}" for n in range(6)]
+
+
+def test_newest_first_passes_over_what_is_newer_and_stops_at_what_is_older(tmp_path: Path) -> None:
+    records = [record(n, DAY + timedelta(hours=6 * n)) for n in range(-8, 12)]
+    with RecordsApi(records, Paging(newest_first=True)) as api:
+        section = settings(
+            api.url, order="newest_first",
+            endpoint_incremental={"cursor_path": "at", "format": "epoch_seconds"},
+        )  # fmt: skip
+        raw = export(section, tmp_path)
+        assert ids_of(raw) == ["r3", "r2", "r1", "r0"]
+        assert [request.fields.get("place") for request in api.requests] == [None, "3", "6", "9", "12"]
+    # Pages without a record of the day are noted, not kept.
+    assert [(part.bytes > 0, part.records) for part in raw.parts()] == [
+        (False, 0), (False, 0), (True, 1), (True, 3), (False, 0),
+    ]  # fmt: skip
+
+
+def test_another_order_than_the_promised_one_is_an_error(tmp_path: Path) -> None:
+    with RecordsApi(day_of_records()) as api:
+        section = settings(
+            api.url, order="newest_first",
+            endpoint_incremental={"cursor_path": "at", "format": "epoch_seconds"},
+        )  # fmt: skip
+        with pytest.raises(SourceRefused, match="another order of at"):
+            export(section, tmp_path)
+
+
+def test_oldest_first_without_an_end_stops_after_the_day(tmp_path: Path) -> None:
+    records = [record(n, DAY + timedelta(hours=6 * n)) for n in range(40)]
+    with RecordsApi(records) as api:
+        section = settings(
+            api.url, order="oldest_first",
+            endpoint_incremental={"cursor_path": "at", "format": "epoch_seconds", "start_param": "from"},
+        )  # fmt: skip
+        assert ids_of(export(section, tmp_path)) == ["r0", "r1", "r2", "r3"]
+        assert len(api.requests) == 2
+
+
+@pytest.mark.parametrize("total_path", [None, "total"])
+def test_a_capped_query_is_halved(total_path: str | None, tmp_path: Path) -> None:
+    with RecordsApi(day_of_records(40), Paging(size=3, cap=7)) as api:
+        section = settings(api.url, max_rows_per_window=7)
+        section["endpoint"]["total_path"] = total_path
+        assert ids_of(export(section, tmp_path)) == [f"r{number}" for number in range(40)]
+
+
+def test_what_cannot_be_halved_any_further_is_refused(tmp_path: Path) -> None:
+    with RecordsApi([record(n, DAY) for n in range(9)], Paging(size=3, cap=7)) as api:
+        with pytest.raises(SourceRefused, match="cannot be halved any further"):
+            export(settings(api.url, max_rows_per_window=7), tmp_path)
+
+
+def test_pages_of_a_window_that_was_halved_are_not_kept(tmp_path: Path) -> None:
+    with RecordsApi(day_of_records(10), Paging(size=3, cap=7)) as api:
+        raw = export(settings(api.url, max_rows_per_window=7), tmp_path)
+    assert {part.name.split("-")[1] for part in raw.parts()} == {"a", "b"}
+    assert sorted(raw.stored()) == sorted(part.name for part in raw.parts())
+
+
+def test_days_the_api_no_longer_has_are_refused(tmp_path: Path) -> None:
+    with RecordsApi([]) as api:
+        with pytest.raises(NoExport, match="keeps 30 days"):
+            export(settings(api.url, horizon_days=30), tmp_path)
+        assert api.requests == []
+
+
+def test_a_day_that_is_not_complete_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NoExport, match="is complete at"):
+        export(settings("http://127.0.0.1:1", settle_minutes=60), tmp_path, day=date.today())  # noqa: DTZ011
+
+
+def test_days_are_those_of_the_time_zone(tmp_path: Path) -> None:
+    with RecordsApi([]) as api:
+        export(settings(api.url, timezone="America/New_York"), tmp_path)
+    assert api.requests[0].fields == {"from": "1709269200", "to": "1709355600"}
+
+
+def test_the_ends_may_stand_in_a_body(tmp_path: Path) -> None:
+    body = {"from": "{incremental.start_value}", "to": "{incremental.end_value}", "filter": {"kind": "any"}}
+    with RecordsApi(day_of_records()) as api:
+        section = settings(
+            api.url, endpoint_method="POST", endpoint_json=body,
+            endpoint_incremental={"cursor_path": "at", "format": "epoch_seconds"},
+        )  # fmt: skip
+        section["client"]["paginator"] = {
+            "type": "cursor", "cursor_path": "next_place", "cursor_body_path": "place", "has_more_path": "has_more",
+        }  # fmt: skip
+        assert ids_of(export(section, tmp_path)) == ALL
+    assert json.loads(api.requests[1].body) == {
+        "from": 1709251200, "to": 1709337600, "filter": {"kind": "any"}, "place": 3,
+    }  # fmt: skip
+
+
+def test_a_key_in_the_url_is_in_no_manifest_and_goes_with_every_link(tmp_path: Path) -> None:
+    def keyed(asked: Asked, reply: Reply) -> Reply:
+        if asked.fields.get("api_key") != "s3cret key":
+            return Reply(401)
+        body = json.loads(
+            api.reply(Asked("GET", asked.path, asked.fields, {"Authorization": f"Bearer {TOKEN}"}, b"")).body
+        )
+        # Some vendors repeat every parameter in their links.
+        return Reply(body=json.dumps(body | {"next": body["next"] and body["next"] + "&api_key=s3cret+key"}).encode())
+
+    with RecordsApi(day_of_records(), Paging("json_link"), keyed) as api:
+        section = settings(api.url, "json_link")
+        section["client"]["auth"] = {
+            "type": "api_key", "name": "api_key", "api_key": "s3cret key", "location": "query",
+        }  # fmt: skip
+        assert ids_of(export(section, tmp_path)) == ALL
+    assert "s3cret" not in (tmp_path / "shop/raw_export/2024-03-01/manifest.json").read_text()
+
+
+def test_parents_are_listed_and_their_records_say_whose_they_are(tmp_path: Path) -> None:
+    def forms(asked: Asked, reply: Reply) -> Reply:
+        if asked.path == "/v1/forms":
+            page = int(asked.fields.get("page", 1))
+            items = [[{"id": "f1", "title": "Ü"}, {"id": "f/2", "title": "b"}], [{"id": "f3", "title": "c"}]][page - 1]
+            return Reply(body=json.dumps({"items": items, "page_count": 2}).encode())
+        name = asked.path.rsplit("/", 2)[1]
+        assert asked.path.endswith("/records")
+        return Reply(body=json.dumps({"data": [record(1, DAY, form=name)], "has_more": False}).encode())
+
+    with RecordsApi([], script=forms) as api:
+        section = settings(api.url, endpoint_path="forms/{form}/records")
+        section["for_each"] = {
+            "name": "form", "path": "forms", "data_selector": "items", "include": ["title"], "encode_slashes": True,
+            "paginator": {"type": "page_number", "base_page": 1, "total_path": "page_count"},
+        }  # fmt: skip
+        found = records_of(export(section, tmp_path))
+    assert [(one["_form"], one["_form_title"], one["form"]) for one in found] == [
+        ("f1", "Ü", "f1"), ("f/2", "b", "f%2F2"), ("f3", "c", "f3"),
+    ]  # fmt: skip
+
+
+def test_an_answer_that_is_to_be_ignored_is_nothing(tmp_path: Path) -> None:
+    def gone(asked: Asked, reply: Reply) -> Reply:
+        return (
+            Reply(404, b'{"error": "deleted"}')
+            if "/b/" in asked.path
+            else Reply(body=b'{"data": [], "has_more": false}')
+        )
+
+    with RecordsApi([], script=gone) as api:
+        section = settings(
+            api.url, endpoint_path="of/{repo}/records", for_each={"name": "repo", "values": ["a", "b"]},
+            endpoint_response_actions=[{"status_code": 404, "content": "deleted", "action": "ignore"}],
+        )  # fmt: skip
+        assert ids_of(export(section, tmp_path)) == []
+
+
+def test_an_answer_may_say_that_it_is_too_much(tmp_path: Path) -> None:
+    def at_most_six_hours(asked: Asked, reply: Reply) -> Reply:
+        hours = (int(asked.fields["to"]) - int(asked.fields["from"])) / 3600
+        return reply if hours <= 6 else Reply(400, b'{"error": "range too long"}')
+
+    with RecordsApi(day_of_records(), script=at_most_six_hours) as api:
+        section = settings(
+            api.url, endpoint_response_actions=[{"status_code": 400, "content": "too long", "action": "halve"}]
+        )
+        assert ids_of(export(section, tmp_path)) == ALL
+
+
+def test_whole_reads_everything_once_and_splits_it_by_day(tmp_path: Path) -> None:
+    records = [record(n, DAY + timedelta(hours=8 * n)) for n in range(9)] + [record(9, DAY) | {"at": None}]
+    with RecordsApi([], Paging("single_page")) as api:
+        api.reply = lambda asked: api._page(records, asked.fields)  # type: ignore[method-assign]
+        section = settings(api.url, "cursor", whole=True, day_column="at", endpoint_incremental=None)
+        api.paging.style = "cursor"
+        found = [ids_of(export(section, tmp_path, FIRST + timedelta(day))) for day in range(3)]
+        assert found == [["r0", "r1", "r2", "r9"], ["r3", "r4", "r5"], ["r6", "r7", "r8"]]
+        assert len(api.requests) == 4
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"endpoint_incremental": None}, "needs endpoint.incremental"),
+    ({"endpoint_incremental": {"cursor_path": "at", "start_param": "from"}}, "cannot be asked for one day"),
+    ({"whole": True}, "whole: true needs day_column"),
+    ({"endpoint_path": "x/{form}"}, "{form} in endpoint is unknown"),
+    ({"for_each": {"name": "form", "values": ["a"]}}, "stands nowhere"),
+    ({"endpoint_data_selector": "data[*].x[*]"}, "is no path"),
+    ({"endpoint_paginator": {"type": "offset", "limit": 9}, "endpoint_primary_key": None}, "primary_key is needed"),
+    ({"endpoint_paginator": {"type": "cursor"}}, "either cursor_param or cursor_body_path"),
+    ({"endpoint_paginator": {"type": "auto"}}, "header_link"),
+    ({"client": {"base_url": "api.example.com"}}, "must be a URL"),
+    ({"client": {"base_url": "https://api.example.com"}}, "has no paginator"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "words"), WRONG, ids=[words for _, words in WRONG])
+def test_a_wrong_description_is_refused_with_what_is_wrong(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match="(?s).*") as error:
+        load_source(settings("https://api.example.com", **options))
+    assert words in str(error.value)
+
+
+def test_missing_credentials_name_the_setting(tmp_path: Path) -> None:
+    section = settings("http://127.0.0.1:1")
+    section["client"]["auth"] = {"type": "bearer", "token": None}
+    with pytest.raises(ImportFileError, match="source.client.auth.token is empty"):
+        export(section, tmp_path)
