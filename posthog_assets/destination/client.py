@@ -60,7 +60,10 @@ class CaptureClient:
         self._host = destination.ingestion_host()
         self.key = destination.write_key()
         self._pool = urllib3.PoolManager(
-            retries=False, timeout=urllib3.Timeout(total=None, connect=10, read=destination.timeout_seconds)
+            # A connection for each lane, kept open.
+            maxsize=destination.concurrency,
+            retries=False,
+            timeout=urllib3.Timeout(total=None, connect=10, read=destination.timeout_seconds),
         )
         self._agent = f"posthog-assets/{version('posthog_assets')}"
 

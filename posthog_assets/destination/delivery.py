@@ -32,6 +32,7 @@ from posthog_assets.destination.gate import Gate
 from posthog_assets.destination.lane import Lane
 from posthog_assets.destination.ledger import BatchFacts, Ledger
 from posthog_assets.destination.person_order import Persons, StoredEvents
+from posthog_assets.destination.probes import Probes
 from posthog_assets.destination.report import DeliveryReport, count_reason
 from posthog_assets.destination.sender import Outcome, Sender
 from posthog_assets.destination.settings import Destination, Protocol
@@ -72,7 +73,7 @@ def deliver(
     """
     report = report if report is not None else DeliveryReport()
     since = (now or datetime.now(UTC)) - RECENT
-    settled = survey(events, ledger.load(), report, since)
+    found = survey(events, ledger.load(), report, since)
     if report.moved and not destination.allow_duplicates:
         raise KeyWouldChange(
             f"{report.moved:,} of {report.events:,} events were acknowledged by PostHog under another day, event name "
@@ -84,9 +85,10 @@ def deliver(
     report.held_back = report.recent if hold_back else 0
     if report.owed > report.held_back:
         with CaptureClient(destination) as client:
-            delivery = _Delivery(destination, client, ledger, report, progress, shared, mapping)
+            probe = None if found.acknowledged is None else encode(found.acknowledged, stamp=stamp)
+            delivery = _Delivery(destination, client, ledger, report, progress, shared, mapping, probe)
             people = persons.of_day(events)
-            delivery.run(_owed_events(events, settled, people, since if hold_back else None, stamp))
+            delivery.run(_owed_events(events, found.settled, people, since if hold_back else None, stamp))
     ledger.summarize()
     return report
 
@@ -117,6 +119,7 @@ class _Delivery:
         progress: Callable[[DeliveryReport], None],
         shared: Store | None,
         mapping: str | None,
+        probe: EncodedEvents | None,
     ) -> None:
         self._mapping = mapping
         self._destination = destination
@@ -131,6 +134,7 @@ class _Delivery:
             Gate(destination.retry_seconds, self._stopped),
             self._stopped,
             Protocol.BATCH if destination.protocol == "batch" else Protocol.V1,
+            Probes(probe),
         )
         self._limit = destination.batch_events
         if destination.max_events_per_second:

@@ -57,6 +57,11 @@ class Gate:
         with self._lock:
             self._in_doubt, self._failures, self._spent = False, 0, 0.0
 
+    def doubt(self) -> None:
+        """PostHog refused a request: until it takes one, they leave one at a time."""
+        with self._lock:
+            self._in_doubt = True
+
     def wait_as_asked(self, seconds: float | None) -> None:
         """PostHog asked to wait, *seconds* or as long as seems right; costs no budget."""
         with self._lock:

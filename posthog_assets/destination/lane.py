@@ -24,6 +24,7 @@ from posthog_assets.core.errors import Unavailable
 from posthog_assets.core.http import backoff
 from posthog_assets.destination.client import Request
 from posthog_assets.destination.encoder import EncodedEvents
+from posthog_assets.destination.probes import LaneProbe
 from posthog_assets.destination.sender import Outcome, Sender
 from posthog_assets.storage.rates import Stopped
 
@@ -137,6 +138,7 @@ class Lane:
         self._limit = limit
         self._queue: queue.Queue[_Queued | None] = queue.Queue(ahead)
         self._held = Held()
+        self._probe = LaneProbe()
         self._recording: Future[None] | None = None
         #: What ended the lane before its time.
         self.failure: BaseException | None = None
@@ -209,7 +211,7 @@ class Lane:
         self._settle(events, None, since=since, tries=tries, again=True)
 
     def _settle(self, events: EncodedEvents, request: Request | None, *, since: float, tries: int, again: bool) -> None:
-        outcome = self._sender.settle(events, request)
+        outcome = self._sender.settle(events, request, self._probe)
         owed = outcome.owed
         if outcome.failure is None and owed.any():
             due = time.monotonic() + (outcome.retry_after or backoff(tries))

@@ -2,6 +2,11 @@
 
 Belongs here: what follows from each answer - splitting, waiting, trying again, falling back, giving up. Does not belong
 here: HTTP (`client`), the meaning of an answer (`verdicts`), which events are sent when (`lane`).
+
+No event is dropped because it was refused once. A whole request that is refused (400, 413), and an answer that drops
+every event in it, count for nothing until PostHog has taken an event in a request that left later (`probes`); then the
+refused ones are sent again, and only what is refused three times is believed. Where PostHog takes nothing any more,
+the run stops and everything without a verdict stays owed.
 """
 
 from __future__ import annotations
@@ -15,18 +20,29 @@ from typing import Final
 import numpy as np
 
 from posthog_assets.core.errors import DeliveryError, Refused, Unavailable
+from posthog_assets.core.http import backoff
 from posthog_assets.destination.client import CaptureClient, Request, compressed
 from posthog_assets.destination.encoder import EncodedEvents
-from posthog_assets.destination.entries import CODES
+from posthog_assets.destination.entries import CODES, NO_REASON
 from posthog_assets.destination.gate import Gate
+from posthog_assets.destination.probes import LaneProbe, Probes
 from posthog_assets.destination.settings import Destination, Protocol
 from posthog_assets.destination.verdicts import BILLING, Answer, Consequence, Verdict
 from posthog_assets.storage.rates import Pace, Stopped
 
-#: Single events refused in a row, none accepted ever, before the request itself is held to be what is refused.
-_REFUSED_IN_A_ROW: Final = 10
+#: Looks in a row at which PostHog took no event, before the run stops: where it took some earlier, where it did not.
+_LOOKS: Final = 8
+_FIRST_LOOKS: Final = 4
+
+#: How often a refused event is sent again, after PostHog took another one; more often where that was to no avail once.
+_SENT_AGAIN: Final = 2
+_SENT_AGAIN_WAVERING: Final = 6
+
+#: A batch that PostHog refuses while it takes nothing, and again after that has passed, so often: neither is true.
+_OUTAGES: Final = 5
 
 _OWED: Final = CODES[Verdict.OWED]
+_DROP: Final = CODES[Verdict.DROP]
 
 
 @dataclass
@@ -40,6 +56,8 @@ class Outcome:
     codes: np.ndarray
     details: list[str | None]
     request: Request
+    #: What its lane sent last.
+    lane: LaneProbe = field(default_factory=LaneProbe)
     requests: int = 0
     retries: int = 0
     raw_bytes: int = 0
@@ -53,6 +71,36 @@ class Outcome:
         return self.codes == _OWED
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """One answer, and what it says of each event of the batch; of none where it refuses the request."""
+
+    answer: Answer
+    codes: np.ndarray
+    details: list[str | None]
+
+    @property
+    def splits(self) -> bool:
+        return self.answer.consequence is Consequence.SPLIT
+
+    @property
+    def taken(self) -> np.ndarray:
+        """Which events PostHog took (boolean mask)."""
+        return (self.codes == CODES[Verdict.OK]) | (self.codes == CODES[Verdict.WARNING])
+
+    @property
+    def refuses(self) -> bool:
+        """Whether events are refused, and nothing shows that PostHog takes any."""
+        return self.splits or (bool((self.codes == _DROP).any()) and not self.taken.any())
+
+    @property
+    def words(self) -> str:
+        if self.splits:
+            return f"HTTP {self.answer.status}: {self.answer.words}"
+        dropped = np.flatnonzero(self.codes == _DROP)
+        return f"drop: {self.details[dropped[0]] or NO_REASON}" if dropped.size else f"HTTP {self.answer.status}"
+
+
 @dataclass
 class Sender:
     """Sends batches into one project; several lanes may use it at the same time."""
@@ -63,8 +111,7 @@ class Sender:
     gate: Gate
     stopped: threading.Event
     protocol: Protocol = Protocol.V1
-    _accepted: bool = field(default=False, init=False)
-    _refused: int = field(default=0, init=False)
+    probes: Probes = field(default_factory=Probes)
 
     def request(self, batch: EncodedEvents) -> Request:
         """Return *batch* as a compressed request."""
@@ -74,14 +121,15 @@ class Sender:
         )
         return compressed(protocol, body, len(batch))
 
-    def settle(self, batch: EncodedEvents, request: Request | None = None) -> Outcome:
+    def settle(self, batch: EncodedEvents, request: Request | None = None, lane: LaneProbe | None = None) -> Outcome:
         """Send *batch* until every event has a verdict or was answered `retry`; *request* is it, made before.
 
-        Never raises for what PostHog does: what ends the delivery is in the outcome, beside the verdicts that came.
+        *lane* is what the lane knows of its last events. Never raises for what PostHog does: what ends the delivery is
+        in the outcome, beside the verdicts that came.
         """
         if request is None or request.protocol is not self.protocol:
             request = self.request(batch)
-        outcome = Outcome(np.full(len(batch), _OWED, dtype=np.int8), [None] * len(batch), request)
+        outcome = Outcome(np.full(len(batch), _OWED, dtype=np.int8), [None] * len(batch), request, lane or LaneProbe())
         try:
             self._settle(batch, request, outcome, 0)
         except (DeliveryError, Stopped) as failure:
@@ -89,49 +137,111 @@ class Sender:
             outcome.failure = failure
         return outcome
 
-    def _settle(self, batch: EncodedEvents, request: Request, outcome: Outcome, origin: int) -> None:
-        """Fill *outcome* from event *origin* on."""
-        answer = self._answered(batch, request, outcome)
-        if answer.consequence is Consequence.SPLIT:
-            self._split(batch, answer, outcome, origin)
+    def _settle(
+        self, batch: EncodedEvents, request: Request, outcome: Outcome, origin: int, *, half: bool = False
+    ) -> None:
+        """Fill *outcome* from event *origin* on; *half* of a batch that was refused while PostHog took other events."""
+        said = self._ask(batch, request, outcome)
+        divisible = said.splits and len(batch) > 1
+        if said.refuses and not (half and divisible):
+            said = self._believed(batch, request, outcome, said)
+            divisible = said.splits and len(batch) > 1
+        if divisible:
+            middle = len(batch) // 2
+            for part, start in ((batch.slice(0, middle), 0), (batch.slice(middle, len(batch)), middle)):
+                self._settle(part, self.request(part), outcome, origin + start, half=True)
+            if said.answer.status == 400 and not (outcome.codes[origin : origin + len(batch)] == _DROP).any():
+                # All of its events are well, so it was not for one of them that it was refused.
+                self.probes.wavering = True
             return
-        self._accepted = True
-        if answer.all_ok:
-            outcome.codes[origin : origin + len(batch)] = CODES[Verdict.OK]
+        if said.splits:
+            outcome.codes[origin], outcome.details[origin] = _DROP, said.words
             return
-        outcome.retry_after = max(outcome.retry_after, answer.retry_after or 0.0)
-        outcome.codes[origin : origin + len(batch)] = CODES[Verdict.OK]
-        for index, uuid in enumerate(batch.text_uuids.to_pylist(), origin):
-            if uuid not in answer.plain:
-                verdict, detail = answer.verdicts.get(uuid, (Verdict.OWED, ""))
-                outcome.codes[index], outcome.details[index] = CODES[verdict], detail or None
-        if any(detail == BILLING for _, detail in answer.verdicts.values()):
+        outcome.retry_after = max(outcome.retry_after, said.answer.retry_after or 0.0)
+        outcome.codes[origin : origin + len(batch)] = said.codes
+        outcome.details[origin : origin + len(batch)] = said.details
+        if any(detail == BILLING for _, detail in said.answer.verdicts.values()):
             raise Refused("PostHog drops events because the project is over its billing limit")
 
-    def _split(self, batch: EncodedEvents, answer: Answer, outcome: Outcome, origin: int) -> None:
-        if len(batch) > 1:
-            middle = len(batch) // 2
-            for half, start in ((batch.slice(0, middle), 0), (batch.slice(middle, len(batch)), middle)):
-                self._settle(half, self.request(half), outcome, origin + start)
-            return
-        if not self._accepted:
-            self._refused += 1
-            if self._refused >= _REFUSED_IN_A_ROW:
-                raise Refused(f"PostHog refuses every event alike (HTTP {answer.status}): {answer.words}")
-        outcome.codes[origin] = CODES[Verdict.DROP]
-        outcome.details[origin] = f"HTTP {answer.status}: {answer.words}"
+    def _ask(self, batch: EncodedEvents, request: Request, outcome: Outcome) -> _Said:
+        """Send *batch* until there is an answer; note what PostHog took of it."""
+        answer, left_at = self._answered(batch, request, outcome)
+        said = _read(answer, batch)
+        if (taken := said.taken).any():
+            self.probes.taken(batch if taken.all() else batch.take(taken), left_at, outcome.lane)
+        return said
 
-    def _answered(self, batch: EncodedEvents, request: Request, outcome: Outcome) -> Answer:
-        """Send the same bytes until there is an answer that settles or splits the batch."""
+    def _believed(self, batch: EncodedEvents, request: Request, outcome: Outcome, said: _Said) -> _Said:
+        """Return what PostHog says of a refused batch at a time at which it takes other events.
+
+        Where the batch can be halved that is enough, since its halves show more. Otherwise the refusal would be a
+        verdict: the batch is sent again, and after that PostHog must still take other events.
+        """
+        for _ in range(_OUTAGES):
+            at_once = self._takes_others(batch, outcome, said)
+            if at_once and said.splits and len(batch) > 1:
+                return said
+            for _ in range(_SENT_AGAIN_WAVERING if self.probes.wavering else _SENT_AGAIN):
+                said = self._ask(batch, request, outcome)
+                if not said.refuses:
+                    self.probes.wavering = True
+                    return said
+            if at_once and self._takes_others(batch, outcome, said):
+                return said
+        raise Unavailable(
+            f"PostHog refuses the same events at one time and everything at another; its last refusal: {said.words}. "
+            "Nothing of that is dropped, the events stay owed"
+        )
+
+    def _takes_others(self, batch: EncodedEvents, outcome: Outcome, said: _Said) -> bool:
+        """Return once PostHog takes an event, after it refused *batch*: whether it did so at once.
+
+        Raises:
+            Refused: it takes nothing, and never took an event of this day.
+            Unavailable: it takes nothing any more.
+        """
+        refused_at, look = time.monotonic(), 0
+        while self.probes.last_taken < refused_at:
+            for event in self.probes.candidates(batch, outcome.lane, look):
+                self._ask(event, self.request(event), outcome)
+                if self.probes.last_taken >= refused_at:
+                    return look == 0
+            self._none_taken(said)
+            look += 1
+        return look == 0
+
+    def _none_taken(self, said: _Said) -> None:
+        """Wait after a look at which PostHog took nothing; raises what `_takes_others` does."""
+        queries = self.probes.none_taken()
+        if not self.probes.ever:
+            if queries >= _FIRST_LOOKS:
+                raise Refused(
+                    f"PostHog refuses every event ({said.words}). It has taken no other event of this day by which to "
+                    "tell whether the events or the requests are at fault, so nothing is dropped and all of them stay "
+                    "owed. Check destination.host, the proxies on the way to it, and what its words say of the events"
+                )
+            # The other lanes go on meanwhile: what PostHog takes of them counts.
+            if self.stopped.wait(backoff(queries)):
+                raise Stopped
+            return
+        self.gate.failed(0.0, 0.0)
+        if queries >= _LOOKS or self.gate.exhausted:
+            raise Unavailable(
+                f"PostHog has begun to refuse every event ({said.words}), also one that it took before: nothing of "
+                "that is dropped, the events stay owed. When it takes events again, materialize this day again"
+            )
+
+    def _answered(self, batch: EncodedEvents, request: Request, outcome: Outcome) -> tuple[Answer, float]:
+        """Send the same bytes until an answer settles or splits the batch; return it, and when its request left."""
         spent, attempt = 0.0, 0
         while True:
             attempt += 1
-            answer, used = self._send(batch, request, attempt)
+            answer, used, left_at = self._send(batch, request, attempt)
             outcome.requests += 1
             outcome.raw_bytes += request.raw_bytes
             outcome.sent_bytes += len(request.body)
             if answer.consequence in (Consequence.SETTLED, Consequence.SPLIT):
-                return answer
+                return answer, left_at
             if answer.consequence is Consequence.STOP:
                 raise Refused(f"PostHog refuses the import (HTTP {answer.status}): {answer.words}")
             if answer.consequence is Consequence.FALL_BACK:
@@ -146,8 +256,11 @@ class Sender:
                 )
             outcome.retries += 1
 
-    def _send(self, batch: EncodedEvents, request: Request, attempt: int) -> tuple[Answer, float]:
-        """Send once, when rates and earlier answers allow it; return the answer and the seconds of budget it cost."""
+    def _send(self, batch: EncodedEvents, request: Request, attempt: int) -> tuple[Answer, float, float]:
+        """Send once, when rates and earlier answers allow it.
+
+        Return the answer, the seconds of budget it cost, and when the request left (monotonic seconds).
+        """
         self.pace.wait(len(batch), self.stopped)
         with self.gate.passage():
             began = time.monotonic()
@@ -156,15 +269,17 @@ class Sender:
             match answer.consequence:
                 case Consequence.SETTLED if answer.mostly_owed(len(batch)):
                     self.gate.failed(answer.retry_after or 0.0, 0.0)
-                case Consequence.SETTLED | Consequence.SPLIT:
+                case Consequence.SETTLED if answer.takes_any:
                     self.gate.open()
+                case Consequence.SETTLED | Consequence.SPLIT:
+                    self.gate.doubt()
                 case Consequence.WAIT:
                     self.gate.wait_as_asked(answer.retry_after)
                 case Consequence.RETRY:
-                    return answer, self.gate.failed(answer.retry_after or 0.0, time.monotonic() - began)
+                    return answer, self.gate.failed(answer.retry_after or 0.0, time.monotonic() - began), began
                 case Consequence.STOP:
                     self.stopped.set()
-        return answer, 0.0
+        return answer, 0.0, began
 
     def _fall_back(self, batch: EncodedEvents, answer: Answer) -> Request:
         if self.destination.protocol == "v1":
@@ -174,3 +289,18 @@ class Sender:
             )
         self.protocol = Protocol.BATCH
         return self.request(batch)
+
+
+def _read(answer: Answer, batch: EncodedEvents) -> _Said:
+    """Return what *answer* says of each event of *batch*."""
+    count = len(batch)
+    if answer.consequence is Consequence.SPLIT:
+        return _Said(answer, np.full(count, _OWED, dtype=np.int8), [None] * count)
+    codes = np.full(count, CODES[Verdict.OK], dtype=np.int8)
+    details: list[str | None] = [None] * count
+    if not answer.all_ok:
+        for index, uuid in enumerate(batch.text_uuids.to_pylist()):
+            if uuid not in answer.plain:
+                verdict, detail = answer.verdicts.get(uuid, (Verdict.OWED, ""))
+                codes[index], details[index] = CODES[verdict], detail or None
+    return _Said(answer, codes, details)

@@ -5,6 +5,7 @@ Belongs here: holding the stored events against the ledger. Does not belong here
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,28 +14,39 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from posthog_assets.core.arrow_columns import unpack
-from posthog_assets.destination.encoder import encode
+from posthog_assets.destination.encoder import EncodedEvents, encode
 from posthog_assets.destination.entries import NO_REASON, Entries, Known
 from posthog_assets.destination.person_order import StoredEvents
+from posthog_assets.destination.probes import without_overwrites
 from posthog_assets.destination.report import DeliveryReport, count_reason
 
 #: Younger events are billed as live ones: posthog.com/docs/migrate.
 RECENT: Final = timedelta(hours=48)
 
+#: Acknowledged events of a batch that are looked at for one that can be sent again.
+_PROBES_LOOKED_AT: Final = 500
 
-def survey(events: StoredEvents, known: Known, report: DeliveryReport, since: datetime) -> list[np.ndarray]:
-    """Count into *report* what is to be sent of *events*, given what is *known*; those after *since* are recent.
 
-    Return, for each batch of *events*, which of its sendable rows are settled as they are: a byte an event, so that the
-    ledger need not be in memory while the others are sent. Where nothing is known there is nothing to return.
-    """
+@dataclass
+class Survey:
+    """What a day's events are to a delivery, without its ledger, which need not be in memory while they are sent."""
+
+    #: For each batch, which of its sendable rows are settled as they are (masks); empty where nothing is known.
+    settled: list[np.ndarray] = field(default_factory=list)
+    #: One row: an acknowledged event that can be sent once more without changing a person or a group.
+    acknowledged: pa.RecordBatch | None = None
+
+
+def survey(events: StoredEvents, known: Known, report: DeliveryReport, since: datetime) -> Survey:
+    """Count into *report* what is to be sent of *events*, given what is *known*; those after *since* are recent."""
     if not len(known):
         for batch in events(["timestamp", "reject_reason"]):
             sendable = sendable_rows(batch)
             report.events += sendable.num_rows
             report.recent += count_recent(sendable, since)
-        return []
-    settled = []
+        return Survey()
+    result = Survey()
+    settled = result.settled
     seen = np.zeros(len(known), dtype=bool)
     for batch in events(None):
         sendable = sendable_rows(batch)
@@ -55,6 +67,8 @@ def survey(events: StoredEvents, known: Known, report: DeliveryReport, since: da
         for index in at[dropped]:
             count_reason(report.drop_reasons, known.detail(index) or NO_REASON, 1)
         settled.append((same & acknowledged) | dropped)
+        if result.acknowledged is None:
+            result.acknowledged = _first_probe(sendable, encoded, same & acknowledged)
         report.recent += count_recent(sendable.filter(pa.array(~settled[-1])), since)
         clash = acknowledged & (was.keys != encoded.keys)
         report.changed += int((acknowledged & ~same & ~clash).sum())
@@ -62,7 +76,13 @@ def survey(events: StoredEvents, known: Known, report: DeliveryReport, since: da
         report.moved_examples += unpack(encoded.uuids[clash][: max(0, 5 - len(report.moved_examples))])
     report.acknowledged = report.already_acknowledged
     report.orphaned = int((known.acknowledged & ~seen).sum())
-    return settled
+    return result
+
+
+def _first_probe(sendable: pa.RecordBatch, encoded: EncodedEvents, settled: np.ndarray) -> pa.RecordBatch | None:
+    places = np.flatnonzero(settled)[:_PROBES_LOOKED_AT]
+    harmless = places[without_overwrites(encoded.take(places))] if len(places) else places
+    return sendable.slice(int(harmless[0]), 1) if len(harmless) else None
 
 
 def count_recent(batch: pa.RecordBatch, since: datetime) -> int:

@@ -5,11 +5,11 @@ Belongs here: reading one HTTP answer into a consequence. Does not belong here: 
 | answer | consequence |
 |---|---|
 | v1 200: `ok`, `warning` | acknowledged |
-| v1 200: `drop` | dropped, with PostHog's reason; `billing_limit_exceeded` stops the import instead |
+| v1 200: `drop` | dropped, with PostHog's reason, if it takes other events; `billing_limit_exceeded` stops the import |
 | v1 200: `retry`, or a uuid missing from the results | still owed: sent again before anything later of its person |
 | `/batch/` 200 `{"status":"Ok"}`, 204 | the whole batch is acknowledged |
 | 200 with any other body | no proof: the identical bytes are sent again |
-| 400 | the whole batch was refused: halved until the bad event is found, which is dropped with PostHog's words |
+| 400 | the batch was refused: halved until the bad event is found; dropped with PostHog's words if others are taken |
 | 413 | as 400 (part of the batch may have been stored: uuids make the second time harmless) |
 | 401, 402, 403, 415, other 4xx | stop: sending again cannot help |
 | v1 404, 405, 503 "not configured" | v1 is not served here: `/batch/` instead, where `protocol` is `auto` |
@@ -73,6 +73,11 @@ class Answer:
     all_ok: bool = False
     plain: AbstractSet[str] = frozenset()
     verdicts: Mapping[str, tuple[Verdict, str]] = field(default_factory=dict)
+
+    @property
+    def takes_any(self) -> bool:
+        """Whether PostHog says that it took an event."""
+        return self.all_ok or bool(self.plain) or any(verdict.acknowledged for verdict, _ in self.verdicts.values())
 
     def mostly_owed(self, events: int) -> bool:
         """Whether half of the batch's *events* or more got no verdict: PostHog is in trouble, not an event."""

@@ -6,13 +6,13 @@ Belongs here: reading it from Dagster's events. Does not belong here: what follo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterInstance
 
 from posthog_assets.core import errors
 from posthog_assets.core.errors import shorten
-from posthog_assets.orchestration.local.instance import numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +66,12 @@ def _of_step(event: dg.DagsterEvent, run_id: str, at: float, name: str) -> Failu
 
 def _one_line(text: str) -> str:
     return shorten(" ".join(text.split()), 600)
+
+
+def numbers(metadata: Any) -> dict[str, int]:
+    """Return the whole numbers of an event's metadata."""
+    return {
+        name: value.value
+        for name, value in metadata.items()
+        if isinstance(value, dg.IntMetadataValue) and value.value is not None
+    }

@@ -10,7 +10,15 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from posthog_assets.core.posthog_rules import ILLEGAL_IDS
+#: Ids that PostHog never gives a person, compared without case: nodejs/src/ingestion, `isDistinctIdIllegal`. Written
+#: down here again on purpose: the sandbox checks the product, so it shares none of its rules.
+ILLEGAL_IDS: Final = frozenset(
+    {
+        "", "0", "00000000-0000-0000-0000-000000000000", "[object object]", "anonymous", "anonymous-user", "backend",
+        "distinct_id", "distinctid", "email", "false", "guest", "id", "nan", "none", "not_authenticated", "null",
+        "system", "true", "undefined", "user",
+    }
+)  # fmt: skip
 
 #: rust/capture/src/v1/analytics/constants.rs and the Kafka message limit behind both protocols.
 NAME_BYTES: Final = 200

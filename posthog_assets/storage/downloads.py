@@ -5,6 +5,7 @@ Belongs here: downloading whole files, and trying again. Does not belong here: w
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,9 @@ _TRIES: Final = 6
 
 #: Files kept: a step reads one several times, and sometimes a second one beside it.
 _KEPT: Final = 2
+
+#: What a look into a file fetches at a time.
+_PEEK_BYTES: Final = 256 << 10
 
 #: Final answers: asking again would change nothing.
 _ANSWERS: Final = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -63,17 +67,35 @@ class Downloads:
         self._folder = scratch_folder()
         self._there: dict[tuple[str, str], Path] = {}
         self._number = 0
+        self._lock = threading.Lock()
 
     def open(self, path: str) -> IO[bytes]:
         """Open *path*, as it is in the store now; raises FileNotFoundError, and what the store raises in the end."""
-        info = steadily(lambda: self._files.info(path))
-        key = path, repr([info.get(name) for name in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "size")])
-        if key not in self._there:
+        key = self._key(path)
+        if file := self._opened(key):
+            return file
+        with self._lock:
             self._number += 1
             local = Path(self._folder.name) / str(self._number)
-            steadily(lambda: self._files.get_file(path, str(local)))
+        steadily(lambda: self._files.get_file(path, str(local)))
+        with self._lock:
             self._there[key] = local
             while len(self._there) > _KEPT:
                 # Whoever has it open goes on reading.
                 self._there.pop(next(iter(self._there))).unlink()
-        return self._there[key].open("rb")
+            return local.open("rb")
+
+    def peek(self, path: str) -> IO[bytes]:
+        """Open *path* to read little of it: of what is not on this machine yet, only the blocks that are read."""
+        file: IO[bytes] = self._opened(self._key(path)) or steadily(
+            lambda: self._files.open(path, "rb", block_size=_PEEK_BYTES, cache_type="readahead")
+        )
+        return file
+
+    def _key(self, path: str) -> tuple[str, str]:
+        info = steadily(lambda: self._files.info(path))
+        return path, repr([info.get(name) for name in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "size")])
+
+    def _opened(self, key: tuple[str, str]) -> IO[bytes] | None:
+        with self._lock:
+            return self._there[key].open("rb") if key in self._there else None

@@ -6,7 +6,8 @@ themselves (`storage`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,6 +33,11 @@ class Overlay(Store):
 
     def open(self, relative: str) -> IO[bytes]:
         return super().open(relative) if super().exists(relative) else self._below.open(relative)
+
+    @contextmanager
+    def peek(self, relative: str) -> Iterator[IO[bytes]]:
+        with super().peek(relative) if super().exists(relative) else self._below.peek(relative) as file:
+            yield file
 
     def read_bytes(self, relative: str) -> bytes:
         return super().read_bytes(relative) if super().exists(relative) else self._below.read_bytes(relative)
@@ -60,6 +66,11 @@ class SharedExport(Store):
 
     def open(self, relative: str) -> IO[bytes]:
         return holder.open(relative) if (holder := self._holder(relative)) else super().open(relative)
+
+    @contextmanager
+    def peek(self, relative: str) -> Iterator[IO[bytes]]:
+        with holder.peek(relative) if (holder := self._holder(relative)) else super().peek(relative) as file:
+            yield file
 
     def read_bytes(self, relative: str) -> bytes:
         return holder.read_bytes(relative) if (holder := self._holder(relative)) else super().read_bytes(relative)

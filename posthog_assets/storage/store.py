@@ -19,6 +19,7 @@ import errno
 import fcntl
 import os
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -73,6 +74,7 @@ class Store:
         if self._local:
             self.root = UPath(Path(self.root.path).absolute())
         self._downloads: Downloads | None = None
+        self._making = threading.Lock()
         #: The import whose raw export this store holds.
         self.raw_owner = import_name
 
@@ -129,9 +131,28 @@ class Store:
         """Open a file for reading, seekable; raises FileNotFoundError."""
         if self._local:
             return self.path(relative).open("rb")
-        self._downloads = self._downloads or Downloads(self._files)
         with self._answers(relative):
-            return self._downloads.open(self.path(relative).path)
+            return self._downloaded().open(self.path(relative).path)
+
+    @contextlib.contextmanager
+    def peek(self, relative: str) -> Iterator[IO[bytes]]:
+        """Yield a file to read a few columns of, or its end; unlike `open`, nothing else of it is downloaded.
+
+        Raises:
+            FileNotFoundError: there is none.
+            StorageUnavailable: the store does not answer, in the block too.
+        """
+        if self._local:
+            with self.open(relative) as file:
+                yield file
+            return
+        with self._answers(relative), self._downloaded().peek(self.path(relative).path) as file:
+            yield file
+
+    def _downloaded(self) -> Downloads:
+        with self._making:
+            self._downloads = self._downloads or Downloads(self._files)
+            return self._downloads
 
     def read_bytes(self, relative: str) -> bytes:
         with self._answers(relative):

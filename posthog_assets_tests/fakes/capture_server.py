@@ -53,6 +53,8 @@ class CaptureServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body are two writes: without this the second one waits for the first to be acknowledged.
+            disable_nagle_algorithm = True
 
             def do_POST(self) -> None:  # noqa: N802
                 outer._answer(self)

@@ -34,10 +34,14 @@ def options(url: str) -> dict[str, Any]:
 
 
 @contextmanager
-def between(url: str, fault: Callable[[str, str], int | None]) -> Iterator[str]:
+def between(
+    url: str,
+    fault: Callable[[str, str], int | None] = lambda method, path: None,
+    answered: Callable[[str, str, int], None] = lambda method, path, size: None,
+) -> Iterator[str]:
     """Stand between a client and the server at *url*; *fault* gets method and path and may say another status.
 
-    Status 0 closes the connection without an answer.
+    Status 0 closes the connection without an answer. *answered* gets method, path and bytes of each answer.
     """
     pool = urllib3.PoolManager(retries=False)
 
@@ -55,6 +59,7 @@ def between(url: str, fault: Callable[[str, str], int | None]) -> Iterator[str]:
                 self._reply(status, {"Content-Type": "application/xml"}, said)
                 return
             answer = pool.request(self.command, url + self.path, body=body, headers=dict(self.headers), redirect=False)
+            answered(self.command, self.path, len(answer.data))
             self._reply(answer.status, dict(answer.headers), answer.data)
 
         def _reply(self, status: int, headers: dict[str, str], body: bytes) -> None:

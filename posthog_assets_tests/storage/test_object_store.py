@@ -15,15 +15,20 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from posthog_assets.core.errors import PartitionBusy, StorageUnavailable
+from posthog_assets.orchestration.assets.metadata import day_profile
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.deliver import deliver_day
 from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.storage import downloads, leases
+from posthog_assets.storage.layout import staged_path
+from posthog_assets.storage.parquet import read_batches
 from posthog_assets.storage.store import Store
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.fakes.capture_server import CaptureServer, Reply
@@ -108,6 +113,51 @@ def test_a_day_goes_its_whole_way_on_an_object_store_and_nothing_is_sent_twice(s
         imp = importing(tmp_path, s3, "way", server.url)
         assert (run(imp).sent, run(imp).sent) == (40, 0)
         assert len(set(server.uuids())) == len(server.uuids()) == 40
+
+
+def test_a_run_downloads_each_file_once_and_its_metadata_no_file(s3: str, tmp_path: Path) -> None:
+    fetched: Counter[str] = Counter()
+
+    def count(method: str, path: str, size: int) -> None:
+        if method == "GET" and path.endswith((".parquet", ".jsonl")) and "imported_batches" not in path:
+            fetched[path.split("/")[-2]] += size
+
+    with CaptureServer() as server, between(s3, answered=count) as url:
+        imp = importing(tmp_path, url, "metadata", server.url, 20_000)
+        for step in (export_day, stage_day, transform_day):
+            step(imp, DAY)
+        sizes = {
+            folder: sum(imp.store.size(f"{folder}/{name}") for name in imp.store.names(folder))
+            for folder in (f"raw_export/{DAY}", "staged_events", "posthog_events")
+        }
+        assert fetched == {str(DAY): sizes[f"raw_export/{DAY}"] - imp.store.size(f"raw_export/{DAY}/manifest.json"),
+                           "staged_events": sizes["staged_events"]}  # fmt: skip
+        fetched.clear()
+        assert day_profile(imp, staged_path(DAY), DAY, ["event"])["first_rows"]
+        assert fetched == {}
+
+
+def test_a_column_of_a_large_file_is_read_without_the_rest(s3: str) -> None:
+    fetched: list[int] = []
+    with between(s3, answered=lambda method, path, size: fetched.append(size)) as url:
+        shop = store(url, "large")
+        noise = [random.Random(n).randbytes(4096) for n in range(2_000)]
+        with shop.atomic_write("large.parquet") as path:
+            pq.write_table(pa.table({"noise": noise, "number": range(2_000)}), path, compression="none")
+        fetched.clear()
+        with shop.peek("large.parquet") as file:
+            numbers = [number for batch in read_batches(file, ["number"]) for number in batch["number"].to_pylist()]
+        assert numbers == list(range(2_000))
+        assert 0 < sum(fetched) < 1 << 20 < shop.size("large.parquet")
+
+
+def test_an_import_keeps_its_store_until_its_storage_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    imp = small_import(tmp_path, storage=None)
+    monkeypatch.setenv("POSTHOG_ASSETS_STORAGE", str(tmp_path / "one"))
+    first = imp.store
+    assert imp.store is first
+    monkeypatch.setenv("POSTHOG_ASSETS_STORAGE", str(tmp_path / "two"))
+    assert imp.store.path("x").path == str(tmp_path / "two/small/x")
 
 
 def test_a_store_that_is_busy_or_silent_now_and_then_loses_nothing(s3: str, tmp_path: Path) -> None:

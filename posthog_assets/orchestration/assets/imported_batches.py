@@ -5,12 +5,13 @@ from typing import Any, Final
 
 import dagster as dg
 
+from posthog_assets.core.partitions import key_of
 from posthog_assets.core.schemas import LEDGER
 from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.orchestration.assets.declaration import RETRIES, Progress, day_of, declare, explained
 from posthog_assets.orchestration.assets.metadata import in_posthog, location, speed, table
 from posthog_assets.pipeline.config.import_file import Import
-from posthog_assets.pipeline.deliver import deliver_day, key_of
+from posthog_assets.pipeline.deliver import deliver_day
 from posthog_assets.storage.layout import events_path, rejected_path
 
 #: Bump when the same events would be sent another way.

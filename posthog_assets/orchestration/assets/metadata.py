@@ -57,7 +57,7 @@ def times(first: datetime | None, last: datetime | None) -> dict[str, str]:
 
 def day_profile(imp: Import, path: str, day: date, columns: list[str]) -> dict[str, Any]:
     """Return a picture of when the rows of the stored file happened, and its first rows unless that is switched off."""
-    with imp.store.open(path) as file:
+    with imp.store.peek(path) as file:
         found = hours(file, day)
         if not found.counts:
             return {}
@@ -75,7 +75,7 @@ def in_posthog(imp: Import, events: str, day: date) -> dict[str, dg.MetadataValu
     """Return a link to the day's events in PostHog, where there are some and the project is known."""
     if not imp.store.exists(events):
         return {}
-    with imp.store.open(events) as file:
+    with imp.store.peek(events) as file:
         ends = span(file)
     markers = imp.mapping.markers
     marks = {markers.import_name: imp.name, markers.day: day.isoformat()}

@@ -5,10 +5,10 @@ from typing import Final
 
 import dagster as dg
 
+from posthog_assets.core.partitions import key_of
 from posthog_assets.orchestration.assets.declaration import RETRIES, Progress, day_of, declare, explained
 from posthog_assets.orchestration.assets.metadata import location, speed
 from posthog_assets.pipeline.config.import_file import Import
-from posthog_assets.pipeline.deliver import key_of
 from posthog_assets.pipeline.export import export_day
 
 #: Bump when the same source gives other bytes.

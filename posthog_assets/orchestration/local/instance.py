@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import dagster as dg
 from dagster import DagsterInstance, RunsFilter
@@ -66,15 +66,6 @@ def opened_instance(*, create: bool = False) -> Iterator[DagsterInstance]:
         instance.event_log_storage.get_maximum_record_id()
     with instance:
         yield instance
-
-
-def numbers(metadata: Any) -> dict[str, int]:
-    """Return the whole numbers of an event's metadata."""
-    return {
-        name: value.value
-        for name, value in metadata.items()
-        if isinstance(value, dg.IntMetadataValue) and value.value is not None
-    }
 
 
 def mark_failed(instance: DagsterInstance, run_id: str, words: str) -> None:

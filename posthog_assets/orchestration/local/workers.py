@@ -26,8 +26,8 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from posthog_assets.core.errors import PosthogAssetsError
-from posthog_assets.orchestration.failures import Failure, failure_of
-from posthog_assets.orchestration.local.instance import mark_failed, numbers, opened_instance
+from posthog_assets.orchestration.failures import Failure, failure_of, numbers
+from posthog_assets.orchestration.local.instance import mark_failed, opened_instance
 
 if TYPE_CHECKING:
     import dagster as dg

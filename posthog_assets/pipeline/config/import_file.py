@@ -79,6 +79,8 @@ class Import(Section):
     )
     trial: Trial | None = Field(None, description="A sample of persons into a test project, beside the import")
     _store: Store | None = PrivateAttr(None)
+    #: Of what `_store` was opened; None where it was given.
+    _opened: tuple[str, str] | None = PrivateAttr(None)
     _raw_owner: str | None = PrivateAttr(None)
 
     @model_validator(mode="after")
@@ -132,8 +134,11 @@ class Import(Section):
 
     @property
     def store(self) -> Store:
-        """Return the folder this import lives in."""
-        return self._store or Store(self.storage_url, self.name, self.storage_options)
+        """Return the folder this import lives in, the same object each time: it keeps what it has downloaded."""
+        if self._store is None or self._opened not in (None, (self.storage_url, self.name)):
+            self._opened = (self.storage_url, self.name)
+            self._store = Store(self.storage_url, self.name, self.storage_options)
+        return self._store
 
     @property
     def storage_url(self) -> str:
@@ -148,5 +153,5 @@ class Import(Section):
     def stored_in(self, store: Store, raw_owner: str | None = None) -> Import:
         """Return the same import, living elsewhere, with the raw export of another import where one is named."""
         other = self.model_copy()
-        other._store, other._raw_owner = store, raw_owner
+        other._store, other._opened, other._raw_owner = store, None, raw_owner
         return other

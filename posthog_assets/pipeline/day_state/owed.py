@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from posthog_assets.core.arrow_columns import pack
+from posthog_assets.core.partitions import key_of
 from posthog_assets.destination.ledger import Ledger
-from posthog_assets.pipeline.deliver import key_of
 from posthog_assets.storage.layout import events_path
 from posthog_assets.storage.parquet import read_batches
 from posthog_assets.storage.store import Store
@@ -29,7 +29,7 @@ def owed_events(store: Store, day: date) -> int | None:
     known = Ledger(store, key_of(day)).load()
     settled = known.acknowledged | known.dropped
     owed = 0
-    with store.open(events_path(day)) as file:
+    with store.peek(events_path(day)) as file:
         for batch in read_batches(file, ["uuid", "reject_reason"]):
             uuids = batch["uuid"].filter(pc.is_null(batch["reject_reason"]))
             owed += len(uuids)
@@ -44,6 +44,6 @@ def was_reopened(store: Store, day: date) -> bool:
     path = f"imported_batches/{key_of(day)}/ledger.parquet"
     if not store.exists(path):
         return True
-    with store.open(path) as file:
+    with store.peek(path) as file:
         protocols = pq.read_table(file, columns=["protocol"])["protocol"].to_pylist()
     return bool(protocols) and protocols[-1] == "query"

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from posthog_assets.core.partitions import key_of
 from posthog_assets.destination.ledger import Ledger
 from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.destination.survey import RECENT, survey
 from posthog_assets.mapping import MappingReport
 from posthog_assets.pipeline.config.import_file import Import
-from posthog_assets.pipeline.deliver import key_of
 from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import StagingReport, stage_day
 from posthog_assets.pipeline.transform import transform_day
