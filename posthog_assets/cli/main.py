@@ -55,8 +55,51 @@ def sandbox(port: int, data: Path | None, host: str, project_key: str | None, v1
 
 _project = click.option(
     "--project", type=click.Path(path_type=Path), default=None,
-    help="Folder of the Dagster project with the import; default: this repository.",
+    help="A folder in the Dagster project with the import; default: the current one, else the demo's.",
 )  # fmt: skip
+
+
+@cli.command()
+@click.argument("name", metavar="[IMPORT]", required=False)
+@click.option(
+    "--from",
+    "where",
+    metavar="PATH_OR_URL",
+    default=None,
+    help="Where the data is: a file, a folder, a glob, s3://… and the like, or a database (URL, or SQLite file).",
+)
+@click.option("--source", default=None, help="Write the commented template of this source instead.")
+@click.option("--table", default=None, help="Of a database: this table, instead of the one that looks like events.")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Passed to fsspec; may be repeated.")
+@click.option("--force", is_flag=True, help="Replace an import file that exists.")
+@click.option("--dry-run", is_flag=True, help="Print the file, write nothing.")
+@_project
+def init(
+    name: str | None,
+    where: str | None,
+    source: str | None,
+    table: str | None,
+    options: tuple[str, ...],
+    force: bool,
+    dry_run: bool,
+    project: Path | None,
+) -> None:
+    """Write the import file for data that is there: looks at it, tells whose records they are, and previews five.
+
+    Without a Dagster project around the current folder it makes one.
+    """
+    from posthog_assets.cli.init import run_init
+
+    if where and source:
+        raise click.UsageError("--from looks at data, --source writes a template: give one of them")
+    if bad := next((option for option in options if "=" not in option), None):
+        raise click.BadParameter(f"{bad!r} is not NAME=VALUE", param_hint="--option")
+    chosen = dict(option.split("=", 1) for option in options)
+    sys.exit(
+        run_init(
+            name, project, where=where, source=source, table=table, options=chosen, force=force, dry_run=dry_run
+        )
+    )  # fmt: skip
 
 
 @cli.command()
@@ -133,6 +176,14 @@ def dialects(name: str | None, markdown: bool) -> None:
     from posthog_assets.cli.dialects import show_dialects
 
     sys.exit(show_dialects(name, markdown=markdown))
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of the import file, for editors and for checks before anything is loaded."""
+    from posthog_assets.pipeline.config.json_schema import schema_text
+
+    click.echo(schema_text(), nl=False)
 
 
 _jobs = click.option(

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from posthog_assets.core.errors import shorten
 from posthog_assets.pipeline.preview.field_changes import Kind, differences
-from posthog_assets.pipeline.preview.markdown import _LEGEND, _json, _line, _title, sentences
+from posthog_assets.pipeline.preview.markdown import LEGEND, _json, _line, _title, sentences
 from posthog_assets.pipeline.preview.preview import Preview, Sample
 
 _COLORS: Final = {Kind.KEPT: "", Kind.RENAMED: "cyan", Kind.CHANGED: "yellow", Kind.ADDED: "green", Kind.DROPPED: "red"}
@@ -31,10 +31,14 @@ def show(preview: Preview, console: Console) -> None:
     console.print(_counts("event", "rows", preview.events_by_name))
     if preview.rejected:
         console.print(_counts("rejected because", "rows", preview.rejected))
+    if preview.fields_left_out:
+        console.print(_counts("field left out", "records", preview.fields_left_out))
+    if preview.remarks:
+        console.print(_counts("remark", "records", preview.remarks))
     if preview.samples:
-        console.print(_LEGEND)
+        console.print(LEGEND)
     for sample in preview.samples:
-        console.print(Panel(_sample(sample), title=escape(_title(sample)), title_align="left", box=box.ROUNDED))
+        console.print(Panel(sample_lines(sample), title=escape(_title(sample)), title_align="left", box=box.ROUNDED))
 
 
 def _counts(name: str, number: str, counts: dict[str, int]) -> Table:
@@ -45,15 +49,18 @@ def _counts(name: str, number: str, counts: dict[str, int]) -> Table:
     return table
 
 
-def _sample(sample: Sample) -> RenderableType:
+def sample_lines(sample: Sample, most: int | None = None) -> RenderableType:
+    """Return a record beside what it becomes, a line a field (at most *most*), or why it is rejected."""
     if sample.after is None:
         return Group(f"[red]{escape(sample.reason or '')}[/red]", escape(shorten(_json(sample.before), 1000)))
+    found = differences(sample.before or {}, sample.after)
     lines = [
         f"[{_COLORS[item.kind]}]{line}[/]" if _COLORS[item.kind] else line
-        for item in differences(sample.before or {}, sample.after)
+        for item in found[:most]
         for line in [escape(_line(item))]
     ]
-    return Group(*lines)
+    more = [f"  … and {len(found) - most:,} fields more"] if most is not None and len(found) > most else []
+    return Group(*lines, *more)
 
 
 def html(preview: Preview) -> str:

@@ -19,6 +19,7 @@ from posthog_assets.orchestration.failures import Failure
 from posthog_assets.orchestration.local.day_states import Standing, State, failures, read_day_states
 from posthog_assets.orchestration.local.instance import opened_instance, sweep
 from posthog_assets.orchestration.local.project import find_job
+from posthog_assets.pipeline.export import export_warnings
 
 
 def run_status(name: str, project: Path | None, *, as_json: bool) -> int:
@@ -52,6 +53,7 @@ def _facts(standing: Standing, why: dict[date, Failure]) -> dict[str, Any]:
         "owed_by_day": {day.isoformat(): count for day, count in standing.owed.items() if count},
         "failed_days": [_failed(day, failure) for day, failure in why.items()],
         "oldest_failure": _failed(oldest, why[oldest]) if oldest else None,
+        "warnings": export_warnings(standing.job.imp),
         "next": _next(standing, why),
     }
 
@@ -103,6 +105,8 @@ def _print(standing: Standing, why: dict[date, Failure], console: Console) -> No
         console.print(f"{sum(owing.values()):,} events owed ({some}{more})")
     else:
         console.print("0 events owed")
+    for words in export_warnings(standing.job.imp):
+        console.print(f"[yellow]warning:[/yellow] {escape(words)}", soft_wrap=True)
     if oldest := _oldest(why):
         console.print(f"oldest failure: {oldest}, since {_moment(why[oldest]):%Y-%m-%d %H:%M} UTC")
     console.print(f"[bold]next:[/bold] {escape(_next(standing, why))}", soft_wrap=True)

@@ -1,6 +1,7 @@
-"""JSON text that a strict parser refuses and that is no reason to lose a record.
+"""JSON that a strict reader refuses and that is no reason to lose a record.
 
-Belongs here: reading one text. Does not belong here: lines or files (`sources.formats`).
+Belongs here: reading one text, and lists that were written as objects. Does not belong here: lines or files
+(`sources.formats`).
 """
 
 from __future__ import annotations
@@ -35,3 +36,17 @@ def load(text: bytes | str) -> Any:
         if mended == given:
             raise
         return orjson.loads(mended)
+
+
+def numbered(value: Any) -> list[Any] | None:
+    """Return the members of an object whose keys are whole numbers, by these numbers; None where it is no such object.
+
+    PHP writes a list so whose numbers have a gap, or do not begin with 0.
+    """
+    if type(value) is not dict or not value or not all(map(_is_number, value)):
+        return None
+    return [value[key] for key in sorted(value, key=int)]
+
+
+def _is_number(key: Any) -> bool:
+    return type(key) is str and key.isascii() and key.isdecimal() and len(key) < 19

@@ -9,6 +9,7 @@ moves elsewhere are parsed.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -229,4 +230,4 @@ def hashes_of(texts: pa.StringArray, less: int = 0) -> np.ndarray:
     view = memoryview(texts.buffers()[2])
     ends = offsets_of(texts).tolist()
     digest = xxhash.xxh3_64_intdigest
-    return np.array([digest(view[a : b - less]) for a, b in zip(ends, ends[1:], strict=False)], dtype=np.uint64)
+    return np.array([digest(view[a : b - less]) for a, b in itertools.pairwise(ends)], dtype=np.uint64)

@@ -11,6 +11,7 @@ https://amplitude.com/docs/apis/analytics/export#response-schema
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal
@@ -18,8 +19,8 @@ from typing import Any, ClassVar, Final, Literal
 import orjson
 
 from posthog_assets.core.errors import shorten
-from posthog_assets.dialects.base import content_id
-from posthog_assets.dialects.record import Record, Rejected, as_id
+from posthog_assets.dialects.base import SessionField, content_id
+from posthog_assets.dialects.record import Record, Rejected, as_id, versions_as_text
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 _PAGE: Final = "event_properties.[Amplitude]"
@@ -32,6 +33,11 @@ _SYSTEMS: Final = {
     "apple ipad": "iOS", "apple ipod": "iOS", "tvos": "tvOS", "watchos": "watchOS", "android": "Android",
     "tizen": "Tizen", "freebsd": "FreeBSD", "harmonyos": "HarmonyOS", "kaios": "KaiOS",
 }  # fmt: skip
+#: The name of a system, with words that belong to it and a version; longest names first.
+_SYSTEM: Final = re.compile(
+    rf"(?:{'|'.join(sorted(map(re.escape, _SYSTEMS), key=len, reverse=True))})"
+    r"(?:[ /](?:os|x|nt|xp|vista|server|[\d._]+))*"
+)
 _DESKTOPS: Final = frozenset({"Windows", "Mac OS X", "Linux", "Chrome OS", "FreeBSD"})
 _PHONES: Final = frozenset({"iOS", "Android", "Windows Phone", "HarmonyOS", "KaiOS"})
 
@@ -62,6 +68,12 @@ class Amplitude(Vendor):
     #: The server's clocks come last: they say when an event arrived.
     timestamp = ("event_time", "client_event_time", "server_received_time", "server_upload_time")
 
+    session = SessionField("$amplitude_session_id", "ms")
+    marks = (
+        ("event_type", "amplitude_id", "server_upload_time"),
+        ("event_type", "event_properties", "user_properties", "device_id"),
+        ("event_type", "event_time", "$insert_id"),
+    )
     verbatim_uuid: ClassVar[bool] = True
     describes_groups: ClassVar[bool] = True
     makes_ids = True
@@ -116,6 +128,31 @@ class Amplitude(Vendor):
         "idfa": "$amplitude_idfa",
         "paying": "$amplitude_paying",
         "sample_rate": "$amplitude_sample_rate",
+        # What the HTTP API takes beside the properties; event_properties of these names win.
+        "revenue": "revenue",
+        "price": "price",
+        "quantity": "quantity",
+        "product_id": "productId",
+        "productId": "productId",
+        "revenue_type": "revenueType",
+        "revenueType": "revenueType",
+        "currency": "currency",
+    }
+    not_imported = {
+        "$insert_key": "a key of Amplitude's storage",
+        "$schema": "the form of the record",
+        "amplitude_attribution_ids": "ids of Amplitude's attribution",
+        "amplitude_event_type": "the kind of event inside Amplitude; event_type names it",
+        "app": "the number of the project in Amplitude",
+        "client_upload_time": "when the device sent the event; the event's own time counts",
+        "processed_time": "when Amplitude processed the event; the event's own time counts",
+        "data": "notes of Amplitude's pipeline about the event",
+        "data_type": "the kind of record, event in all",
+        "global_user_properties": "properties of the user in all projects of the organization",
+        "is_attribution_event": "a mark of Amplitude's attribution",
+        "partner_id": "the id of the tool that sent the event to Amplitude",
+        "plan": "the tracking plan in Amplitude",
+        "source_id": "the id of the source in Amplitude",
     }
     person_set: ClassVar[Mapping[str, str]] = {
         "city": "$geoip_city_name",
@@ -126,13 +163,17 @@ class Amplitude(Vendor):
 
     notes: ClassVar[tuple[tuple[str, str], ...]] = (
         ("uuid, else device_id and $insert_id, else the content", "the event's uuid"),
-        ("platform, os_name, os_version, device_type, device_family", "$browser …, $os …, $device_type"),
+        (
+            "platform, os_name, os_version, device_type, device_family",
+            "$browser …, $os …, $device_type; an os_name of the web is the browser, unless it is the name of a system",
+        ),
+        ("os_version of the web", "$browser_version: a number where it is whole in edition 1, text in edition 2"),
         ("user_properties", "person: initial_… once, without EMPTY; the others set"),
         ("user_properties of $groupidentify", "$amplitude_user_properties"),
         ("groups", "$groups: the first key of each type; $amplitude_groups: all, where a type has several"),
         ("group_properties", "$groupidentify, once a day and group"),
         ("$groupidentify of several groups", "the first group's call; those of the others are derived"),
-        ("session_id", "$amplitude_session_id, unless -1; PostHog's $session_id is not made up"),
+        ("session_id", "$amplitude_session_id, unless -1"),
         ("$identify, $groupidentify", "PostHog's own call of that name"),
     )
 
@@ -148,6 +189,8 @@ class Amplitude(Vendor):
         properties.update(
             _device(get("platform"), get("os_name"), get("os_version"), get("device_type"), get("device_family"))
         )
+        if self.edition > 1:
+            versions_as_text(properties)
         if told := get("user_properties"):
             if get("event_type") == "$groupidentify":
                 # A call of PostHog's that is about a group says nothing of a person.
@@ -252,10 +295,13 @@ def _device(platform: Any, os_name: Any, os_version: Any, device_type: Any, fami
     """Return the properties of a browser or device; the caller leaves them as they are.
 
     Amplitude's browser SDKs write the browser into `os_name` and the system into `device_type`; all others mean what
-    the names say.
+    the names say, and so do those who send the system's name from a browser.
     """
     name, words = _text(os_name), f"{_text(device_type)} {_text(family)}".lower()
-    if _text(platform).lower() == "web" or (not platform and name.lower().startswith(_BROWSERS)):
+    if _is_system(name.lower()):
+        system = _system(os_name)
+        found = {"$os": system, "$os_version": os_version}
+    elif _text(platform).lower() == "web" or (not platform and name.lower().startswith(_BROWSERS)):
         system = _system(device_type) or _system(family)
         found = {"$browser": name, "$browser_version": _number(os_version), "$os": system}
     else:
@@ -275,6 +321,11 @@ def _text(value: Any) -> str:
 def _system(value: Any) -> str:
     words = _text(value).lower()
     return next((system for start, system in _SYSTEMS.items() if words.startswith(start)), "") if words else ""
+
+
+def _is_system(words: str) -> bool:
+    """Whether a name is that of a system and nothing else: "Android Browser" is none."""
+    return bool(_SYSTEM.fullmatch(words))
 
 
 def _number(version: Any) -> Any:

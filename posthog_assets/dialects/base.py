@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Self
 
 import orjson
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.core.schemas import STAGED_EVENTS, STAGED_VERSIONS
 from posthog_assets.core.sections import Section
+from posthog_assets.core.timestamps import Window
 
 #: Marks a source id that stands for the record's content, because the record has no id of its own.
 CONTENT: Final = "content:"
+
+#: The edition that new import files name.
+NEWEST_EDITION: Final = 2
 
 #: The root of all uuids this project makes; part of the contract with everything imported so far.
 NAMESPACE: Final = uuid.UUID("6f1d8c9e-4f0b-5c8a-9f6e-2f6f3b1a7d42")
@@ -32,11 +36,27 @@ def reason_head(reason: str) -> str:
     return reason.split(": ", 1)[0]
 
 
+class SessionField(NamedTuple):
+    """Where a staged row says which of the source's sessions it belongs to, for `mapping.sessions`."""
+
+    #: The staged property.
+    property: str
+    #: Its unit, where it is the time at which the session started.
+    starts: Literal["s", "ms"] | None = None
+    #: Whether it is staged for sessions alone, and no property of the event where they are off.
+    hidden: bool = False
+
+
 class Dialect(Section):
     """How one record reads. Subclasses implement `stage`."""
 
     type: str = "custom"
     namespace: str | None = Field(None, description="Replaces the import's name in the uuids")
+    edition: Literal[1, 2] = Field(
+        1,
+        description="Edition of the rules by which records read. 1: those of release 0.1, which keep what is imported "
+        "already as it is; 2, for new imports: those of release 0.2, see the page of the dialect",
+    )
     keep_unset: bool = Field(False, description="Import $unset, which deletes properties of living people")
 
     #: Whether the source's id, where it is a uuid, is PostHog's uuid as it stands.
@@ -49,16 +69,37 @@ class Dialect(Section):
     #: Whether records may tell the properties of their groups.
     describes_groups: ClassVar[bool] = False
 
+    #: Where records name their session; None where the vendor has none.
+    session: ClassVar[SessionField | None] = None
+
     #: Hours after the end of a day until its records are final, wherever they are kept.
     final_after_hours: ClassVar[int] = 0
 
     #: Path of the setting that says the zone of times without one; None where the vendor's times need none.
     timezone_setting: ClassVar[str | None] = None
 
+    _window: Window | None = PrivateAttr(None)
+
+    def within(self, window: Window) -> Self:
+        """Return the same dialect, for records whose times lie in *window*: what a number without a unit may mean."""
+        other = self.model_copy()
+        other._window = window
+        return other
+
+    @property
+    def day_columns(self) -> tuple[str, ...]:
+        """The columns that may say a record's day where one file holds all days, the best one first."""
+        return ()
+
     @property
     def time_column(self) -> str | None:
         """The column of the events' time, where it is a setting."""
         return None
+
+    @property
+    def time_form(self) -> tuple[str | None, str | None]:
+        """The strptime pattern and the unit by which the time column reads, where these are settings."""
+        return None, None
 
     @property
     def given_timezone(self) -> str | None:
@@ -68,6 +109,17 @@ class Dialect(Section):
     def with_timezone(self, zone: str) -> Self:
         """Return the same dialect, with *zone* as that of times without one."""
         return self
+
+    #: A list in each of the vendor's records, the members of which are the events (`source.unfold`).
+    unfolds: ClassVar[str | None] = None
+
+    @classmethod
+    def recognize(cls, record: dict[str, Any]) -> tuple[str, ...]:
+        """Return the fields by which *record* shows that this dialect reads it; none where it does not show it.
+
+        More fields mean a closer match. No record may make it raise.
+        """
+        return ()
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one row of `staged_schema` per record of *chunk*, in order."""

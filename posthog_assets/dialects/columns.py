@@ -17,9 +17,10 @@ from pydantic import Field, field_validator, model_validator
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.core.sections import Section
-from posthog_assets.core.timestamps import read_timestamps
-from posthog_assets.dialects.base import Dialect, content_id
+from posthog_assets.core.timestamps import pattern_flaw, read_timestamps
+from posthog_assets.dialects.base import Dialect, content_id, reason_head
 from posthog_assets.dialects.column import ABSENT, Column, inferred
+from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.record import PERSONAL, Rejected, as_id, extract_person_properties, group_keys
 
 Made = TypeVar("Made")
@@ -35,8 +36,15 @@ class TimestampColumn(Column):
     """Where the time of an event stands, and how it reads."""
 
     timezone: str = Field("UTC", description="Zone of times that have none")
-    format: str | None = Field(None, description="strptime pattern; absent: ISO 8601, or an epoch")
-    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="Absent: told by the magnitude")
+    format: str | None = Field(None, description="strptime pattern; absent: ISO 8601, an epoch, or digits of a date")
+    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="Of epochs; absent: told by the magnitude")
+
+    @field_validator("format")
+    @classmethod
+    def _is_a_pattern(cls, value: str | None) -> str | None:
+        if value is not None and (flaw := pattern_flaw(value)):
+            raise ValueError(f"is no strptime pattern: {flaw}")
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -81,6 +89,10 @@ class Columns(Dialect):
         return self.timestamp.column
 
     @property
+    def time_form(self) -> tuple[str | None, str | None]:
+        return self.timestamp.format, self.timestamp.unit
+
+    @property
     def given_timezone(self) -> str | None:
         return self.timestamp.timezone if "timezone" in self.timestamp.model_fields_set else None
 
@@ -92,17 +104,19 @@ class Columns(Dialect):
         values = self.timestamp.values(records)
         if ABSENT in values:
             values = [None if value is ABSENT else value for value in values]
-        return read_timestamps(values, self.timestamp.timezone, self.timestamp.format, self.timestamp.unit)
+        how = self.timestamp
+        return read_timestamps(values, how.timezone, how.format, how.unit, self._window)
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
         count = len(chunk.records)
         reasons: dict[int, str] = {}
+        notes = Notes()
         records = self._readable(chunk, reasons)
-        columns = self._read(records, chunk.untyped, reasons)
+        columns = self._read(records, chunk.untyped, reasons, notes)
         if reasons:
             columns = _without(columns, reasons, count)
-        return pa.RecordBatch.from_arrays(
+        batch = pa.RecordBatch.from_arrays(
             [
                 *columns,
                 pa.array([part], pa.string()).take(pa.array([0] * count, pa.int32())),
@@ -111,6 +125,7 @@ class Columns(Dialect):
             ],
             schema=STAGED_EVENTS,
         )
+        return notes.on(batch)
 
     def _readable(self, chunk: RecordChunk, reasons: dict[int, str]) -> list[dict[str, Any]]:
         records: list[Any] = list(chunk.used_up())
@@ -122,19 +137,21 @@ class Columns(Dialect):
             return [{key: value for key, value in record.items() if value not in nulls} for record in records]
         return records
 
-    def _read(self, records: list[dict[str, Any]], untyped: bool, reasons: dict[int, str]) -> list[Any]:
-        """Return the columns from source_id to group_set; adds to *reasons*."""
+    def _read(self, records: list[dict[str, Any]], untyped: bool, reasons: dict[int, str], notes: Notes) -> list[Any]:
+        """Return the columns from source_id to group_set; adds to *reasons* and *notes*."""
         for column in self.required:
             _require(column, Column(column=column).values(records), records, reasons)
         stamps, flaws = self.timestamps(records)
         if flaws:
             self._explain_times(flaws, records, reasons)
         events = self._names(records, reasons)
-        users, anonymous = self._people(records, reasons)
+        users, anonymous = self._people(records, reasons, notes)
         sources = _ids(self.source_id, records, "source_id", reasons, optional=False)
         if sources is None:
             sources = _each(content_id, records, reasons)
         groups = self._groups(records, reasons)
+        if self.properties != "all":
+            self._count_left_out(records, reasons, notes)
         last, first = self._person(records, untyped, reasons)
         count = len(records)
         return [
@@ -155,6 +172,8 @@ class Columns(Dialect):
         values = self.timestamp.values(records)
         for index, flaw in flaws.items():
             absent = values[index] is ABSENT and flaw == "timestamp is empty"
+            if " as " in flaw and "since 1970" in flaw:
+                flaw = f"{flaw}; dialect.timestamp.format or dialect.timestamp.unit settles it"
             reasons.setdefault(index, _missing(self.timestamp.column, records[index]) if absent else flaw)
 
     def _names(self, records: list[dict[str, Any]], reasons: dict[int, str]) -> list[str | None]:
@@ -199,22 +218,41 @@ class Columns(Dialect):
         last[index] = {name: value for name, value in last[index].items() if name not in first[index]} | told
 
     def _people(
-        self, records: list[dict[str, Any]], reasons: dict[int, str]
+        self, records: list[dict[str, Any]], reasons: dict[int, str], notes: Notes
     ) -> tuple[list[str | None] | None, list[str | None] | None]:
-        """Return the user and the anonymous ids; of two columns a record needs a value in one."""
+        """Return the user and the anonymous ids; of two columns a record needs an id in one."""
         if self.user_id is None or self.anonymous_id is None:
             return (
                 _ids(self.user_id, records, "user_id", reasons),
                 _ids(self.anonymous_id, records, "anonymous_id", reasons),
             )
-        users = _one_of_two(self.user_id, records, "user_id", reasons)
-        anonymous = _one_of_two(self.anonymous_id, records, "anonymous_id", reasons)
+        flaws: list[tuple[int, str]] = []
+        users = _one_of_two(self.user_id, records, "user_id", flaws)
+        anonymous = _one_of_two(self.anonymous_id, records, "anonymous_id", flaws)
+        for index, flaw in flaws:
+            if users[index] is None and anonymous[index] is None:
+                reasons.setdefault(index, flaw)
+            elif index not in reasons:
+                notes.remark(f"{reason_head(flaw)}, so it counts as absent")
         if None in users and None in anonymous:
             columns = self.user_id, self.anonymous_id
             for index, both in enumerate(zip(users, anonymous, strict=True)):
                 if both == (None, None):
                     reasons.setdefault(index, _nobody(columns, records[index]))
         return users, anonymous
+
+    def _count_left_out(self, records: list[dict[str, Any]], reasons: dict[int, str], notes: Notes) -> None:
+        """Count the columns that the import file neither chooses nor uses."""
+        used = [c for c in (self.event, self.user_id, self.anonymous_id, self.timestamp, self.source_id)
+                if isinstance(c, Column)]  # fmt: skip
+        paths = [column.column for column in (*used, *self.groups.values())]
+        heads = (path.partition(".")[0] for path in paths)
+        known = {*paths, *heads, *self.properties, *self.person_properties, *self.required, *PERSONAL}
+        for index, record in enumerate(records):
+            if not record.keys() <= known and index not in reasons:
+                for name in record.keys() - known:
+                    if record[name] not in (None, ""):
+                        notes.leave_out(name)
 
     def _groups(self, records: list[dict[str, Any]], reasons: dict[int, str]) -> list[bytes | None]:
         if not self.groups:
@@ -298,12 +336,18 @@ def _ids(
     return ids
 
 
-def _one_of_two(column: Column, records: list[dict[str, Any]], what: str, reasons: dict[int, str]) -> list[str | None]:
-    """Return ids as `_ids` does, None where a record has none: the other column may have one."""
+def _one_of_two(
+    column: Column, records: list[dict[str, Any]], what: str, flaws: list[tuple[int, str]]
+) -> list[str | None]:
+    """Return ids as `_ids` does, None where a record has none, or something else: the other column may have one."""
     ids: list[str | None] = []
     for index, value in enumerate(column.values(records)):
         if type(value) is not str:
-            value = None if value is ABSENT else _id(value, what, column.column, records[index], reasons, index)
+            try:
+                value = None if value is ABSENT else as_id(value, what)
+            except Rejected as flaw:
+                value = None
+                flaws.append((index, str(flaw)))
         ids.append(value if value and not value.isspace() else None)
     return ids
 

@@ -49,6 +49,8 @@ def _of_vendor(vendor: type[Vendor]) -> Iterator[Entry]:
         yield Entry(path, f"$set.{name}")
     for path, name in vendor.person_set_once.items():
         yield Entry(path, f"$set_once.{name}")
+    if vendor.session:
+        yield Entry(vendor.session.property, "$session_id", "with mapping.sessions: auto")
     for what, becomes in vendor.notes:
         yield Entry(what, becomes)
     if vendor.dropped:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from posthog_assets.core.schemas import TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
-from posthog_assets.dialects.base import content_id
+from posthog_assets.dialects.base import SessionField, content_id
 from posthog_assets.dialects.record import Record
 from posthog_assets.dialects.urls import add_place
 from posthog_assets.dialects.vendor import Reading, Vendor
@@ -46,6 +46,12 @@ class GA4(Vendor):
     anonymous_id = ("user_pseudo_id",)
     timestamp = ("event_timestamp",)
     makes_ids = True
+    session = SessionField("ga_session_id", "s")
+    marks = (
+        ("event_name", "event_timestamp", "event_params", "user_pseudo_id"),
+        ("event_name", "event_timestamp", "event_params"),
+        ("event_name", "event_timestamp", "user_pseudo_id"),
+    )
     # As PostHog's own guide has it: posthog.com/docs/migrate/google-analytics.
     names = {"page_view": "$pageview", "screen_view": "$screen", "user_engagement": "$autocapture"}
     left_out = {
@@ -79,6 +85,7 @@ class GA4(Vendor):
         "ecommerce.purchase_revenue_in_usd": "purchase_revenue_in_usd", "ecommerce.refund_value": "refund_value",
         "ecommerce.shipping_value": "shipping_value", "ecommerce.tax_value": "tax_value",
         "ecommerce.total_item_quantity": "total_item_quantity", "ecommerce.unique_items": "unique_items",
+        "ecommerce.value": "value", "ecommerce.currency": "currency",
         "ecommerce.refund_value_in_usd": "refund_value_in_usd",
         "ecommerce.shipping_value_in_usd": "shipping_value_in_usd", "ecommerce.tax_value_in_usd": "tax_value_in_usd",
         "publisher.ad_revenue_in_usd": "ad_revenue_in_usd", "publisher.ad_format": "ad_format",
@@ -94,6 +101,23 @@ class GA4(Vendor):
         "traffic_source.name": "$initial_utm_campaign", "user_first_touch_timestamp": "user_first_touch_timestamp",
     }  # fmt: skip
     objects = frozenset({"event_params", "user_properties", "items"})
+    not_imported = {
+        "event_date": "the day of event_timestamp in the property's time zone",
+        "event_previous_timestamp": "the time of the event before; that event has it",
+        "event_server_timestamp_offset": "how late the event came in",
+        "event_bundle_sequence_id": "the order of the upload, a part of the id",
+        "batch_event_index": "the order of the upload, a part of the id",
+        "batch_page_id": "the order of the upload, a part of the id",
+        "batch_ordering_id": "the order of the upload, a part of the id",
+        "device.vendor_id": "an id of the device for advertising",
+        "device.advertising_id": "an id of the device for advertising",
+        "device.is_limited_ad_tracking": "a setting of the device for advertising",
+        "device.time_zone_offset_seconds": "the clock of the device; event_timestamp is UTC",
+        "device.mobile_marketing_name": "another name of the device's model",
+        "device.mobile_os_hardware_model": "another name of the device's model",
+        "privacy_info": "what the user consented to, which Google has applied",
+        "session_traffic_source_last_click": "Google's attribution of the session, repeated on each event",
+    }
     numbers = frozenset({"event_value_in_usd", "is_active_user"})
     nothing = frozenset({"", "(not set)", "(not provided)", "(direct)", "(none)"})
     notes = (
@@ -103,10 +127,6 @@ class GA4(Vendor):
         ("page_location", "$host and $pathname too"),
         ("device.category desktop, mobile, tablet", "$device_type Desktop, Mobile, Tablet"),
         (f"{', '.join(_IDENTITY)}, event_params", "the id: a hash over them; events alike in all are all kept"),
-        ("event_date, event_previous_timestamp, event_server_timestamp_offset, batch_…", "not imported"),
-        ("vendor_id, advertising_id, time_zone_offset_seconds, is_limited_ad_tracking of device", "not imported"),
-        ("mobile_marketing_name, mobile_os_hardware_model of device", "not imported"),
-        ("privacy_info, session_traffic_source_last_click, user_ltv of app users, other records", "not imported"),
     )
 
     def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
@@ -117,7 +137,7 @@ class GA4(Vendor):
                 whole = []
             if whole and min(whole) >= 0 and max(whole) < _YEAR_2100:
                 return pa.array(whole, pa.int64()).cast(TIMESTAMP), {}
-        return read_timestamps(values, "UTC", unit="us")
+        return read_timestamps(values, "UTC", unit="us", window=self._window)
 
     def fields(self, record: Record) -> Reading:
         reading = super().fields(record)

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from posthog_assets.dialects.base import SessionField
 from posthog_assets.dialects.record import Record, Rejected, nested
-from posthog_assets.dialects.urls import add_place
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 #: How JSON text begins, escaped once or twice.
@@ -37,12 +37,21 @@ class Heap(Vendor):
     user_id = ("identity",)
     anonymous_id = ("user_id",)
     timestamp = ("time",)
+    session = SessionField("heap_session_id")
+    marks = (
+        ("event_id", "user_id", "session_id", "event_table_name"),
+        ("event_id", "user_id", "session_id", "session_time"),
+        ("from_user_id", "to_user_id", "time"),
+        ("user_id", "joindate", "identity"),
+        ("user_id", "joindate", "last_modified"),
+        ("id", "joindate", "identity"),
+    )
     names = {"pageviews": "$pageview", "pageview": "$pageview"}
     left_out = {"sessions": "PostHog makes sessions itself", "session": "PostHog makes sessions itself"}
     renames = {
         "browser": "$browser", "browser_version": "$browser_version", "device_type": "$device_type",
         "device": "$device_name", "ip": "$ip", "library": "$lib", "referrer": "$referrer",
-        "path": "$pathname", "domain": "$host", "landing_page": "$current_url",
+        "path": "$pathname", "domain": "$host", "landing_page": "$session_entry_url",
         "app_name": "$app_name", "app_version": "$app_version", "carrier": "$network_carrier",
         "city": "$geoip_city_name", "region": "$geoip_subdivision_1_name", "country": "$geoip_country_name",
         "session_id": "heap_session_id",
@@ -59,6 +68,7 @@ class Heap(Vendor):
         "initial_utm_medium": "$initial_utm_medium", "initial_utm_campaign": "$initial_utm_campaign",
         "initial_utm_term": "$initial_utm_term", "initial_utm_content": "$initial_utm_content",
     }  # fmt: skip
+    takes_others = True
     nothing = frozenset({"", "Invalid date"})
     numbers = frozenset({"session_id"})
     texts = frozenset(
@@ -67,6 +77,8 @@ class Heap(Vendor):
     notes = (
         ("platform", '$os and $os_version: "Mac OS X 10.15" is Mac OS X and 10.15'),
         ("initial_platform", "$initial_os and $initial_os_version, $set_once"),
+        ("domain, path, query, hash", "$current_url: the page's; http only where the landing page of that host is"),
+        ("landing_page", "the page the session began with"),
         ("other initial_…", "$set_once, as they are"),
         ("other columns", "properties, as they are; JSON text becomes what it says"),
         ("users (joindate)", "$identify: identity is the user, user_id the anonymous id; the rest is $set"),
@@ -74,6 +86,10 @@ class Heap(Vendor):
     )
 
     table: str | None = Field(None, description="Table of rows that do not say theirs: pageviews, my_event …")
+
+    @property
+    def day_columns(self) -> tuple[str, ...]:
+        return ("time", "last_modified", "joindate")
 
     def read(self, record: Record) -> Reading:
         if "from_user_id" in record and "to_user_id" in record:
@@ -84,7 +100,7 @@ class Heap(Vendor):
         reading = self.fields(record)
         reading.event = name
         self._fill(record, reading.properties, reading)
-        add_place(reading.properties.get("$current_url"), reading.properties)
+        _add_address(record, reading.properties)
         return reading
 
     def _user(self, record: Record) -> Reading:
@@ -117,6 +133,22 @@ class Heap(Vendor):
                     reading.set_once[key] = value
             elif (name := names.get(key, key)) is not None:
                 into[name] = nested(value) if type(value) is str and value[0] in _JSON else value
+
+
+def _add_address(record: Record, into: Record) -> None:
+    """Add the address of the page, which Heap has in parts without the scheme."""
+    host, path = into.get("$host"), into.get("$pathname")
+    if type(host) is not str or type(path) is not str or "$current_url" in into:
+        return
+    landed = into.get("$session_entry_url")
+    scheme = "http" if type(landed) is str and landed.startswith(f"http://{host}/") else "https"
+    query, fragment = _part(record.get("query"), "?"), _part(record.get("hash"), "#")
+    into["$current_url"] = f"{scheme}://{host}/{path.removeprefix('/')}{query}{fragment}"
+
+
+def _part(text: Any, sign: str) -> str:
+    """Return a part of an address with the sign it begins with, which exports have or have not."""
+    return sign + text.removeprefix(sign) if type(text) is str and text.strip(sign) else ""
 
 
 def _migration(record: Record) -> Reading:

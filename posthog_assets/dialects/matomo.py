@@ -11,7 +11,8 @@ from __future__ import annotations
 import functools
 from typing import Any, Final
 
-from posthog_assets.dialects.base import content_id
+from posthog_assets.core.json_text import numbered
+from posthog_assets.dialects.base import SessionField, content_id
 from posthog_assets.dialects.record import Record, Rejected, number, own_name
 from posthog_assets.dialects.urls import add_place
 from posthog_assets.dialects.vendor import Reading, Vendor
@@ -33,6 +34,9 @@ class Matomo(Vendor):
     anonymous_id = ("visitorId",)
     timestamp = ("actionDetails.timestamp",)
     makes_ids = True
+    session = SessionField("matomo_visit_id")
+    unfolds = _ACTION
+    marks = (("idVisit", "actionDetails", "visitorId"), ("idVisit", "actionDetails"))
     names = {"action": "$pageview", "search": "site search"}
     left_out = {"goal": "a goal repeats the action that reached it"}
     properties = {
@@ -58,6 +62,34 @@ class Matomo(Vendor):
             "subtitle", "icon", "iconSVG", "pageLoadTime", "generationTime", "bandwidth_pretty",
         }
     )  # fmt: skip
+    objects = frozenset({_ACTION})
+    not_imported = {
+        field: why
+        for why, fields in {
+            "the days and times of the visit; an event has its own": (
+                "serverDate", "serverTimestamp", "serverTimePretty", "serverDatePretty", "serverDatePrettyFirstAction",
+                "serverTimePrettyFirstAction", "firstActionTimestamp", "lastActionTimestamp", "lastActionDateTime",
+                "visitServerHour", "visitLocalTime", "visitLocalHour",
+            ),
+            "counts over the visit and those before it, which PostHog makes of the events": (
+                "goalConversions", "visitConverted", "visitCount", "visitEcommerceStatus", "visitDuration",
+                "daysSinceFirstVisit", "secondsSinceFirstVisit", "daysSinceLastVisit", "secondsSinceLastVisit",
+                "daysSinceLastEcommerceOrder", "secondsSinceLastEcommerceOrder", "searches", "actions", "interactions",
+                "events", "totalEcommerceRevenue", "totalEcommerceConversions", "totalEcommerceItems",
+                "totalAbandonedCarts", "totalAbandonedCartsRevenue", "totalAbandonedCartsItems", "visitDurationPretty",
+            ),
+            "another form of a field that is imported, or made for display": (
+                "operatingSystem", "operatingSystemCode", "operatingSystemIcon", "browser", "browserCode",
+                "browserFamily", "browserFamilyDescription", "browserIcon", "language", "referrerTypeName",
+                "continentCode", "location", "countryFlag", "deviceTypeIcon", "visitorTypeIcon", "visitConvertedIcon",
+                "visitEcommerceStatusIcon", "referrerSearchEngineIcon", "referrerSearchEngineUrl", "pluginsIcons",
+                "referrerSocialNetworkIcon", "referrerSocialNetworkUrl", "siteCurrencySymbol",
+            ),
+            "what the browser had installed": ("plugins",),
+            "an id of the device for one day, which is not known as an id anywhere": ("fingerprint",),
+        }.items()
+        for field in fields
+    }  # fmt: skip
     numbers = frozenset({"idSite", "idVisit"})
     nothing = frozenset({"", "-", "Unknown", "unknown", "Keyword not defined", "0.0.0.0"})
     notes = (
@@ -69,12 +101,21 @@ class Matomo(Vendor):
         ("url", "$host and $pathname too"),
         ("deviceType Smartphone, Phablet, Feature phone", "$device_type Mobile"),
         ("idVisit, actionDetails.pageId", "the id; where there is no pageId, a hash over the action"),
-        ("visits without actions, other fields of the visit", "not imported"),
+        ("actionDetails as an object with numbered keys", "its members, as if it were a list"),
+        ("visits without actions", "rejected"),
     )
+
+    def is_known(self, field: str) -> bool:
+        return field.startswith("dimension")
+
+    @property
+    def day_columns(self) -> tuple[str, ...]:
+        # A visit is split off before it is unfolded into its actions.
+        return ("firstActionTimestamp", "serverTimestamp", "lastActionTimestamp", "serverDate")
 
     def read(self, record: Record) -> Reading:
         action = record.get(_ACTION)
-        if type(action) is list:
+        if type(action) is list or numbered(action) is not None:
             raise Rejected(
                 f"visit is not unfolded into its actions, set source.unfold to {_ACTION}"
                 if action

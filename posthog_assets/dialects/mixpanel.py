@@ -24,7 +24,7 @@ from posthog_assets.core.sections import TimeZone
 from posthog_assets.core.timestamps import from_wall_clock, read_timestamps
 from posthog_assets.dialects.base import content_id
 from posthog_assets.dialects.countries import COUNTRIES
-from posthog_assets.dialects.record import Record, Rejected, as_id
+from posthog_assets.dialects.record import Record, Rejected, as_id, usable_id
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 #: PostHog's importer makes its uuids in this namespace; part of the contract with everything imported so far.
@@ -84,6 +84,12 @@ class Mixpanel(Vendor):
     user_id = ("properties.distinct_id", "properties.$distinct_id_before_identity", "properties.$user_id")
     anonymous_id = ("properties.$device_id",)
     timestamp = ("properties.time",)
+    marks = (
+        ("event", "properties.distinct_id", "properties.time", "properties.$insert_id"),
+        ("event", "properties.distinct_id", "properties.time"),
+        ("event_name", "distinct_id", "insert_id", "time", "properties"),
+        ("event_name", "distinct_id", "time", "properties"),
+    )
     names = {"$mp_web_page_view": "$pageview"}
     left_out = {"$mp_session_record": "it says that there is a replay, which Mixpanel does not export"}
     spread = ("properties",)
@@ -118,6 +124,15 @@ class Mixpanel(Vendor):
         )
     }  # fmt: skip
     makes_ids = True
+    # Of its JSON pipelines.
+    not_imported = {
+        "event_name": "the name of the event",
+        "distinct_id": "who did it",
+        "insert_id": "the id of the record",
+        "device_id": "the device",
+        "user_id": "the user",
+        "time": "when it happened",
+    }
     notes = (
         (
             "distinct_id, $distinct_id_before_identity, $user_id, $device_id",
@@ -195,14 +210,26 @@ class Mixpanel(Vendor):
     def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
         """Return the instants, and the reasons of those that are none; numbers may be local times (`timezone`)."""
         plain = set(map(type, values)) == {int} and min(values) >= _AMBIGUOUS
-        read = values if plain else [_time(value) for value in values]
-        stamps, flaws = read_timestamps(read, self.timezone)
+        read = values if plain else [self._time(value) for value in values]
+        stamps, flaws = read_timestamps(read, "UTC", window=self._window)
         if self.timezone != "UTC":
-            local = pa.array([type(value) is not str for value in read])
-            stamps = pc.if_else(local, from_wall_clock(stamps, self.timezone), stamps)
+            is_text = [type(value) is str for value in read]
+            stamps = from_wall_clock(stamps, self.timezone)
+            if any(is_text):
+                texts, _ = read_timestamps(read, self.timezone, window=self._window)
+                stamps = pc.if_else(pa.array(is_text), texts, stamps)
             for index in pc.indices_nonzero(pc.is_null(stamps)).to_pylist():
                 flaws.setdefault(index, f"timestamp cannot be read: {shorten(values[index])}")
         return stamps, flaws
+
+    def _time(self, value: Any) -> Any:
+        """Return a time as `read_timestamps` reads it: numbers as such, early milliseconds as what they are."""
+        if type(value) is str and _NUMERAL.fullmatch(value.strip()):
+            value = float(value) if "." in value else int(value)
+        if type(value) in _NUMBERS and _SECONDS < value < _AMBIGUOUS:
+            is_plausible = self._window is None or round(value * 1_000) in self._window
+            return _EPOCH + timedelta(milliseconds=value) if is_plausible else value
+        return value
 
     def _whose(self, reading: Reading, members: Record) -> None:
         """Set whose event it is, and the other id that Mixpanel says is the same person's."""
@@ -210,8 +237,7 @@ class Mixpanel(Vendor):
         merged, before = get("distinct_id"), get("$distinct_id_before_identity")
         user, device = get("$user_id"), get("$device_id")
         if not (type(merged) is type(user) is type(device) is str and before is None):
-            merged, before = as_id(merged, "distinct_id"), as_id(before, "distinct_id")
-            user, device = as_id(user, "user id"), as_id(device, "device id")
+            merged, before, user, device = _usable(reading, merged, before, user, device)
         if self.identity == "as_tracked":
             # It comes only with some exports, and says nothing then that the distinct_id does not.
             members.pop("$distinct_id_before_identity", None)
@@ -271,21 +297,21 @@ def _chosen(members: Record, names: tuple[str, ...]) -> Record:
     return found
 
 
+def _usable(reading: Reading, merged: Any, before: Any, user: Any, device: Any) -> tuple[str | None, ...]:
+    """Return ids as text; one that is none counts as absent where another is one. Raises Rejected."""
+    flaws: list[str] = []
+    given = ((merged, "distinct_id"), (before, "distinct_id"), (user, "user id"), (device, "device id"))
+    ids = tuple(usable_id(value, what, flaws) for value, what in given)
+    if flaws and not any(ids):
+        for value, what in given:
+            as_id(value, what)
+    for flaw in flaws:
+        reading.remark(flaw)
+    return ids
+
+
 def _is_device(text: str | None, device: str | None) -> bool:
     return text is not None and (text == device or bool(_DEVICE.fullmatch(text)))
-
-
-def _time(value: Any) -> Any:
-    """Return a time as `read_timestamps` reads it: numbers as such, early milliseconds as what they are."""
-    if type(value) is str:
-        if _NUMERAL.fullmatch(value):
-            value = float(value) if "." in value else int(value)
-        else:
-            # BigQuery writes the zone so.
-            value = value.replace(" UTC", "Z")
-    if type(value) in _NUMBERS and _SECONDS < value < _AMBIGUOUS:
-        return _EPOCH + timedelta(milliseconds=value)
-    return value
 
 
 def _name_country(properties: Record) -> None:

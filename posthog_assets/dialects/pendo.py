@@ -26,6 +26,7 @@ class Pendo(Vendor):
     source_id = ("eventId",)
     user_id = ("visitorId",)
     timestamp = ("browserTimestamp",)
+    marks = (("eventType", "visitorId", "browserTimestamp", "eventId"), ("visitorId", "browserTimestamp"))
     # As PostHog's own guide has it: posthog.com/docs/migrate/pendo.
     names = {
         "load": "$pageview",
@@ -49,6 +50,7 @@ class Pendo(Vendor):
             "trackTypeName",
         }
     )  # fmt: skip
+    takes_others = True
     nothing = frozenset({"", "0.0.0.0"})
     objects = frozenset({"propertiesJson", "properties"})
     numbers = frozenset({"latitude", "longitude"})

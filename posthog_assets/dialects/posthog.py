@@ -18,7 +18,6 @@ import pyarrow as pa
 from posthog_assets.core.json_text import load
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_VERSIONS, TIMESTAMP
-from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.record import Record, Rejected, as_object
 from posthog_assets.dialects.vendor import Reading, Vendor
 
@@ -38,12 +37,38 @@ class PostHogEvents(Vendor):
     # what it has not merged yet, such as an event that an SDK sent twice, at times that differ by a skew.
     replaces_versions: ClassVar[bool] = True
 
+    marks = (
+        ("uuid", "event", "distinct_id", "timestamp", "properties"),
+        ("event", "distinct_id", "timestamp", "properties.$lib"),
+        ("event", "properties.distinct_id", "properties.token"),
+        ("event", "$distinct_id", "properties"),
+    )
     source_id = ("uuid",)
     user_id = ("distinct_id", "$distinct_id", "properties.distinct_id")
     spread = ("properties",)
     dropped = _NUMBERED_GROUPS
     objects = frozenset({"$set", "$set_once"})
     numbers = frozenset({"offset"})
+    not_imported = {
+        "person_id": "the person in that project; distinct_id says who it is",
+        "person_properties": "what was known of the person in that project; see `people`",
+        "person_created_at": "when that project got to know the person",
+        "person_mode": "how that project keeps the person",
+        "team_id": "the number of that project",
+        "project_id": "the number of that project",
+        "ip": "the address the event came from, which PostHog has in $ip where the project keeps it",
+        "site_url": "the address of the page, which is in $current_url too",
+        "created_at": "when that project got the event; of versions of one event the newest counts",
+        "_inserted_at": "when that project stored the event; of versions of one event the newest counts",
+        "api_key": "the key of that project",
+        "token": "the key of that project",
+        "sent_at": "when the request was sent; the event's own time counts",
+        "type": "the kind of call of an SDK, as `event` has it",
+        "library": "the SDK, which is in $lib too",
+        "library_version": "the SDK, which is in $lib_version too",
+        "historical_migration": "a mark of the request",
+        "now": "when the request came in, which offset counts from",
+    }
     left_out = {
         "$snapshot": _RECORDING,
         "$snapshot_items": _RECORDING,
@@ -63,7 +88,6 @@ class PostHogEvents(Vendor):
         ("`$group_0` to `$group_4`", "left out: PostHog makes them from `$groups`"),
         ("`$exception`, `$heatmap_data`", "as they are: PostHog processes them once more"),
         ("`_inserted_at`, created_at", "of versions of one event the newest counts"),
-        ("person_id, person_properties, team_id, ip, …", "not imported"),
     )
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
@@ -75,7 +99,9 @@ class PostHogEvents(Vendor):
             records.append(_opened(record))
         batch = super().stage(RecordChunk(chunk.positions, records, chunk.untyped), part)
         stamps = self.instants(stored)[0] if any(stored) else pa.nulls(len(stored), TIMESTAMP)
-        return pa.RecordBatch.from_arrays([*batch.columns, stamps], schema=STAGED_VERSIONS)
+        return pa.RecordBatch.from_arrays(
+            [*batch.columns, stamps], schema=STAGED_VERSIONS.with_metadata(batch.schema.metadata)
+        )
 
     def read(self, record: Record) -> Reading:
         if type(record.get("batch")) is list:
@@ -92,11 +118,6 @@ class PostHogEvents(Vendor):
         if chain := record.get("elements_chain"):
             properties.setdefault("$elements_chain", chain)
         return reading
-
-    def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
-        # BigQuery writes `2024-03-01 10:00:00 UTC`.
-        plain = [value.removesuffix(" UTC") if type(value) is str else value for value in values]
-        return read_timestamps(plain, "UTC")
 
 
 def _stored(record: Record | Unreadable) -> Any:

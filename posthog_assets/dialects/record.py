@@ -24,6 +24,10 @@ _LONGEST_ID: Final = 10**200
 PERSONAL: Final = ("$set", "$set_once", "$unset")
 
 
+#: Versions in PostHog's names.
+_VERSIONS: Final = ("$browser_version", "$os_version", "$app_version", "$app_build", "$lib_version")
+
+
 class Rejected(Exception):
     """A record that cannot become an event; the message is the reason, its head up to `: ` the same for all alike."""
 
@@ -54,6 +58,15 @@ def as_id(value: Any, what: str) -> str | None:
     if whole:
         return str(int(value))
     raise Rejected(f"{what} is neither text nor a whole number: {shorten(value)}")
+
+
+def usable_id(value: Any, what: str, flaws: list[str]) -> str | None:
+    """Return an id as `as_id` does, None also for what is none; then a sentence without the value is in *flaws*."""
+    try:
+        return as_id(value, what)
+    except Rejected as flaw:
+        flaws.append(f"{str(flaw).partition(': ')[0]}, so it counts as absent")
+        return None
 
 
 def group_keys(groups: Mapping[str, Column], record: Record) -> dict[str, str]:
@@ -109,6 +122,13 @@ def nested(value: Any) -> Any:
         except orjson.JSONDecodeError:
             return value
     return found if type(found) in (dict, list) else value
+
+
+def versions_as_text(properties: Record) -> None:
+    """Make versions that are numbers text, as all the others are: PostHog compares one property in one way."""
+    for name in _VERSIONS:
+        if type(properties.get(name)) in (int, float):
+            properties[name] = str(properties[name])
 
 
 def number(value: Any) -> Any:

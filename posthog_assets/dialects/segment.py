@@ -6,12 +6,15 @@ Belongs here: https://segment.com/docs/connections/spec. Does not belong here: w
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
 from posthog_assets.core.errors import shorten
-from posthog_assets.dialects.record import Record, Rejected
+from posthog_assets.dialects.base import SessionField
+from posthog_assets.dialects.record import Record, Rejected, as_object, versions_as_text
+from posthog_assets.dialects.urls import add_place
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 _CALLS: Final = ("track", "page", "screen", "identify", "group", "alias")
@@ -37,6 +40,7 @@ _CONTEXT: Final = {
     "userAgent": "$raw_user_agent", "location.city": "$geoip_city_name",
     "location.country": "$geoip_country_name", "location.region": "$geoip_subdivision_1_name",
     "location.latitude": "$geoip_latitude", "location.longitude": "$geoip_longitude",
+    "sessionId": "$segment_session_id",
 }  # fmt: skip
 
 
@@ -44,17 +48,36 @@ class Segment(Vendor):
     """One message per record. What the sender put into `properties` wins over `context`."""
 
     type: str = "segment"
+    session = SessionField("$segment_session_id", "ms", hidden=True)
     source_id = ("messageId",)
     user_id = ("userId",)
     anonymous_id = ("anonymousId",)
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("type", "messageId", "originalTimestamp"),
+        ("type", "messageId", "anonymousId"),
+        ("type", "messageId", "userId"),
+        ("type", "context", "anonymousId"),
+        ("type", "context", "userId"),
+    )
     # Not receivedAt: a phone may have been offline for days.
     timestamp = ("timestamp", "originalTimestamp")
     properties = {f"context.{member}": name for member, name in _CONTEXT.items()}
     spread = ("properties",)
-    objects = frozenset({"traits"})
+    objects = frozenset({"traits", "context.traits"})
+    not_imported: ClassVar[Mapping[str, str]] = {
+        "receivedAt": "when Segment got the message; the event's own time counts",
+        "sentAt": "when the sender's queue was emptied; the event's own time counts",
+        "integrations": "which of Segment's destinations were to get the message",
+        "_metadata": "which of Segment's destinations were to get the message",
+        "projectId": "the id of the source in Segment",
+        "writeKey": "the key of the source in Segment",
+        "version": "the version of Segment's API",
+        "context.device.token": "a token for push messages, which is a secret of the device",
+        "context.protocols": "what Segment's Protocols found of the message",
+    }
     # An anonymised IP is none.
     nothing = frozenset({"", "0.0.0.0"})
-    notes = (
+    notes: ClassVar[tuple[tuple[str, str], ...]] = (
         ("type track", "event, properties"),
         ("type page", "$pageview; name and category become properties, url, path, referrer, search as in context.page"),
         ("type screen", "$screen; name becomes $screen_name"),
@@ -64,13 +87,20 @@ class Segment(Vendor):
         ("context.groupId", "$groups, under group_type"),
         ("context.traits", "$set, of every call or of identify calls only: see persons"),
         ("context.device.type ios, android", "$device_type Mobile"),
-        ("receivedAt, sentAt, integrations, other members of context", "not imported"),
+        ("the URL of the page", "$host, and $pathname where there is no path: edition 2"),
+        ("numbers as versions", "text: edition 2"),
+        ("objects that are JSON text", "what it says; what is no object rejects the message"),
     )
 
     group_type: str = Field("company", min_length=1, description="PostHog's group type of the groups in group calls")
     persons: Literal["every_call", "identify"] = Field(
         "every_call", description="Which calls link anonymousId to userId and set context.traits"
     )
+
+    @classmethod
+    def recognize(cls, record: Record) -> tuple[str, ...]:
+        call = record.get("type")
+        return super().recognize(record) if type(call) is str and call.lower() in _CALLS else ()
 
     @property
     def links_identities(self) -> bool:
@@ -81,6 +111,8 @@ class Segment(Vendor):
         call = call.lower() if type(call) is str else call
         if call not in _CALLS:
             raise Rejected(f"type is none of {', '.join(_CALLS)}: {shorten(call)}")
+        if type(record.get("context")) is not dict:
+            record["context"] = as_object(record.get("context") or None, "context")
         if call == "page" and type(record.get("properties")) is dict:
             _as_page(record["properties"])
         # An event's own name is read first, so that what is left out is not read at all.
@@ -89,12 +121,14 @@ class Segment(Vendor):
         reading.event = name
         if reading.properties.get("$device_type") in ("ios", "android"):
             reading.properties["$device_type"] = "Mobile"
-        context = record.get("context")
-        if type(context) is dict:
-            if group := context.get("groupId"):
-                reading.groups = {self.group_type: _key(group)}
-            if call != "group" and (call == "identify" or self.persons == "every_call"):
-                reading.set |= _traits(context)
+        if self.edition > 1:
+            add_place(reading.properties.get("$current_url"), reading.properties)
+            versions_as_text(reading.properties)
+        context = record["context"]
+        if group := context.get("groupId"):
+            reading.groups = {self.group_type: _key(group)}
+        if call != "group" and (call == "identify" or self.persons == "every_call"):
+            reading.set |= _traits(context, "context.traits")
         if call != "track":
             getattr(self, f"_{call}")(record, reading)
         return reading
@@ -116,23 +150,27 @@ class Segment(Vendor):
 
     def _identify(self, record: Record, reading: Reading) -> None:
         reading.kind = "identify"
-        reading.set |= _traits(record)
+        reading.set |= _traits(record, "traits")
 
     def _group(self, record: Record, reading: Reading) -> None:
         reading.kind = "group"
         if not (group := record.get("groupId")):
             raise Rejected("group call has no groupId")
-        reading.groups = {self.group_type: _key(group)}
-        reading.set = _traits(record)
+        reading.set = _traits(record, "traits")
+        reading.groups = {self.type_of_group(reading.set): _key(group)}
+
+    def type_of_group(self, traits: Record) -> str:
+        """Return the type of the group of a group call; what of *traits* says it may be taken out of them."""
+        return self.group_type
 
     def _alias(self, record: Record, reading: Reading) -> None:
         reading.kind = "alias"
         reading.anonymous_id = record.get("previousId") or reading.anonymous_id
 
 
-def _traits(holder: Record) -> Record:
+def _traits(holder: Record, what: str) -> Record:
     traits = holder.get("traits")
-    return traits if type(traits) is dict else {}
+    return traits if type(traits) is dict else as_object(traits or None, what)
 
 
 def _as_page(properties: Record) -> None:

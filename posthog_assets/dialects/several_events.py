@@ -23,6 +23,7 @@ from posthog_assets.core.schemas import STAGED_EVENTS, STAGED_SEVERAL
 from posthog_assets.core.sections import Section
 from posthog_assets.dialects.column import ABSENT, Column
 from posthog_assets.dialects.columns import Columns, TimestampColumn, Value
+from posthog_assets.dialects.notes import Notes, notes_of
 
 
 class OneEvent(Section):
@@ -107,12 +108,13 @@ class SeveralEvents(Columns):
         records = list(chunk.used_up())
         readable = [index for index, record in enumerate(records) if isinstance(record, dict)]
         numbers = np.zeros(len(records), np.int64)
-        batches, places = [], []
+        batches, places, notes = [], [], Notes()
         for event, reader in zip(self.events, self._readers, strict=True):
             chosen = self._having(event, records, readable, chunk.untyped)
             if not len(chosen):
                 continue
             rows = reader.stage(self._part_of(chunk, records, chosen, event), part)
+            notes.add(notes_of(rows.schema.metadata))
             batches.append(_marked(rows, event.mark, numbers[chosen]))
             places.append(chosen)
             numbers[chosen] += 1
@@ -125,7 +127,10 @@ class SeveralEvents(Columns):
         # Stable: the events of a record stay in the order of the list.
         order = np.argsort(np.concatenate(places), kind="stable")
         table = pa.Table.from_batches(batches).take(pa.array(order))
-        return table.combine_chunks().to_batches()[0]
+        for event in self.events:
+            # Left out of the others' events, not of the record.
+            notes.fields_left_out.pop(event.timestamp.column, None)
+        return notes.on(table.combine_chunks().to_batches()[0])
 
     def _having(self, event: OneEvent, records: list[Any], readable: list[int], untyped: bool) -> np.ndarray:
         """Return the indices of the records whose time of *event* has a value."""

@@ -11,6 +11,7 @@ import re
 from typing import Any, Final
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.dialects.base import SessionField
 from posthog_assets.dialects.record import Record, Rejected, nested, number, own_name
 from posthog_assets.dialects.vendor import Reading, Vendor
 
@@ -38,6 +39,9 @@ class Snowplow(Vendor):
     user_id = ("user_id",)
     anonymous_id = ("domain_userid", "network_userid")
     timestamp = ("derived_tstamp", "collector_tstamp", "dvce_created_tstamp")
+    session = SessionField("domain_sessionid")
+    marks = (("event_id", "collector_tstamp", "event_vendor"), ("event_id", "collector_tstamp", "v_tracker"),
+             ("event_id", "collector_tstamp"), ("event_id", "derived_tstamp", "domain_userid"))  # fmt: skip
     names = {"page_view": "$pageview", "screen_view": "$screen"}
     left_out = {"page_ping": "a sign of life every few seconds, which PostHog has no use for"}
     renames = {
@@ -71,14 +75,18 @@ class Snowplow(Vendor):
     )  # fmt: skip
     notes = (
         ("event struct", "named by se_action; se_category, se_label, se_property, se_value stay properties"),
-        ("event unstruct", "named by event_name, else by its schema; its data become properties"),
+        ("event unstruct, or empty", "named by event_name, else by its schema; its data become properties"),
+        ("unstruct_event_…", "its one object, in a list or not; what is none, or of several columns the later ones, is "
+         "kept whole under its name"),
         ("contexts, derived_contexts, contexts_…", "<context>_<field>, without Snowplow's own vendor names; a list "
-         "where a context occurs more than once"),
+         "where a context occurs more than once; lists in a list count as one"),
         ("contexts without a schema of Iglu's", "contexts_schema, contexts_data; a list, contexts, of several"),
         ("columns in capitals", "as if in small letters: Snowflake has them so"),
         ("bad rows", "rejected as such"),
         ("other columns", "properties, as they are"),
     )  # fmt: skip
+
+    takes_others = True
 
     def read(self, record: Record) -> Reading:
         if "EVENT_ID" in record:
@@ -98,7 +106,7 @@ class Snowplow(Vendor):
                 flat[key] = value
             elif key.startswith("contexts_"):
                 value = nested(value)
-                contexts.setdefault(_short(key), []).extend(value if type(value) is list else [value])
+                contexts.setdefault(_short(key), []).extend(_elements(value))
             else:
                 for name, found in _entities(value, key):
                     contexts.setdefault(name, []).append(found)
@@ -126,23 +134,74 @@ def _refuse_bad_row(record: Record) -> None:
 def _event(record: Record) -> tuple[Any, Record]:
     """Return an event's name and the data of its own schema."""
     kind = record.get("event")
+    name, data = _own_data(record)
     if kind == "struct":
-        return record.get("se_action"), {}
-    if kind != "unstruct":
-        return kind or record.get("event_name"), {}
-    described = nested(record.get("unstruct_event"))
-    if type(described) is str and described:
-        raise Rejected("unstruct_event is no self-describing JSON")
-    if type(described) is dict:
-        found = described.get("data") if "unstruct_event" in str(described.get("schema")) else described
-        if type(found) is dict:
-            data = found.get("data")
-            name = record.get("event_name") or _schema(found.get("schema"), full=False)
-            return name, data if type(data) is dict else {}
-    for key, value in record.items():
-        if key.startswith("unstruct_event_") and type(data := nested(value)) is dict:
-            return record.get("event_name") or _short(key), data
-    return record.get("event_name"), {}
+        return record.get("se_action"), data
+    if kind == "unstruct" or not kind:
+        return record.get("event_name") or name, data
+    return kind, data
+
+
+def _own_data(record: Record) -> tuple[str | None, Record]:
+    """Return the name and the data of the event's own schema; a column of data that is no object is a member of it.
+
+    An event has one schema of its own, and so one column of that kind with a value. Of several the first is read.
+    """
+    name: str | None = None
+    data: Record | None = None
+    others: Record = {}
+    for column in _own_columns(tuple(record)):
+        found = _alone(nested(record[column]))
+        if found is None or found == "":
+            continue
+        own = _short(column)
+        if column == "unstruct_event":
+            own, found = _self_described(found, record)
+        if data is None and type(found) is dict:
+            name, data = own, _said(found)
+        elif found is not None:
+            name = name or own
+            others[_KNOWN.sub("", own, count=1)] = found
+    return name, others | (data or {})
+
+
+def _self_described(described: Any, record: Record) -> tuple[str, Any]:
+    """Return the name and the data of a self-describing event, of its outer or its inner schema.
+
+    Raises:
+        Rejected: it is none and *record* says that it is an event of its own schema, or nothing names the event.
+    """
+    if type(described) is not dict:
+        if record.get("event") == "unstruct":
+            raise Rejected("unstruct_event is no self-describing JSON")
+        return "unstruct_event", described
+    if "unstruct_event" in str(described.get("schema")) and type(inner := _alone(described.get("data"))) is dict:
+        described = inner
+    if "schema" not in described:
+        return "unstruct_event", described or None
+    is_named = record.get("event_name") or record.get("event") not in ("unstruct", "", None)
+    name = "unstruct_event" if is_named else _schema(described["schema"], full=False)
+    return name, _alone(described.get("data"))
+
+
+@functools.lru_cache(256)
+def _own_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which columns hold the data of the event's own schema: records have some 130, mostly the same."""
+    return tuple(column for column in columns if column.startswith("unstruct_event"))
+
+
+def _alone(value: Any) -> Any:
+    """Return the value that a list, or a list in a list, holds nothing beside."""
+    while type(value) is list and len(value) == 1:
+        value = value[0]
+    return value
+
+
+def _elements(value: Any) -> list[Any]:
+    """Return the elements of a column of contexts, which warehouses may have put into one list more."""
+    if type(value) is not list:
+        return [value]
+    return [element for one in value for element in (one if type(one) is list else [one])]
 
 
 def _entities(text: Any, holder: str) -> list[tuple[str, Any]]:

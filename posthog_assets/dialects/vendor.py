@@ -22,6 +22,8 @@ from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect, content_id
 from posthog_assets.dialects.column import Column, inferred
+from posthog_assets.dialects.members import Members
+from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.record import (
     Record,
     Rejected,
@@ -31,6 +33,7 @@ from posthog_assets.dialects.record import (
     is_nothing,
     nested,
     own_name,
+    usable_id,
 )
 
 _Getter = Callable[[Record], Any]
@@ -45,12 +48,13 @@ _Texts = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | N
 class Reading:
     """One record as a dialect reads it: the staged row before it is written as columns.
 
-    `timestamp` is as the record has it; the dictionaries become JSON text, empty ones nothing.
+    `timestamp` is as the record has it; the dictionaries become JSON text, empty ones nothing. `left_out` are paths of
+    fields that no table names, `remarks` what else is worth counting of a record that is imported all the same.
     """
 
     __slots__ = (
-        "anonymous_id", "event", "group_set", "groups", "kind", "properties", "set", "set_once", "source_id",
-        "timestamp", "user_id",
+        "anonymous_id", "event", "group_set", "groups", "kind", "left_out", "properties", "remarks", "set", "set_once",
+        "source_id", "timestamp", "user_id",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -65,6 +69,12 @@ class Reading:
         self.set_once: Record = {}
         self.groups: dict[str, str] = {}
         self.group_set: dict[str, dict[str, Record]] = {}
+        self.left_out: list[str] | None = None
+        self.remarks: list[str] | None = None
+
+    def remark(self, sentence: str) -> None:
+        """Have *sentence* counted, which is the same for all records it is true of."""
+        self.remarks = [*(self.remarks or ()), sentence]
 
 
 class Table:
@@ -119,6 +129,11 @@ class Vendor(Dialect):
     #: Member -> property, of what is spread, and of flat records (`take`).
     renames: ClassVar[Mapping[str, str]] = {}
     dropped: ClassVar[frozenset[str]] = frozenset()
+    #: Fields that are not imported -> why; `context.page` stands for all of that object. What no table names is not
+    #: imported either, but counted.
+    not_imported: ClassVar[Mapping[str, str]] = {}
+    #: Whether all fields that no table names become properties (`take`).
+    takes_others: ClassVar[bool] = False
 
     #: Field -> person property; for the first value known, and for the last.
     person_set: ClassVar[Mapping[str, str]] = {}
@@ -136,6 +151,10 @@ class Vendor(Dialect):
     numbers: ClassVar[frozenset[str]] = frozenset()
     #: and, where all that no table names becomes a property (None: it does not), those of them that stay text.
     texts: ClassVar[frozenset[str] | None] = None
+
+    #: Field paths by which a record is known to be the vendor's, where all paths of one tuple are there; the tuple
+    #: that is found first counts, so the closest match stands first.
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
     #: What a table cannot say, for the documentation: (field, becomes).
     notes: ClassVar[tuple[tuple[str, str], ...]] = ()
@@ -157,6 +176,7 @@ class Vendor(Dialect):
     _first: ClassVar[tuple[_Getter, _Getter, _Getter, _Getter, _Getter]]
     _holders: ClassVar[frozenset[str]]
     _known: ClassVar[frozenset[str]]
+    _members: ClassVar[Members]
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -176,10 +196,24 @@ class Vendor(Dialect):
         heads = {head for head, dot, _ in (path.partition(".") for path in paths) if dot}
         cls._holders = cls.objects | heads | frozenset(cls.spread)
         cls._known = frozenset((*paths, *cls.renames, *cls.dropped, *(cls.texts or ())))
+        cls._members = Members((*paths, *cls.not_imported, *cls.objects), cls.objects | frozenset(cls.spread))
+
+    @classmethod
+    def recognize(cls, record: Record) -> tuple[str, ...]:
+        """Return the first of `marks` all of whose paths *record* has; a record that was not unfolded counts too."""
+        return next((paths for paths in cls.marks if all(_has(record, path) for path in paths)), ())
+
+    @property
+    def day_columns(self) -> tuple[str, ...]:
+        return self.timestamp
 
     @property
     def links_identities(self) -> bool:
         return bool(self.user_id and self.anonymous_id)
+
+    def is_known(self, field: str) -> bool:
+        """Whether `read` knows a field of a record that no table names."""
+        return False
 
     def read(self, record: Record) -> Reading:
         """Return *record* as the tables say; subclasses add what they cannot say. The record may be used up.
@@ -264,7 +298,7 @@ class Vendor(Dialect):
 
         Called once for many records, at least one: it must raise for no value.
         """
-        return read_timestamps(values, "UTC")
+        return read_timestamps(values, "UTC", window=self._window)
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
@@ -273,9 +307,12 @@ class Vendor(Dialect):
         times: list[Any] = []
         good: list[int] = []
         reasons: dict[int, str] = {}
+        noted: list[tuple[int, Reading]] = []
         for index, record in enumerate(chunk.used_up()):
             try:
                 row = self._row(record, chunk.untyped)
+                if row.left_out or row.remarks:
+                    noted.append((index, row))
                 # Written at once, and the row let go, while all of it is in the processor's caches.
                 texts.append(_written(row))
                 heads.append((row.source_id, row.kind, row.event, row.user_id, row.anonymous_id))
@@ -292,7 +329,8 @@ class Vendor(Dialect):
         if reasons:
             places = {index: place for place, index in enumerate(good) if index not in reasons}
             stamps = stamps.take(pa.array([places.get(index) for index in range(len(heads))], pa.int32()))
-        return _batch(heads, texts, stamps, reasons, part, chunk.positions)
+        batch = _batch(heads, texts, stamps, reasons, part, chunk.positions)
+        return _notes(row for index, row in noted if index not in reasons).on(batch) if noted else batch
 
     def _row(self, record: Record | Unreadable, untyped: bool) -> Reading:
         if isinstance(record, Unreadable):
@@ -300,14 +338,17 @@ class Vendor(Dialect):
         try:
             # Made first: reading uses the record up, and how the texts of CSV are read must not change an id.
             fallback = content_id(record) if not self.makes_ids and is_nothing(self._first[1](record)) else None
-            row = self.read(self.typed(record) if untyped else record)
+            record = self.typed(record) if untyped else record
+            left_out = None if self.takes_others else self._members.left_out(record, self.is_known)
+            row = self.read(record)
+            row.left_out = left_out
             told = row.properties
             if self.groups and row.kind != "group":
                 row.groups = row.groups | group_keys(self.groups, told)
             if "$set" in told or "$set_once" in told or "$unset" in told:
                 self._set_apart(row)
             row.source_id = as_id(row.source_id, "source id") or fallback
-            row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
+            _read_ids(row)
         except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             words = shorten(f"{type(error).__name__}: {error}")
             raise Rejected(f"record is not what {self.type} writes: {words}") from error
@@ -325,6 +366,42 @@ class Vendor(Dialect):
             raise Rejected("group call tells of a person: $set, $set_once")
         row.set_once = {name: value for name, value in (row.set_once | first).items() if name not in last}
         row.set = row.set | last
+
+
+def _read_ids(row: Reading) -> None:
+    """Make the ids of a row text; one that is no id counts as absent where the other is one. Raises Rejected."""
+    try:
+        row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
+    except Rejected:
+        flaws: list[str] = []
+        row.user_id = usable_id(row.user_id, "user id", flaws)
+        row.anonymous_id = usable_id(row.anonymous_id, "anonymous id", flaws)
+        if row.user_id is None and row.anonymous_id is None:
+            raise
+        for flaw in flaws:
+            row.remark(flaw)
+
+
+def _notes(rows: Iterable[Reading]) -> Notes:
+    notes = Notes()
+    for row in rows:
+        for path in row.left_out or ():
+            notes.leave_out(path)
+        for sentence in row.remarks or ():
+            notes.remark(sentence)
+    return notes
+
+
+def _has(record: Record, path: str) -> bool:
+    value: Any = record
+    for key in path.split("."):
+        if type(value) is str and key != path:
+            # CSV holds objects as text.
+            value = nested(value)
+        if type(value) is not dict or key not in value:
+            return False
+        value = value[key]
+    return True
 
 
 def _first_of(paths: Iterable[str]) -> _Getter:

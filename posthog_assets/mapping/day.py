@@ -26,6 +26,7 @@ from posthog_assets.mapping.groups import GroupStates
 from posthog_assets.mapping.identity import Identities
 from posthog_assets.mapping.repeated_uuids import UuidSpool
 from posthog_assets.mapping.repeats import Distinguisher
+from posthog_assets.mapping.sessions import Rows, SessionWriter
 from posthog_assets.mapping.sorting import Sorter
 
 
@@ -51,10 +52,26 @@ class MappingReport:
     shared_devices: int = 0
     #: Links PostHog will not make, because the anonymous id is an identified person's by then.
     refused_merges: int = 0
+    #: Events with a session of PostHog's; None where sessions are off.
+    in_sessions: int | None = None
+    #: Whether the staged events of the day before were there to find where sessions begin that cross midnight.
+    knows_day_before: bool = True
     events_by_name: dict[str, int] = field(default_factory=dict)
     first: datetime | None = None
     last: datetime | None = None
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Around:
+    """Staged rows of a day, and of the day before where they are there; of each at least the columns of sessions.
+
+    `lacks_day_before` says that there is such a day, but not its rows.
+    """
+
+    day: Rows
+    before: Rows | None = None
+    lacks_day_before: bool = False
 
 
 class _Repeats(Exception):
@@ -70,17 +87,21 @@ def map_day(
     spill: Path,
     *,
     ordered: bool,
+    around: Around | None = None,
 ) -> MappingReport:
     """Map the staged *batches* of a day into a sink, oldest first.
 
     Memory does not grow with the day: what does not arrive in order is sorted through files in *spill*. Where uuids
     repeat, which is rare, the day is read a second time to tell them apart; where a step must know which ids the day
-    links, it is read once before. *ordered* says that the staged rows are in the order of time.
+    links, it is read once before. *ordered* says that the staged rows are in the order of time. *around*
+    has what sessions are found in, by default the day alone.
     """
     began = time.monotonic()
     if mapper.steps and mapper.steps.needs_links:
         for batch in batches():
             mapper.steps.learn(batch)
+    if mapper.sessions is not None:
+        _learn_sessions(mapper, mapper.sessions, around or Around(batches), spill)
     repeated: np.ndarray | None = None
     for attempt in (1, 2):
         folder = spill / str(attempt)
@@ -91,8 +112,20 @@ def map_day(
             break
         except _Repeats as again:
             repeated = again.uuids
+    if mapper.sessions is not None:
+        report.in_sessions = mapper.sessions.events
+    report.knows_day_before = around is None or not around.lacks_day_before
     report.seconds = time.monotonic() - began
     return report
+
+
+def _learn_sessions(mapper: EventMapper, sessions: SessionWriter, around: Around, spill: Path) -> None:
+    def identified(rows: Rows) -> Rows:
+        return lambda: (mapper.identified(batch) for batch in rows())
+
+    folder = spill / "sessions"
+    folder.mkdir()
+    sessions.learn(identified(around.day), identified(around.before) if around.before else None, folder)
 
 
 def _pass(
@@ -109,7 +142,8 @@ def _pass(
         distinct = Distinguisher(
             mapper.namespace, repeated, collapse=mapper.collapses_repeats, replace=mapper.replaces_versions
         )
-        batches = _remembered(batches, mapper, distinct) if mapper.steps else batches
+        adds = mapper.steps or mapper.sessions
+        batches = _remembered(batches, mapper, distinct) if adds else batches
     if distinct or not ordered or mapper.may_identify or mapper.may_describe_groups or mapper.moves_time:
         mapped = _sorted(batches, mapper, report, folder, distinct)
     else:

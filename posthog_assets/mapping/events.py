@@ -26,6 +26,7 @@ from posthog_assets.mapping.groups import Group
 from posthog_assets.mapping.identity import Pair
 from posthog_assets.mapping.kinds import as_posthog_calls
 from posthog_assets.mapping.properties import PropertyWriter
+from posthog_assets.mapping.sessions import SessionWriter, without_hidden
 from posthog_assets.mapping.settings import Mapping
 from posthog_assets.mapping.steps.base import Files
 from posthog_assets.mapping.steps.runner import Runner
@@ -64,29 +65,45 @@ class EventMapper:
         self._properties = PropertyWriter(mapping, import_name, dialect.type.rsplit(".", 1)[-1], self._day)
         #: The steps; None where there are none.
         self.steps = Runner(mapping.steps, files) if mapping.steps else None
+        #: What writes `$session_id`; None where sessions are off.
+        self.sessions = SessionWriter(mapping.sessions, dialect) if mapping.sessions.mode == "auto" else None
+        self._dialect = dialect
         self._hook = load_hook(mapping.transform) if mapping.transform else None
         #: Whether events may come out in another order of time than they went in.
         self.moves_time = self._hook is not None
 
     def prepared(self, staged: pa.RecordBatch) -> pa.RecordBatch:
         """Return staged rows with the ids persons have in PostHog, and what is said of them where it is to be."""
-        if self._identity_map:
-            staged = people.renamed(staged, self._identity_map)
+        staged = self._renamed(staged)
+        if self.sessions is None:
+            staged = without_hidden(staged, self._dialect)
         if not self._mapping.person_properties.is_plain:
             staged = people.with_person_properties_placed(staged, self._mapping.person_properties)
         if self._mapping.anonymous_events == "personless":
             staged = people.personless(staged)
         return staged
 
+    def identified(self, staged: pa.RecordBatch) -> pa.RecordBatch:
+        """Return staged rows, of which some columns suffice, with the ids persons have in PostHog."""
+        return self.pseudonymous(self._renamed(staged))
+
+    def _renamed(self, staged: pa.RecordBatch) -> pa.RecordBatch:
+        return people.renamed(staged, self._identity_map) if self._identity_map else staged
+
     def map(self, staged: pa.RecordBatch, *, plain: bool = False) -> pa.RecordBatch:
         """Return one `POSTHOG_EVENTS` row per (prepared) staged row that is not rejected, in the same order.
 
-        *plain* leaves out the steps and the user's own function: what the event would be without them.
+        *plain* leaves out sessions, the steps and the user's own function: what the event would be without them.
         """
         sources = staged["source_id"]
         uuids = verbatim(self.namespace, sources) if self._verbatim else uuids5(self.namespace, sources.to_pylist())
         steps = self.steps if not plain else None
-        staged, reasons = as_posthog_calls(self.pseudonymous(staged) if steps else staged)
+        staged = self.pseudonymous(staged) if steps else staged
+        if self.sessions is not None and not plain:
+            staged = self.sessions.write(staged)
+        elif self.sessions is not None:
+            staged = without_hidden(staged, self._dialect)
+        staged, reasons = as_posthog_calls(staged)
         events = self._names(staged["event"], reasons)
         ids = pc.utf8_trim_whitespace(pc.coalesce(staged["user_id"], staged["anonymous_id"]))
         if steps:

@@ -36,6 +36,7 @@ class PropertyWriter:
         self._person: Place = wish.default if wish.is_plain else "set"
         markers = mapping.markers
         self._source_id = markers.source_id
+        self._held = (*_HELD, "$session_id", "$window_id") if mapping.sessions.mode == "auto" else _HELD
         # The version of the mapping is added when an event is sent, so that it does not count as a change of the event.
         self._added_later = (markers.mapping,) if markers.mapping else ()
         self._constants: dict[str, Any] = {
@@ -106,7 +107,7 @@ class PropertyWriter:
         for key in self._wish.drop:
             properties.pop(key, None)
         if self._wish.keep is not None:
-            kept = dict.fromkeys((*self._wish.keep, *_HELD))
+            kept = dict.fromkeys((*self._wish.keep, *self._held))
             properties = {key: properties[key] for key in kept if key in properties}
         for key in (*self._constants, *self._added_later, self._source_id):
             properties.pop(key, None)

@@ -82,6 +82,29 @@ class IdentityMap(Section):
     storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
 
 
+class Sessions(Section):
+    """Which session an event belongs to: `auto`, `off`, or settings, with which they are on."""
+
+    mode: Literal["auto", "off"] = "auto"
+    idle_minutes: int | None = Field(
+        None,
+        ge=1,
+        le=720,
+        description="Compute sessions, per person, where the source has none: they end after so long",
+    )
+    property: str | None = Field(
+        None, min_length=1, description="Property that names the session, where the dialect does not know one"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_word_is_the_mode(cls, value: Any) -> Any:
+        # YAML reads `off` and `on` as booleans.
+        if isinstance(value, bool):
+            value = "auto" if value else "off"
+        return {"mode": value} if isinstance(value, str) else value
+
+
 class Mapping(Section):
     """What records are to be in PostHog."""
 
@@ -104,6 +127,10 @@ class Mapping(Section):
     identity_map: IdentityMap | None = Field(None, description="Old ids, and the ids persons have in PostHog now")
     repeats: Literal["keep", "collapse"] = Field(
         "keep", description="Records without ids that are alike: all are kept, or all but one rejected"
+    )
+    sessions: Sessions = Field(
+        default_factory=lambda: Sessions(mode="off"),
+        description="PostHog's $session_id: auto | off | {idle_minutes: 30}",
     )
     markers: Markers = Field(
         default_factory=lambda: Markers.model_validate({}), description="Names of the properties that trace an event"

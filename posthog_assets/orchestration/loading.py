@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.sections import explain as sentences
+from posthog_assets.orchestration.project_folder import OWN
 
 _YAML: Final = ("defs.yaml", "defs.yml", "component.yaml")
 
@@ -46,13 +47,13 @@ def load_imports(path_within_project: Path) -> dg.Definitions:
         loaded = dg.load_from_defs_folder(path_within_project=path_within_project)
         if not _twice(loaded):
             return loaded
-    except Exception:  # noqa: BLE001 - said below, by the folder it comes from
+    except Exception:
         pass
     with warnings.catch_warnings():
         # Dagster keeps these to itself where it loads a whole project.
         for category in (dg.BetaWarning, dg.PreviewWarning, dg.SupersessionWarning):
             warnings.simplefilter("ignore", category)
-        return _one_by_one(dg.ComponentTree.for_project(path_within_project))
+        return _one_by_one(_tree(path_within_project))
 
 
 def _one_by_one(tree: dg.ComponentTree) -> dg.Definitions:
@@ -68,7 +69,7 @@ def _one_by_one(tree: dg.ComponentTree) -> dg.Definitions:
                     raise ImportFileError(
                         f"the asset {key.to_user_string()} is defined by {other} already; choose another name"
                     )
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one import must not stop the others
+        except Exception as error:
             broken = _Broken(path.relative_to(tree.defs_module_path), explain(error))
             logger.warning("%s", broken.words)
             good.append(dg.Definitions(assets=[broken.asset()]))
@@ -83,15 +84,22 @@ C = TypeVar("C", bound=dg.Component)
 
 def components(path_within_project: Path, of_type: type[C]) -> tuple[list[C], dict[str, str]]:
     """Return the components of a project, and for each folder that cannot be loaded, why."""
-    tree = dg.ComponentTree.for_project(path_within_project)
+    tree = _tree(path_within_project)
     found: list[C] = []
     broken: dict[str, str] = {}
     for path in _units(tree.defs_module_path):
         try:
             found += _alone(tree, path).get_all_components(of_type=of_type) if path.is_dir() else []
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one import must not stop the others
+        except Exception as error:
             broken[str(path.relative_to(tree.defs_module_path))] = explain(error)
     return found, broken
+
+
+def _tree(path_within_project: Path) -> dg.ComponentTree:
+    """Return the project's tree; the package's own has no project file where it is installed."""
+    if path_within_project.resolve() == OWN:
+        return dg.ComponentTree.from_module(importlib.import_module("posthog_assets.defs"), OWN.parent)
+    return dg.ComponentTree.for_project(path_within_project)
 
 
 def _units(folder: Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from posthog_assets.core.errors import BrokenPart
 from posthog_assets.core.partitions import Partition, key_of
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.sources.manifest import Manifest, RawExport
@@ -21,3 +22,12 @@ def export_day(imp: Import, day: Partition, progress: Callable[[int], None] = la
         raw = RawExport(imp.store, day, progress)
         imp.source.export(imp.start_date if isinstance(day, str) else day, raw, imp.start_date)
         return raw.manifest()
+
+
+def export_warnings(imp: Import) -> list[str]:
+    """Return what the newest export of the first day found out about the records of all days; nothing: all is well."""
+    try:
+        account = RawExport(imp.store, imp.start_date).account
+    except BrokenPart:
+        return []
+    return account.warnings(imp.start_date, imp.end_date) if account else []

@@ -16,24 +16,27 @@ import pyarrow.compute as pc
 
 from posthog_assets.core.partitions import Partition, key_of
 from posthog_assets.core.schemas import FETCHED_AT_KEY
-from posthog_assets.dialects.base import reason_head
+from posthog_assets.core.timestamps import Window
+from posthog_assets.dialects.base import Dialect, reason_head
+from posthog_assets.dialects.notes import Notes, notes_of
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.staging import Stagers
-from posthog_assets.sources.manifest import RawExport
+from posthog_assets.sources.manifest import Manifest, RawExport
 from posthog_assets.storage.layout import staged_path
 from posthog_assets.storage.parquet import ParquetSink
 
 
 @dataclass
 class StagingReport:
-    """What staging did: raw_records + further = rows; times are UTC."""
+    """What staging did: raw_records + further = rows; `notes` is of rows that are not rejected; times are UTC."""
 
     rows: int = 0
     #: Events beyond the first of a record, where a record becomes several.
     further: int = 0
     rejected: int = 0
     reject_reasons: dict[str, int] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
     first: datetime | None = None
     last: datetime | None = None
     raw_records: int = 0
@@ -55,7 +58,7 @@ def stage_day(
         with (
             store.atomic_write(staged_path(day)) as path,
             ParquetSink(path, imp.dialect.staged_schema, metadata) as sink,
-            Stagers(imp.dialect, report.raw_records, imp.processes) as stagers,
+            Stagers(_dialect(imp, manifest), report.raw_records, imp.processes) as stagers,
         ):
             for part in manifest.parts:
                 with raw.open(part) as file:
@@ -68,8 +71,14 @@ def stage_day(
     return report
 
 
+def _dialect(imp: Import, manifest: Manifest) -> Dialect:
+    """Return the dialect, knowing which times the records can have."""
+    return imp.dialect.within(Window.of(imp.start_date, datetime.fromisoformat(manifest.fetched_at)))
+
+
 def _count(report: StagingReport, batch: pa.RecordBatch) -> None:
     report.rows += batch.num_rows
+    report.notes.add(notes_of(batch.schema.metadata))
     if "event_number" in batch.schema.names:
         report.further += int(np.count_nonzero(batch["event_number"].to_numpy(zero_copy_only=False)))
     reasons = batch["reject_reason"]

@@ -256,7 +256,8 @@ class _Stager:
         if not rows:
             return None
         with pa.ipc.open_stream(pa.py_buffer(rows)) as reader:
-            return list(reader)
+            found = reader.iter_batches_with_custom_metadata()
+            return [_with_metadata(batch, metadata) for batch, metadata in found]
 
     def _answer(self) -> bytearray | None:
         try:
@@ -278,6 +279,10 @@ class _Stager:
 
 def _staged(dialect: Dialect, lines: Lines, part: str) -> list[pa.RecordBatch]:
     return [dialect.stage(chunk, part) for chunk in lines.chunks(_ROWS)]
+
+
+def _with_metadata(batch: pa.RecordBatch, metadata: Any) -> pa.RecordBatch:
+    return batch.replace_schema_metadata(dict(metadata)) if metadata else batch
 
 
 def _send(channel: socket.socket, body: Any, number: int = 0, label: str = "") -> None:
@@ -319,7 +324,8 @@ def _work(channel: socket.socket) -> None:
         try:
             with pa.ipc.new_stream(rows, dialect.staged_schema) as writer:
                 for batch in _staged(dialect, Lines(first, bytes(text)), part):
-                    writer.write_batch(batch)
+                    # A stream has one schema, so what a batch's own says beside the columns goes along by itself.
+                    writer.write_batch(batch, custom_metadata=batch.schema.metadata)
         except Exception:
             # Whoever asked finds out why, by staging it again.
             _send(channel, b"")

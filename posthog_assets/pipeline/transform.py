@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,8 @@ import pyarrow.parquet as pq
 
 from posthog_assets.core.partitions import Partition, key_of
 from posthog_assets.core.schemas import FETCHED_AT_KEY, MAPPING_KEY, POSTHOG_EVENTS, STAGED_KEY
-from posthog_assets.mapping import EventMapper, MappingReport, map_day
+from posthog_assets.mapping import Around, EventMapper, MappingReport, map_day
+from posthog_assets.mapping.sessions import COLUMNS as SESSION_COLUMNS
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.settled import digest_of
 from posthog_assets.pipeline.hot_loop import hot_loop
@@ -41,7 +43,7 @@ def transform_day(
             made_from = {MAPPING_KEY: imp.mapping_version, STAGED_KEY: staged, FETCHED_AT_KEY: fetched_at}
             ids = read_identity_map(imp.mapping.identity_map) if imp.mapping.identity_map else None
             phases = TwoPhaseProgress(reader.metadata.num_rows, progress)
-            with scratch_folder() as spill, open_step_files() as files:
+            with scratch_folder() as spill, open_step_files() as files, _sessions_around(imp, day, file) as around:
                 return map_day(
                     lambda: phases.read(read_batches(file)),
                     EventMapper(
@@ -51,7 +53,30 @@ def transform_day(
                     lambda: _events_sink(store, day, made_from, phases),
                     Path(spill),
                     ordered=_is_sorted(reader),
+                    around=around,
                 )  # fmt: skip
+
+
+@contextmanager
+def _sessions_around(imp: Import, day: Partition, file: IO[bytes]) -> Iterator[Around | None]:
+    """Give the staged rows in which the sessions of *day* are found; None where they are off."""
+    if imp.mapping.sessions.mode == "off":
+        yield None
+        return
+
+    def rows(of: IO[bytes]) -> Callable[[], Iterator[pa.RecordBatch]]:
+        return lambda: read_batches(of, SESSION_COLUMNS)
+
+    if isinstance(day, str) or day <= imp.start_date:
+        yield Around(rows(file))
+        return
+    try:
+        earlier = imp.store.open(staged_path(day - timedelta(days=1)))
+    except FileNotFoundError:
+        yield Around(rows(file), lacks_day_before=True)
+        return
+    with earlier:
+        yield Around(rows(file), rows(earlier))
 
 
 @contextmanager

@@ -131,7 +131,7 @@ def _word(
         # PostHog moves this property into a column of its own.
         return 1, "JSONExtractString(properties, '$elements_chain')"
     if previous in _TABLE_FOLLOWS and lowered != "select":
-        if lowered != "events" and lowered not in aliases or after == "(":
+        if (lowered != "events" and lowered not in aliases) or after == "(":
             raise QueryRefused(f"Unknown table: {text}")
         return 1, text
     if after == "(" and lowered not in _KEYWORDS_BEFORE_PARENTHESIS and lowered not in _FUNCTIONS:

@@ -21,7 +21,7 @@ from posthog_assets.sources.sql.source import Sql
 __all__ = [
     "SOURCES",
     "Amplitude",
-    "ZoneStrength",
+    "DayFingerprint",
     "Files",
     "Manifest",
     "Mixpanel",
@@ -30,9 +30,9 @@ __all__ = [
     "PostHog",
     "RawExport",
     "Rest",
-    "DayFingerprint",
     "Source",
     "Sql",
+    "ZoneStrength",
     "load_source",
 ]
 

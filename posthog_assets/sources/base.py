@@ -46,6 +46,17 @@ class NaiveTimes:
     claim: ZoneStrength
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a source is to know of its import: its days, and how the dialect reads the column *time_column*."""
+
+    start: date
+    end: date | None
+    time_column: str | None = None
+    format: str | None = None
+    unit: str | None = None
+
+
 class Source(Section, ABC):
     """How bytes are fetched, one day at a time.
 
@@ -160,6 +171,15 @@ class Source(Section, ABC):
         if not hours or setting not in type(self).model_fields or setting in self.model_fields_set:
             return self
         return self.model_copy(update={setting: hours})
+
+    def within(self, scope: Scope) -> Self:
+        """Return this source for an import of *scope*; itself, where it makes no difference."""
+        return self
+
+    @property
+    def holds_all_days(self) -> bool:
+        """Whether the source reads more records than a day's to find these, and accounts for all of them."""
+        return False
 
     def refuse_early(self, day: date) -> None:
         """Raise NoExport while the data of *day* is not complete, by a setting that says when it is."""

@@ -14,8 +14,8 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -50,10 +50,44 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """Where all records went that a source read to find those of each day.
+
+    `records` = `in_days` + `without_day` (rejected rows of the first day, as a rule) + `outside` (of days that are not
+    the import's; `first_outside` and `last_outside` are the ends of these). `read_as` changes when records would be
+    given to days by another rule.
+    """
+
+    read_as: str
+    records: int
+    in_days: int
+    without_day: int
+    outside: int
+    first_outside: str | None = None
+    last_outside: str | None = None
+
+    def warnings(self, first: date, last: date | None) -> list[str]:
+        """Return a sentence for each kind of record that is of no day of an import from *first* to *last*."""
+        words = []
+        if self.without_day:
+            words.append(
+                f"{self.without_day:,} of {self.records:,} records have no day that can be read or be true: they are "
+                f"rows of {first}"
+            )
+        if self.outside:
+            words.append(
+                f"{self.outside:,} of {self.records:,} records lie outside the import's days, {first} to "
+                f"{last or 'today'}, and are not imported: they are of {self.first_outside} to {self.last_outside}"
+            )
+        return words
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What a day's raw export consists of; `position` is the source's own, instants are ISO 8601 in UTC.
 
-    `pruned_at`: the parts were deleted then, after the day had been imported.
+    `pruned_at`: the parts were deleted then, after the day had been imported. `account`: of the records of all days,
+    where the source holds them together.
     """
 
     day: str
@@ -62,6 +96,7 @@ class Manifest:
     position: str
     parts: tuple[Part, ...]
     pruned_at: str | None = None
+    account: Account | None = None
 
     @property
     def records_without_day(self) -> int:
@@ -120,6 +155,11 @@ class RawExport:
         """
         found = self._manifest
         return bool(found and found.complete and found.position == position and all(map(self._is_intact, found.parts)))
+
+    @property
+    def account(self) -> Account | None:
+        """Where the records of all days went, as the last export of this day counted them."""
+        return self._manifest.account if self._manifest else None
 
     @property
     def is_pruned(self) -> bool:
@@ -186,7 +226,7 @@ class RawExport:
         self._confirmed.append(name)
         self._save(replace(self._current, fetched_at=_now(), parts=(*others, part)))
 
-    def complete(self, position: str | None = None) -> None:
+    def complete(self, position: str | None = None, account: Account | None = None) -> None:
         """Pin the day, at *position* if that is known only now; parts the source no longer has are deleted.
 
         Those are the parts for which there was neither `part` nor a successful `keep_if_current` since `begin`. The
@@ -196,8 +236,9 @@ class RawExport:
         kept = [by_name.pop(name) for name in dict.fromkeys(self._confirmed)]
         stale = list(by_name)
         current = self._current
+        position = position or current.position
         self.store.sync([f"{self._folder}/{part.name}" for part in kept])
-        self._save(replace(current, complete=True, parts=tuple(kept), position=position or current.position))
+        self._save(replace(current, complete=True, parts=tuple(kept), position=position, account=account))
         for name in stale:
             self.store.delete(f"{self._folder}/{name}")
 
@@ -277,7 +318,7 @@ class RawExport:
             parts = tuple(Part(**(part | {"framing": framing_of(part["framing"])})) for part in content["parts"])
             return Manifest(
                 content["day"], content["complete"], content["fetched_at"], content["position"], parts,
-                content.get("pruned_at"),
+                content.get("pruned_at"), Account(**account) if (account := content.get("account")) else None,
             )  # fmt: skip
         except FileNotFoundError:
             return None
@@ -300,6 +341,8 @@ class RawExport:
         }
         if manifest.pruned_at is not None:
             content["pruned_at"] = manifest.pruned_at
+        if manifest.account is not None:
+            content["account"] = asdict(manifest.account)
         self.store.write_bytes(
             f"{self._folder}/{_MANIFEST}",
             orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE),

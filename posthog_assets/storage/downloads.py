@@ -39,7 +39,7 @@ def steadily(ask: Callable[[], T]) -> T:
             return ask()
         except _ANSWERS:
             raise
-        except Exception:  # noqa: BLE001 - each store has exceptions of its own
+        except Exception:
             pause(backoff(attempt + 2))
     return ask()
 

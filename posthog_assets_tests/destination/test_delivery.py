@@ -379,7 +379,7 @@ def test_whatever_the_server_does_everything_is_stored_or_reported(
 CHILD = """
 import sys
 from pathlib import Path
-from posthog_assets_tests.capture.test_delivery import events, run
+from posthog_assets_tests.destination.test_delivery import events, run
 run(sys.argv[1], Path(sys.argv[2]), events(2000), batch_events=20, concurrency=int(sys.argv[3]))
 """
 
@@ -469,8 +469,8 @@ def test_special_properties_move_where_the_official_sdk_moves_them(tmp_path: Pat
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from posthog_assets.errors import StorageError
-from posthog_assets_tests.capture.test_delivery import events, run
+from posthog_assets.core.errors import StorageError
+from posthog_assets_tests.destination.test_delivery import events, run
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 try:
     run(sys.argv[1], Path(sys.argv[2]), events(200), batch_events=40)
@@ -489,7 +489,7 @@ def test_a_storage_without_room_stops_in_a_sentence_and_the_next_run_goes_on(tmp
         assert not list(tmp_path.glob("**/.tmp-*"))
         report = run(server.url, tmp_path, events(200), batch_events=40)
         assert (report.acknowledged, report.owed) == (200, 0)
-        assert {uuid for uuid in server.uuids()} == {row["uuid"] for row in events(200)}
+        assert set(server.uuids()) == {row["uuid"] for row in events(200)}
         # Sent twice is at most what was in flight when the disk was full: two batches.
         assert len(server.uuids()) <= 280
 

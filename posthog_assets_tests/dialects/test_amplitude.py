@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.dialects.amplitude import Amplitude
 from posthog_assets.mapping import EventMapper, Mapping
+from posthog_assets_tests.dialects.staging import stage_one
+
+AMPLITUDE = {"type": "amplitude"}
 
 WEB: dict[str, Any] = {
     "uuid": "11D4B1E0-D7C0-11EE-8000-0A58A9FEAC02", "$insert_id": "5f0adeff", "$insert_key": None, "$schema": 12,
@@ -308,3 +311,36 @@ def test_whatever_a_field_holds_the_record_is_an_event_or_a_rejected_row(changes
     mapped = posthog(*[WEB | c for c, row in zip(changes, rows, strict=True) if row["reject_reason"] is None])
     for row in mapped:
         assert uuid.UUID(row["uuid"])
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("Windows", {"$os": "Windows", "$os_version": "122"}),
+        ("Windows 10", {"$os": "Windows", "$os_version": "122"}),
+        ("Mac OS X", {"$os": "Mac OS X", "$os_version": "122"}),
+        ("Ubuntu", {"$os": "Linux", "$os_version": "122"}),
+        ("Chrome OS", {"$os": "Chrome OS", "$os_version": "122"}),
+        ("Android Browser", {"$browser": "Android Browser", "$browser_version": 122, "$os": "Mac OS X"}),
+        ("Chromium", {"$browser": "Chromium", "$browser_version": 122, "$os": "Mac OS X"}),
+    ],
+)
+def test_a_system_in_the_browsers_place_is_the_system(name: str, found: dict[str, Any]) -> None:
+    properties = stage_one(AMPLITUDE, WEB | {"os_name": name})["properties"]
+    names = ("$os", "$os_version", "$browser", "$browser_version")
+    assert {name: properties[name] for name in names if name in properties} == found
+
+
+@pytest.mark.parametrize(("version", "text"), [("86", "86"), ("14.5", "14.5"), (86, "86"), (14.5, "14.5")])
+def test_versions_are_text_in_edition_2(version: Any, text: str) -> None:
+    properties = stage_one(AMPLITUDE | {"edition": 2}, WEB | {"os_version": version})["properties"]
+    assert properties["$browser_version"] == text
+
+
+def test_revenue_beside_the_properties_is_imported_and_that_among_them_wins() -> None:
+    record = WEB | {"revenue": 9.5, "price": 4.75, "quantity": 2, "productId": "p-1", "revenueType": "sale"}
+    record["event_properties"] = WEB["event_properties"] | {"price": 5}
+    properties = stage_one(AMPLITUDE, record)["properties"]
+    assert [properties[name] for name in ("revenue", "price", "quantity", "productId", "revenueType")] == [
+        9.5, 5, 2, "p-1", "sale",
+    ]  # fmt: skip

@@ -228,3 +228,11 @@ def test_a_day_that_may_change_still_is_not_exported(tmp_path: Path) -> None:
         assert len(export_day(small_import(tmp_path, source=at_once, dialect=GA4), day).parts) == 1
     with time_machine.travel(datetime(2024, 3, 5, tzinfo=UTC), tick=False):
         assert len(export_day(small_import(tmp_path, source=section, dialect=GA4), day).parts) == 1
+
+
+def test_value_and_currency_of_an_order_are_imported_and_those_of_the_parameters_win() -> None:
+    row = ROW | {"ecommerce": {"value": 25.5, "currency": "EUR"}}
+    properties = stage_one(GA4, row)["properties"]
+    assert (properties["value"], properties["currency"]) == (25.5, "EUR")
+    row["event_params"] = [*ROW["event_params"], param("currency", string_value="USD")]
+    assert stage_one(GA4, row)["properties"]["currency"] == "USD"

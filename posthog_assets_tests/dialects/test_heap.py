@@ -33,7 +33,8 @@ def test_a_pageview_becomes_one_with_the_columns_as_posthog_names_them() -> None
     assert row["properties"] == {
         "$os": "Mac OS X", "$os_version": "10.15.7", "$browser": "Chrome 122", "$device_type": "Desktop",
         "$ip": "198.51.100.7", "$lib": "web", "$referrer": "https://search.example/", "$pathname": "/cart",
-        "$host": "shop.example", "$current_url": "https://shop.example/", "$geoip_city_name": "Berlin",
+        "$host": "shop.example", "$current_url": "https://shop.example/cart", "$session_entry_url": "https://shop.example/",
+        "$geoip_city_name": "Berlin",
         "$geoip_subdivision_1_name": "Berlin", "$geoip_country_name": "Germany", "heap_session_id": 99,
         "$app_version": "2.1", "title": "Cart", "utm_source": "newsletter", "cart": {"items": 2},
         "tags": ["a", "b"], "note": "{not json",
@@ -104,3 +105,22 @@ def test_a_user_migration_is_an_alias() -> None:
     assert reason(HEAP, {"from_user_id": 1, "to_user_id": None, "time": "2024-03-01"}) == (
         "user migration does not name two users"
     )
+
+
+@pytest.mark.parametrize(
+    ("parts", "address"),
+    [
+        ({"domain": "e.com", "path": "/x", "query": "?a=1", "landing_page": "https://e.com/start"},
+         "https://e.com/x?a=1"),
+        ({"domain": "e.com", "path": "/x", "query": "a=1", "hash": "top"}, "https://e.com/x?a=1#top"),
+        ({"domain": "e.com", "path": "/", "query": "?", "hash": "#"}, "https://e.com/"),
+        ({"domain": "e.com", "path": "/x", "query": None, "landing_page": "http://e.com/"}, "http://e.com/x"),
+        ({"domain": "e.com", "path": "/x", "query": "", "landing_page": "http://other.com/"}, "https://e.com/x"),
+        ({"domain": "e.com", "path": None, "landing_page": "https://e.com/start"}, None),
+        ({"domain": None, "path": "/x", "landing_page": "https://e.com/start"}, None),
+    ],
+)  # fmt: skip
+def test_the_address_of_a_page_is_made_of_its_parts(parts: dict[str, Any], address: str | None) -> None:
+    properties = stage_one(HEAP, PAGEVIEW | {"landing_page": None} | parts)["properties"]
+    assert properties.get("$current_url") == address
+    assert properties.get("$session_entry_url") == parts.get("landing_page")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from posthog_assets.sources.formats import Format, Framing, read_records
-from posthog_assets_tests.dialects.staging import reason, stage, stage_one
+from posthog_assets_tests.dialects.staging import notes, reason, stage, stage_one
 
 MATOMO = {"type": "matomo"}
 
@@ -103,6 +103,27 @@ def test_an_action_without_a_page_gets_an_id_that_does_not_depend_on_the_rest_of
     )
     assert first["source_id"] == later["source_id"] != other["source_id"]
     assert first["source_id"].startswith("content:")
+
+
+@pytest.mark.parametrize("visitor", [False, True, 1.5, ["x"]])
+def test_a_visitor_without_an_id_of_its_own_is_the_user(visitor: Any) -> None:
+    row = stage_one(MATOMO, record(visitorId=visitor, userId="24"))
+    assert (row["user_id"], row["anonymous_id"], row["reject_reason"]) == ("24", None, None)
+    found = notes(MATOMO, record(visitorId=visitor, userId="24"))
+    assert found.remarks == {"anonymous id is neither text nor a whole number, so it counts as absent": 1}
+
+
+def test_a_visit_of_which_nothing_says_who_it_is_is_rejected() -> None:
+    words = "anonymous id is neither text nor a whole number: False"
+    assert reason(MATOMO, record(visitorId=False, userId=None)) == words
+
+
+def test_actions_in_an_object_with_numbered_keys_are_read_as_its_list() -> None:
+    visit = VISIT | {"actionDetails": {"10": EVENT, "2": ACTION}}
+    framing = Framing(Format.JSONL, unfold="actionDetails")
+    (chunk,) = read_records(io.BytesIO(json.dumps(visit).encode()), framing, "visits.jsonl")
+    assert [row["event"] for row in stage(MATOMO, *chunk.records)] == ["$pageview", "item added"]
+    assert reason(MATOMO, visit) == "visit is not unfolded into its actions, set source.unfold to actionDetails"
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_an_event_can_stay_the_ids_it_was_tracked_with_however_often_it_is_expor
         (event(distinct_id=[1]), "distinct_id is neither text nor a whole number: [1]"),
         (event(**{"$insert_id": [1]}), "source id is neither text nor a whole number: [1]"),
         ({"event": "x"}, "properties are no object: None"),
-        ({"event": "x", "properties": "{}"}, "properties are no object: {}"),
+        ({"event": "x", "properties": "[]"}, "properties are no object: []"),
         ({"error": "x"}, "properties are no object: None"),
         (event(""), "event name is empty"),
         ({"event": ["x"], "properties": {}}, "event name is no text: ['x']"),
@@ -319,3 +319,10 @@ def test_every_country_has_a_name() -> None:
     assert len(COUNTRIES) == 250
     assert (COUNTRIES["AX"], COUNTRIES["GB"], COUNTRIES["ZW"]) == ("Åland Islands", "United Kingdom", "Zimbabwe")
     assert all(len(code) == 2 and code.isupper() and name.strip() == name for code, name in COUNTRIES.items())
+
+
+@pytest.mark.parametrize("field", ["$user_id", "$device_id", "$distinct_id_before_identity"])
+def test_an_id_that_is_none_counts_as_absent_beside_a_good_one(field: str) -> None:
+    record = event(distinct_id="ann", **{field: [1]})
+    (row,) = stage(record)
+    assert (row["user_id"] or row["anonymous_id"], row["reject_reason"]) == ("ann", None)

@@ -182,3 +182,56 @@ def test_segment_links_ids_seen_together_and_rudderstack_only_those_of_identify_
     assert load_dialect(SEGMENT).links_identities
     assert not load_dialect(RUDDERSTACK).links_identities
     assert load_dialect(RUDDERSTACK | {"persons": "every_call"}).links_identities
+
+
+@pytest.mark.parametrize("dialect", [SEGMENT, RUDDERSTACK])
+def test_objects_of_a_message_may_be_json_text(dialect: dict[str, Any]) -> None:
+    as_text = call(
+        "identify", traits='{"plan":"pro"}', context='{"traits":"{\\"team\\":\\"a\\"}","os":"{\\"name\\":\\"iOS\\"}"}',
+        properties='{"n":1}',
+    )  # fmt: skip
+    as_objects = call(
+        "identify", traits={"plan": "pro"}, context={"traits": {"team": "a"}, "os": {"name": "iOS"}},
+        properties={"n": 1},
+    )  # fmt: skip
+    row = stage_one(dialect, as_text)
+    assert row == stage_one(dialect, as_objects)
+    assert (row["set"], row["properties"]) == ({"plan": "pro", "team": "a"}, {"n": 1, "$os": "iOS"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"traits": "pro"}, "traits is no object: pro"),
+        ({"traits": [1]}, "traits is no object: [1]"),
+        ({"context": {"traits": "{half"}}, "context.traits is no object: {half"),
+        ({"context": "web"}, "context is no object: web"),
+        ({"properties": "n=1"}, "properties are no object: n=1"),
+    ],
+)
+def test_an_object_of_a_message_that_is_none_rejects_it(changes: dict[str, Any], words: str) -> None:
+    assert reason(SEGMENT, call("identify") | changes) == words
+
+
+def test_the_host_of_a_page_is_that_of_its_url_in_edition_2() -> None:
+    page = call("page", properties={"url": "https://shop.example/cart?a=1"})
+    assert "$host" not in stage_one(SEGMENT, page)["properties"]
+    properties = stage_one(SEGMENT | {"edition": 2}, page)["properties"]
+    assert (properties["$host"], properties["$pathname"]) == ("shop.example", "/cart")
+    assert stage_one(SEGMENT | {"edition": 2}, TRACK)["properties"]["$host"] == "shop.example"
+
+
+def test_versions_that_are_numbers_become_text_in_edition_2() -> None:
+    message = TRACK | {"context": CONTEXT | {"os": {"name": "Android", "version": 14}, "app": {"version": 2.1}}}
+    assert stage_one(SEGMENT, message)["properties"]["$os_version"] == 14
+    properties = stage_one(SEGMENT | {"edition": 2}, message)["properties"]
+    assert (properties["$os_version"], properties["$app_version"]) == ("14", "2.1")
+
+
+def test_rudderstack_says_the_type_of_a_group_in_edition_2() -> None:
+    message = call("group", groupId="g-1", traits={"groupType": "team", "seats": 5})
+    row = stage_one(RUDDERSTACK | {"edition": 2}, message)
+    assert (row["groups"], row["set"]) == ({"team": "g-1"}, {"seats": 5})
+    row = stage_one(RUDDERSTACK, message)
+    assert (row["groups"], row["set"]) == ({"company": "g-1"}, {"groupType": "team", "seats": 5})
+    assert stage_one(RUDDERSTACK | {"edition": 2}, call("group", groupId="g-1"))["groups"] == {"company": "g-1"}

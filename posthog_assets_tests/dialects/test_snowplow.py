@@ -123,6 +123,48 @@ def test_an_unstructured_event_is_named_by_its_schema_and_its_data_are_propertie
     assert not [name for name in row["properties"] if name.startswith("unstruct")]
 
 
+VITALS = "unstruct_event_com_snowplowanalytics_snowplow_web_vitals_1_0_0"
+
+
+@pytest.mark.parametrize("data", [{"lcp": 1.5}, [{"lcp": 1.5}], [[{"lcp": 1.5}]], '[{"lcp":1.5}]', '{"lcp":1.5}'])
+@pytest.mark.parametrize("kind", ["unstruct", "", None])
+def test_a_column_of_the_events_own_data_may_be_a_list_of_one(data: Any, kind: str | None) -> None:
+    row = stage_one(SNOWPLOW, PAGE_VIEW | {"event": kind, "event_name": "web_vitals", VITALS: data})
+    assert (row["event"], row["properties"]["lcp"]) == ("web_vitals", 1.5)
+    assert VITALS not in row["properties"]
+
+
+def test_events_that_differ_in_their_own_data_alone_are_two() -> None:
+    base = PAGE_VIEW | {"event": "unstruct", "event_name": "w"}
+    rows = stage(SNOWPLOW, *(base | {"unstruct_event_com_acme_w_1_0_0": [{"v": value}]} for value in (1, 2)))
+    assert [row["properties"]["v"] for row in rows] == [1, 2]
+
+
+@pytest.mark.parametrize("data", [[{"v": 1}, {"v": 2}], [1, 2], "some text", 5, True])
+def test_own_data_that_are_no_object_are_kept_whole_under_their_name(data: Any) -> None:
+    row = stage_one(SNOWPLOW, PAGE_VIEW | {"event": "unstruct", "event_name": "w", "unstruct_event_com_acme_w_1": data})
+    assert (row["event"], row["properties"]["com_acme_w"]) == ("w", data)
+
+
+def test_of_two_columns_of_own_data_the_second_is_kept_whole() -> None:
+    columns = {"unstruct_event_com_acme_a_1": [{"v": 1}], "unstruct_event_com_acme_b_1": [{"v": 2}]}
+    row = stage_one(SNOWPLOW, PAGE_VIEW | {"event": "unstruct", "event_name": None} | columns)
+    assert (row["event"], row["properties"]["v"], row["properties"]["com_acme_b"]) == ("com_acme_a", 1, {"v": 2})
+
+
+@pytest.mark.parametrize("data", [[1, 2], 5, "text"])
+def test_a_self_describing_event_whose_data_are_no_object_keeps_them(data: Any) -> None:
+    described = self_describing("iglu:com.acme/w/jsonschema/1-0-0", data)
+    row = stage_one(SNOWPLOW, PAGE_VIEW | {"event": "unstruct", "event_name": None, "unstruct_event": described})
+    assert (row["event"], row["properties"]["w"]) == ("w", data)
+
+
+@pytest.mark.parametrize("contexts", [[[{"id": "p-1"}]], [{"id": "p-1"}], {"id": "p-1"}, '[[{"id":"p-1"}]]'])
+def test_a_context_in_a_list_of_lists_is_that_context(contexts: Any) -> None:
+    row = stage_one(SNOWPLOW, PAGE_VIEW | {"contexts_com_acme_page_1_0_0": contexts})
+    assert row["properties"]["com_acme_page_id"] == "p-1"
+
+
 def test_contexts_in_json_text_become_the_same_properties_as_those_in_columns() -> None:
     items = [self_describing("iglu:com.acme/item/jsonschema/1-0-2", data) for data in ({"sku": "a"}, {"sku": "b"})]
     contexts = self_describing(

@@ -88,7 +88,7 @@ def test_the_first_field_with_a_value_counts() -> None:
         (RECORD | {"name": "fraud"}, "fraud: never imported"),
         (RECORD | {"at": "yesterday"}, "timestamp cannot be read: 'yesterday'"),
         (RECORD | {"at": None}, "timestamp is empty"),
-        (RECORD | {"user": {"id": True}}, "user id is neither text nor a whole number: True"),
+        (RECORD | {"user": {"id": True}, "device": 1.5}, "user id is neither text nor a whole number: True"),
         ({"name": "x", "at": "2024-03-01T10:00:00Z"}, "record has no id of a user or device: user.id, uid, device"),
         (RECORD | {"properties": [1]}, "properties are no object: [1]"),
     ],

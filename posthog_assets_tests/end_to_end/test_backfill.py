@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -248,7 +249,7 @@ def test_dagsters_pools_hold_for_days_of_a_backfill(shop: Callable[[int], Shop])
         stats = [instance.get_run_step_stats(run.run_id, ["shop__imported_batches"])[0] for run in instance.get_runs()]
     spans = sorted((step.start_time, step.end_time) for step in stats if step.start_time and step.end_time)
     assert len(spans) == 4
-    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
 
 
 def test_what_cannot_be_run_is_said_in_one_sentence(shop: Callable[[int], Shop]) -> None:

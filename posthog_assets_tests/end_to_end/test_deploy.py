@@ -103,7 +103,7 @@ def test_every_image_has_an_exact_tag() -> None:
 def test_the_sample_names_every_variable_that_is_read() -> None:
     given = set(sample())
     text = (DEPLOY / "compose.yaml").read_text()
-    assert {name for name in re.findall(r"\$\{(\w+)", text)} <= given
+    assert set(re.findall(r"\$\{(\w+)", text)) <= given
     for settings in ("postgres/dagster.yaml", "celery/dagster.yaml", "workspace.yaml"):
         assert environment_read(read(settings)) <= given, settings
     assert environment_read(read("celery/dagster.yaml")) >= {"CELERY_BROKER_URL", "DAGSTER_POSTGRES_PASSWORD"}

@@ -56,10 +56,10 @@ class CaptureServer:
             # Head and body are two writes: without this the second one waits for the first to be acknowledged.
             disable_nagle_algorithm = True
 
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 outer._answer(self)
 
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 outer._answer(self)
 
             def log_message(self, format: str, *args: object) -> None:

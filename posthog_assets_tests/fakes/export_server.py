@@ -67,13 +67,13 @@ class ExportServer:
             # Else each answer takes 40 ms: its head is sent, and its body waits for that to be acknowledged.
             disable_nagle_algorithm = True
 
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 outer._handle(self)
 
-            def do_HEAD(self) -> None:  # noqa: N802
+            def do_HEAD(self) -> None:
                 outer._handle(self)
 
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 outer._handle(self)
 
             def log_message(self, format: str, *args: object) -> None:

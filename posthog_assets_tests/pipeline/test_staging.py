@@ -20,6 +20,7 @@ from isal import igzip
 
 from posthog_assets.core.errors import BrokenPart
 from posthog_assets.dialects import Dialect, Mixpanel
+from posthog_assets.dialects.notes import Notes, notes_of
 from posthog_assets.dialects.posthog import PostHogEvents
 from posthog_assets.pipeline import staging as stagers
 from posthog_assets.pipeline.staging import Stagers
@@ -204,3 +205,13 @@ def _lives(number: int) -> bool:
     # A process nobody waits for stays as a zombie where no init collects it.
     stat = Path(f"/proc/{number}/stat")
     return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_fields_that_are_left_out_are_counted_in_every_process() -> None:
+    lines = [orjson.dumps(orjson.loads(line) | {"odd": n}) for n, line in enumerate(_lines(20_000))]
+    found = Notes()
+    with Stagers(Mixpanel(), 10**6, 2) as crew:
+        assert crew.start(wait=True) == 2
+        for batch in crew.stage(io.BytesIO(b"\n".join(lines)), detect("a.jsonl"), "a.jsonl"):
+            found.add(notes_of(batch.schema.metadata))
+    assert found == Notes({"odd": 20_000})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
@@ -17,11 +17,13 @@ import orjson
 from pydantic import Field, field_validator
 
 from posthog_assets.core.errors import shorten
-from posthog_assets.core.timestamps import read_timestamps
+from posthog_assets.core.timestamps import Unreadable, read_timestamp
 from posthog_assets.mapping.steps.base import Event, OfProperties, Rejected, Step
 from posthog_assets.mapping.steps.name_patterns import Names
 
 Type = Literal["int", "float", "bool", "text", "timestamp"]
+
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001
 
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "off", "0"})
@@ -127,10 +129,11 @@ def _text(value: Any, zone: str) -> str:
 
 
 def _timestamp(value: Any, zone: str) -> str | None:
-    stamps, flaws = read_timestamps([value], zone)
-    if flaws:
+    try:
+        micros = read_timestamp(value, ZoneInfo(zone))
+    except Unreadable:
         return None
-    return stamps[0].as_py().replace(tzinfo=None).isoformat() + "Z"
+    return (_EPOCH + timedelta(microseconds=micros)).isoformat() + "Z"
 
 
 _READ: Final[dict[str, Callable[[Any, str], Any]]] = {

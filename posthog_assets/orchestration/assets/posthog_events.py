@@ -1,8 +1,11 @@
 """posthog_events: what the day's records are to be in PostHog."""
 
+from typing import Any
+
 import dagster as dg
 
 from posthog_assets.core.schemas import POSTHOG_EVENTS
+from posthog_assets.mapping import MappingReport
 from posthog_assets.orchestration.assets.declaration import Progress, day_of, declare, explained
 from posthog_assets.orchestration.assets.metadata import day_profile, location, speed, table, times
 from posthog_assets.pipeline.config.import_file import Import
@@ -43,6 +46,7 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
                 "reused_ids": report.reused_ids,
                 "shared_devices": report.shared_devices,
                 "refused_merges": report.refused_merges,
+                **_sessions(report),
                 "mapping": imp.mapping_version,
                 **times(report.first, report.last),
                 **day_profile(imp, events_path(day), day, ["event", "distinct_id", "timestamp", "properties"]),
@@ -64,3 +68,11 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
         )
 
     return posthog_events
+
+
+def _sessions(report: MappingReport) -> dict[str, Any]:
+    """Return how many events have a session, and whether those that cross midnight could be told; nothing if off."""
+    if report.in_sessions is None:
+        return {}
+    known = "known" if report.knows_day_before else "not staged: sessions that began before midnight begin anew"
+    return {"in_sessions": report.in_sessions, "day_before": known}

@@ -10,6 +10,10 @@ from posthog_assets.orchestration.assets.declaration import RETRIES, Progress, d
 from posthog_assets.orchestration.assets.metadata import location, speed
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.export import export_day
+from posthog_assets.sources.manifest import Account
+
+#: Whether every record of a source that holds all days went to one of them.
+CHECK: Final = "every_record_has_a_day"
 
 #: Bump when the same source gives other bytes.
 CODE_VERSION: Final = "1"
@@ -24,10 +28,11 @@ Next: `staged_events`."""
 
 def build_raw_export(imp: Import, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     """Return the asset `<import>/raw_export`."""
+    checks = {CHECK: "records read = records of all days + without a day + outside the import's days"}
 
     @declare(
         imp, "raw_export", partitions, description=DESCRIPTION, code_version=CODE_VERSION, kinds={_kind(imp)},
-        retry_policy=RETRIES(3), pool=imp.source.pool,
+        retry_policy=RETRIES(3), pool=imp.source.pool, checks=checks if imp.source.holds_all_days else None,
     )  # fmt: skip
     def raw_export(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         day, began = day_of(context), time.monotonic()
@@ -43,10 +48,28 @@ def build_raw_export(imp: Import, partitions: dg.DailyPartitionsDefinition) -> d
                 **speed(0, time.monotonic() - began),
                 **location(imp, f"raw_export/{key_of(day)}/manifest.json", "manifest"),
             },
+            check_results=[_account_check(imp, manifest.account)] if manifest.account else [],
             data_version=dg.DataVersion(manifest.digest()),
         )
 
     return raw_export
+
+
+def _account_check(imp: Import, account: Account) -> dg.AssetCheckResult:
+    """Return where the records of all days went; a warning where one is no event of any day."""
+    words = account.warnings(imp.start_date, imp.end_date)
+    return dg.AssetCheckResult(
+        passed=not words,
+        check_name=CHECK,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(words) or None,
+        metadata={
+            "records": account.records,
+            "in_days": account.in_days,
+            "without_day": account.without_day,
+            "outside": account.outside,
+        },
+    )
 
 
 def _kind(imp: Import) -> str:

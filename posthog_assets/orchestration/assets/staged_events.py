@@ -16,7 +16,8 @@ CODE_VERSION: Final = "1"
 DESCRIPTION = """Every raw record of the day as one row: who, what, when, and everything else as JSON text.
 
 A record that cannot be read is a row too, with the reason (`reject_reason`) and the file and line where it stands, so
-nothing disappears: records in = rows out. Look at `rejected_by_reason` before you go on.
+nothing disappears: records in = rows out. Look at `rejected_by_reason` before you go on, and at `fields_left_out`: the
+fields of the records that the dialect does not know, and so does not import.
 
 Next: `posthog_events`."""
 
@@ -40,6 +41,8 @@ def build_staged_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -
                 "dagster/size_bytes": report.bytes,
                 "rejected": report.rejected,
                 **table("rejected_by_reason", report.reject_reasons, "reason", "rows"),
+                **table("fields_left_out", report.notes.fields_left_out, "field", "records"),
+                **table("remarks", report.notes.remarks, "remark", "records"),
                 **times(report.first, report.last),
                 **day_profile(
                     imp, staged_path(day), day, ["event", "user_id", "anonymous_id", "timestamp", "properties"]

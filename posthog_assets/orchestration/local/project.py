@@ -24,11 +24,12 @@ from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.orchestration.component import HistoricalImport
 from posthog_assets.orchestration.history import job_name
 from posthog_assets.orchestration.loading import components
+from posthog_assets.orchestration.project_folder import find_project
 from posthog_assets.pipeline.config.import_file import Import
 
 
 def find_import(name: str, project: Path | None = None) -> Import:
-    """Return the import called *name* of the Dagster project that holds *project* (default: this repository's own).
+    """Return the import called *name* of the Dagster project that holds *project* (see `find_project`).
 
     Raises:
         ImportFileError: there is none; names those there are.
@@ -36,7 +37,7 @@ def find_import(name: str, project: Path | None = None) -> Import:
     with _explained(), warnings.catch_warnings():
         # Dagster's own loader calls functions of its own that are in preview.
         warnings.simplefilter("ignore")
-        good, broken = components(project or Path(__file__).parents[2], HistoricalImport)
+        good, broken = components(find_project(project), HistoricalImport)
     found = {imp.name: imp for component in good for imp in component.imports}
     if name not in found:
         said = [f"there is no import {name!r}; there are: {', '.join(sorted(found)) or 'none'}"]

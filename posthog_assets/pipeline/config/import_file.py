@@ -26,6 +26,7 @@ from posthog_assets.pipeline.config.retention import Retention
 from posthog_assets.pipeline.config.time_zones import with_agreed_time_zone
 from posthog_assets.pipeline.config.trial import Trial
 from posthog_assets.sources import SOURCES, Source, load_source
+from posthog_assets.sources.base import Scope
 from posthog_assets.sources.rest.recipes import recipe_of
 from posthog_assets.storage.store import Store
 
@@ -116,8 +117,12 @@ class Import(Section):
 
     @model_validator(mode="after")
     def _share_time_zone_and_delay(self) -> Import:
-        """Return the import whose dialect knows the source's zone, and the source when the records are final."""
-        source = self.source.final_after(self.dialect.final_after_hours)
+        """Return the import whose dialect knows the source's zone, and the source when the records are final.
+
+        A source that holds all days knows which are the import's, and how the dialect reads its times.
+        """
+        scope = Scope(self.start_date, self.end_date, self.dialect.time_column, *self.dialect.time_form)
+        source = self.source.final_after(self.dialect.final_after_hours).within(scope)
         dialect = with_agreed_time_zone(source, self.dialect)
         if source is self.source and dialect is self.dialect:
             return self

@@ -21,7 +21,7 @@ _MARKS: Final = {Kind.KEPT: " ", Kind.RENAMED: "→", Kind.CHANGED: "~", Kind.AD
 _VALUE: Final = 100
 
 
-_LEGEND: Final = "→ renamed   ~ changed   + added   - not imported"
+LEGEND: Final = "→ renamed   ~ changed   + added   - not imported"
 
 
 def sentences(preview: Preview) -> Iterator[str]:
@@ -101,7 +101,11 @@ def markdown(preview: Preview) -> str:
     parts += [_rows("event", preview.events_by_name), ""]
     if preview.rejected:
         parts += [_rows("rejected because", preview.rejected), ""]
-    parts.append(_LEGEND)
+    if preview.fields_left_out:
+        parts += [_rows("field left out", preview.fields_left_out, "records"), ""]
+    if preview.remarks:
+        parts += [_rows("remark", preview.remarks, "records"), ""]
+    parts.append(LEGEND)
     for sample in preview.samples:
         parts += ["", f"`{_title(sample)}`", "", "```diff"]
         if sample.after is None:
@@ -112,7 +116,7 @@ def markdown(preview: Preview) -> str:
     return "\n".join(parts)
 
 
-def _rows(name: str, counts: dict[str, int]) -> str:
+def _rows(name: str, counts: dict[str, int], number: str = "rows") -> str:
     rows = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     cells = [f"| {key.replace('|', '&#124;')} | {count:,} |" for key, count in rows]
-    return "\n".join([f"| {name} | rows |", "|---|---|", *cells])
+    return "\n".join([f"| {name} | {number} |", "|---|---|", *cells])

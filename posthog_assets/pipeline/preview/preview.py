@@ -66,6 +66,9 @@ class Preview:
     derived: int
     events_by_name: dict[str, int]
     rejected: dict[str, int]
+    #: Path of a field the dialect does not know -> records with a value in it; sentence -> records it is true of.
+    fields_left_out: dict[str, int]
+    remarks: dict[str, int]
     shared_devices: int
     refused_merges: int
     #: Acknowledged already: as they are, changed (replaced), moved (would be duplicated).
@@ -106,6 +109,8 @@ def preview_day(imp: Import, day: date, samples: int = 10) -> Preview:
             derived=run.mapping.derived,
             events_by_name=run.mapping.events_by_name,
             rejected=rejected,
+            fields_left_out=run.staging.notes.fields_left_out,
+            remarks=run.staging.notes.remarks,
             shared_devices=run.mapping.shared_devices,
             refused_merges=run.mapping.refused_merges,
             settled=settled,

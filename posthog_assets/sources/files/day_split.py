@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, Final
@@ -90,6 +91,12 @@ class DaySplit:
         """Return the extracts of a day (`2013-01-01`), one per kind of record; empty where the file has none."""
         assert self._index is not None, "load() comes first"
         return [Extract(*found) for found in self._index["days"].get(day, ())]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return how many records of the file each day has, those without one under `WITHOUT_DAY`."""
+        assert self._index is not None, "load() comes first"
+        return self._index["counts"]
 
     def framing(self, extract: Extract) -> Framing:
         """How an extract reads."""
@@ -187,7 +194,7 @@ class _Splitter:
 
     def check(self, name: str) -> None:
         """Refuse a column that no record has: more likely a slip of the pen than a file of bad records."""
-        if self._writer.records and self._writer.records == self._writer.records_without_day:
+        if self._writer.records and self._writer.records == self._writer.counts[WITHOUT_DAY]:
             seen = shorten(", ".join(self._columns_seen)) or "no readable record"
             raise ImportFileError(
                 f"source.day_column {self._column!r}: none of the {self._writer.records:,} records of {name} has a day "
@@ -299,8 +306,12 @@ class _Writer:
         self._pieces: dict[tuple[int, str], list[tuple[int, int, int]]] = {}
         self._digests: dict[tuple[int, str], Any] = {}
         self._compressor = zstandard.ZstdCompressor(level=1)
-        self.records = 0
-        self.records_without_day = 0
+        #: Records by day; `WITHOUT_DAY` is one of the days.
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def records(self) -> int:
+        return self.counts.total()
 
     def kind(self, framing: Framing, head: bytes = b"") -> int:
         """Return the number of a kind of records: those that can stand in one extract, below the same header."""
@@ -315,9 +326,7 @@ class _Writer:
         self._hold(kind, day, rows, rows.nbytes + _OVERHEAD, rows.num_rows)
 
     def _hold(self, kind: int, day: str, item: Any, size: int, count: int) -> None:
-        self.records += count
-        if day == WITHOUT_DAY:
-            self.records_without_day += count
+        self.counts[day] += count
         self._held.setdefault((kind, day), []).append(item)
         self._size += size
         if self._size > HELD:
@@ -373,7 +382,8 @@ class _Writer:
             "kinds": [asdict(framing) for framing, _ in self._kinds],
             "days": days,
             "records": self.records,
-            "records_without_day": self.records_without_day,
+            "records_without_day": self.counts[WITHOUT_DAY],
+            "counts": dict(sorted(self.counts.items())),
         }
 
 

@@ -183,7 +183,7 @@ class Location:
             if not set(_protocols(files)) & set(_NEAREST_WITHIN):
                 return []
             there = sorted(name for name in files.glob(path) if files.isfile(name))
-        except Exception:  # noqa: BLE001 - a hint; the error it goes with is the one to show
+        except Exception:
             return []
         at = bisect(there, self._files[1])
         return [self._safe(name) for name in there[max(at - 1, 0) : at + 1]]

@@ -9,27 +9,32 @@ from __future__ import annotations
 import codecs
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from posthog_assets.core.errors import NoExport
+from posthog_assets.core.errors import ImportFileError, NoExport
 from posthog_assets.core.sections import Section, secrets_in
-from posthog_assets.sources.base import DayFingerprint, NaiveTimes, Source, ZoneStrength
+from posthog_assets.core.timestamps import Window, pattern_flaw
+from posthog_assets.sources.base import DayFingerprint, NaiveTimes, Scope, Source, ZoneStrength
 from posthog_assets.sources.files.day_split import WITHOUT_DAY, DaySplit, Extract
 from posthog_assets.sources.files.locations import Found, Location
 from posthog_assets.sources.files.record_days import Days
 from posthog_assets.sources.formats import SUFFIXES, Compression, Format, Framing, detect
 from posthog_assets.sources.formats.avro import NEEDS_FASTAVRO, is_installed
 from posthog_assets.sources.formats.csv_layouts import LAYOUTS
-from posthog_assets.sources.manifest import RawExport
+from posthog_assets.sources.manifest import Account, RawExport
 
 _DAY: Final = re.compile(r"\{day(?::([^}]*))?\}")
 _PLACEHOLDER: Final = re.compile(r"\{[A-Za-z_]\w*(?:[:!.][^}]*)?\}")
+#: Goes up when the same value names another day.
+_SPLIT_RULES: Final = 2
+
 _PASSWORD: Final = re.compile(r"\w://[^/@\s:]*:([^/@\s]+)@")
 
 
@@ -84,10 +89,14 @@ class Files(Source):
     type: str = "files"
     path: str = Field(
         min_length=1,
-        description="Path, fsspec URL or python-package://<distribution>/<file>; {day}, {day:%Y-%m-%d} and globs are "
-        "filled in; hidden files (.x, _SUCCESS) never match",
+        description="Path, fsspec URL or python-package://<distribution>/<file>; {day}, {day:%Y/%m/%d} (%s: seconds "
+        "since 1970, {day:%s000} as Segment's folders are named) and globs are filled in; hidden files (.x, _SUCCESS) "
+        "never match",
     )
     day_column: str | None = Field(None, min_length=1, description="Column that says the day, as in a.b; for all days")
+    day_format: str | None = Field(
+        None, description="strptime pattern of day_column; absent: as the dialect reads that column"
+    )
     day_timezone: str = Field("UTC", description="Whose days they are; times in day_column without a zone are in it")
     format: Format | None = Field(None, description="Absent: told by the file's name")
     compression: Compression | None = Field(None, description="Absent: told by the file's name")
@@ -100,6 +109,15 @@ class Files(Source):
     available_after_hours: float = Field(
         0, ge=0, description="Hours after a day's end until its data is complete; absent: what the dialect says"
     )
+
+    _scope: Scope | None = PrivateAttr(None)
+
+    @field_validator("day_format")
+    @classmethod
+    def _is_a_pattern(cls, value: str | None) -> str | None:
+        if value is not None and (flaw := pattern_flaw(value)):
+            raise ValueError(f"is no strptime pattern: {flaw}")
+        return value
 
     @field_validator("path")
     @classmethod
@@ -127,6 +145,12 @@ class Files(Source):
                 "either path holds {day} (one or more files a day), or day_column names the column that says the day "
                 "(one or more files for all days)"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_day_to_format(self) -> Files:
+        if self.day_format and not self.day_column:
+            raise ValueError("day_format is of day_column, which is not set")
         return self
 
     @model_validator(mode="after")
@@ -163,6 +187,17 @@ class Files(Source):
         else:
             yield from (self._sighting(day, self.find(day)) for day in days)
 
+    def within(self, scope: Scope) -> Self:
+        if not self.day_column:
+            return self
+        other = self.model_copy()
+        other._scope = scope
+        return other
+
+    @property
+    def holds_all_days(self) -> bool:
+        return bool(self.day_column)
+
     def split_files(self, day: date) -> frozenset[str]:
         return frozenset(file.id for file in self.find(day)) if self.day_column else frozenset()
 
@@ -196,14 +231,16 @@ class Files(Source):
         if not found and (self.day_column or self.missing == "error"):
             raise NoExport(self._nothing(day, location))
         position = self._position(found)
-        if raw.is_complete(position):
+        # An export of an earlier release may have given the records to other days, and did not count them.
+        counted = not self.day_column or (raw.account and raw.account.read_as == self._read_as(found, first_day))
+        if counted and raw.is_complete(position):
             return
         raw.begin(position)
+        if self.day_column:
+            raw.complete(account=self._pin_extracts(day, raw, location, found, first_day))
+            return
         for file in found:
-            if self.day_column:
-                self._pin_extracts(day, raw, location, file, first_day)
-            else:
-                self._pin_copy(raw, location, file)
+            self._pin_copy(raw, location, file)
         raw.complete()
 
     def find(self, day: date) -> list[Found]:
@@ -212,7 +249,7 @@ class Files(Source):
 
     def url(self, day: date) -> str:
         """Return the path with the day filled in."""
-        return _DAY.sub(lambda match: day.strftime(match.group(1) or "%Y-%m-%d"), self.path)
+        return _DAY.sub(lambda match: _written(day, match.group(1) or "%Y-%m-%d"), self.path)
 
     def location(self, day: date) -> Location:
         """Return where the day's files are."""
@@ -229,11 +266,39 @@ class Files(Source):
         with raw.part(name, framing, file.url, file.fingerprint) as sink:
             location.copy(file, sink)
 
-    def _pin_extracts(self, day: date, raw: RawExport, location: Location, file: Found, first_day: date) -> None:
-        split = self._split(raw, location, file)
-        for key in (day.isoformat(), *([WITHOUT_DAY] if day == first_day else [])):
-            for extract in split.extracts(key):
-                self._pin_extract(raw, split, extract, file, key)
+    def _pin_extracts(
+        self, day: date, raw: RawExport, location: Location, found: list[Found], first_day: date
+    ) -> Account:
+        """Pin the day's extract of each file, and return where the records of all days went.
+
+        Raises:
+            ImportFileError: no record of any file lies in the import's days.
+        """
+        counts: Counter[str] = Counter()
+        for file in found:
+            split = self._split(raw, location, file, first_day)
+            counts.update(split.counts)
+            for key in (day.isoformat(), *([WITHOUT_DAY] if day == first_day else [])):
+                for extract in split.extracts(key):
+                    self._pin_extract(raw, split, extract, file, key)
+        return self._account(counts, found, first_day)
+
+    def _account(self, counts: Counter[str], found: list[Found], first_day: date) -> Account:
+        first, last = first_day.isoformat(), self._scope.end.isoformat() if self._scope and self._scope.end else ""
+        outside = sorted(day for day in counts if day != WITHOUT_DAY and (day < first or (last and day > last)))
+        beyond, without = sum(counts[day] for day in outside), counts[WITHOUT_DAY]
+        account = Account(
+            self._read_as(found, first_day), counts.total(), counts.total() - beyond - without, without, beyond,
+            outside[0] if outside else None, outside[-1] if outside else None,
+        )  # fmt: skip
+        if beyond and not account.in_days:
+            raise ImportFileError(
+                f"source.day_column {self.day_column!r}: none of the {account.records:,} records lies in the import's "
+                f"days, {first} to {last or 'today'}: {beyond:,} are of {outside[0]} to {outside[-1]}"
+                + (f", {without:,} have no day" if without else "")
+                + ". Correct start_date and end_date, or how the column is read (source.day_format)"
+            )
+        return account
 
     def _pin_extract(self, raw: RawExport, split: DaySplit, extract: Extract, file: Found, key: str) -> None:
         label = key or "without-day"
@@ -246,21 +311,37 @@ class Files(Source):
         with raw.part(name, framing, origin, extract.digest, without_day=key == WITHOUT_DAY) as sink:
             split.copy(extract, sink)
 
-    def _split(self, raw: RawExport, location: Location, file: Found) -> DaySplit:
+    def _split(self, raw: RawExport, location: Location, file: Found, first_day: date) -> DaySplit:
         """Return the file's extracts, made now unless somebody has made them already."""
         assert self.day_column is not None
-        framing = replace(self.framing(file), unfold=None)
-        key = _digest([file.fingerprint, self.day_column, self.day_timezone, framing, *framing.columns])
-        split = DaySplit(raw.store, file.id, key)
+        split = DaySplit(raw.store, file.id, self._split_key(file, first_day))
         if not split.load():
             with raw.store.shared_lock(f"split-{file.id}"):
                 if not split.load():
                     with location.open(file) as source:
-                        split.write(source, framing, file.url, self.day_column, self._days())
+                        framing = replace(self.framing(file), unfold=None)
+                        split.write(source, framing, file.url, self.day_column, self._days(first_day))
         return split
 
-    def _days(self) -> Days:
-        return Days(UTC if self.day_timezone == "UTC" else ZoneInfo(self.day_timezone))
+    def _split_key(self, file: Found, first_day: date) -> str:
+        """Return a text that changes when the file does, or when its records would be given to other days."""
+        framing = replace(self.framing(file), unfold=None)
+        how = [self.day_column, self.day_timezone, *self._day_form, first_day.year, _SPLIT_RULES]
+        return _digest([file.fingerprint, *how, framing, *framing.columns])
+
+    def _read_as(self, found: list[Found], first_day: date) -> str:
+        return _digest([self._split_key(file, first_day) for file in found])
+
+    @property
+    def _day_form(self) -> tuple[str | None, str | None]:
+        """The pattern and unit of `day_column`: the dialect's, where it reads the same column as the event's time."""
+        if self.day_format or not self._scope or self._scope.time_column != self.day_column:
+            return self.day_format, None
+        return self._scope.format, self._scope.unit
+
+    def _days(self, first_day: date) -> Days:
+        zone = UTC if self.day_timezone == "UTC" else ZoneInfo(self.day_timezone)
+        return Days(zone, *self._day_form, Window.of(first_day, datetime.now(UTC)))
 
     def _position(self, found: list[Found]) -> str:
         how: list[Any] = [self.day_column, self.day_timezone, self.format, self.compression, self.csv]
@@ -268,6 +349,8 @@ class Files(Source):
             how.append(self.unfold)
         if self.csv.columns:
             how.append(self.csv.columns)
+        if self.day_format:
+            how.append(self.day_format)
         return _digest([*[f"{file.id} {file.fingerprint}" for file in found], how])
 
     def _sighting(self, day: date, found: list[Found]) -> DayFingerprint:
@@ -294,6 +377,12 @@ def part_name(file: Found) -> str:
     """
     stem = _stem(file)
     return f"{stem}-{file.id}{_suffixes(_base_name(file))}"
+
+
+def _written(day: date, form: str) -> str:
+    """Return *day* as `strftime` writes it; `%s` are the seconds of its midnight in UTC, wherever this runs."""
+    seconds = int(datetime.combine(day, time(), UTC).timestamp())
+    return day.strftime(re.sub(r"(%%)|%s", lambda match: match.group(1) or str(seconds), form))
 
 
 def _around(path: str) -> str:

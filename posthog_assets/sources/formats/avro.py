@@ -109,7 +109,7 @@ class AvroRecords:
                 file.seek(start)
                 self._read(file, self._parsed, None, handle_unicode_errors="replace")
                 return Unreadable(shorten(f"text that is not UTF-8: {error}"))
-        except Exception as error:  # noqa: BLE001 - damaged bytes make fastavro raise whatever they happen to lead to
+        except Exception as error:
             words = shorten(str(error) or type(error).__name__)
             raise BrokenPart(f"{self._name}: record {number} cannot be read as its schema says: {words}") from error
         return record if type(record) is dict else Unreadable("not a record, as its schema says")
@@ -135,7 +135,7 @@ def _parsed(text: bytes, name: str) -> Any:
     """Return a schema as fastavro wants it, with our readers for what JSON cannot hold."""
     try:
         return _library().parse_schema(_with_readers(orjson.loads(text)))
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:
         words = shorten(str(error) or type(error).__name__)
         raise BrokenPart(f"{name}: its schema cannot be read: {words}") from error
 

@@ -274,7 +274,7 @@ def seekable(stream: IO[bytes]) -> IO[bytes]:
     return copy
 
 
-class broken:
+class broken:  # noqa: N801 - reads like a function: `with broken(name)`
     """Turns what a decompressor raises into `BrokenPart`, which names the part and the place."""
 
     def __init__(self, name: str, done: int = 0) -> None:

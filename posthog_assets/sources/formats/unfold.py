@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from posthog_assets.core.json_text import numbered
 from posthog_assets.core.records import RecordChunk, Unreadable
 
 
 def unfolded(chunks: Iterable[RecordChunk], field: str, rows: int) -> Iterator[RecordChunk]:
     """Yield, for each member of the list *field* of a record, the record with that member in the list's place.
 
-    All have the record's position. A record whose *field* is no list, or an empty one, stays as it is.
+    All have the record's position. An object whose keys are numbers is a list. A record whose *field* is neither, or
+    empty, stays as it is.
     """
     for chunk in chunks:
         positions: list[int] = []
@@ -32,6 +34,7 @@ def unfolded(chunks: Iterable[RecordChunk], field: str, rows: int) -> Iterator[R
 
 def _members(record: dict[str, Any] | Unreadable, field: str) -> Iterable[dict[str, Any] | Unreadable]:
     members = record.get(field) if isinstance(record, dict) else None
+    members = numbered(members) or members
     if not isinstance(members, list) or not members:
         return (record,)
     return ({**record, field: member} for member in members)  # type: ignore[dict-item]

@@ -53,4 +53,4 @@ def test_pages_of_real_messages(real_data: Callable[[str], Path]) -> None:
     urls = [page["url"] for page in pages if page.get("url")]
     told = [left({"step": "url"}, {"$current_url": url}) for url in urls]
     assert {one["$host"] for one in told if "docs.rudderstack.com" in one["$current_url"]} == {"docs.rudderstack.com"}
-    assert [one["$pathname"] for one in told if one["$current_url"].endswith("/best-seller/1")][0] == "/best-seller/1"
+    assert next(one["$pathname"] for one in told if one["$current_url"].endswith("/best-seller/1")) == "/best-seller/1"

@@ -12,6 +12,7 @@ from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.pipeline.deliver import deliver_day
 from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.preview.field_changes import Kind, differences
+from posthog_assets.pipeline.preview.markdown import markdown
 from posthog_assets.pipeline.preview.preview import preview_day
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
@@ -117,3 +118,13 @@ def test_the_job_of_the_ui_shows_the_same(project: Path) -> None:
     assert "5 raw records become 4 rows" in text
     assert text.count("```diff") == 2
     assert not (Path(imp.store.root.path) / "posthog_events").exists()
+
+
+def test_fields_that_the_dialect_does_not_know_are_counted(project: Path) -> None:
+    imp = write_import(project, "http://127.0.0.1:9")
+    with (project / f"exports/{DAY}.jsonl").open("a") as lines:
+        lines.write('{"id":"9","user":"ann","at":"2024-03-01T10:00:00Z","what":"page","more":1}\n')
+    chosen = imp.dialect.model_copy(update={"properties": ["size"]})
+    seen = preview_day(imp.model_copy(update={"dialect": chosen}), DAY)
+    assert seen.fields_left_out == {"more": 1}
+    assert "field left out" in markdown(seen)

@@ -20,6 +20,7 @@ import pytest
 
 from posthog_assets.core.errors import BrokenPart, ImportFileError, NoExport
 from posthog_assets.sources import Files, RawExport
+from posthog_assets.sources.base import Scope
 from posthog_assets.sources.files import day_split as split_module
 from posthog_assets.sources.formats import Unreadable, read_records
 from posthog_assets.storage.store import Store
@@ -321,3 +322,89 @@ def test_processes_that_split_at_once_get_the_same(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         arguments = [(str(tmp_path / "data"), f"{tmp_path}/all.jsonl", day) for day in range(8)]
         assert pool.starmap(_export_in_a_process, arguments, chunksize=1) == [2_500] * 8
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pa.array([20130101, 20130102, 20130102], pa.int32()),
+        pa.array([20130101, 20130102, 20130102], pa.int64()),
+        pa.array([20130101.0, 20130102.0, 20130102.0]),
+        pa.array(["20130101", "20130102", "20130102"]),
+        pa.array([201301010000, 201301020930, 201301021000]),
+        pa.array(["2013-01-01 10:00:00 UTC", "2013-01-02 10:00:00.5 UTC", "2013-01-02 00:00:00 UTC"]),
+    ],
+)
+def test_date_keys_fill_their_days(tmp_path: Path, store: Store, key: pa.Array) -> None:
+    pq.write_table(pa.table({"n": [1, 2, 3], "key": key}), tmp_path / "all.parquet")
+    with (tmp_path / "all.csv").open("w") as file:
+        file.write("n,key\n" + "".join(f"{n},{value}\n" for n, value in enumerate(key.to_pylist(), 1)))
+    (tmp_path / "all.jsonl").write_text(
+        "".join(json.dumps({"n": n, "key": value}) + "\n" for n, value in enumerate(key.to_pylist(), 1))
+    )
+    for name in ("all.parquet", "all.csv", "all.jsonl"):
+        settings = {"path": f"{tmp_path}/{name}", "day_column": "key"}
+        assert [int(record["n"]) for record in _records(_export(store, FIRST, **settings))] == [1]
+        assert [int(record["n"]) for record in _records(_export(store, date(2013, 1, 2), **settings))] == [2, 3]
+
+
+def _of_import(store: Store, day: date, end: date | None, form: Any = (), **settings: Any) -> RawExport:
+    raw = RawExport(store, day)
+    Files.model_validate(settings).within(Scope(FIRST, end, *form)).export(day, raw, FIRST)
+    return RawExport(store, day)
+
+
+def test_the_account_says_where_every_record_went(tmp_path: Path, store: Store) -> None:
+    days = ["2013-01-01", "2013-01-02", "2013-01-02", "2012-12-31", "2013-01-04", "2031-05-05", "0001-01-01", "soon"]
+    (tmp_path / "all.jsonl").write_text("".join(f'{{"t":"{day}"}}\n' for day in days))
+    settings = {"path": f"{tmp_path}/all.jsonl", "day_column": "t"}
+    raw = _of_import(store, FIRST, date(2013, 1, 3), **settings)
+    account = raw.manifest().account
+    assert account is not None
+    assert (account.records, account.in_days, account.without_day, account.outside) == (8, 3, 3, 2)
+    # What cannot be true is a row of the first day, with its reason: a day that never comes, and Go's zero time.
+    assert [record["t"] for record in _records(raw)] == ["2013-01-01", "2031-05-05", "0001-01-01", "soon"]
+    assert account.warnings(FIRST, date(2013, 1, 3)) == [
+        "3 of 8 records have no day that can be read or be true: they are rows of 2013-01-01",
+        "2 of 8 records lie outside the import's days, 2013-01-01 to 2013-01-03, and are not imported: they are of "
+        "2012-12-31 to 2013-01-04",
+    ]
+    # Without a last day, the import goes on.
+    assert _of_import(Store(str(tmp_path / "other"), "imported"), FIRST, None, **settings).account.outside == 1  # type: ignore[union-attr]
+
+
+def test_an_import_of_none_of_the_days_in_its_files_is_refused(tmp_path: Path, store: Store) -> None:
+    (tmp_path / "all.jsonl").write_bytes(b'{"t":"2014-01-01"}\n{"t":"2014-02-01"}\n{"t":"soon"}\n')
+    with pytest.raises(ImportFileError) as refused:
+        _of_import(store, FIRST, date(2013, 12, 31), path=f"{tmp_path}/all.jsonl", day_column="t")
+    assert str(refused.value) == (
+        "source.day_column 't': none of the 3 records lies in the import's days, 2013-01-01 to 2013-12-31: 2 are of "
+        "2014-01-01 to 2014-02-01, 1 have no day. Correct start_date and end_date, or how the column is read "
+        "(source.day_format)"
+    )
+
+
+@pytest.mark.parametrize("time", ["2013/01/02 11:15:41", "2013/01/02 11:15:41.000"])
+def test_the_day_column_reads_by_the_dialects_format(tmp_path: Path, store: Store, time: str) -> None:
+    (tmp_path / "all.csv").write_text(f"when,n\n{time},1\n2013/01/01 00:00:00,2\n")
+    settings = {"path": f"{tmp_path}/all.csv", "day_column": "when"}
+    form = ("when", "%Y/%m/%d %H:%M:%S", None)
+    assert [record["n"] for record in _records(_of_import(store, date(2013, 1, 2), None, form, **settings))] == ["1"]
+    alone = Store(str(tmp_path / "alone"), "imported")
+    raw = _export(alone, date(2013, 1, 2), **settings, day_format="%Y/%m/%d %H:%M:%S")
+    assert [record["n"] for record in _records(raw)] == ["1"]
+
+
+def test_an_export_of_an_earlier_release_is_counted_and_keeps_its_parts(tmp_path: Path, store: Store) -> None:
+    (tmp_path / "all.jsonl").write_bytes(b'{"t":"2013-01-01"}\n{"t":"2013-01-02"}\n')
+    settings = {"path": f"{tmp_path}/all.jsonl", "day_column": "t"}
+    _export(store, FIRST, **settings)
+    manifest = tmp_path / "data/imported/raw_export/2013-01-01/manifest.json"
+    old = json.loads(manifest.read_bytes())
+    del old["account"]
+    manifest.write_text(json.dumps(old))
+    raw = _export(store, FIRST, **settings)
+    assert raw.account is not None
+    assert (raw.account.records, raw.account.in_days) == (2, 2)
+    assert json.loads(manifest.read_bytes())["parts"] == old["parts"]
+    assert raw.manifest().fetched_at == old["fetched_at"]

@@ -341,8 +341,8 @@ def test_without_fastavro_the_import_file_is_refused_with_what_to_install(monkey
 
 _MEASURE = """
 import io, resource, sys
-from posthog_assets.formats import detect, read_records
-from posthog_assets.formats.containers import avro_block, avro_header
+from posthog_assets.sources.formats import detect, read_records
+from posthog_assets.sources.formats.avro_container import avro_block, avro_header
 
 class Long(io.RawIOBase):
     left, rest = int(sys.argv[1]), avro_header(b'{"type":"record","name":"r","fields":[{"name":"a","type":"string"}]}', "null", b"m" * 16)

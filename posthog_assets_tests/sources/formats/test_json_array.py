@@ -82,7 +82,7 @@ def test_the_same_records_come_out_of_lines_and_of_an_array() -> None:
 
 _MEASURE = """
 import io, resource, sys
-from posthog_assets.formats import detect, read_records
+from posthog_assets.sources.formats import detect, read_records
 
 class Long(io.RawIOBase):
     left, rest = int(sys.argv[1]), b"["

@@ -1,0 +1,76 @@
+"""The fields that a dialect knows, as a tree: finds those of a record that no table names.
+
+Belongs here: which members of an object are known, and objects that came as JSON text. Does not belong here: what
+becomes of a field (`vendor`), or any vendor's field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from posthog_assets.dialects.record import Record, nested
+
+
+class Members:
+    """The known members of an object; those that are objects themselves have known members of their own."""
+
+    def __init__(self, paths: Iterable[str], whole: Iterable[str], path: str = "") -> None:
+        """Take *paths*, `context.page.url`; an object in *whole* is not looked into.
+
+        Members below a name in *whole* count as known, whatever they are called.
+        """
+        kept = frozenset(whole)
+        below: dict[str, list[str]] = {}
+        known = set(kept)
+        for name in paths:
+            head, dot, rest = name.partition(".")
+            known.add(head)
+            if dot:
+                below.setdefault(head, []).append(rest)
+        self._prefix = f"{path}." if path else ""
+        self._known = frozenset(known)
+        self._whole = tuple(name for name in kept if "." not in name)
+        self._objects = tuple(
+            (head, Members(rests, _below(head, kept), f"{self._prefix}{head}"))
+            for head, rests in below.items()
+            if head not in kept
+        )
+
+    def left_out(self, record: Record, is_known: Callable[[str], bool]) -> list[str] | None:
+        """Return the paths of *record* that have a value and are not known; None where there are none.
+
+        An object that stands there as JSON text is put in the text's place. What is something else in an object's place
+        is not known either, unless the object is kept whole.
+        """
+        found: list[str] | None = None
+        if not record.keys() <= self._known:
+            unknown = record.keys() - self._known
+            found = [self._prefix + name for name in unknown if record[name] not in _NOTHING and not is_known(name)]
+        for name in self._whole:
+            if type(text := record.get(name)) is str and text:
+                record[name] = nested(text)
+        for name, members in self._objects:
+            value = record.get(name)
+            if value and type(value) is not dict:
+                value = record[name] = nested(value)
+            inner: list[str] | None = None
+            if type(value) is dict:
+                inner = members.left_out(value, _never)
+            elif value not in _NOTHING:
+                inner = [self._prefix + name]
+            if inner:
+                found = found + inner if found else inner
+        return found or None
+
+
+#: What has nothing in it; compared by value, since 0 and false are something.
+_NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})
+
+
+def _below(head: str, names: Iterable[str]) -> list[str]:
+    return [name[len(head) + 1 :] for name in names if name.startswith(f"{head}.")]
+
+
+def _never(name: str) -> bool:
+    return False

@@ -1,0 +1,213 @@
+"""Telling from a file's first bytes how its records are framed.
+
+Belongs here: compression, format, and the options of CSV. Does not belong here: reading records (`formats`), or what a
+file's name shows (`sources.formats.framing`).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from contextlib import suppress
+from typing import IO, Any, Final
+
+import orjson
+
+from posthog_assets.core.errors import ImportFileError
+from posthog_assets.pipeline.sniffing.evidence import Certainty, Finding
+from posthog_assets.sources.formats import Compression, Format, Framing, detect
+from posthog_assets.sources.formats.compression import members
+from posthog_assets.sources.formats.csv_layouts import LAYOUTS
+
+#: Bytes of the decompressed text that are looked at.
+_HEAD: Final = 256 << 10
+
+_COMPRESSIONS: Final = (
+    (b"\x1f\x8b", Compression.GZIP), (b"\x28\xb5\x2f\xfd", Compression.ZSTD), (b"BZh", Compression.BZ2),
+    (b"PK\x03\x04", Compression.ZIP),
+)  # fmt: skip
+_FORMATS: Final = ((b"PAR1", Format.PARQUET), (b"Obj\x01", Format.AVRO))
+_MARKS: Final = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+_DELIMITERS: Final = (",", "\t", ";", "|")
+
+#: What is a value and no name of a column: numbers, times, ids.
+_VALUE: Final = re.compile(r"[-+]?\d[\d.,:/T -]*Z?|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|.*@.*\..*|https?://.*")
+
+
+def sniff_framing(name: str, file: IO[bytes]) -> tuple[dict[str, Any], list[Finding]]:
+    """Return the settings of a files source that its name does not show, and what was found.
+
+    *file* is read from where it stands.
+
+    Raises:
+        ImportFileError: it is none of the formats that can be read.
+        BrokenPart: it is damaged at its very beginning.
+    """
+    magic = file.read(4)
+    file.seek(0)
+    compression = next((kind for mark, kind in _COMPRESSIONS if magic.startswith(mark)), Compression.NONE)
+    told = _told_by_name(name)
+    settings: dict[str, Any] = {}
+    if compression is not (told.compression if told else Compression.NONE) and not _packs_itself(told, magic):
+        settings["compression"] = compression.value
+    inner_name, head, kind = _head(name, file, compression)
+    shape = told.format if told and told.format else None
+    if kind is None:
+        kind = _format_of(head, name)
+    if shape is None and compression is Compression.ZIP:
+        shape = _told_format(inner_name)
+    if shape is None or _contradicts(shape, kind):
+        settings["format"] = kind.value
+        shape = kind
+    findings = [_finding(shape, compression, settings)]
+    if shape is Format.CSV:
+        options, found = _csv_options(inner_name, head)
+        settings |= {"csv": options} if options else {}
+        findings += found
+    return settings, findings
+
+
+def _told_by_name(name: str) -> Framing | None:
+    try:
+        return detect(name)
+    except ImportFileError:
+        return None
+
+
+def _told_format(name: str) -> Format | None:
+    told = _told_by_name(name)
+    return told.format if told else None
+
+
+def _packs_itself(told: Framing | None, magic: bytes) -> bool:
+    """Whether it is Parquet or Avro under a name such as `.parquet.zst`, which the reader knows."""
+    return bool(told) and any(magic.startswith(mark) for mark, _ in _FORMATS)
+
+
+def _head(name: str, file: IO[bytes], compression: Compression) -> tuple[str, bytes, Format | None]:
+    """Return the name, the first text, and the format where a magic number says it, of a file or a zip's member."""
+    # The format is only passed through: a zip's members then need no telling name.
+    framing = Framing(Format.PARQUET, compression)
+    for inside, stream, _ in members(file, framing, name):
+        head = stream.read(_HEAD)
+        if head:
+            return inside, head, next((kind for mark, kind in _FORMATS if head.startswith(mark)), None)
+    raise ImportFileError(f"{name} is empty: there is nothing to tell its format by; name a file that has records")
+
+
+def _format_of(head: bytes, name: str) -> Format:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text[:1] == b"[":
+        return Format.JSON
+    if text[:1] == b"{":
+        first = text.split(b"\n", 1)[0]
+        try:
+            orjson.loads(first)
+        except orjson.JSONDecodeError:
+            # Either a pretty-printed object, or a line with what is no JSON in it; lines end in a brace.
+            return Format.JSONL if first.rstrip().endswith(b"}") and len(text) > len(first) else Format.JSON
+        return Format.JSONL
+    if b"\0" in head[:1024] and not any(head.startswith(mark) for mark, _ in _MARKS):
+        raise ImportFileError(
+            f"{name} is none of the formats that can be read ({', '.join(Format)}; {', '.join(Compression)}): it "
+            f"begins with {head[:8]!r}"
+        )
+    return Format.CSV
+
+
+def _contradicts(told: Format, found: Format) -> bool:
+    """Whether the content is another format than the name says; JSON's reader takes lines too."""
+    return told is not found and not (told is Format.JSON and found is Format.JSONL)
+
+
+def _finding(shape: Format, compression: Compression, settings: dict[str, Any]) -> Finding:
+    by = "its content" if {"format", "compression"} & settings.keys() else "its name and content"
+    packed = "" if compression is Compression.NONE else f", {compression.value}"
+    return Finding("source.format", f"{shape.value}{packed}", Certainty.SURE, f"by {by}")
+
+
+def _csv_options(name: str, head: bytes) -> tuple[dict[str, Any], list[Finding]]:
+    options: dict[str, Any] = {}
+    encoding = _encoding(head)
+    if encoding != "utf-8":
+        options["encoding"] = encoding
+    lines = _whole_lines(head, encoding)
+    delimiter = _delimiter(lines)
+    tabs = "\t" in lines[0] if lines else False
+    if layout := _layout(lines):
+        return {"columns": layout}, [
+            Finding(
+                "source.csv.columns", layout, Certainty.SURE, f"{len(LAYOUTS[layout].columns)} columns and no header"
+            )
+        ]
+    if delimiter != ("\t" if name.lower().split(".")[-1] == "tsv" or (tabs and ".tsv" in name.lower()) else ","):
+        options["delimiter"] = delimiter
+    findings = []
+    rows = _rows(lines, delimiter)
+    if rows and not _is_header(rows[0]):
+        options["columns"] = [f"column_{number}" for number in range(1, len(rows[0]) + 1)]
+        findings.append(
+            Finding("source.csv.columns", f"{len(rows[0])} columns without a header", Certainty.UNSURE,
+                    "the first line holds values, no names: name the columns in their order")
+        )  # fmt: skip
+    if encoding == "cp1252":
+        findings.append(
+            Finding(
+                "source.csv.encoding", encoding, Certainty.LIKELY, "the text is not UTF-8; see that umlauts are right"
+            )
+        )
+    return options, findings
+
+
+def _encoding(head: bytes) -> str:
+    if found := next((name for mark, name in _MARKS if head.startswith(mark)), None):
+        return found
+    # The last character may be cut off.
+    for cut in range(4):
+        with suppress(UnicodeDecodeError):
+            head[: len(head) - cut].decode("utf-8")
+            return "utf-8"
+    return "cp1252"
+
+
+def _whole_lines(head: bytes, encoding: str) -> list[str]:
+    text = head.decode(encoding, "ignore").lstrip("\ufeff")
+    lines = text.splitlines()
+    return lines[:-1][:200] if len(head) == _HEAD and len(lines) > 1 else lines[:200]
+
+
+def _delimiter(lines: list[str]) -> str:
+    """Return the delimiter that gives most lines the same number of values, more than one."""
+
+    def score(delimiter: str) -> tuple[float, int]:
+        widths = Counter(len(row) for row in _rows(lines, delimiter))
+        width, count = widths.most_common(1)[0] if widths else (1, 0)
+        return (count / max(widths.total(), 1) if width > 1 else 0.0, width)
+
+    best = max(_DELIMITERS, key=score)
+    return best if score(best)[0] >= 0.5 else ","
+
+
+def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
+    rows = []
+    with suppress(csv.Error):
+        for row in csv.reader((f"{line}\n" for line in lines), delimiter=delimiter):
+            if row:
+                rows.append(row)
+    return rows
+
+
+def _layout(lines: list[str]) -> str | None:
+    """Return the published layout whose files have so many columns, and no header of these names."""
+    for name, layout in LAYOUTS.items():
+        rows = [line.split(layout.delimiter) for line in lines[:20] if line]
+        if rows and all(len(row) == len(layout.columns) for row in rows) and rows[0] != list(layout.columns):
+            return name
+    return None
+
+
+def _is_header(row: list[str]) -> bool:
+    names = [cell.strip() for cell in row]
+    return all(names) and len(set(names)) == len(names) and not any(_VALUE.fullmatch(name) for name in names)

@@ -1,0 +1,224 @@
+"""What is told from an export: whose records, which columns, which days."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from posthog_assets.core.errors import ImportFileError, NoExport
+from posthog_assets.pipeline.sniffing.draft import Draft, sniff_files
+from posthog_assets.pipeline.sniffing.evidence import Certainty
+from posthog_assets.pipeline.sniffing.preview import preview_draft
+from posthog_assets.sources.files.source import Files
+from posthog_assets_tests.records.exports import EXPORTS, lines, made
+
+ROWS = [
+    {"uid": f"u{n % 9}", "what": ("view", "buy")[n % 2], "when": f"2024-03-0{1 + n % 3}T10:00:{n % 60:02}Z", "n": n}
+    for n in range(60)
+]
+
+
+@pytest.mark.parametrize("vendor", sorted(EXPORTS))
+def test_each_vendors_files_are_known_as_theirs(vendor: str, tmp_path: Path) -> None:
+    draft = sniff_files("shop", str(EXPORTS[vendor](tmp_path)))
+    assert draft.attributes["dialect"]["type"] == vendor
+    assert sum(draft.rejected.values()) == 0
+    assert draft.attributes["start_date"] == "2024-03-01"
+    samples = preview_draft(draft)
+    assert len(samples) == 5
+    assert all(sample.after for sample in samples)
+
+
+@pytest.mark.parametrize("vendor", sorted(EXPORTS))
+def test_the_path_of_a_draft_finds_the_files_that_were_looked_at(vendor: str, tmp_path: Path) -> None:
+    where = EXPORTS[vendor](tmp_path)
+    draft = sniff_files("shop", str(where))
+    there = {str(where)} if where.is_file() else {str(path) for path in where.rglob("*") if path.is_file()}
+    found = Files.model_validate(draft.attributes["source"]).find(date(2024, 3, 1))
+    assert {file.path for file in found} == there
+
+
+@pytest.mark.parametrize(
+    ("vendor", "path"),
+    [
+        ("amplitude", "/123456_{day}_*.json.gz"),
+        ("segment", "/segment-logs/abc/{day:%s000}/*.gz"),
+        ("rudderstack", "/rudder-logs/src/{day:%m-%d-%Y}/*.json.gz"),
+        ("ga4", "/events_{day:%Y%m%d}.json"),
+        ("snowplow", "/run={day}-*/*"),
+    ],
+)
+def test_the_day_in_a_vendors_paths_becomes_the_partitions(vendor: str, path: str, tmp_path: Path) -> None:
+    draft = sniff_files("shop", str(EXPORTS[vendor](tmp_path)))
+    assert draft.attributes["source"]["path"] == f"{tmp_path}{path}"
+
+
+def test_matomos_visits_are_unfolded_into_their_actions(tmp_path: Path) -> None:
+    draft = sniff_files("shop", str(EXPORTS["matomo"](tmp_path)))
+    assert draft.attributes["source"]["unfold"] == "actionDetails"
+    assert {sample.after["event"] for sample in preview_draft(draft) if sample.after} == {"$pageview", "item added"}
+
+
+def test_edits_of_wikipedia_have_a_user_and_a_time_and_no_name(real_data: Callable[[str], Path]) -> None:
+    draft = sniff_files("wikipedia", str(real_data("wikipedia-edits-2015-09-12.jsonl.gz")))
+    assert draft.attributes["dialect"] == {
+        "type": "columns",
+        "event": {"value": "wikipedia_edits"},
+        "user_id": {"column": "user"},
+        "timestamp": {"column": "time"},
+    }
+    assert (draft.attributes["start_date"], draft.attributes["end_date"]) == ("2015-09-12", "2015-09-12")
+    assert [found.setting for found in draft.unsure] == ["dialect.event"]
+
+
+def test_events_of_github_are_told_by_their_columns(real_data: Callable[[str], Path]) -> None:
+    draft = sniff_files("github", str(real_data("github-events-2021-07-21.jsonl.gz")))
+    assert draft.attributes["dialect"] == {
+        "type": "columns",
+        "event": {"column": "type"},
+        "user_id": {"column": "actor.id"},
+        "timestamp": {"column": "created_at"},
+        "source_id": {"column": "id"},
+    }
+    assert draft.unsure == []
+
+
+def test_messages_of_the_segment_spec_are_rudderstacks(real_data: Callable[[str], Path]) -> None:
+    draft = sniff_files("spec", str(real_data("segment-spec.jsonl")))
+    assert draft.attributes["dialect"] == {"type": "rudderstack"}
+    found = draft.finding("dialect.type")
+    assert found is not None
+    assert "segment would read them too" in found.evidence
+
+
+def sniffed(tmp_path: Path, rows: list[Any], name: str = "events.jsonl") -> Draft:
+    (tmp_path / name).write_bytes(lines(rows))
+    return sniff_files("shop", str(tmp_path / name))
+
+
+def test_one_file_for_all_days_is_split_by_its_time(tmp_path: Path) -> None:
+    draft = sniffed(tmp_path, ROWS)
+    assert draft.attributes["source"]["day_column"] == "when"
+    assert (draft.attributes["start_date"], draft.attributes["end_date"]) == ("2024-03-01", "2024-03-03")
+    assert draft.attributes["dialect"]["event"] == {"column": "what"}
+
+
+def test_a_file_of_many_days_is_one_for_all_days_whatever_its_name_says(tmp_path: Path) -> None:
+    draft = sniffed(tmp_path, made("columns", 60, days=40), "dump-2024-04-10.jsonl")
+    assert draft.attributes["source"]["day_column"] == "time"
+    assert draft.attributes["source"]["path"].endswith("/dump-2024-04-10.jsonl")
+    assert (draft.attributes["start_date"], draft.attributes["end_date"]) == ("2024-03-01", "2024-04-09")
+
+
+def test_times_without_a_zone_are_marked(tmp_path: Path) -> None:
+    draft = sniffed(tmp_path, [row | {"when": str(row["when"])[:-1]} for row in ROWS])
+    assert draft.attributes["dialect"]["timestamp"] == {"column": "when", "timezone": "UTC"}
+    assert "dialect.timestamp.timezone" in [found.setting for found in draft.unsure]
+
+
+def test_an_id_that_repeats_is_none_and_the_draft_says_so(tmp_path: Path) -> None:
+    draft = sniffed(tmp_path, [row | {"id": n // 2} for n, row in enumerate(ROWS)])
+    assert "source_id" not in draft.attributes["dialect"]
+    found = draft.finding("dialect.source_id")
+    assert found is not None
+    assert "id repeats (30 of 60)" in found.evidence
+
+
+def test_values_that_identify_people_are_not_in_the_evidence(tmp_path: Path) -> None:
+    draft = sniffed(
+        tmp_path, [{"email": f"p{n % 3}@mail.example", "event": "x", "time": 1709287200 + n} for n in range(9)]
+    )
+    assert draft.attributes["dialect"]["user_id"] == {"column": "email"}
+    assert not any("mail.example" in found.evidence for found in draft.findings)
+
+
+@pytest.mark.parametrize(
+    ("text", "csv"),
+    [
+        ("time;user;event\n2024-03-01T10:00:00Z;ann;x\n2024-03-01T10:00:01Z;bob;y\n", {"delimiter": ";"}),
+        ("time|user|event\n2024-03-01T10:00:00Z|ann|x\n", {"delimiter": "|"}),
+        ("time,user,event\n2024-03-01T10:00:00Z,Jörg,x\n", {"encoding": "cp1252"}),
+    ],
+)
+def test_the_options_of_csv_are_told_by_its_text(text: str, csv: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_bytes(text.encode(csv.get("encoding", "utf-8")))
+    draft = sniff_files("shop", str(tmp_path / "events.csv"))
+    assert draft.attributes["source"]["csv"] == csv
+    assert draft.attributes["dialect"]["user_id"] == {"column": "user"}
+
+
+def test_csv_without_a_header_gets_names_that_are_marked(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("2024-03-01T10:00:00Z,7,x\n2024-03-01T10:00:01Z,8,y\n")
+    with pytest.raises(ImportFileError, match="who did it .* among: column_1, column_2, column_3"):
+        sniff_files("shop", str(tmp_path / "a.csv"))
+
+
+def test_the_content_is_believed_and_not_the_name(tmp_path: Path) -> None:
+    (tmp_path / "export.txt").write_bytes(gzip.compress(lines(ROWS)))
+    source = sniff_files("shop", str(tmp_path / "export.txt")).attributes["source"]
+    assert (source["format"], source["compression"]) == ("jsonl", "gzip")
+
+
+def test_parquet_with_instants_is_read_as_such(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([row | {"when": None} for row in ROWS])
+    instants = pa.array([1709287200 + n for n in range(60)], pa.timestamp("s"))
+    pq.write_table(table.set_column(table.schema.get_field_index("when"), "when", instants), tmp_path / "e.parquet")
+    draft = sniff_files("shop", str(tmp_path / "e.parquet"))
+    assert draft.attributes["dialect"]["timestamp"] == {"column": "when", "timezone": "UTC"}
+    assert draft.attributes["start_date"] == "2024-03-01"
+
+
+def test_what_lies_beside_an_export_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "2024-03-01.jsonl").write_bytes(lines(ROWS))
+    (tmp_path / "README.md").write_text("hello")
+    (tmp_path / "manifest.json").write_text("{}")
+    assert sniff_files("shop", str(tmp_path)).attributes["source"]["path"] == f"{tmp_path}/{{day}}.jsonl"
+
+
+def test_gaps_between_the_days_of_files_are_counted(tmp_path: Path) -> None:
+    for day in (1, 2, 9):
+        (tmp_path / f"2024-03-0{day}.jsonl").write_bytes(lines(ROWS))
+    draft = sniff_files("shop", str(tmp_path))
+    found = draft.finding("source.path")
+    assert found is not None
+    assert found.evidence == "3 files of 3 days, 2024-03-01 to 2024-03-09; 6 days between have no file"
+
+
+def test_a_path_with_nothing_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NoExport, match=r"there is no file at .*/nothing\.jsonl"):
+        sniff_files("shop", str(tmp_path / "nothing.jsonl"))
+
+
+def test_records_without_a_user_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(ImportFileError, match=r"found no column that says who did it .* among: time, temperature"):
+        sniffed(tmp_path, [{"time": "2024-03-01T10:00:00Z", "temperature": n} for n in range(9)])
+
+
+def test_a_binary_file_is_refused_with_the_formats_there_are(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"\x00\x01\x02" * 100)
+    with pytest.raises(ImportFileError, match="none of the formats that can be read"):
+        sniff_files("shop", str(tmp_path / "a.bin"))
+
+
+def test_a_large_file_is_sampled_at_its_beginning_middle_and_end(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    with path.open("w") as file:
+        for day in range(1, 29):
+            row = json.dumps(ROWS[0] | {"when": f"2024-02-{day:02}T10:00:00Z", "filler": "x" * 1000})
+            file.write(f"{row}\n" * 150)
+    draft = sniff_files("shop", str(path))
+    assert (draft.first_day, draft.last_day) in [(date(2024, 2, 1), date(2024, 2, 28)), (date(2024, 2, 1), None)]
+    days = {record["when"][:10] for record in draft.records}
+    assert {"2024-02-01", "2024-02-28"} <= days
+    assert len(days) > 10
+    found = draft.finding("source.day_column")
+    assert found is not None
+    assert found.certainty is (Certainty.SURE if draft.last_day else Certainty.UNSURE)
