@@ -59,13 +59,13 @@ class Segment(Vendor):
         ("type", "context", "anonymousId"),
         ("type", "context", "userId"),
     )
-    # Not receivedAt: a phone may have been offline for days.
-    timestamp = ("timestamp", "originalTimestamp")
+    # receivedAt comes last: a phone may have been offline for days.
+    timestamp = ("timestamp", "originalTimestamp", "receivedAt")
     properties = {f"context.{member}": name for member, name in _CONTEXT.items()}
     spread = ("properties",)
     objects = frozenset({"traits", "context.traits"})
     not_imported: ClassVar[Mapping[str, str]] = {
-        "receivedAt": "when Segment got the message; the event's own time counts",
+        "receivedAt": "when Segment got the message; the event's own time counts, where it can be read and be true",
         "sentAt": "when the sender's queue was emptied; the event's own time counts",
         "integrations": "which of Segment's destinations were to get the message",
         "_metadata": "which of Segment's destinations were to get the message",

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, Literal
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from posthog_assets.core.errors import shorten
@@ -33,6 +34,7 @@ from posthog_assets.dialects.record import (
     is_nothing,
     nested,
     own_name,
+    read_own_groups,
     usable_id,
 )
 
@@ -53,8 +55,8 @@ class Reading:
     """
 
     __slots__ = (
-        "anonymous_id", "event", "group_set", "groups", "kind", "left_out", "properties", "remarks", "set", "set_once",
-        "source_id", "timestamp", "user_id",
+        "anonymous_id", "clocks", "event", "group_set", "groups", "kind", "left_out", "properties", "remarks", "set",
+        "set_once", "source_id", "timestamp", "user_id",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -71,6 +73,7 @@ class Reading:
         self.group_set: dict[str, dict[str, Record]] = {}
         self.left_out: list[str] | None = None
         self.remarks: list[str] | None = None
+        self.clocks: tuple[Any, ...] = ()
 
     def remark(self, sentence: str) -> None:
         """Have *sentence* counted, which is the same for all records it is true of."""
@@ -173,6 +176,7 @@ class Vendor(Dialect):
     _tables: ClassVar[tuple[Table, Table | None, Table | None]]
     _nothing: ClassVar[tuple[str, ...]]
     _unwanted: ClassVar[dict[str, str | None]]
+    _clocks: ClassVar[tuple[_Getter, ...]]
     _first: ClassVar[tuple[_Getter, _Getter, _Getter, _Getter, _Getter]]
     _holders: ClassVar[frozenset[str]]
     _known: ClassVar[frozenset[str]]
@@ -189,6 +193,7 @@ class Vendor(Dialect):
             _first_of((cls.event,)), _first_of(cls.source_id), _first_of(cls.user_id), _first_of(cls.anonymous_id),
             _first_of(cls.timestamp),
         )  # fmt: skip
+        cls._clocks = tuple(_first_of((path,)) for path in cls.timestamp) if len(cls.timestamp) > 1 else ()
         paths = (
             cls.event, *cls.source_id, *cls.user_id, *cls.anonymous_id, *cls.timestamp, *cls.properties,
             *cls.person_set, *cls.person_set_once,
@@ -234,6 +239,8 @@ class Vendor(Dialect):
         reading.user_id = user_id(record)
         reading.anonymous_id = anonymous_id(record)
         reading.timestamp = timestamp(record)
+        if self._clocks:
+            reading.clocks = tuple(clock(record) for clock in self._clocks)
         table, person_set, person_set_once = self._tables
         table.read(record, reading.properties, nothing)
         if person_set:
@@ -305,6 +312,7 @@ class Vendor(Dialect):
         heads: list[_Head] = []
         texts: list[_Texts] = []
         times: list[Any] = []
+        clocks: list[tuple[Any, ...]] = []
         good: list[int] = []
         reasons: dict[int, str] = {}
         noted: list[tuple[int, Reading]] = []
@@ -317,12 +325,16 @@ class Vendor(Dialect):
                 texts.append(_written(row))
                 heads.append((row.source_id, row.kind, row.event, row.user_id, row.anonymous_id))
                 times.append(row.timestamp)
+                clocks.append(row.clocks)
                 good.append(index)
             except Rejected as reason:
                 heads.append(_NO_HEAD)
                 texts.append(_NO_TEXTS)
                 reasons[index] = str(reason)
         stamps, flaws = self.instants(times) if times else (pa.array([], TIMESTAMP), {})
+        by_others = Notes()
+        if self._clocks and times:
+            stamps = self._by_other_clocks(stamps, flaws, times, clocks, by_others)
         for place, flaw in flaws.items():
             index = good[place]
             heads[index], texts[index], reasons[index] = _NO_HEAD, _NO_TEXTS, flaw
@@ -330,7 +342,47 @@ class Vendor(Dialect):
             places = {index: place for place, index in enumerate(good) if index not in reasons}
             stamps = stamps.take(pa.array([places.get(index) for index in range(len(heads))], pa.int32()))
         batch = _batch(heads, texts, stamps, reasons, part, chunk.positions)
-        return _notes(row for index, row in noted if index not in reasons).on(batch) if noted else batch
+        notes = _notes(row for index, row in noted if index not in reasons)
+        notes.add(by_others)
+        return notes.on(batch)
+
+    def _by_other_clocks(
+        self,
+        stamps: pa.Array,
+        flaws: dict[int, str],
+        times: list[Any],
+        clocks: list[tuple[Any, ...]],
+        notes: Notes,
+    ) -> pa.Array:
+        """Return *stamps* with a later clock of the record where the first cannot be read, or cannot be true.
+
+        A time before 1970 or after the export counts as absent where another clock has a better one; where none has,
+        it stays, with its reason. The flaws of those that have are taken out of *flaws*, and they are counted.
+        """
+        wrong = set(flaws) | set(pc.indices_nonzero(pc.invert(self._may_be_true(stamps))).to_pylist())
+        found: dict[int, int] = {}
+        for place in wrong:
+            for name, value in zip(self.timestamp, clocks[place], strict=False):
+                if value is None or value == times[place]:
+                    continue
+                other, _ = self.instants([value])
+                if other.null_count == 0 and self._may_be_true(other)[0].as_py():
+                    found[place] = other.cast(pa.int64())[0].as_py()
+                    flaws.pop(place, None)
+                    notes.remark(f"timestamp_from {name}: the clock before it cannot be read, or cannot be true")
+                    break
+        if not found:
+            return stamps
+        micros = stamps.cast(pa.int64()).to_pylist()
+        for place, instant in found.items():
+            micros[place] = instant
+        return pa.array(micros, pa.int64()).cast(TIMESTAMP)
+
+    def _may_be_true(self, stamps: pa.Array) -> pa.Array:
+        """Return which instants lie after 1969 and before the export's end; null is none."""
+        last = self._window.last if self._window else 2**62
+        micros = stamps.cast(pa.int64())
+        return pc.fill_null(pc.and_(pc.greater_equal(micros, 0), pc.less_equal(micros, last)), False)
 
     def _row(self, record: Record | Unreadable, untyped: bool) -> Reading:
         if isinstance(record, Unreadable):
@@ -347,6 +399,10 @@ class Vendor(Dialect):
                 row.groups = row.groups | group_keys(self.groups, told)
             if "$set" in told or "$set_once" in told or "$unset" in told:
                 self._set_apart(row)
+            if "$groups" in told:
+                read_own_groups(told)
+            if row.groups and any(key[:1].isspace() or key[-1:].isspace() for key in row.groups.values()):
+                row.groups = {kind: key.strip() for kind, key in row.groups.items()}
             row.source_id = as_id(row.source_id, "source id") or fallback
             _read_ids(row)
         except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:

@@ -209,10 +209,12 @@ def _mapped(
     # What users write, and what looks things up, is not asked to bear threads.
     threads = 1 if mapper.steps or mapper.moves_time else 2
     for staged, prepared, events in applied(made, _readable(batches, report), threads, "map"):
-        if mapper.may_identify and people is not None:
-            people.add(mapper.pseudonymous(prepared))
-        if mapper.may_describe_groups and groups is not None:
-            groups.add(prepared)
+        if (mapper.may_identify and people is not None) or (mapper.may_describe_groups and groups is not None):
+            timely = mapper.with_storable_times(prepared)
+            if mapper.may_identify and people is not None:
+                people.add(mapper.pseudonymous(timely))
+            if mapper.may_describe_groups and groups is not None:
+                groups.add(timely)
         if distinct is not None:
             distinct.survey(events, staged)
         yield events

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from posthog_assets.core.errors import ImportFileError, MappingError, shorten
 from posthog_assets.core.partitions import Partition, key_of
-from posthog_assets.core.posthog_rules import id_flaws, name_flaw, size_flaws, time_flaws
+from posthog_assets.core.posthog_rules import event_flaws, id_flaws, name_flaw, storable
 from posthog_assets.core.schemas import POSTHOG_EVENTS, TIMESTAMP
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.mapping import person_properties as people
@@ -109,9 +109,7 @@ class EventMapper:
         if steps:
             staged, events = steps.run(staged, events, ids, reasons)
         properties = self._properties.write(staged)
-        for flaws in (id_flaws(ids), time_flaws(staged["timestamp"], self._fetched_at), size_flaws(properties)):
-            for index, flaw in flaws.items():
-                reasons.setdefault(index, flaw)
+        self._add_flaws(reasons, events, ids, staged["timestamp"], properties)
         batch = pa.RecordBatch.from_arrays(
             [
                 uuids,
@@ -178,16 +176,19 @@ class EventMapper:
             }
         )
         events, ids = pa.array([row[0] for row in made], pa.string()), stage["user_id"]
-        reasons = id_flaws(ids)
+        reasons: dict[int, str] = {}
         if self.steps:
+            reasons = id_flaws(ids)
             stage, events = self.steps.run(stage, events, ids, reasons)
+        written = self._properties.write(stage)
+        self._add_flaws(reasons, events, ids, stage["timestamp"], written)
         return pa.RecordBatch.from_arrays(
             [
                 uuids5(self.namespace, [f"{row[0]} {name}" for row, name in zip(made, names, strict=True)]),
                 events,
                 ids,
                 stage["timestamp"],
-                self._properties.write(stage),
+                written,
                 nothing,
                 _reasons(reasons, count),
                 nothing,
@@ -220,18 +221,22 @@ class EventMapper:
 
     def _checked(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Hold what the user's function made against PostHog's rules again."""
-        reasons = dict(enumerate(batch["reject_reason"].to_pylist()))
-        flaws = (
-            {i: flaw for i, name in enumerate(batch["event"].to_pylist()) if (flaw := name_flaw(name))},
-            id_flaws(batch["distinct_id"]),
-            time_flaws(batch["timestamp"], self._fetched_at),
-            size_flaws(batch["properties"]),
-        )
-        for found in flaws:
-            for index, flaw in found.items():
-                reasons[index] = reasons[index] or flaw
+        reasons = {index: reason for index, reason in enumerate(batch["reject_reason"].to_pylist()) if reason}
+        self._add_flaws(reasons, *(batch[name] for name in ("event", "distinct_id", "timestamp", "properties")))
         column = batch.schema.get_field_index("reject_reason")
-        return batch.set_column(column, "reject_reason", pa.array(list(reasons.values()), pa.string()))
+        return batch.set_column(column, "reject_reason", _reasons(reasons, len(batch)))
+
+    def _add_flaws(
+        self, reasons: dict[int, str], names: pa.Array, ids: pa.Array, stamps: pa.Array, properties: pa.Array
+    ) -> None:
+        """Add to *reasons* why PostHog would not take an event as it is, where there is no reason yet."""
+        for index, flaw in event_flaws(names, ids, stamps, properties, self._fetched_at).items():
+            reasons.setdefault(index, flaw)
+
+    def with_storable_times(self, staged: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows whose time PostHog can store: nothing is derived from the others."""
+        good = storable(staged["timestamp"], self._fetched_at)
+        return staged if good is None else staged.filter(good)
 
 
 def _reasons(reasons: dict[int, str], count: int) -> pa.Array:
