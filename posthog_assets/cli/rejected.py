@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from posthog_assets.core.rejection import reason_head
 from posthog_assets.orchestration.local.project import find_import
 from posthog_assets.pipeline.day_state.rejected import rejections
 
@@ -29,7 +30,7 @@ def show_rejected(name: str, day: date, project: Path | None, *, reason: str | N
         for row in batch.to_pylist():
             if reason and reason not in row["reason"]:
                 continue
-            counts[row["asset"], row["reason"].split(":")[0]] += 1
+            counts[row["asset"], reason_head(row["reason"])] += 1
             if not limit:
                 sys.stdout.write(orjson.dumps(row | {"timestamp": str(row["timestamp"])}).decode() + "\n")
             elif len(shown) < limit:

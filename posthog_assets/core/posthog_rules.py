@@ -42,6 +42,10 @@ FIRST_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: PostHog drops an event with a longer group key: nodejs/src/ingestion, `group_key_too_long`.
 GROUP_KEY_LENGTH: Final = 400
 
+#: Why an event is left out that the import's cut-over leaves to another import, or to live tracking.
+BEFORE_SINCE: Final = "timestamp is before since"
+NOT_BEFORE_UNTIL: Final = "timestamp is not before until"
+
 _BARE_ILLEGAL_IDS: Final = frozenset(
     {
         "", "0", "00000000-0000-0000-0000-000000000000", "[object object]", "anonymous", "anonymous-user", "backend",
@@ -188,6 +192,16 @@ def _name_flaws(names: pa.StringArray) -> dict[int, str]:
     assert empty
     codes = enumerate(coded.indices.to_pylist())
     return {row: empty if code is None else known[code] for row, code in codes if code is None or code in known}
+
+
+def span_flaws(stamps: pa.Array, since: datetime | None, until: datetime | None) -> dict[int, str]:
+    """Return which instants lie before *since*, or not before *until*, by index."""
+    flaws = {}
+    for limit, beyond, reason in ((since, pc.less, BEFORE_SINCE), (until, pc.greater_equal, NOT_BEFORE_UNTIL)):
+        if limit is not None:
+            for index in pc.indices_nonzero(beyond(stamps, pa.scalar(limit, stamps.type))).to_pylist():
+                flaws[index] = f"{reason}: {stamps[index].as_py().isoformat()}"
+    return flaws
 
 
 def size_flaws(properties: pa.StringArray) -> dict[int, str]:

@@ -1,11 +1,13 @@
-"""Work that is done on other threads while its results are waited for, in order.
+"""Work that is done on other threads while its results are waited for, in order, and what threads share meanwhile.
 
-Belongs here: iterating ahead. Does not belong here: what is iterated over. Arrow computes, compresses and reads without
+Belongs here: iterating ahead, and changes of the process that last as long as somebody needs them. Does not belong
+here: what is iterated over or changed. Arrow computes, compresses and reads without
 the interpreter's lock, so that threads are enough for it.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +32,34 @@ class Threads(ThreadPoolExecutor):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.shutdown(wait=kind is not GeneratorExit, cancel_futures=True)
+
+
+class WhileInUse:
+    """A change of the whole process that the first `with` block makes and the last one to end undoes.
+
+    Blocks of several threads may overlap. The one of an abandoned generator ends when that is collected.
+    """
+
+    def __init__(self, change: Callable[[], Callable[[], object]]) -> None:
+        """Prepare *change*, which makes it and returns what undoes it."""
+        self._change = change
+        self._undo: Callable[[], object] | None = None
+        self._users = 0
+        # The garbage collector may end a block while this thread is in here.
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._undo is None:
+                self._undo = self._change()
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0 and self._undo is not None:
+                undo, self._undo = self._undo, None
+                undo()
 
 
 def ahead(items: Iterable[T], name: str) -> Iterator[T]:

@@ -1,9 +1,6 @@
 """What a dialect is: one vendor's record becomes one staged row.
 
 Belongs here: the machinery every dialect shares. Does not belong here: any vendor.
-
-Reasons for rejecting a record are sentences whose head, up to the first ": ", is the same for all records with the
-same flaw; values come after it. Counts are kept by head (`reason_head`).
 """
 
 from __future__ import annotations
@@ -29,11 +26,6 @@ NEWEST_EDITION: Final = 2
 
 #: The root of all uuids this project makes; part of the contract with everything imported so far.
 NAMESPACE: Final = uuid.UUID("6f1d8c9e-4f0b-5c8a-9f6e-2f6f3b1a7d42")
-
-
-def reason_head(reason: str) -> str:
-    """Return the countable part of a reject reason."""
-    return reason.split(": ", 1)[0]
 
 
 class SessionField(NamedTuple):

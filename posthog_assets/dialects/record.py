@@ -13,6 +13,7 @@ import orjson
 
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.json_text import load
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.column import Column
 
 Record = dict[str, Any]
@@ -26,10 +27,6 @@ PERSONAL: Final = ("$set", "$set_once", "$unset")
 
 #: Versions in PostHog's names.
 _VERSIONS: Final = ("$browser_version", "$os_version", "$app_version", "$app_build", "$lib_version")
-
-
-class Rejected(Exception):
-    """A record that cannot become an event; the message is the reason, its head up to `: ` the same for all alike."""
 
 
 def own_name(name: Any) -> str:

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from posthog_assets.core.arrow_columns import pack
+from posthog_assets.core.rejection import reason_head
 from posthog_assets.core.schemas import POSTHOG_EVENTS
 from posthog_assets.core.threads import ahead, applied
-from posthog_assets.dialects.base import reason_head
 from posthog_assets.mapping.events import EventMapper
 from posthog_assets.mapping.groups import GroupStates
 from posthog_assets.mapping.identity import Identities
@@ -48,6 +48,8 @@ class MappingReport:
     reject_reasons: dict[str, int] = field(default_factory=dict)
     #: Events whose source id belonged to another payload already.
     reused_ids: int = 0
+    #: Records without an id that are like an earlier one of the day, and kept (`mapping.repeats`).
+    kept_repeats: int = 0
     #: Anonymous ids seen with several users (`mapping.shared_devices`).
     shared_devices: int = 0
     #: Links PostHog will not make, because the anonymous id is an identified person's by then.
@@ -163,6 +165,7 @@ def _pass(
         if spool is not None and len(again := spool.repeated()):
             raise _Repeats(again)
     report.reused_ids = distinct.reused_ids if distinct else 0
+    report.kept_repeats = distinct.kept_repeats if distinct else 0
     return report
 
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from posthog_assets.core.errors import ImportFileError, MappingError, shorten
 from posthog_assets.core.partitions import Partition, key_of
-from posthog_assets.core.posthog_rules import event_flaws, id_flaws, name_flaw, storable
+from posthog_assets.core.posthog_rules import event_flaws, id_flaws, name_flaw, span_flaws, storable
 from posthog_assets.core.schemas import POSTHOG_EVENTS, TIMESTAMP
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.mapping import person_properties as people
@@ -37,7 +37,8 @@ class EventMapper:
     """The mapping of one import, applied to one day.
 
     *fetched_at* is when the day was exported: later instants cannot be true. *identity_map* has the ids that
-    `mapping.identity_map` names, *files* opens what steps need. Pure: no files, no network, no clock of its own.
+    `mapping.identity_map` names, *files* opens what steps need. Events before *since*, and
+    from *until* on, are rejected. Pure: no files, no network, no clock of its own.
     """
 
     def __init__(
@@ -50,7 +51,10 @@ class EventMapper:
         fetched_at: datetime,
         identity_map: Mapping_[str, str] | None = None,
         files: Files | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> None:
+        self._since, self._until = since, until
         self.namespace = dialect.uuid_namespace(import_name)
         self.may_identify = mapping.identify and dialect.links_identities
         self.shared_devices = mapping.shared_devices
@@ -176,9 +180,9 @@ class EventMapper:
             }
         )
         events, ids = pa.array([row[0] for row in made], pa.string()), stage["user_id"]
-        reasons: dict[int, str] = {}
+        reasons = span_flaws(stage["timestamp"], self._since, self._until)
         if self.steps:
-            reasons = id_flaws(ids)
+            reasons |= id_flaws(ids)
             stage, events = self.steps.run(stage, events, ids, reasons)
         written = self._properties.write(stage)
         self._add_flaws(reasons, events, ids, stage["timestamp"], written)
@@ -229,8 +233,9 @@ class EventMapper:
     def _add_flaws(
         self, reasons: dict[int, str], names: pa.Array, ids: pa.Array, stamps: pa.Array, properties: pa.Array
     ) -> None:
-        """Add to *reasons* why PostHog would not take an event as it is, where there is no reason yet."""
-        for index, flaw in event_flaws(names, ids, stamps, properties, self._fetched_at).items():
+        """Add to *reasons* why an event is not to be sent, where there is no reason yet."""
+        flaws = event_flaws(names, ids, stamps, properties, self._fetched_at)
+        for index, flaw in (span_flaws(stamps, self._since, self._until) | flaws).items():
             reasons.setdefault(index, flaw)
 
     def with_storable_times(self, staged: pa.RecordBatch) -> pa.RecordBatch:

@@ -7,43 +7,62 @@ from __future__ import annotations
 
 import ctypes
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
 import pyarrow as pa
 
-#: What `mallopt` calls them: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD.
-_KEPT_LIMITS: Final = ((-1, 64 << 20), (-3, 32 << 20))
+from posthog_assets.core.threads import WhileInUse
+
+#: What `mallopt` calls them, M_TRIM_THRESHOLD and M_MMAP_THRESHOLD: 64 and 32 MB, and what glibc begins with.
+_KEPT_LIMITS: Final = {-1: 64 << 20, -3: 32 << 20}
+_FIRST_LIMITS: Final = {-1: 128 << 10, -3: 128 << 10}
 
 #: Milliseconds until jemalloc gives freed memory back; Arrow's own second is less than a batch takes to come round.
 _KEPT_MS: Final = 3_000
+_ARROWS_MS: Final = 1_000
 
 
-def _keep_memory() -> None:
-    """Have glibc keep 64 MB: it would give them back to the system and take them again with every batch."""
+def _limit(limits: dict[int, int]) -> None:
     with suppress(AttributeError, OSError):
-        for option, size in _KEPT_LIMITS:
+        for option, size in limits.items():
             ctypes.CDLL(None).mallopt(option, size)
+
+
+def _make_cheap() -> Callable[[], None]:
+    """Change the process, and return what changes it back."""
+    was_on, pool, has_jemalloc = gc.isenabled(), pa.default_memory_pool(), _JEMALLOC in pa.supported_memory_backends()
+    # glibc would give memory back to the system and take it again with every batch.
+    _limit(_KEPT_LIMITS)
+    gc.disable()
+    if has_jemalloc:
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+        pa.jemalloc_set_decay_ms(_KEPT_MS)
+
+    def undo() -> None:
+        # glibc does not say what its limits were, and cannot be asked to move them by itself again.
+        _limit(_FIRST_LIMITS)
+        pa.set_memory_pool(pool)
+        if has_jemalloc:
+            pa.jemalloc_set_decay_ms(_ARROWS_MS)
+        if was_on:
+            gc.enable()
+
+    return undo
+
+
+_JEMALLOC: Final = "jemalloc"
+_CHEAP: Final = WhileInUse(_make_cheap)
 
 
 @contextmanager
 def hot_loop() -> Iterator[None]:
-    """Make a loop over millions of rows cheap while the block runs.
+    """Make a loop over millions of rows cheap while the block runs; the process is as before when the last one ends.
 
     The cyclic garbage collector is kept out: the loop makes millions of small dicts, none of them cyclic. Arrow's
     memory comes from jemalloc where there is one: mimalloc keeps what was freed, half as much again. It and the C
     library keep the memory of one batch for the next.
     """
-    _keep_memory()
-    was_on, pool = gc.isenabled(), pa.default_memory_pool()
-    gc.disable()
-    if "jemalloc" in pa.supported_memory_backends():
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
-        pa.jemalloc_set_decay_ms(_KEPT_MS)
-    try:
+    with _CHEAP:
         yield
-    finally:
-        pa.set_memory_pool(pool)
-        if was_on:
-            gc.enable()

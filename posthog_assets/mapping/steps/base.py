@@ -32,10 +32,6 @@ Scope = Literal["event", "person", "group", "all"]
 _PERSON_KEYS: Final = ("$set", "$set_once")
 
 
-class Rejected(Exception):
-    """An event that is not to be sent; the message is the reason, its head up to `: ` the same for all alike."""
-
-
 class Event:
     """One event between its staged row and PostHog.
 

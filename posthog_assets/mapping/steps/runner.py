@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from posthog_assets.core.errors import ImportFileError, MappingError, PosthogAssetsError, shorten
 from posthog_assets.core.posthog_rules import name_flaw
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.mapping.kinds import HELD
-from posthog_assets.mapping.steps.base import Apply, Bag, Event, Files, Rejected, Step
+from posthog_assets.mapping.steps.base import Apply, Bag, Event, Files, Step
 from posthog_assets.mapping.steps.linked_ids import Links
 
 _CHANGED: Final = ("properties", "set", "set_once", "groups")

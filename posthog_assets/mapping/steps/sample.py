@@ -10,7 +10,8 @@ from typing import ClassVar, Final
 import xxhash
 from pydantic import Field
 
-from posthog_assets.mapping.steps.base import Event, Rejected, Step
+from posthog_assets.core.rejection import Rejected
+from posthog_assets.mapping.steps.base import Event, Step
 
 #: The end of the hash's range.
 _END: Final = 2**64
@@ -27,8 +28,8 @@ class Sample(Step):
     `{step: sample, fraction: 0.1, seed: trial}`
     """
 
-    fraction: float = Field(gt=0, lt=1)
-    seed: str = ""
+    fraction: float = Field(gt=0, lt=1, description="Share of the persons that are kept")
+    seed: str = Field("", description="Another text chooses other persons")
 
     needs_links: ClassVar[bool] = True
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from pydantic import Field, model_validator
 
-from posthog_assets.mapping.steps.base import Apply, Bag, Event, Files, Rejected, Step, need
+from posthog_assets.core.rejection import Rejected
+from posthog_assets.mapping.steps.base import Apply, Bag, Event, Files, Step, need
 
 #: ua-parser's name -> PostHog's, where they differ.
 _BROWSERS: Final = {
@@ -48,7 +49,7 @@ class UserAgent(Step):
         default_factory=lambda: ["$raw_user_agent", "$useragent", "$user_agent", "user_agent", "userAgent"],
         description="The first of these that has a value",
     )
-    bots: str = Field("keep", pattern="^(keep|reject)$")
+    bots: str = Field("keep", pattern="^(keep|reject)$", description="keep | reject events of crawlers")
 
     @model_validator(mode="after")
     def _is_installed(self) -> UserAgent:

@@ -44,6 +44,7 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
                 **table("events_by_name", report.events_by_name, "event"),
                 "derived": report.derived,
                 "reused_ids": report.reused_ids,
+                "kept_repeats": report.kept_repeats,
                 "shared_devices": report.shared_devices,
                 "refused_merges": report.refused_merges,
                 **_sessions(report),

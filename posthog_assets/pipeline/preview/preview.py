@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from posthog_assets.core.errors import VerificationError, shorten
+from posthog_assets.core.rejection import reason_head
 from posthog_assets.destination.encoder import encode
 from posthog_assets.destination.known_names import known_events, known_properties
 from posthog_assets.destination.query_client import QueryClient
@@ -69,6 +70,8 @@ class Preview:
     #: Path of a field the dialect does not know -> records with a value in it; sentence -> records it is true of.
     fields_left_out: dict[str, int]
     remarks: dict[str, int]
+    #: Records without an id that are like another of the day, and kept.
+    kept_repeats: int
     shared_devices: int
     refused_merges: int
     #: Acknowledged already: as they are, changed (replaced), moved (would be duplicated).
@@ -111,6 +114,7 @@ def preview_day(imp: Import, day: date, samples: int = 10) -> Preview:
             rejected=rejected,
             fields_left_out=run.staging.notes.fields_left_out,
             remarks=run.staging.notes.remarks,
+            kept_repeats=run.mapping.kept_repeats,
             shared_devices=run.mapping.shared_devices,
             refused_merges=run.mapping.refused_merges,
             settled=settled,
@@ -191,7 +195,7 @@ def _first_of_each(
     indices = []
     for index, value in enumerate(batch[column].to_pylist()):
         # A reason's head is what reasons have in common.
-        key = column, value.split(": ")[0] if column == "reason" else value
+        key = column, reason_head(value) if column == "reason" else value
         seen[key] = seen.get(key, 0) + 1
         if seen[key] <= wanted:
             indices.append(index)
@@ -208,7 +212,7 @@ def _spread(candidates: list[_Candidate], wanted: int) -> list[_Candidate]:
     ranked = []
     for number, candidate in enumerate(candidates):
         _, after, reason = candidate
-        key = ("event", after["event"]) if after else ("reason", (reason or "").split(": ")[0])
+        key = ("event", after["event"]) if after else ("reason", reason_head(reason or ""))
         rounds[key] = rounds.get(key, 0) + 1
         ranked.append((rounds[key], number))
     return [candidates[number] for number in sorted(number for _, number in sorted(ranked)[:wanted])]

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from posthog_assets.core.records import RecordChunk
+from posthog_assets.core.rejection import reason_head
 from posthog_assets.mapping.events import EventMapper
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.preview.preview import Sample
@@ -31,7 +32,7 @@ def preview_draft(draft: Draft, wanted: int = 5) -> list[Sample]:
     records: list[Any] = [record for some in chunks for record in some.records]
     staged = imp.dialect.stage(RecordChunk(range(len(records)), copy.deepcopy(records), draft.untyped), "sample")
     rows = staged.select(["event", "reject_reason", "raw_line"]).to_pylist()
-    chosen = set(_diverse([row["event"] or row["reject_reason"].split(":")[0] for row in rows], wanted))
+    chosen = set(_diverse([row["event"] or reason_head(row["reject_reason"]) for row in rows], wanted))
     samples = {
         index: Sample(None, records[index], None, rows[index]["reject_reason"])
         for index in chosen

@@ -20,6 +20,7 @@ import io
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, Final
 
@@ -31,6 +32,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from posthog_assets.core.errors import ImportFileError, SourceUnavailable, shorten
+from posthog_assets.core.json_records import parse
 from posthog_assets.core.records import Unreadable
 from posthog_assets.sources.files.record_days import Days, at_path
 from posthog_assets.sources.formats import Compression, Format, Framing
@@ -40,7 +42,7 @@ from posthog_assets.sources.formats.compression import blocks, broken, members, 
 from posthog_assets.sources.formats.csv_rows import CsvRows
 from posthog_assets.sources.formats.framing import framing_of
 from posthog_assets.sources.formats.json_array import Scanner, peek
-from posthog_assets.sources.formats.json_lines import is_blank, line_blocks, parse
+from posthog_assets.sources.formats.json_lines import is_blank, line_blocks
 from posthog_assets.sources.formats.parquet import rows_within
 from posthog_assets.storage.store import Store
 
@@ -220,7 +222,10 @@ class _Splitter:
         return self._days(at_path(record, self._column)) or WITHOUT_DAY
 
     def _csv(self, stream: IO[bytes], framing: Framing, name: str) -> None:
-        table = CsvRows(blocks(stream, name), framing, name, keep_text=True)
+        with closing(CsvRows(blocks(stream, name), framing, name, keep_text=True)) as table:
+            self._csv_rows(table, framing, name)
+
+    def _csv_rows(self, table: CsvRows, framing: Framing, name: str) -> None:
         self._columns_seen = self._columns_seen or table.header
         if not table.header:
             return

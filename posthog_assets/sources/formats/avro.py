@@ -6,7 +6,6 @@ value means (`dialects`).
 
 from __future__ import annotations
 
-import functools
 import io
 import math
 import uuid
@@ -20,6 +19,7 @@ import orjson
 
 from posthog_assets.core.errors import BrokenPart, ImportFileError, shorten
 from posthog_assets.core.records import RecordChunk, Unreadable
+from posthog_assets.core.threads import WhileInUse
 from posthog_assets.sources.formats.avro_container import Container
 from posthog_assets.sources.formats.json_values import of_bytes, of_decimal
 
@@ -84,6 +84,10 @@ class AvroRecords:
         self._read, self._parsed = _library().schemaless_reader, _parsed(self.schema, name)
 
     def __iter__(self) -> Iterator[tuple[dict[str, Any] | Unreadable, bytes]]:
+        with _OUR_READERS:
+            yield from self._all()
+
+    def _all(self) -> Iterator[tuple[dict[str, Any] | Unreadable, bytes]]:
         number = 0
         for block in self._container:
             content = self._container.unpacked(block)
@@ -115,17 +119,28 @@ class AvroRecords:
         return record if type(record) is dict else Unreadable("not a record, as its schema says")
 
 
-@functools.cache
 def _library() -> Any:
     try:
         import fastavro.read
     except ImportError:
         raise ImportFileError(NEEDS_FASTAVRO) from None
-    # As fastavro's documentation has it for logical types of one's own.
-    fastavro.read.LOGICAL_READERS.update(
-        {f"{word.partition('-')[0]}-{_OURS}{word}": reader for word, reader in _READERS.items()}
-    )
     return fastavro
+
+
+def _add_readers() -> Callable[[], object]:
+    # As fastavro's documentation has it for logical types of one's own.
+    readers = _library().read.LOGICAL_READERS
+    ours = {f"{word.partition('-')[0]}-{_OURS}{word}": reader for word, reader in _READERS.items()}
+    readers.update(ours)
+
+    def remove() -> None:
+        for name in ours:
+            del readers[name]
+
+    return remove
+
+
+_OUR_READERS: Final = WhileInUse(_add_readers)
 
 
 NEEDS_FASTAVRO: Final = "format avro needs another package: pip install 'posthog_assets[avro]'"

@@ -8,15 +8,28 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from typing import Any, Final
 
 from posthog_assets.core.errors import BrokenPart, ImportFileError
 from posthog_assets.core.records import RecordChunk, Unreadable
+from posthog_assets.core.threads import WhileInUse
 from posthog_assets.sources.formats.framing import Framing
 
+_CARRIAGE_RETURN: Final = "a carriage return in a value that is not in quotes"
+
 _LONGEST_VALUE: Final = 64 << 20
-csv.field_size_limit(_LONGEST_VALUE)
+
+
+def _allow_long_values() -> Callable[[], object]:
+    # The limit is the process's, and others in it may count on theirs.
+    before = csv.field_size_limit(_LONGEST_VALUE)
+    return lambda: csv.field_size_limit(before)
+
+
+_LONG_VALUES: Final = WhileInUse(_allow_long_values)
 
 #: A chunk ends after about this many bytes, however few rows that is.
 _CHUNK_BYTES: Final = 16 << 20
@@ -32,7 +45,11 @@ def read_csv(blocks: Iterator[bytes], framing: Framing, name: str, rows: int, fi
     Raises:
         BrokenPart: a quoted value is never closed, or the header is not in the file's encoding.
     """
-    table = CsvRows(blocks, framing, name)
+    with closing(CsvRows(blocks, framing, name)) as table:
+        yield from _chunks(table, rows, first)
+
+
+def _chunks(table: CsvRows, rows: int, first: int) -> Iterator[RecordChunk]:
     header, width = table.header, len(table.header)
     positions: list[int] = []
     records: list[dict[str, Any] | Unreadable] = []
@@ -52,7 +69,8 @@ def read_csv(blocks: Iterator[bytes], framing: Framing, name: str, rows: int, fi
 
 def count_csv(blocks: Iterator[bytes], framing: Framing, name: str) -> int:
     """Return the number of rows, the header being none."""
-    return sum(1 for _ in CsvRows(blocks, framing, name))
+    with closing(CsvRows(blocks, framing, name)) as table:
+        return sum(1 for _ in table)
 
 
 class CsvRows:
@@ -66,7 +84,7 @@ class CsvRows:
         self._name = name
         self._encoding = framing.encoding
         self._bytes = _Bytes(blocks, framing.encoding)
-        lines: Any = _text(self._bytes, framing.encoding)
+        lines: Any = _rows_of_text(_text(self._bytes, framing.encoding))
         self._kept: list[str] = []
         if keep_text:
             lines = _keeping(lines, self._kept)
@@ -76,7 +94,11 @@ class CsvRows:
         )  # fmt: skip
         self._rows = self._all()
         self._whose = "source.csv.columns" if framing.columns else "the header"
-        self.header = list(framing.columns) or self._header()
+        try:
+            self.header = list(framing.columns) or self._header()
+        except BaseException:
+            self.close()
+            raise
         self.header_text = "" if framing.columns else self.text()
 
     @property
@@ -87,6 +109,10 @@ class CsvRows:
     def damaged(self) -> bool:
         """Whether bytes were read that are not in the file's encoding."""
         return self._bytes.damaged
+
+    def close(self) -> None:
+        """End reading before the last row."""
+        self._rows.close()
 
     def text(self) -> str:
         """Return the current row as it stands in the file, its line end included."""
@@ -107,7 +133,11 @@ class CsvRows:
     def __iter__(self) -> Iterator[tuple[int, list[str] | Unreadable]]:
         return self._rows
 
-    def _all(self) -> Iterator[tuple[int, list[str] | Unreadable]]:
+    def _all(self) -> Generator[tuple[int, list[str] | Unreadable], None, None]:
+        with _LONG_VALUES:
+            yield from self._each()
+
+    def _each(self) -> Iterator[tuple[int, list[str] | Unreadable]]:
         reader, kept = self._reader, self._kept
         line = 1
         while True:
@@ -119,7 +149,7 @@ class CsvRows:
                     kept.clear()
                 return
             except csv.Error as error:
-                words = str(error)
+                words = _CARRIAGE_RETURN if "new-line character seen" in str(error) else str(error)
                 if "end of data" in words or "field larger" in words:
                     raise BrokenPart(
                         f"{self._name}, line {line}: a value begins with a quote that is never closed; "
@@ -168,6 +198,28 @@ def _undecodable(value: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
+
+
+def _rows_of_text(lines: Iterator[str]) -> Iterator[str]:
+    """Return the lines of a file as they are; where they end with CRLF, a CR alone is no end of one."""
+    first = next(lines, None)
+    if first is None:
+        return iter(())
+    return itertools.chain((first,), _joined(lines) if first.endswith("\r\n") else lines)
+
+
+def _joined(lines: Iterator[str]) -> Iterator[str]:
+    held: list[str] = []
+    for line in lines:
+        if line.endswith("\r"):
+            held.append(line)
+        elif held:
+            yield "".join((*held, line))
+            held.clear()
+        else:
+            yield line
+    if held:
+        yield "".join(held)
 
 
 def _keeping(lines: Iterator[str], kept: list[str]) -> Iterator[str]:

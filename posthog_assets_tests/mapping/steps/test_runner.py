@@ -155,6 +155,23 @@ class Odd(Step):
 """
 
 
+BORROWED = """
+from posthog_assets.dialects.record import Rejected
+from posthog_assets.mapping.steps import Step
+
+class Refuse(Step):
+    def apply(self, event):
+        raise Rejected("not wanted")
+"""
+
+
+def test_a_step_may_raise_the_dialects_rejection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "borrowing_steps.py").write_text(BORROWED)
+    monkeypatch.syspath_prepend(tmp_path)
+    events, _ = map_rows([row(1)], tmp_path, steps=[{"step": "borrowing_steps.Refuse"}])
+    assert [one["reject_reason"] for one in events] == ["not wanted"]
+
+
 def test_a_step_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_steps.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
@@ -175,12 +192,15 @@ def test_a_step_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        ({"step": "renam"}, "mapping.steps.0: Value error, step 'renam' is unknown; allowed: rename, drop, keep"),
-        ({"step": "drop", "names": ["a"], "oops": 1}, "mapping.steps.0.oops: Extra inputs are not permitted"),
-        ({"step": "case", "style": "snake"}, "mapping.steps.0.style: Input should be 'snake_case'"),
+        (
+            {"step": "renam"},
+            "mapping.steps.0: step 'renam' is unknown; did you mean rename?; allowed: rename, drop, keep",
+        ),
+        ({"step": "drop", "names": ["a"], "oops": 1}, "mapping.steps.0.oops: is no field here"),
+        ({"step": "case", "style": "snake"}, "mapping.steps.0.style: must be 'snake_case'"),
         ({"step": "json.dumps"}, "'json.dumps' is not a subclass of posthog_assets.mapping.steps.base.Step"),
-        ("drop", "mapping.steps.0: Value error, needs a step: one of rename"),
-        ({"step": "hash", "key": "too short", "names": ["a"]}, "mapping.steps.0.key: Value error, is shorter than 16"),
+        ("drop", "mapping.steps.0: needs a step: one of rename"),
+        ({"step": "hash", "key": "too short", "names": ["a"]}, "mapping.steps.0.key: is shorter than 16"),
     ],
 )
 def test_a_wrong_step_is_refused_when_the_import_file_is_read(step: Any, words: str, tmp_path: Path) -> None:

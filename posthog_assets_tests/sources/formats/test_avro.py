@@ -14,7 +14,7 @@ import pytest
 
 from posthog_assets.core.errors import BrokenPart, ImportFileError
 from posthog_assets.sources import Files
-from posthog_assets.sources.formats import RecordChunk, Unreadable, avro, count_records, detect, read_records
+from posthog_assets.sources.formats import RecordChunk, Unreadable, count_records, detect, read_records
 from posthog_assets.sources.formats.avro_container import avro_block, avro_header
 from posthog_assets_tests.sources.formats.reading import positions, read
 
@@ -329,7 +329,6 @@ def test_readers_of_others_in_the_process_stay_as_they_are() -> None:
 def test_without_fastavro_the_import_file_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     words = r"format avro needs another package: pip install 'posthog_assets\[avro\]'"
     monkeypatch.setitem(sys.modules, "fastavro", None)
-    avro._library.cache_clear()
     with pytest.raises(ImportFileError, match=words):
         read(avro_file(SCHEMA, RECORDS), "a.avro")
     monkeypatch.setattr("posthog_assets.sources.files.source.is_installed", lambda: False)
