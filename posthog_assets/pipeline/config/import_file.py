@@ -37,6 +37,7 @@ from posthog_assets.pipeline.config.time_zones import with_agreed_time_zone
 from posthog_assets.pipeline.config.trial import Trial
 from posthog_assets.sources import SOURCES, Source, load_source
 from posthog_assets.sources.base import Scope
+from posthog_assets.sources.rest.recipes import recipe_of
 from posthog_assets.storage.store import Store
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
@@ -78,7 +79,9 @@ class Import(Section):
         description="How bytes are fetched; `type` chooses the source"
     )
     dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect), Choices(DIALECT_SCHEMAS)] = Field(
-        description="How one record reads; `type` chooses the dialect"
+        None,
+        validate_default=True,
+        description="How one record reads; `type` chooses the dialect; a recipe's source brings its own",
     )
     mapping: Mapping = Field(
         default_factory=lambda: Mapping.model_validate({}), description="What records are to be in PostHog"
@@ -99,6 +102,12 @@ class Import(Section):
     #: Of what `_store` was opened; None where it was given.
     _opened: tuple[str, str] | None = PrivateAttr(None)
     _raw_owner: str | None = PrivateAttr(None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recipe_fills_in(cls, value: Any) -> Any:
+        recipe = recipe_of(value) if isinstance(value, dict) else None
+        return recipe.with_defaults(value) if recipe else value
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Import:
