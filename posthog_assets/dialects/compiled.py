@@ -74,8 +74,8 @@ def fields_source(vendor: type[Vendor]) -> str:
         if paths:
             _write_first(code, paths)
             code.add(f"reading.{attribute} = value")
-    if len(vendor.timestamp) > 1:
-        _write_clocks(code, vendor.timestamp)
+    if len(clocks := (*vendor.timestamp, *vendor.arrival)) > 1:
+        _write_clocks(code, clocks)
     tables = (vendor.properties, "properties"), (vendor.person_set, "set"), (vendor.person_set_once, "set_once")
     for names, target in tables:
         if names:

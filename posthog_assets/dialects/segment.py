@@ -59,8 +59,9 @@ class Segment(Vendor):
         ("type", "context", "anonymousId"),
         ("type", "context", "userId"),
     )
-    # receivedAt comes last: a phone may have been offline for days.
-    timestamp = ("timestamp", "originalTimestamp", "receivedAt")
+    # A phone may have been offline for days: the arrival is no time of the event, only better than an impossible one.
+    timestamp = ("timestamp", "originalTimestamp")
+    arrival = ("receivedAt",)
     properties = {f"context.{member}": name for member, name in _CONTEXT.items()}
     spread = ("properties",)
     objects = frozenset({"traits", "context.traits"})

@@ -134,6 +134,8 @@ class Vendor(Dialect):
     user_id: ClassVar[tuple[str, ...]] = ()
     anonymous_id: ClassVar[tuple[str, ...]] = ()
     timestamp: ClassVar[tuple[str, ...]] = ("timestamp",)
+    #: Further clocks, which count only where the record has one of `timestamp` and none of them can be true.
+    arrival: ClassVar[tuple[str, ...]] = ()
 
     #: The vendor's event name -> PostHog's.
     names: ClassVar[Mapping[str, str]] = {}
@@ -213,7 +215,8 @@ class Vendor(Dialect):
             _first_of((cls.event,)), _first_of(cls.source_id), _first_of(cls.user_id), _first_of(cls.anonymous_id),
             _first_of(cls.timestamp),
         )  # fmt: skip
-        cls._clocks = tuple(_first_of((path,)) for path in cls.timestamp) if len(cls.timestamp) > 1 else ()
+        clocks = (*cls.timestamp, *cls.arrival)
+        cls._clocks = tuple(_first_of((path,)) for path in clocks) if len(clocks) > 1 else ()
         paths = (
             cls.event, *cls.source_id, *cls.user_id, *cls.anonymous_id, *cls.timestamp, *cls.properties,
             *cls.person_set, *cls.person_set_once,
@@ -380,7 +383,7 @@ class Vendor(Dialect):
         good = [index for index in range(len(times)) if index not in reasons] if reasons else range(len(times))
         read = [times[index] for index in good] if reasons else times
         stamps, flaws = self.instants(read) if read else (pa.array([], TIMESTAMP), {})
-        if len(self.timestamp) > 1 and read:
+        if self._clocks and read:
             clocks = [columns[_CLOCKS][index] for index in good] if reasons else columns[_CLOCKS]
             stamps = self._by_other_clocks(stamps, flaws, read, clocks, notes)
         for place, flaw in flaws.items():
@@ -403,8 +406,11 @@ class Vendor(Dialect):
         """
         wrong = set(flaws) | set(pc.indices_nonzero(pc.invert(self._may_be_true(stamps))).to_pylist())
         found: dict[int, int] = {}
-        for place in wrong:
-            for name, value in zip(self.timestamp, clocks[place], strict=False):
+        names = (*self.timestamp, *self.arrival)
+        for place in sorted(wrong):
+            if times[place] is None:
+                continue
+            for name, value in zip(names, clocks[place], strict=False):
                 if value is None or value == times[place]:
                     continue
                 other, _ = self.instants([value])

@@ -70,15 +70,12 @@ def test_a_track_call_is_its_event_with_the_context_as_posthog_names_it() -> Non
         ({"timestamp": "", "originalTimestamp": "2024-03-01T10:00:00Z"}, datetime(2024, 3, 1, 10, tzinfo=UTC)),
     ],
 )
-def test_the_time_is_that_of_the_device_corrected_and_not_of_the_arrival(
+def test_the_time_is_that_of_the_device_corrected_and_never_of_the_arrival(
     stamps: dict[str, Any], instant: datetime
 ) -> None:
     message = {key: value for key, value in TRACK.items() if key not in ("timestamp", "originalTimestamp")}
     assert stage_one(SEGMENT, message | stamps)["timestamp"] == instant
-    # Where there is no other, the arrival is the best there is.
-    arrived = stage_one(SEGMENT, message | {"receivedAt": "2024-03-02T00:00:00Z"})
-    assert arrived["timestamp"] == datetime(2024, 3, 2, tzinfo=UTC)
-    assert reason(SEGMENT, message | {"receivedAt": None}) == "timestamp is empty"
+    assert reason(SEGMENT, message) == "timestamp is empty"
 
 
 def test_a_page_call_is_a_pageview_and_its_name_a_property() -> None:
