@@ -160,16 +160,13 @@ def recipe_class(recipe: Recipe) -> type[Rest]:
     return type(Rest)(f"{recipe.title}Source", (Rest,), members)
 
 
-def import_file(recipe: Recipe, resource: str, name: str, start_date: str) -> str:
-    """Return the text of an import file (defs.yaml) that uses a recipe."""
-    lines = ["type: posthog_assets.HistoricalImport", "attributes:", f"  name: {name}", f'  start_date: "{start_date}"']
-    lines += ["  source:", f"    type: {recipe.name}", f"    resource: {resource}"]
+def sections(recipe: Recipe, resource: str) -> str:
+    """Return the `source` section of an import file that uses a recipe, with what else it may say as comments."""
+    lines = [f"# {recipe.documentation}", "source:", f"  type: {recipe.name}"]
+    lines += [f"  # {name}: {one['about']}" for name, one in recipe.resources.items()]
+    lines.append(f"  resource: {resource}")
     for key, setting in recipe.settings.items():
         value = f'"{{{{ env.{setting["env"]} }}}}"' if "env" in setting else setting["example"]
-        lines.append(f"    {key}: {value}  # {setting['about']}")
-    lines += [
-        "  destination:",
-        '    host: "{{ env.POSTHOG_HOST }}"',
-        '    project_api_key: "{{ env.POSTHOG_PROJECT_API_KEY }}"',
-    ]
+        lines += [f"  # {setting['about']}", f"  {key}: {value}"]
+    lines.append("# The recipe brings dialect and mapping; what these sections say here wins, field by field.")
     return "\n".join(lines) + "\n"
