@@ -170,3 +170,26 @@ def sections(recipe: Recipe, resource: str) -> str:
         lines += [f"  # {setting['about']}", f"  {key}: {value}"]
     lines.append("# The recipe brings dialect and mapping; what these sections say here wins, field by field.")
     return "\n".join(lines) + "\n"
+
+
+def written_secrets(source: Mapping[str, Any]) -> list[str]:
+    """Return the paths of credentials that a `source` section, as it stands in the file, writes out.
+
+    For an API these must be expressions such as `{{ env.STRIPE_API_KEY }}`: import files are shared and versioned.
+    """
+    kind = source.get("type")
+    recipe = recipes().get(kind) if isinstance(kind, str) else None
+    if kind != "rest" and recipe is None:
+        return []
+    found = {name: source.get(name) for name in (recipe.settings if recipe else {}) if _is_secret(name)}
+    client = source.get("client")
+    for part in ("auth", "headers"):
+        section = client.get(part) if isinstance(client, dict) else None
+        if isinstance(section, dict):
+            found |= {f"client.{part}.{name}": value for name, value in section.items() if _is_secret(name)}
+    return [path for path, value in found.items() if isinstance(value, str) and value and "{{" not in value]
+
+
+def _is_secret(name: str) -> bool:
+    words = ("key", "token", "secret", "password", "authorization", "cookie")
+    return any(word in name.lower() for word in words) and not name.endswith(("_url", "_data", "_expiration"))

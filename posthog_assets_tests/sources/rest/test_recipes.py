@@ -11,7 +11,7 @@ import yaml
 
 from posthog_assets.core.errors import ImportFileError, NoExport, SourceUnavailable
 from posthog_assets.orchestration.component import HistoricalImportModel
-from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.config.import_file import Import, refuse_written_secrets
 from posthog_assets.pipeline.deliver import deliver_day
 from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.sniffing.templates import template
@@ -163,3 +163,22 @@ def test_no_secret_of_a_recipe_is_in_its_storage(tmp_path: Path) -> None:
     assert texts and not any(Vendor.secret.encode() in text for text in texts)
     assert RawExport(imp.store, DAYS[0]).manifest().complete
     assert DAYS[0] + timedelta(1) == DAYS[1]
+
+
+@pytest.mark.parametrize(
+    ("source", "path"),
+    [
+        ({"type": "stripe", "api_key": "rk_live_1"}, "source.api_key"),
+        ({"type": "rest", "client": {"auth": {"type": "bearer", "token": "t"}}}, "source.client.auth.token"),
+        ({"type": "rest", "client": {"headers": {"X-Api-Key": "k"}}}, "source.client.headers.X-Api-Key"),
+    ],
+)
+def test_a_secret_that_is_written_out_is_refused_and_not_repeated(source: dict[str, Any], path: str) -> None:
+    with pytest.raises(ImportFileError, match=f"defs.yaml: {path} is written out") as error:
+        refuse_written_secrets({"source": source}, "defs.yaml")
+    assert "rk_live" not in str(error.value)
+
+
+def test_a_secret_from_the_environment_is_fine() -> None:
+    auth = {"type": "api_key", "name": "X-Key", "api_key": "{{ env.KEY }}"}
+    refuse_written_secrets({"source": {"type": "rest", "client": {"auth": auth}}}, "defs.yaml")
