@@ -30,7 +30,7 @@ Made = TypeVar("Made")
 class Value(Section):
     """A constant."""
 
-    value: str = Field(min_length=1)
+    value: str = Field(min_length=1, description="The same for all records")
 
 
 class TimestampColumn(Column):
@@ -63,10 +63,10 @@ class Columns(Dialect):
     type: str = "columns"
     timezone_setting: ClassVar[str | None] = "timestamp.timezone"
 
-    event: Value | Column
-    user_id: Column | None = None
-    anonymous_id: Column | None = None
-    timestamp: TimestampColumn
+    event: Value | Column = Field(description="Name of the event: {column: …}, or {value: …} for all records")
+    user_id: Column | None = Field(None, description="Column of the id of a known user")
+    anonymous_id: Column | None = Field(None, description="Column of the id of a device, or of a visitor")
+    timestamp: TimestampColumn = Field(description="Column of the time of the event")
     source_id: Column | None = Field(None, description="Absent: derived from the record's content")
     properties: Literal["all"] | list[str] = Field("all", description="Columns that become properties")
     person_properties: list[str] = Field(default_factory=list, description="Columns that are the person's")
@@ -274,7 +274,10 @@ class Columns(Dialect):
                     if isinstance(c, Column)} | set(self.person_properties)  # fmt: skip
             for name in used:
                 for record in records:
-                    record.pop(name, None)
+                    if name in record:
+                        del record[name]
+                    elif self.edition > 1 and "." in name:
+                        _take_out(record, name.split("."))
         else:
             records = [{key: record[key] for key in self.properties if key in record} for record in records]
         if untyped and self.types == "infer":
@@ -283,6 +286,22 @@ class Columns(Dialect):
 
     def _typed(self, record: dict[str, Any]) -> dict[str, Any]:
         return {key: inferred(value) for key, value in record.items()} if self.types == "infer" else record
+
+
+def _take_out(record: dict[str, Any], keys: list[str]) -> None:
+    """Leave the value at a path out of a record, with the objects around it that hold nothing else."""
+    head, *rest = keys
+    inner = record.get(head)
+    if not rest:
+        record.pop(head, None)
+    elif isinstance(inner, dict):
+        # Another record may hold the same object.
+        left = dict(inner)
+        _take_out(left, rest)
+        if left:
+            record[head] = left
+        else:
+            del record[head]
 
 
 def _json_texts(records: list[dict[str, Any]], reasons: dict[int, str]) -> pa.Array:

@@ -15,6 +15,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from posthog_assets.orchestration.build import build_definitions
+from posthog_assets.orchestration.yaml_lines import lines_of
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.derived_imports import trial_import
 
@@ -22,7 +23,8 @@ from posthog_assets.pipeline.derived_imports import trial_import
 class _Written(BaseModel):
     """The `attributes` of a defs.yaml as they are written: their values are checked once templates are filled in."""
 
-    model_config = ConfigDict(extra="forbid")
+    # What is unknown or missing is explained by `Import`, with its line and what was probably meant.
+    model_config = ConfigDict(extra="allow")
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -42,9 +44,7 @@ class _Written(BaseModel):
 
 
 #: What Dagster and editors know of the import file: the fields of `Import`, and in its JSON schema all their types.
-_FIELDS: Final[dict[str, Any]] = {
-    name: (Any, ... if field.is_required() else None) for name, field in Import.model_fields.items()
-}
+_FIELDS: Final[dict[str, Any]] = dict.fromkeys(Import.model_fields, (Any, None))
 
 
 HistoricalImportModel: Final[type[_Written]] = create_model("HistoricalImportModel", __base__=_Written, **_FIELDS)
@@ -68,7 +68,8 @@ class HistoricalImport(dg.Component):
             ImportFileError: a field is wrong; names the file, the field, what was found and what is allowed.
         """
         filled = attributes.filled_in(context.resolution_context) if isinstance(attributes, _Written) else {}
-        return cls(Import.read(filled, where=str(context.path / "defs.yaml")))
+        path = context.path / "defs.yaml"
+        return cls(Import.read(filled, where=str(path), line_of=lines_of(path)))
 
     def build_defs(self, context: ComponentLoadContext) -> dg.Definitions:
         return dg.Definitions.merge(*[build_definitions(imp) for imp in self.imports])

@@ -18,6 +18,7 @@ from posthog_assets.dialects import DIALECTS, load_dialect
 from posthog_assets.dialects.vendor import Vendor
 from posthog_assets.sources.formats.json_lines import unparsed
 from posthog_assets_tests.dialects.test_any_object import EXAMPLES, changed, dialect, paths, texts, values
+from posthog_assets_tests.examples import examples
 
 VENDORS = sorted(name for name in EXAMPLES if issubclass(DIALECTS[name], Vendor))
 
@@ -51,7 +52,7 @@ def is_read_alike(name: str, records: list[Any], more: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", VENDORS)
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_value_anywhere_in_a_record_is_read_alike(name: str, data: st.DataObject) -> None:
     example, more = EXAMPLES[name], data.draw(st.sampled_from([{}, {"groups": {"team": {"column": "team"}}}]))
     record = example
@@ -62,7 +63,7 @@ def test_any_value_anywhere_in_a_record_is_read_alike(name: str, data: st.DataOb
 
 @pytest.mark.parametrize("name", VENDORS)
 @given(st.lists(st.dictionaries(texts, values, max_size=6), max_size=4))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_any_object_is_read_alike(name: str, records: list[dict[str, Any]]) -> None:
     is_read_alike(name, records, {})
 

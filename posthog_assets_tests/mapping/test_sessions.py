@@ -31,6 +31,7 @@ from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets_tests.conftest import small_attributes, small_import
+from posthog_assets_tests.examples import examples
 
 DAY = date(2024, 3, 1)
 MIDNIGHT = datetime(2024, 3, 1, tzinfo=UTC)
@@ -292,7 +293,7 @@ def written(
 
 
 @given(records(), st.integers(1, 7), st.randoms())
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_any_order_and_any_chunks_give_the_same_sessions(rows: list[Row], chunk: int, chance: Any) -> None:
     for dialect in ("amplitude", "mixpanel"):
         mixed = list(rows)
@@ -301,7 +302,7 @@ def test_any_order_and_any_chunks_give_the_same_sessions(rows: list[Row], chunk:
 
 
 @given(records())
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_posthogs_rules_hold_for_every_session(rows: list[Row]) -> None:
     by_number = {one["source_id"]: one for one in rows}
     for dialect in ("amplitude", "mixpanel"):
@@ -318,7 +319,7 @@ def test_posthogs_rules_hold_for_every_session(rows: list[Row]) -> None:
 
 
 @given(st.lists(st.tuples(instants, st.sampled_from(["ann", "bob"])), min_size=1, max_size=40))
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_computed_sessions_of_two_days_agree(events: list[tuple[timedelta, str]]) -> None:
     """Each day is mapped by itself; a session that crosses midnight has one id on both sides."""
     rows = [row(at, number, user_id=user) for number, (at, user) in enumerate(events)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from collections.abc import Mapping as MappingABC
 from datetime import date
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ from pydantic import (
 )
 
 from posthog_assets.core.errors import ImportFileError, shorten
+from posthog_assets.core.field_errors import Path
 from posthog_assets.core.sections import Choices, Section, explain
 from posthog_assets.destination.settings import Destination
 from posthog_assets.dialects import DIALECT_SCHEMAS, Dialect, load_dialect
@@ -35,6 +37,7 @@ from posthog_assets.pipeline.config.time_zones import with_agreed_time_zone
 from posthog_assets.pipeline.config.trial import Trial
 from posthog_assets.sources import SOURCES, Source, load_source
 from posthog_assets.sources.base import Scope
+from posthog_assets.sources.rest.recipes import recipe_of
 from posthog_assets.storage.store import Store
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
@@ -79,7 +82,9 @@ class Import(Section):
         description="How bytes are fetched; `type` chooses the source"
     )
     dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect), Choices(DIALECT_SCHEMAS)] = Field(
-        description="How one record reads; `type` chooses the dialect"
+        None,
+        validate_default=True,
+        description="How one record reads; `type` chooses the dialect; a recipe's source brings its own",
     )
     mapping: Mapping = Field(
         default_factory=lambda: Mapping.model_validate({}), description="What records are to be in PostHog"
@@ -100,6 +105,12 @@ class Import(Section):
     #: Of what `_store` was opened; None where it was given.
     _opened: tuple[str, str] | None = PrivateAttr(None)
     _raw_owner: str | None = PrivateAttr(None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recipe_fills_in(cls, value: Any) -> Any:
+        recipe = recipe_of(value) if isinstance(value, dict) else None
+        return recipe.with_defaults(value) if recipe else value
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Import:
@@ -139,8 +150,13 @@ class Import(Section):
         return self.model_copy(update={"source": source, "dialect": dialect})
 
     @classmethod
-    def read(cls, attributes: MappingABC[str, Any], where: str = "the import file") -> Import:
-        """Return the import that *attributes* describe.
+    def read(
+        cls,
+        attributes: MappingABC[str, Any],
+        where: str = "the import file",
+        line_of: Callable[[Path], int | None] | None = None,
+    ) -> Import:
+        """Return the import that *attributes* describe; *line_of* knows the line of each field in the file.
 
         Raises:
             ImportFileError: one sentence per problem, each naming the field, what was found and what is allowed.
@@ -148,7 +164,9 @@ class Import(Section):
         try:
             return cls.model_validate(dict(attributes))
         except ValidationError as error:
-            problems = "\n".join(f"  - {sentence}" for sentence in explain(error))
+            problems = "\n".join(
+                f"  - {sentence}" for sentence in explain(error, model=cls, given=attributes, line_of=line_of)
+            )
             raise ImportFileError(f"{where} is wrong:\n{problems}") from None
 
     @property

@@ -100,7 +100,10 @@ class Files(Source):
     day_timezone: str = Field("UTC", description="Whose days they are; times in day_column without a zone are in it")
     format: Format | None = Field(None, description="Absent: told by the file's name")
     compression: Compression | None = Field(None, description="Absent: told by the file's name")
-    csv: CsvOptions = Field(default_factory=lambda: CsvOptions.model_validate({}))
+    csv: CsvOptions = Field(
+        default_factory=lambda: CsvOptions.model_validate({}),
+        description="How CSV is written, where it is not as usual",
+    )
     unfold: str | None = Field(
         None, min_length=1, description="A list in each record, each member of which is a record with the rest beside"
     )

@@ -76,10 +76,13 @@ def test_nothing_runs_by_itself_until_the_file_says_so(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("automation", "words"),
     [
-        ({"new_data": {"evry_seconds": 5}}, "automation.new_data.evry_seconds: Extra inputs are not permitted"),
-        ({"daily": {"at": "3am"}}, "automation.daily.at: Value error, must be a time of day, HH:MM"),
+        (
+            {"new_data": {"evry_seconds": 5}},
+            "automation.new_data.evry_seconds: is no field here; did you mean every_seconds?",
+        ),
+        ({"daily": {"at": "3am"}}, "automation.daily.at: must be a time of day, HH:MM"),
         ({"daily": True, "new_data": True}, "enable new_data (files, late data) or daily, not both"),
-        ({"notify": {"webhook": "hooks.example/secret"}}, "automation.notify.webhook: Value error, must be a URL"),
+        ({"notify": {"webhook": "hooks.example/secret"}}, "automation.notify.webhook: must be a URL"),
     ],
 )
 def test_a_wrong_section_is_refused_with_the_field_and_without_secrets(
@@ -102,7 +105,7 @@ def test_a_daily_schedule_is_refused_for_an_import_that_has_an_end(tmp_path: Pat
 
 def api(tmp_path: Path, refusals: int = 2, **changes: Any) -> Import:
     source = {
-        "type": "posthog_assets_tests.orchestration.sensors.test_automation.Api",
+        "type": "posthog_assets_tests.end_to_end.test_automation.Api",
         "log": str(tmp_path / "log"),
         "refusals": refusals,
     }
