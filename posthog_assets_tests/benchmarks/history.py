@@ -80,7 +80,8 @@ def main() -> int:
         processor = time.process_time() - began
     print(
         f"{report.events:,} events on {report.days:,} days ({stored / 1e6:,.0f} MB staged), "
-        f"{report.persons:,} persons, {report.links:,} links: {report.seconds:,.1f} s, {processor:,.1f} s of processor time, "
+        f"{report.persons:,} persons, {report.links:,} links: "
+        f"{report.seconds:,.1f} s, {processor:,.1f} s of processor time, "
         f"working folder {report.spilled_bytes / 1e6:,.0f} MB at the end, peak memory {_peak():,.0f} MB "
         f"({before:,.0f} MB before), DuckDB's limit {given.memory}"
     )
