@@ -70,6 +70,9 @@ class Import(Section):
     storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
     owners: list[str] = Field([], description="Who answers for it: mail addresses, or team:name; Dagster shows them")
     first_rows: bool = Field(True, description="Show the first events of each day in Dagster; off keeps them out of it")
+    history_facts: bool = Field(
+        False, description="Offer the asset history_facts: what only all days together know of persons and devices"
+    )
     processes: int | None = Field(
         None,
         ge=1,
