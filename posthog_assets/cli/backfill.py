@@ -28,6 +28,7 @@ from posthog_assets.orchestration.local.instance import opened_instance, sweep
 from posthog_assets.orchestration.local.project import ImportJob, find_job
 from posthog_assets.orchestration.local.workers import DayRun, Task
 from posthog_assets.pipeline.day_state.owed import owed_events
+from posthog_assets.pipeline.preview.impact import day_change
 
 #: Most failed days in the table at the end.
 _SHOWN: Final = 20
@@ -52,7 +53,12 @@ def run_backfill(
         if STEPS[0] in chosen:
             days = _complete(job, days, console)
         if missing:
-            days = read_day_states(instance, job, days).to_complete(chosen)
+            standing = read_day_states(instance, job, days)
+            incomplete = standing.to_complete(chosen)
+            days = _without_duplicates(job, standing, incomplete, console)
+            if incomplete and not days:
+                console.print("Every other day is complete.")
+                return FINE
         if not days:
             console.print("Every day is complete." if missing else f"There is no day of {name} to import yet.")
             return FINE
@@ -133,6 +139,25 @@ def _chosen(job: ImportJob, assets: Sequence[str]) -> tuple[str, ...]:
             f"{job.imp.name} has no asset {', '.join(sorted(unknown))}; there are: {', '.join(job.assets)}"
         )
     return tuple(asset for asset in job.assets if not names or asset in names)
+
+
+def _without_duplicates(job: ImportJob, standing: Standing, days: list[date], console: Console) -> list[date]:
+    """Return *days* but for those that a changed mapping would duplicate for ever in PostHog, which are named."""
+    dangerous: dict[date, int] = {}
+    for day in days:
+        if day in standing.other_mapping and job.imp.store.exists(f"imported_batches/{day}/ledger.parquet"):
+            change = day_change(job.imp, day)
+            if change.duplicated:
+                dangerous[day] = change.duplicated
+    if dangerous:
+        console.print(
+            f"[yellow]Left out, {_days(len(dangerous))}: the changed mapping would give {sum(dangerous.values()):,} "
+            f"events another day, name or distinct_id, and PostHog would keep both for ever: "
+            f"{', '.join(map(str, list(dangerous)[:5]))}{' …' if len(dangerous) > 5 else ''}.[/yellow] "
+            f"To see which: posthog-assets changes {job.imp.name}",
+            soft_wrap=True,
+        )
+    return [day for day in days if day not in dangerous]
 
 
 def _complete(job: ImportJob, days: Sequence[date], console: Console) -> list[date]:

@@ -126,6 +126,12 @@ def _next(standing: Standing, why: dict[date, Failure]) -> str:
         return f"run what failed or owes events again, {len(retry):,} days: posthog-assets retry-failed {name}"
     if busy:
         return f"{len(busy):,} days are in progress: look again when they have ended"
+    if standing.other_mapping:
+        return (
+            f"{len(standing.other_mapping):,} days were made by other settings of mapping and dialect: posthog-assets "
+            f"changes {name} shows what the present ones change, and posthog-assets backfill {name} --missing applies "
+            "them"
+        )
     if incomplete := standing.to_complete(standing.job.assets):
         return f"import the {len(incomplete):,} days that are not complete: posthog-assets backfill {name} --missing"
     return "nothing: every day is imported, and nothing is owed"
