@@ -16,7 +16,6 @@ any vendor's endpoints, and what a day consists of (each source's own file).
 from __future__ import annotations
 
 import base64
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from posthog_assets.core.errors import BrokenPart, SourceRefused, SourceUnavaila
 from posthog_assets.core.http import backoff, failure_reason, hidden, parse_retry_after, words
 from posthog_assets.sources.http.answer import Answer, Stopped
 from posthog_assets.storage.machine_lock import held
+from posthog_assets.storage.scratch import private_folder
 
 #: No error message is longer.
 _WORDS_BYTES: Final = 64 << 10
@@ -89,7 +89,7 @@ class Api:
         timeout = urllib3.Timeout(total=None, connect=15, read=self.timeout_seconds)
         self._pool = urllib3.PoolManager(retries=False, timeout=timeout)
         account = xxhash.xxh3_64_hexdigest("\n".join([self.base, *self.secrets]).encode())
-        self._rate = Rate(self.limits, Path(tempfile.gettempdir()) / f"posthog-assets-rate-{account}")
+        self._rate = Rate(self.limits, private_folder() / f"rate-{account}")
 
     @contextmanager
     def request(
