@@ -6,6 +6,7 @@ Belongs here: drawing with matplotlib. Does not belong here: any number (`day_nu
 from __future__ import annotations
 
 import io
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
@@ -13,6 +14,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.markup import visible
 
 #: Names that get a colour of their own; the others are one colour together.
 _MOST: Final = 8
@@ -42,7 +44,7 @@ def stacked(days: Sequence[date], counts: Sequence[Counter[str]], title: str) ->
     bottom = [0] * len(days)
     for number, (name, values) in enumerate(rows.items()):
         # Names are data: matplotlib would read $ as mathematics, and leave out a label that begins with _.
-        label = name.replace("$", r"\$").lstrip("_")[:40] or "(no name)"
+        label = visible(name)[:40].replace("$", r"\$").lstrip("_") or "(no name)"
         axes.bar(days, values, bottom=bottom, width=0.9, color=_COLORS[number % len(_COLORS)], label=label)
         bottom = [low + value for low, value in zip(bottom, values, strict=True)]
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize="small", frameon=False)
@@ -84,7 +86,10 @@ def _svg(figure: Any) -> str:
 
     sink = io.StringIO()
     # A fixed salt makes ids that are equal each time; text stays text, so that it is small and can be searched.
-    with mpl.rc_context({"svg.hashsalt": "posthog_assets", "svg.fonttype": "none", "font.family": "sans-serif"}):
+    settings = {"svg.hashsalt": "posthog_assets", "svg.fonttype": "none", "font.family": "sans-serif"}
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # The browser has the letters that matplotlib's own font lacks.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(sink, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     text = sink.getvalue()
     return text[text.index("<svg") :]
