@@ -171,11 +171,12 @@ def changes(
 @cli.command()
 @click.argument("name", metavar="[DIALECT]", required=False)
 @click.option("--markdown", is_flag=True, help="As a Markdown table.")
-def dialects(name: str | None, markdown: bool) -> None:
+@click.option("--source", is_flag=True, help="Print the Python that reads its records, compiled from its tables")
+def dialects(name: str | None, markdown: bool, source: bool) -> None:
     """Show which dialects there are, or what one of them makes of each field."""
     from posthog_assets.cli.dialects import show_dialects
 
-    sys.exit(show_dialects(name, markdown=markdown))
+    sys.exit(show_dialects(name, markdown=markdown, source=source))
 
 
 @cli.command()

@@ -9,19 +9,23 @@ cannot. Nothing a record holds may stop the day: a record that cannot be read is
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
+import numpy as np
 import orjson
 import pyarrow as pa
 from pydantic import Field
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.json_records import Unparsed, parse
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect, content_id
 from posthog_assets.dialects.column import Column, inferred
+from posthog_assets.dialects.compiled import fields_source, made, rows_source
 from posthog_assets.dialects.members import Members
 from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.record import (
@@ -38,8 +42,17 @@ from posthog_assets.dialects.record import (
 
 _Getter = Callable[[Record], Any]
 
-#: A row's source_id, kind, event, user_id and anonymous_id; None in all of them where its record cannot be read.
-_Head = tuple[str | None, str | None, str | None, str | None, str | None]
+#: What is wrong with a record that is not what its vendor writes.
+FLAWS: Final = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
+
+#: The columns of staged rows from source_id to group_set, JSON objects as bytes; None in all of a rejected row. In the
+#: place of instants stand the times as records have them, until all of a chunk were read.
+_Columns = tuple[list[Any], ...]
+
+#: The reasons of rejected records by their index, and the index of each row that has notes.
+_Noted = tuple[dict[int, str], list[tuple[int, "Reading"]]]
+
+_TIMES: Final = 5
 
 #: The JSON objects of a row as text, in the order of the columns; None where there is none.
 _Texts = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None]
@@ -152,6 +165,10 @@ class Vendor(Dialect):
     #: and, where all that no table names becomes a property (None: it does not), those of them that stay text.
     texts: ClassVar[frozenset[str] | None] = None
 
+    #: Whether records are read by functions that are compiled from the tables, or by looking at these each time, which
+    #: is slower and gives the same.
+    compiled: ClassVar[bool] = True
+
     #: Field paths by which a record is known to be the vendor's, where all paths of one tuple are there; the tuple
     #: that is found first counts, so the closest match stands first.
     marks: ClassVar[tuple[tuple[str, ...], ...]] = ()
@@ -176,6 +193,7 @@ class Vendor(Dialect):
     _first: ClassVar[tuple[_Getter, _Getter, _Getter, _Getter, _Getter]]
     _holders: ClassVar[frozenset[str]]
     _known: ClassVar[frozenset[str]]
+    _fields: ClassVar[Callable[[Vendor, Record], Reading]]
     _members: ClassVar[Members]
 
     @classmethod
@@ -196,6 +214,7 @@ class Vendor(Dialect):
         heads = {head for head, dot, _ in (path.partition(".") for path in paths) if dot}
         cls._holders = cls.objects | heads | frozenset(cls.spread)
         cls._known = frozenset((*paths, *cls.renames, *cls.dropped, *(cls.texts or ())))
+        cls._fields = staticmethod(_compiled_fields(cls) if cls.compiled else cls.fields_by_tables)
         cls._members = Members((*paths, *cls.not_imported, *cls.objects), cls.objects | frozenset(cls.spread))
 
     @classmethod
@@ -228,6 +247,10 @@ class Vendor(Dialect):
 
     def fields(self, record: Record) -> Reading:
         """Return all the tables say of *record* but its name, for records that are named otherwise; raises Rejected."""
+        return type(self)._fields(self, record)
+
+    def fields_by_tables(self, record: Record) -> Reading:
+        """Return what `fields` does, by looking at one entry of the tables after the other."""
         reading, nothing = Reading(), self._nothing
         _, source_id, user_id, anonymous_id, timestamp = self._first
         reading.source_id = source_id(record)
@@ -302,35 +325,53 @@ class Vendor(Dialect):
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
-        heads: list[_Head] = []
-        texts: list[_Texts] = []
-        times: list[Any] = []
-        good: list[int] = []
+        columns: _Columns = tuple([] for _ in range(11))
+        if not self.compiled:
+            reasons, noted = self.rows_by_row(chunk.used_up(), chunk.untyped, columns)
+        else:
+            texts = chunk.records.texts if isinstance(chunk.records, Unparsed) else None
+            rows = rows_of(type(self), of_texts=texts is not None, has_groups=bool(self.groups))
+            reasons, noted = rows(self, chunk.used_up() if texts is None else texts, chunk.untyped, columns)
+        self._add_instants(columns, reasons)
+        batch = _batch(columns, reasons, part, chunk.positions)
+        return _notes(row for index, row in noted if index not in reasons).on(batch) if noted else batch
+
+    def rows_by_row(self, records: Iterable[Record | Unreadable], untyped: bool, columns: _Columns) -> _Noted:
+        """Add each record to *columns* as one row; return why some are rejected, by their index, and those with notes.
+
+        What is compiled for each dialect does the same (`compiled.rows_source`).
+        """
         reasons: dict[int, str] = {}
         noted: list[tuple[int, Reading]] = []
-        for index, record in enumerate(chunk.used_up()):
+        for index, record in enumerate(records):
+            values: Sequence[Any]
             try:
-                row = self._row(record, chunk.untyped)
+                row = self._row(record, untyped)
                 if row.left_out or row.remarks:
                     noted.append((index, row))
-                # Written at once, and the row let go, while all of it is in the processor's caches.
-                texts.append(_written(row))
-                heads.append((row.source_id, row.kind, row.event, row.user_id, row.anonymous_id))
-                times.append(row.timestamp)
-                good.append(index)
+                texts = _written(row)
+                values = (row.source_id, row.kind, row.event, row.user_id, row.anonymous_id, row.timestamp, *texts)
             except Rejected as reason:
-                heads.append(_NO_HEAD)
-                texts.append(_NO_TEXTS)
                 reasons[index] = str(reason)
-        stamps, flaws = self.instants(times) if times else (pa.array([], TIMESTAMP), {})
+                values = (None,) * len(columns)
+            for column, value in zip(columns, values, strict=True):
+                column.append(value)
+        return reasons, noted
+
+    def _add_instants(self, columns: _Columns, reasons: dict[int, str]) -> None:
+        """Put the instants in place of the times that records have; rows without one are rejected."""
+        times = columns[_TIMES]
+        good = [index for index in range(len(times)) if index not in reasons] if reasons else range(len(times))
+        read = [times[index] for index in good] if reasons else times
+        stamps, flaws = self.instants(read) if read else (pa.array([], TIMESTAMP), {})
         for place, flaw in flaws.items():
-            index = good[place]
-            heads[index], texts[index], reasons[index] = _NO_HEAD, _NO_TEXTS, flaw
+            reasons[good[place]] = flaw
+            for column in columns:
+                column[good[place]] = None
         if reasons:
             places = {index: place for place, index in enumerate(good) if index not in reasons}
-            stamps = stamps.take(pa.array([places.get(index) for index in range(len(heads))], pa.int32()))
-        batch = _batch(heads, texts, stamps, reasons, part, chunk.positions)
-        return _notes(row for index, row in noted if index not in reasons).on(batch) if noted else batch
+            stamps = stamps.take(pa.array([places.get(index) for index in range(len(times))], pa.int32()))
+        columns[_TIMES][:] = [stamps]
 
     def _row(self, record: Record | Unreadable, untyped: bool) -> Reading:
         if isinstance(record, Unreadable):
@@ -349,9 +390,8 @@ class Vendor(Dialect):
                 self._set_apart(row)
             row.source_id = as_id(row.source_id, "source id") or fallback
             _read_ids(row)
-        except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-            words = shorten(f"{type(error).__name__}: {error}")
-            raise Rejected(f"record is not what {self.type} writes: {words}") from error
+        except FLAWS as error:
+            raise not_of(self, error) from error
         if row.set and not row.set_once.keys().isdisjoint(row.set):
             row.set = {name: value for name, value in row.set.items() if name not in row.set_once}
         if row.source_id is None:
@@ -366,6 +406,11 @@ class Vendor(Dialect):
             raise Rejected("group call tells of a person: $set, $set_once")
         row.set_once = {name: value for name, value in (row.set_once | first).items() if name not in last}
         row.set = row.set | last
+
+
+def _compiled_fields(vendor: type[Vendor]) -> Callable[[Vendor, Record], Reading]:
+    unwanted = vendor.renames.keys() | vendor.dropped
+    return made("fields", fields_source(vendor), {"Reading": Reading, "unwanted": unwanted})
 
 
 def _read_ids(row: Reading) -> None:
@@ -463,33 +508,38 @@ def _texts(row: Reading, dumps: Callable[[Any], bytes]) -> _Texts:
     )
 
 
-def _batch(
-    heads: list[_Head],
-    texts: list[_Texts],
-    stamps: pa.Array,
-    reasons: dict[int, str],
-    part: str,
-    positions: Sequence[int],
-) -> pa.RecordBatch:
-    count, text = len(heads), pa.string()
+def not_of(dialect: Vendor, error: Exception) -> Rejected:
+    """Return the reason for a record in which something is not what the vendor writes."""
+    return Rejected(f"record is not what {dialect.type} writes: {shorten(f'{type(error).__name__}: {error}')}")
+
+
+def _batch(columns: _Columns, reasons: dict[int, str], part: str, positions: Sequence[int]) -> pa.RecordBatch:
+    count, text = len(columns[0]), pa.string()
+    places = np.arange(positions.start, positions.stop) if isinstance(positions, range) else positions
     return pa.RecordBatch.from_arrays(
         [
-            *(pa.array(column, text) for column in _columns(heads, _NO_HEAD)),
-            stamps,
+            *(pa.array(column, text) for column in columns[:_TIMES]),
+            *columns[_TIMES],
             # orjson writes valid UTF-8, so the bytes are text as they stand.
-            *(pa.array(column, pa.binary()).view(text) for column in _columns(texts, _NO_TEXTS)),
-            pa.array([part], text).take(pa.array([0] * count, pa.int32())),
-            pa.array(positions, pa.int64()),
+            *(pa.array(column, pa.binary()).view(text) for column in columns[_TIMES + 1 :]),
+            pa.repeat(pa.scalar(part, text), count),
+            pa.array(places, pa.int64()),
             pa.array([reasons.get(index) for index in range(count)] if reasons else pa.nulls(count), text),
         ],
         schema=STAGED_EVENTS,
     )
 
 
-def _columns(rows: Sequence[tuple[Any, ...]], like: tuple[Any, ...]) -> Iterable[tuple[Any, ...]]:
-    return zip(*rows, strict=True) if rows else ((),) * len(like)
+@functools.cache
+def rows_of(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> Callable[..., _Noted]:
+    """Return the compiled `rows_by_row` of a dialect, for records that are lines of JSON (*of_texts*) or objects."""
+    return made("rows", rows_source(vendor, of_texts=of_texts, has_groups=has_groups), _SEEN)
 
 
-#: The row of a record that cannot be read.
-_NO_HEAD: Final[_Head] = (None, None, None, None, None)
-_NO_TEXTS: Final[_Texts] = (None, None, None, None, None)
+#: What compiled functions call.
+_SEEN: Final[dict[str, Any]] = {
+    "FLAWS": FLAWS, "JSONDecodeError": orjson.JSONDecodeError, "NEITHER": (None, None), "Reading": Reading,
+    "Rejected": Rejected, "Unreadable": Unreadable, "as_id": as_id,
+    "content_id": content_id, "dumps": orjson.dumps, "group_keys": group_keys, "is_nothing": is_nothing,
+    "loads": orjson.loads, "not_of": not_of, "parse": parse, "read_ids": _read_ids, "written": _written,
+}  # fmt: skip

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from posthog_assets.core.errors import ImportFileError, MappingError, shorten
 from posthog_assets.core.partitions import Partition, key_of
-from posthog_assets.core.posthog_rules import id_flaws, name_flaw, size_flaws, time_flaws
+from posthog_assets.core.posthog_rules import id_flaws, name_flaw, size_flaws, span_flaws, time_flaws
 from posthog_assets.core.schemas import POSTHOG_EVENTS, TIMESTAMP
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.mapping import person_properties as people
@@ -37,7 +37,8 @@ class EventMapper:
     """The mapping of one import, applied to one day.
 
     *fetched_at* is when the day was exported: later instants cannot be true. *identity_map* has the ids that
-    `mapping.identity_map` names, *files* opens what steps need. Pure: no files, no network, no clock of its own.
+    `mapping.identity_map` names, *files* opens what steps need. Events before *since*, and
+    from *until* on, are rejected. Pure: no files, no network, no clock of its own.
     """
 
     def __init__(
@@ -50,7 +51,10 @@ class EventMapper:
         fetched_at: datetime,
         identity_map: Mapping_[str, str] | None = None,
         files: Files | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> None:
+        self._since, self._until = since, until
         self.namespace = dialect.uuid_namespace(import_name)
         self.may_identify = mapping.identify and dialect.links_identities
         self.shared_devices = mapping.shared_devices
@@ -109,7 +113,7 @@ class EventMapper:
         if steps:
             staged, events = steps.run(staged, events, ids, reasons)
         properties = self._properties.write(staged)
-        for flaws in (id_flaws(ids), time_flaws(staged["timestamp"], self._fetched_at), size_flaws(properties)):
+        for flaws in (id_flaws(ids), self._time_flaws(staged["timestamp"]), size_flaws(properties)):
             for index, flaw in flaws.items():
                 reasons.setdefault(index, flaw)
         batch = pa.RecordBatch.from_arrays(
@@ -127,6 +131,9 @@ class EventMapper:
             schema=POSTHOG_EVENTS,
         )
         return self._transformed(batch) if self._hook and not plain else batch
+
+    def _time_flaws(self, stamps: pa.Array) -> dict[int, str]:
+        return time_flaws(stamps, self._fetched_at) | span_flaws(stamps, self._since, self._until)
 
     def pseudonymous(self, staged: pa.RecordBatch) -> pa.RecordBatch:
         """Return *staged* with the ids of persons as the steps want them."""
@@ -178,7 +185,7 @@ class EventMapper:
             }
         )
         events, ids = pa.array([row[0] for row in made], pa.string()), stage["user_id"]
-        reasons = id_flaws(ids)
+        reasons = id_flaws(ids) | span_flaws(stage["timestamp"], self._since, self._until)
         if self.steps:
             stage, events = self.steps.run(stage, events, ids, reasons)
         return pa.RecordBatch.from_arrays(
@@ -224,7 +231,7 @@ class EventMapper:
         flaws = (
             {i: flaw for i, name in enumerate(batch["event"].to_pylist()) if (flaw := name_flaw(name))},
             id_flaws(batch["distinct_id"]),
-            time_flaws(batch["timestamp"], self._fetched_at),
+            self._time_flaws(batch["timestamp"]),
             size_flaws(batch["properties"]),
         )
         for found in flaws:

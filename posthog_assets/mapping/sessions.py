@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from posthog_assets.core.json_members import scalars, with_first, without
 from posthog_assets.dialects.base import Dialect
-from posthog_assets.mapping.json_members import scalars, with_first, without
 from posthog_assets.mapping.kinds import ANONYMOUS
 from posthog_assets.mapping.session_ids import LONGEST, are_session_ids, session_id
 from posthog_assets.mapping.session_index import (

@@ -49,6 +49,7 @@ def transform_day(
                     EventMapper(
                         imp.mapping, imp.name, imp.dialect, day=day,
                         fetched_at=datetime.fromisoformat(fetched_at), identity_map=ids, files=files,
+                        since=imp.since, until=imp.until,
                     ),
                     lambda: _events_sink(store, day, made_from, phases),
                     Path(spill),

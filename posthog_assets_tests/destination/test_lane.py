@@ -23,6 +23,7 @@ from posthog_assets.destination.lane import Held
 from posthog_assets.destination.person_order import Persons, of_day
 from posthog_assets.storage.rates import Pace, Stopped
 from posthog_assets_tests.destination.test_delivery import event, run
+from posthog_assets_tests.examples import examples
 from posthog_assets_tests.fakes.capture_server import Asked, CaptureServer, Reply
 
 
@@ -94,7 +95,7 @@ def test_several_requests_are_in_flight_and_nobody_overtakes(tmp_path: Path) -> 
     assert several < single * 0.6
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), concurrency=st.sampled_from([1, 2, 4]))
 def test_an_event_answered_retry_is_followed_only_after_it_has_a_verdict(
     seed: int, concurrency: int, tmp_path_factory: pytest.TempPathFactory

@@ -23,6 +23,7 @@ from posthog_assets.dialects import Dialect, load_dialect
 from posthog_assets.mapping import EventMapper, Mapping, MappingReport, map_day
 from posthog_assets.mapping import sorting as order
 from posthog_assets.mapping.uuids import uuids5, verbatim
+from posthog_assets_tests.examples import examples
 
 DAY = date(2024, 3, 1)
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -298,7 +299,7 @@ def test_another_order_of_delivery_changes_no_uuid(ordered: bool, tmp_path: Path
     assert len(kept[0]) == 4
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3)), max_size=25), st.integers(1, 9))
 def test_of_an_id_every_payload_is_sent_once_however_often_both_come(
     records: list[tuple[int, int]], chunk: int
@@ -312,7 +313,7 @@ def test_of_an_id_every_payload_is_sent_once_however_often_both_come(
     assert report.reused_ids == len(set(records)) - len({number for number, _ in records})
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(st.integers(0, 6), max_size=40), st.integers(1, 7), st.sampled_from([1, 2_000, 1 << 26]), st.booleans(),
     st.sampled_from([2, 3, 16]),

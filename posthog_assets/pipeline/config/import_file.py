@@ -13,7 +13,15 @@ from collections.abc import Mapping as MappingABC
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 
 from posthog_assets.core.errors import ImportFileError, shorten
 from posthog_assets.core.field_errors import Path
@@ -30,6 +38,7 @@ from posthog_assets.pipeline.config.time_zones import with_agreed_time_zone
 from posthog_assets.pipeline.config.trial import Trial
 from posthog_assets.sources import SOURCES, Source, load_source
 from posthog_assets.sources.base import Scope
+from posthog_assets.sources.rest.recipes import recipe_of
 from posthog_assets.storage.store import Store
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
@@ -52,6 +61,12 @@ class Import(Section):
     name: str = Field(description="Prefix of the asset keys and name of the storage folder")
     start_date: date = Field(description="First day of history")
     end_date: date | None = Field(None, description="Last day; absent: every day that is over (UTC)")
+    since: AwareDatetime | None = Field(
+        None, description="Import only events from this instant on, such as 2024-01-01T00:00:00+01:00"
+    )
+    until: AwareDatetime | None = Field(
+        None, description="Import only events before this instant: when live tracking began, 2024-03-01T12:00:00Z"
+    )
     storage: str | None = Field(None, description="Folder or fsspec URL; default $POSTHOG_ASSETS_STORAGE, else ./data")
     storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
     owners: list[str] = Field([], description="Who answers for it: mail addresses, or team:name; Dagster shows them")
@@ -65,7 +80,9 @@ class Import(Section):
         description="How bytes are fetched; `type` chooses the source"
     )
     dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(load_dialect), Choices(DIALECT_SCHEMAS)] = Field(
-        description="How one record reads; `type` chooses the dialect"
+        None,
+        validate_default=True,
+        description="How one record reads; `type` chooses the dialect; a recipe's source brings its own",
     )
     mapping: Mapping = Field(
         default_factory=lambda: Mapping.model_validate({}), description="What records are to be in PostHog"
@@ -91,6 +108,12 @@ class Import(Section):
     _opened: tuple[str, str] | None = PrivateAttr(None)
     _raw_owner: str | None = PrivateAttr(None)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _recipe_fills_in(cls, value: Any) -> Any:
+        recipe = recipe_of(value) if isinstance(value, dict) else None
+        return recipe.with_defaults(value) if recipe else value
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Import:
         if not _NAME.fullmatch(self.name):
@@ -102,6 +125,8 @@ class Import(Section):
                 raise ValueError(f"owners: {shorten(owner)} must be a mail address, or team: and a name")
         if self.end_date and self.end_date < self.start_date:
             raise ValueError(f"end_date {self.end_date} lies before start_date {self.start_date}")
+        if self.since and self.until and self.until <= self.since:
+            raise ValueError(f"until {self.until.isoformat()} does not lie after since {self.since.isoformat()}")
         if self.automation.prune.enabled and not self.retention.prunes:
             raise ValueError("automation.prune has nothing to do: say in retention what may go, such as raw_export: 90")
         if self.trial and _same_project(self.trial.destination, self.destination):
@@ -149,7 +174,7 @@ class Import(Section):
     @property
     def mapping_version(self) -> str:
         """Return a text that changes when the same records may become other events."""
-        return mapping_version(self.mapping, self.dialect, self.name)
+        return mapping_version(self.mapping, self.dialect, self.name, self.since, self.until)
 
     @property
     def store(self) -> Store:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.posthog_rules import BEFORE_SINCE, NOT_BEFORE_UNTIL
 from posthog_assets.pipeline.preview.field_changes import Difference, Kind, differences
 from posthog_assets.pipeline.preview.preview import NewNames, Preview, Sample
 
@@ -31,6 +32,8 @@ def sentences(preview: Preview) -> Iterator[str]:
         f"{preview.raw_records:,} raw records become {events:,} rows ({preview.derived:,} of them derived), "
         f"{sum(preview.rejected.values()):,} are rejected. Mapping {preview.mapping}."
     )
+    if beyond := sum(preview.rejected.get(reason, 0) for reason in (BEFORE_SINCE, NOT_BEFORE_UNTIL)):
+        yield f"{beyond:,} of them lie outside since and until, and are left to another import or to live tracking."
     yield _sending(preview)
     if preview.settled or preview.changed:
         yield (

@@ -28,6 +28,7 @@ from posthog_assets.mapping import EventMapper, Mapping
 from posthog_assets.mapping.steps import STEPS, load_step
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets_tests.conftest import small_import
+from posthog_assets_tests.examples import examples
 from posthog_assets_tests.mapping.steps.applying import Given
 from posthog_assets_tests.mapping.steps.records import edits, first_edit
 from posthog_assets_tests.mapping.test_kinds import Grouped
@@ -297,7 +298,7 @@ def two_mappers() -> tuple[EventMapper, EventMapper]:
     return mapper(ALL), mapper(ALL)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(records, st.integers(1, 5))
 def test_whatever_the_records_no_step_fails_and_chunks_and_repetition_change_nothing(
     drawn: list[Any], chunk: int
@@ -315,7 +316,7 @@ def test_whatever_the_records_no_step_fails_and_chunks_and_repetition_change_not
         assert len(pairs) == len({name for name, _ in pairs})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(records, st.sampled_from([step for step in ALL if step["step"] not in ("geoip", "currency")]))
 def test_no_step_changes_a_uuid(drawn: list[Any], step: dict[str, Any]) -> None:
     rows = staged(drawn)

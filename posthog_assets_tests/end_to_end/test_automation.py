@@ -105,7 +105,7 @@ def test_a_daily_schedule_is_refused_for_an_import_that_has_an_end(tmp_path: Pat
 
 def api(tmp_path: Path, refusals: int = 2, **changes: Any) -> Import:
     source = {
-        "type": "posthog_assets_tests.orchestration.sensors.test_automation.Api",
+        "type": "posthog_assets_tests.end_to_end.test_automation.Api",
         "log": str(tmp_path / "log"),
         "refusals": refusals,
     }
