@@ -24,7 +24,14 @@ from posthog_assets.destination.preflight import OK, PROBLEM, preflight
 from posthog_assets.orchestration.failures import Failure
 from posthog_assets.orchestration.history import STEPS
 from posthog_assets.orchestration.local.backfill import FAILED, FINE, Ran, run_days
-from posthog_assets.orchestration.local.day_states import Standing, State, failures, read_day_states, read_lost
+from posthog_assets.orchestration.local.day_states import (
+    Standing,
+    State,
+    failures,
+    reach_of,
+    read_day_states,
+    read_lost,
+)
 from posthog_assets.orchestration.local.instance import opened_instance, sweep
 from posthog_assets.orchestration.local.project import ImportJob, find_job
 from posthog_assets.orchestration.local.workers import DayRun, Task
@@ -53,6 +60,11 @@ def run_backfill(
         chosen = _chosen(job, assets)
         if STEPS[0] in chosen:
             days = _complete(job, days, console)
+            reach = reach_of(job.imp, days) if last is None else None
+            if reach is not None and days and reach < days[-1]:
+                beyond = [day for day in days if day > reach]
+                console.print(f"Left out, the source reaches to {reach}: {_span(beyond)}")
+                days = [day for day in days if day <= reach]
         if missing:
             days = read_day_states(instance, job, days).to_complete(chosen)
         if not days:

@@ -54,6 +54,7 @@ def _facts(standing: Standing, why: dict[date, Failure]) -> dict[str, Any]:
         "first_day": standing.days[0].isoformat() if standing.days else None,
         "last_day": standing.days[-1].isoformat() if standing.days else None,
         "days": len(standing.days),
+        "source_reaches_to": standing.reach.isoformat() if standing.reach else None,
         "assets": {asset: _counts(standing, asset) for asset in standing.job.assets},
         "owed": sum(standing.owed.values()),
         "owed_by_day": {day.isoformat(): count for day, count in standing.owed.items() if count},
@@ -105,6 +106,8 @@ def _print(standing: Standing, why: dict[date, Failure], console: Console) -> No
     for asset in standing.job.assets:
         table.add_row(asset, *(f"{count:,}" if count else "" for count in _counts(standing, asset).values()))
     console.print(table)
+    if standing.reach:
+        console.print(f"the source reaches to {standing.reach}; later days are not counted")
     if why:
         failed = Table("failed day", "asset", "reason", "since")
         for day, failure in why.items():

@@ -15,8 +15,10 @@ from typing import Any, Final
 
 import dagster as dg
 
+from posthog_assets.core.errors import PosthogAssetsError
 from posthog_assets.orchestration.failures import Failure, failure_of, numbers
 from posthog_assets.orchestration.local.project import ImportJob
+from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.rejects import Lost, Verdict
 from posthog_assets.pipeline.day_state.owed import owed_events, was_reopened
 
@@ -50,6 +52,8 @@ class Standing:
     owed: dict[date, int]
     #: By day whose events are made: records that should be events and are not.
     lost: dict[date, Lost] = field(default_factory=dict)
+    #: The last day the source has something of; None where that is not known, or the import has an end.
+    reach: date | None = None
 
     @property
     def too_many_lost(self) -> dict[date, Lost]:
@@ -97,8 +101,16 @@ class Standing:
 
 
 def read_day_states(instance: dg.DagsterInstance, job: ImportJob, days: list[date]) -> Standing:
-    """Return how *days* stand; reads the ledger of a day only where Dagster's record does not say all is settled."""
+    """Return how *days* stand; reads the ledger of a day only where Dagster's record does not say all is settled.
+
+    Of an import without an end, days that the source does not reach yet and that were never tried are left out.
+    """
     states = {asset: _states(instance, job, asset, days) for asset in job.assets}
+    reach = reach_of(job.imp, days)
+    if reach is not None:
+        tried = {day for known in states.values() for day, state in known.items() if state is not State.MISSING}
+        days = [day for day in days if day <= reach or day in tried]
+        states = {asset: {day: known[day] for day in days} for asset, known in states.items()}
     behind = _behind(instance, job, days)
     owed: dict[date, int] = {}
     if _DELIVERY in job.assets:
@@ -114,7 +126,18 @@ def read_day_states(instance: dg.DagsterInstance, job: ImportJob, days: list[dat
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             counts = pool.map(lambda day: _owed(job, day, settled=day in settled), started)
             owed = {day: count for day, count in zip(started, counts, strict=True) if count is not None}
-    return Standing(job, days, states, behind, owed, read_lost(instance, job, days))
+    return Standing(job, days, states, behind, owed, read_lost(instance, job, days), reach)
+
+
+def reach_of(imp: Import, days: list[date]) -> date | None:
+    """Return the last of *days* that the source of an import without an end reaches; None where that is not known."""
+    if imp.end_date or not days or imp.raw_owner != imp.name:
+        return None
+    try:
+        return imp.source.reach(days[0], days[-1])
+    except PosthogAssetsError:
+        # Nothing is known now; what is wrong with the source is said by `check`, and by the day that is tried.
+        return None
 
 
 def failures(instance: dg.DagsterInstance, standing: Standing) -> dict[date, Failure]:
