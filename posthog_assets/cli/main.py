@@ -315,6 +315,28 @@ def prune(name: str, dry_run: bool, project: Path | None) -> None:
     sys.exit(run_prune(name, project, dry_run=dry_run))
 
 
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@_from
+@_to
+@click.option(
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Folder of the query and the list of uuids; default: this one.",
+)
+@click.option("--mark", is_flag=True, help="PostHog has deleted them: owe them again, so that they can be imported.")
+@_project
+def undo(
+    name: str, first: datetime | None, last: datetime | None, folder: Path, mark: bool, project: Path | None
+) -> None:
+    """Take an import back: write the query by which PostHog deletes its events, and count what PostHog still has."""
+    from posthog_assets.cli.undo import run_undo
+
+    sys.exit(run_undo(name, project, _day(first), _day(last), folder=folder, mark=mark))
+
+
 def _day(moment: datetime | None) -> date | None:
     return moment.date() if moment else None
 

@@ -11,11 +11,13 @@ from collections.abc import Mapping as Mapping_
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from posthog_assets.core.arrow_columns import json_strings
 from posthog_assets.core.errors import ImportFileError, MappingError, shorten
 from posthog_assets.core.partitions import Partition, key_of
 from posthog_assets.core.posthog_rules import id_flaws, name_flaw, size_flaws, span_flaws, time_flaws
@@ -158,39 +160,24 @@ class EventMapper:
 
     def derived(self, pairs: dict[Pair, int], groups: dict[Group, tuple[int, str]]) -> pa.RecordBatch:
         """Return one `$identify` per pair and one `$groupidentify` per group, oldest first."""
-        day = self._day
-        made = [
-            ("$identify", stamp, user, {"$anon_distinct_id": anonymous}, [user, anonymous, day])
-            for (anonymous, user), stamp in pairs.items()
-        ] + [
-            (
-                "$groupidentify", stamp, f"${kind}_{key}",
-                {"$group_type": kind, "$group_key": key, "$group_set": orjson.loads(properties)}, [kind, key, day],
-            )
-            for (kind, key), (stamp, properties) in groups.items()
-        ]  # fmt: skip
-        made.sort(key=lambda row: (row[1], row[0], row[4]))
-        names = [orjson.dumps(place).decode() for *_, place in made]
+        parts = [self._group_calls(groups)] if groups else []
+        parts += [self._identify_calls(pairs)] if pairs else []
+        made = pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
+        if len(parts) > 1:
+            # Stable: of one instant, groups come first.
+            made = made.take(pa.array(np.argsort(made["timestamp"].cast(pa.int64()).to_numpy(), kind="stable")))
         count, nothing = len(made), pa.nulls(len(made), pa.string())
-        stage = pa.RecordBatch.from_pydict(
-            {
-                "properties": [orjson.dumps(properties).decode() for _, _, _, properties, _ in made],
-                "source_id": names,
-                "set": nothing,
-                "set_once": nothing,
-                "groups": nothing,
-                "timestamp": pa.array([row[1] for row in made], pa.int64()).cast(TIMESTAMP),
-                "user_id": pa.array([row[2] for row in made], pa.string()),
-                "anonymous_id": pa.array([row[3].get("$anon_distinct_id") for row in made], pa.string()),
-            }
-        )
-        events, ids = pa.array([row[0] for row in made], pa.string()), stage["user_id"]
+        stage = made.drop_columns(["event"])
+        events, ids = made["event"], stage["user_id"]
         reasons = id_flaws(ids) | span_flaws(stage["timestamp"], self._since, self._until)
         if self.steps:
             stage, events = self.steps.run(stage, events, ids, reasons)
         return pa.RecordBatch.from_arrays(
             [
-                uuids5(self.namespace, [f"{row[0]} {name}" for row, name in zip(made, names, strict=True)]),
+                uuids5(
+                    self.namespace,
+                    pc.binary_join_element_wise(made["event"], made["source_id"], " ").to_pylist(),
+                ),
                 events,
                 ids,
                 stage["timestamp"],
@@ -201,6 +188,40 @@ class EventMapper:
                 pa.nulls(count, pa.int64()),
             ],
             schema=POSTHOG_EVENTS,
+        )
+
+    def _identify_calls(self, pairs: dict[Pair, int]) -> pa.RecordBatch:
+        """Return one `$identify` per pair as a staged row, oldest first; its source id is what its uuid is made of."""
+        anonymous, users = (pa.array(ids, pa.string()) for ids in zip(*pairs, strict=True))
+        rows = pa.RecordBatch.from_arrays(
+            [pa.array(pairs.values(), pa.int64()), users, anonymous], names=["timestamp", "user_id", "anonymous_id"]
+        )
+        rows = rows.take(pc.sort_indices(rows, [(name, "ascending") for name in rows.schema.names]))
+        user, other = json_strings(rows["user_id"]), json_strings(rows["anonymous_id"])
+        return _calls(
+            "$identify",
+            rows["timestamp"],
+            pc.binary_join_element_wise('{"$anon_distinct_id":', other, "}", ""),
+            pc.binary_join_element_wise("[", user, ",", other, f",{orjson.dumps(self._day).decode()}]", ""),
+            rows["user_id"],
+            rows["anonymous_id"],
+        )
+
+    def _group_calls(self, groups: dict[Group, tuple[int, str]]) -> pa.RecordBatch:
+        """Return one `$groupidentify` per group as a staged row, oldest first."""
+        rows = sorted((stamp, kind, key, properties) for (kind, key), (stamp, properties) in groups.items())
+        said = [
+            {"$group_type": kind, "$group_key": key, "$group_set": orjson.Fragment(properties)}
+            for _, kind, key, properties in rows
+        ]
+        places = [[kind, key, self._day] for _, kind, key, _ in rows]
+        return _calls(
+            "$groupidentify",
+            pa.array([stamp for stamp, *_ in rows], pa.int64()),
+            pa.array([orjson.dumps(properties).decode() for properties in said], pa.string()),
+            pa.array([orjson.dumps(place).decode() for place in places], pa.string()),
+            pa.array([f"${kind}_{key}" for _, kind, key, _ in rows], pa.string()),
+            pa.nulls(len(rows), pa.string()),
         )
 
     def _transformed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -239,6 +260,19 @@ class EventMapper:
                 reasons[index] = reasons[index] or flaw
         column = batch.schema.get_field_index("reject_reason")
         return batch.set_column(column, "reject_reason", pa.array(list(reasons.values()), pa.string()))
+
+
+def _calls(
+    event: str, stamps: pa.Array, properties: pa.Array, sources: pa.Array, users: pa.Array, anonymous: pa.Array
+) -> pa.RecordBatch:
+    """Return calls that no record makes as staged rows, with their event's name; *stamps* are µs since 1970."""
+    nothing = pa.nulls(len(stamps), pa.string())
+    columns = {
+        "event": pa.repeat(pa.scalar(event, pa.string()), len(stamps)), "properties": properties, "source_id": sources,
+        "set": nothing, "set_once": nothing, "groups": nothing, "timestamp": stamps.cast(TIMESTAMP), "user_id": users,
+        "anonymous_id": anonymous,
+    }  # fmt: skip
+    return pa.RecordBatch.from_pydict(columns)
 
 
 def _reasons(reasons: dict[int, str], count: int) -> pa.Array:

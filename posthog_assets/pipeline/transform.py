@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from posthog_assets.core.partitions import Partition, key_of
 from posthog_assets.core.schemas import FETCHED_AT_KEY, MAPPING_KEY, POSTHOG_EVENTS, STAGED_KEY
-from posthog_assets.mapping import Around, EventMapper, MappingReport, map_day
+from posthog_assets.mapping import Around, EventMapper, Floors, MappingReport, Survey, map_day
 from posthog_assets.mapping.sessions import COLUMNS as SESSION_COLUMNS
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.settled import digest_of
@@ -55,6 +55,7 @@ def transform_day(
                     Path(spill),
                     ordered=_is_sorted(reader),
                     around=around,
+                    survey=Survey(_floors(reader), lambda columns: read_batches(file, columns)),
                 )  # fmt: skip
 
 
@@ -113,11 +114,28 @@ class TwoPhaseProgress:
         self._progress(min(self._rows // 2, self._total), self._total)
 
 
+#: Rows that wait for earlier ones hold about this much at most; where it is more, they are sorted on disk.
+_WAITING_BYTES: Final = 48 << 20
+
+
+def _floors(reader: pq.ParquetFile) -> Floors | None:
+    """Return how far back later rows reach; None where too many would have to wait for them."""
+    floors = Floors(_stamps(reader))
+    groups = [reader.metadata.row_group(number) for number in range(reader.metadata.num_row_groups)]
+    widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=0.0)
+    return floors if floors.most_waiting * widest <= _WAITING_BYTES else None
+
+
+def _stamps(reader: pq.ParquetFile) -> Iterator[np.ndarray]:
+    """Yield the timestamps of all rows that have one, in µs; reads eight bytes a row."""
+    for batch in reader.iter_batches(batch_size=500_000, columns=["timestamp"]):
+        yield batch["timestamp"].drop_null().cast(pa.int64()).to_numpy(zero_copy_only=False)
+
+
 def _is_sorted(reader: pq.ParquetFile) -> bool:
     """Whether the timestamps never go back; reads eight bytes a row."""
     last = np.iinfo(np.int64).min
-    for batch in reader.iter_batches(batch_size=500_000, columns=["timestamp"]):
-        stamps = batch["timestamp"].drop_null().cast(pa.int64()).to_numpy(zero_copy_only=False)
+    for stamps in _stamps(reader):
         if len(stamps) and (stamps[0] < last or bool((stamps[1:] < stamps[:-1]).any())):
             return False
         last = stamps[-1] if len(stamps) else last
