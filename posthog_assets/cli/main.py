@@ -303,6 +303,19 @@ def status(name: str, as_json: bool, project: Path | None) -> None:
 
 @cli.command()
 @click.argument("name", metavar="IMPORT", shell_complete=_imports)
+@_project
+def history(name: str, project: Path | None) -> None:
+    """Read all staged days at once: first times, who belongs to whom, merges PostHog will refuse, large persons.
+
+    Materializes `history_facts`, of which the mapping takes `first_time` and `since_previous`. Sends nothing.
+    """
+    from posthog_assets.cli.history import run_history
+
+    sys.exit(run_history(name, project))
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
 @click.option("--dry-run", is_flag=True, help="Say what would go, and what stays and why; delete nothing.")
 @_project
 def prune(name: str, dry_run: bool, project: Path | None) -> None:
@@ -316,7 +329,7 @@ def prune(name: str, dry_run: bool, project: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT")
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
 @_from
 @_to
 @click.option(

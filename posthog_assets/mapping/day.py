@@ -60,6 +60,8 @@ class MappingReport:
     in_sessions: int | None = None
     #: Whether the staged events of the day before were there to find where sessions begin that cross midnight.
     knows_day_before: bool = True
+    #: Whether what all days together know of the events was there; None where the mapping does not ask.
+    knows_history: bool | None = None
     events_by_name: dict[str, int] = field(default_factory=dict)
     first: datetime | None = None
     last: datetime | None = None
@@ -161,7 +163,7 @@ def _pass(
         distinct = Distinguisher(
             mapper.namespace, repeated, collapse=mapper.collapses_repeats, replace=mapper.replaces_versions
         )
-        adds = mapper.steps or mapper.sessions
+        adds = mapper.steps or mapper.adds_context
         batches = _remembered(batches, mapper, distinct) if adds else batches
     # Sessions and the user's own function see the rows as they always did.
     if survey and survey.floors and not (distinct or mapper.moves_time or mapper.sessions):

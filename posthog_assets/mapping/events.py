@@ -25,6 +25,7 @@ from posthog_assets.core.schemas import POSTHOG_EVENTS, TIMESTAMP
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.mapping import person_properties as people
 from posthog_assets.mapping.groups import Group
+from posthog_assets.mapping.history import HistoryWriter
 from posthog_assets.mapping.identity import Pair
 from posthog_assets.mapping.kinds import as_posthog_calls
 from posthog_assets.mapping.properties import PropertyWriter
@@ -40,7 +41,8 @@ class EventMapper:
 
     *fetched_at* is when the day was exported: later instants cannot be true. *identity_map* has the ids that
     `mapping.identity_map` names, *files* opens what steps need. Events before *since*, and
-    from *until* on, are rejected. Pure: no files, no network, no clock of its own.
+    from *until* on, are rejected. *facts* are what all days together know of this one (`DAY_FACTS`). Pure: no files, no
+    network, no clock of its own.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class EventMapper:
         files: Files | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        facts: pa.Table | None = None,
     ) -> None:
         self._since, self._until = since, until
         self.namespace = dialect.uuid_namespace(import_name)
@@ -74,6 +77,9 @@ class EventMapper:
         #: What writes `$session_id`; None where sessions are off.
         self.sessions = SessionWriter(mapping.sessions, dialect) if mapping.sessions.mode == "auto" else None
         self._dialect = dialect
+        self._history = HistoryWriter(mapping, facts) if facts is not None and mapping.asks_history else None
+        #: Whether events have properties that come of other events: these are no part of what tells repeats apart.
+        self.adds_context = self.sessions is not None or self._history is not None
         self._hook = load_hook(mapping.transform) if mapping.transform else None
         #: Whether events may come out in another order of time than they went in.
         self.moves_time = self._hook is not None
@@ -99,7 +105,8 @@ class EventMapper:
     def map(self, staged: pa.RecordBatch, *, plain: bool = False) -> pa.RecordBatch:
         """Return one `POSTHOG_EVENTS` row per (prepared) staged row that is not rejected, in the same order.
 
-        *plain* leaves out sessions, the steps and the user's own function: what the event would be without them.
+        *plain* leaves out sessions, facts of other days, the steps and the user's own function: what the event would
+        be without them.
         """
         sources = staged["source_id"]
         uuids = verbatim(self.namespace, sources) if self._verbatim else uuids5(self.namespace, sources.to_pylist())
@@ -109,6 +116,8 @@ class EventMapper:
             staged = self.sessions.write(staged)
         elif self.sessions is not None:
             staged = without_hidden(staged, self._dialect)
+        if self._history is not None and not plain:
+            staged = self._history.write(staged)
         staged, reasons = as_posthog_calls(staged)
         events = self._names(staged["event"], reasons)
         ids = pc.utf8_trim_whitespace(pc.coalesce(staged["user_id"], staged["anonymous_id"]))

@@ -17,7 +17,7 @@ from pydantic_core import CoreSchema
 from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.orchestration.scaffolding import ImportScaffolder
 from posthog_assets.orchestration.yaml_lines import lines_of
-from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.config.import_file import Import, refuse_written_secrets
 from posthog_assets.pipeline.derived_imports import trial_import
 
 
@@ -37,6 +37,10 @@ class _Written(BaseModel):
             for name, field in whole["properties"].items()
         }
         return whole | {"title": cls.__name__, "properties": optional}
+
+    def written(self) -> dict[str, Any]:
+        """Return the attributes with their templates as they stand."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
 
     def filled_in(self, context: ResolutionContext) -> dict[str, Any]:
         """Return the attributes with their templates replaced; those that are empty are left out."""
@@ -69,8 +73,10 @@ class HistoricalImport(dg.Component):
         Raises:
             ImportFileError: a field is wrong; names the file, the field, what was found and what is allowed.
         """
-        filled = attributes.filled_in(context.resolution_context) if isinstance(attributes, _Written) else {}
-        path = context.path / "defs.yaml"
+        path, filled = context.path / "defs.yaml", {}
+        if isinstance(attributes, _Written):
+            refuse_written_secrets(attributes.written(), str(path))
+            filled = attributes.filled_in(context.resolution_context)
         return cls(Import.read(filled, where=str(path), line_of=lines_of(path)))
 
     def build_defs(self, context: ComponentLoadContext) -> dg.Definitions:

@@ -57,6 +57,7 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
                 "refused_merges": report.refused_merges,
                 **_sessions(report),
                 **_lost(lost),
+                **_history(report),
                 "mapping": imp.mapping_version,
                 **times(report.first, report.last),
                 **day_profile(imp, events_path(day), day, ["event", "distinct_id", "timestamp", "properties"]),
@@ -105,3 +106,11 @@ def _sessions(report: MappingReport) -> dict[str, Any]:
         return {}
     known = "known" if report.knows_day_before else "not staged: sessions that began before midnight begin anew"
     return {"in_sessions": report.in_sessions, "day_before": known}
+
+
+def _history(report: MappingReport) -> dict[str, Any]:
+    """Return whether facts of all days were there; nothing where the mapping asks for none."""
+    if report.knows_history is None:
+        return {}
+    missing = "missing: materialize history_facts, then this day again"
+    return {"history_facts": "known" if report.knows_history else missing}
