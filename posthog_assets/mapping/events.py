@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from posthog_assets.core.arrow_columns import json_strings
 from posthog_assets.core.errors import ImportFileError, MappingError, shorten
 from posthog_assets.core.partitions import Partition, key_of
-from posthog_assets.core.posthog_rules import id_flaws, name_flaw, size_flaws, span_flaws, time_flaws
+from posthog_assets.core.posthog_rules import event_flaws, id_flaws, name_flaw, span_flaws, storable
 from posthog_assets.core.schemas import POSTHOG_EVENTS, TIMESTAMP
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.mapping import person_properties as people
@@ -124,9 +124,7 @@ class EventMapper:
         if steps:
             staged, events = steps.run(staged, events, ids, reasons)
         properties = self._properties.write(staged)
-        for flaws in (id_flaws(ids), self._time_flaws(staged["timestamp"]), size_flaws(properties)):
-            for index, flaw in flaws.items():
-                reasons.setdefault(index, flaw)
+        self._add_flaws(reasons, events, ids, staged["timestamp"], properties)
         batch = pa.RecordBatch.from_arrays(
             [
                 uuids,
@@ -142,9 +140,6 @@ class EventMapper:
             schema=POSTHOG_EVENTS,
         )
         return self._transformed(batch) if self._hook and not plain else batch
-
-    def _time_flaws(self, stamps: pa.Array) -> dict[int, str]:
-        return time_flaws(stamps, self._fetched_at) | span_flaws(stamps, self._since, self._until)
 
     def pseudonymous(self, staged: pa.RecordBatch) -> pa.RecordBatch:
         """Return *staged* with the ids of persons as the steps want them."""
@@ -178,9 +173,12 @@ class EventMapper:
         count, nothing = len(made), pa.nulls(len(made), pa.string())
         stage = made.drop_columns(["event"])
         events, ids = made["event"], stage["user_id"]
-        reasons = id_flaws(ids) | span_flaws(stage["timestamp"], self._since, self._until)
+        reasons = span_flaws(stage["timestamp"], self._since, self._until)
         if self.steps:
+            reasons |= id_flaws(ids)
             stage, events = self.steps.run(stage, events, ids, reasons)
+        written = self._properties.write(stage)
+        self._add_flaws(reasons, events, ids, stage["timestamp"], written)
         return pa.RecordBatch.from_arrays(
             [
                 uuids5(
@@ -190,7 +188,7 @@ class EventMapper:
                 events,
                 ids,
                 stage["timestamp"],
-                self._properties.write(stage),
+                written,
                 nothing,
                 _reasons(reasons, count),
                 nothing,
@@ -257,18 +255,23 @@ class EventMapper:
 
     def _checked(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Hold what the user's function made against PostHog's rules again."""
-        reasons = dict(enumerate(batch["reject_reason"].to_pylist()))
-        flaws = (
-            {i: flaw for i, name in enumerate(batch["event"].to_pylist()) if (flaw := name_flaw(name))},
-            id_flaws(batch["distinct_id"]),
-            self._time_flaws(batch["timestamp"]),
-            size_flaws(batch["properties"]),
-        )
-        for found in flaws:
-            for index, flaw in found.items():
-                reasons[index] = reasons[index] or flaw
+        reasons = {index: reason for index, reason in enumerate(batch["reject_reason"].to_pylist()) if reason}
+        self._add_flaws(reasons, *(batch[name] for name in ("event", "distinct_id", "timestamp", "properties")))
         column = batch.schema.get_field_index("reject_reason")
-        return batch.set_column(column, "reject_reason", pa.array(list(reasons.values()), pa.string()))
+        return batch.set_column(column, "reject_reason", _reasons(reasons, len(batch)))
+
+    def _add_flaws(
+        self, reasons: dict[int, str], names: pa.Array, ids: pa.Array, stamps: pa.Array, properties: pa.Array
+    ) -> None:
+        """Add to *reasons* why an event is not to be sent, where there is no reason yet."""
+        flaws = event_flaws(names, ids, stamps, properties, self._fetched_at)
+        for index, flaw in (span_flaws(stamps, self._since, self._until) | flaws).items():
+            reasons.setdefault(index, flaw)
+
+    def with_storable_times(self, staged: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows whose time PostHog can store: nothing is derived from the others."""
+        good = storable(staged["timestamp"], self._fetched_at)
+        return staged if good is None else staged.filter(good)
 
 
 def _calls(
