@@ -22,7 +22,14 @@ from posthog_assets.core.timestamps import pattern_flaw, read_timestamps
 from posthog_assets.dialects.base import Dialect, content_id
 from posthog_assets.dialects.column import ABSENT, Column, inferred
 from posthog_assets.dialects.notes import Notes
-from posthog_assets.dialects.record import PERSONAL, Rejected, as_id, extract_person_properties, group_keys
+from posthog_assets.dialects.record import (
+    PERSONAL,
+    Rejected,
+    as_id,
+    extract_person_properties,
+    group_keys,
+    read_own_groups,
+)
 
 Made = TypeVar("Made")
 
@@ -192,7 +199,13 @@ class Columns(Dialect):
             last = [{key: record[key] for key in self.person_properties if key in record} for record in records]
             last = [self._typed(said) for said in last] if untyped else last
         first: list[dict[str, Any]] = []
+        has_groups = self.properties == "all" or "$groups" in self.properties
         for index, record in enumerate(records):
+            if has_groups and "$groups" in record:
+                try:
+                    read_own_groups(record)
+                except Rejected as reason:
+                    reasons.setdefault(index, str(reason))
             if "$set" in record or "$set_once" in record or "$unset" in record:
                 last, first = last or [{} for _ in records], first or [{} for _ in records]
                 self._set_apart(index, record, last, first, reasons)

@@ -42,6 +42,8 @@ class MappingReport:
 
     staged: int = 0
     staged_rejected: int = 0
+    #: Of the staged rows that are rejected, by the head of the reason.
+    staged_reasons: dict[str, int] = field(default_factory=dict)
     derived: int = 0
     rows: int = 0
     rejected: int = 0
@@ -58,6 +60,8 @@ class MappingReport:
     in_sessions: int | None = None
     #: Whether the staged events of the day before were there to find where sessions begin that cross midnight.
     knows_day_before: bool = True
+    #: Whether what all days together know of the events was there; None where the mapping does not ask.
+    knows_history: bool | None = None
     events_by_name: dict[str, int] = field(default_factory=dict)
     first: datetime | None = None
     last: datetime | None = None
@@ -159,7 +163,7 @@ def _pass(
         distinct = Distinguisher(
             mapper.namespace, repeated, collapse=mapper.collapses_repeats, replace=mapper.replaces_versions
         )
-        adds = mapper.steps or mapper.sessions
+        adds = mapper.steps or mapper.adds_context
         batches = _remembered(batches, mapper, distinct) if adds else batches
     # Sessions and the user's own function see the rows as they always did.
     if survey and survey.floors and not (distinct or mapper.moves_time or mapper.sessions):
@@ -206,10 +210,11 @@ def _derived(mapper: EventMapper, report: MappingReport, survey: Survey) -> pa.R
     if len(columns) == 2:
         return None
     for batch in _readable(survey.columns(columns), MappingReport()):
+        timely = mapper.with_storable_times(batch)
         if mapper.may_identify:
-            people.add(mapper.identified(batch))
+            people.add(mapper.identified(timely))
         if mapper.may_describe_groups:
-            groups.add(batch)
+            groups.add(timely)
     return _made_of(people, groups, mapper, report)
 
 
@@ -265,10 +270,12 @@ def _mapped(
     # What users write, and what looks things up, is not asked to bear threads.
     threads = 1 if mapper.steps or mapper.moves_time else 2
     for staged, prepared, events in applied(made, _readable(batches, report), threads, "map"):
-        if mapper.may_identify and people is not None:
-            people.add(mapper.pseudonymous(prepared))
-        if mapper.may_describe_groups and groups is not None:
-            groups.add(prepared)
+        if (mapper.may_identify and people is not None) or (mapper.may_describe_groups and groups is not None):
+            timely = mapper.with_storable_times(prepared)
+            if mapper.may_identify and people is not None:
+                people.add(mapper.pseudonymous(timely))
+            if mapper.may_describe_groups and groups is not None:
+                groups.add(timely)
         if distinct is not None:
             distinct.survey(events, staged)
         yield events
@@ -280,6 +287,9 @@ def _readable(batches: Iterable[pa.RecordBatch], report: MappingReport) -> Itera
         report.staged += batch.num_rows
         report.staged_rejected += batch.num_rows - batch["reject_reason"].null_count
         if _has_rejects(batch):
+            for reason in batch["reject_reason"].drop_null().to_pylist():
+                head = reason_head(reason)
+                report.staged_reasons[head] = report.staged_reasons.get(head, 0) + 1
             batch = batch.filter(pc.is_null(batch["reject_reason"]))
         if batch.num_rows:
             yield batch

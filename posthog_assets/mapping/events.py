@@ -20,11 +20,12 @@ import pyarrow.compute as pc
 from posthog_assets.core.arrow_columns import json_strings
 from posthog_assets.core.errors import ImportFileError, MappingError, shorten
 from posthog_assets.core.partitions import Partition, key_of
-from posthog_assets.core.posthog_rules import id_flaws, name_flaw, size_flaws, span_flaws, time_flaws
+from posthog_assets.core.posthog_rules import event_flaws, id_flaws, name_flaw, span_flaws, storable
 from posthog_assets.core.schemas import POSTHOG_EVENTS, TIMESTAMP
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.mapping import person_properties as people
 from posthog_assets.mapping.groups import Group
+from posthog_assets.mapping.history import HistoryWriter
 from posthog_assets.mapping.identity import Pair
 from posthog_assets.mapping.kinds import as_posthog_calls
 from posthog_assets.mapping.properties import PropertyWriter
@@ -40,7 +41,8 @@ class EventMapper:
 
     *fetched_at* is when the day was exported: later instants cannot be true. *identity_map* has the ids that
     `mapping.identity_map` names, *files* opens what steps need. Events before *since*, and
-    from *until* on, are rejected. Pure: no files, no network, no clock of its own.
+    from *until* on, are rejected. *facts* are what all days together know of this one (`DAY_FACTS`). Pure: no files, no
+    network, no clock of its own.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class EventMapper:
         files: Files | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        facts: pa.Table | None = None,
     ) -> None:
         self._since, self._until = since, until
         self.namespace = dialect.uuid_namespace(import_name)
@@ -74,6 +77,9 @@ class EventMapper:
         #: What writes `$session_id`; None where sessions are off.
         self.sessions = SessionWriter(mapping.sessions, dialect) if mapping.sessions.mode == "auto" else None
         self._dialect = dialect
+        self._history = HistoryWriter(mapping, facts) if facts is not None and mapping.asks_history else None
+        #: Whether events have properties that come of other events: these are no part of what tells repeats apart.
+        self.adds_context = self.sessions is not None or self._history is not None
         self._hook = load_hook(mapping.transform) if mapping.transform else None
         #: Whether events may come out in another order of time than they went in.
         self.moves_time = self._hook is not None
@@ -99,7 +105,8 @@ class EventMapper:
     def map(self, staged: pa.RecordBatch, *, plain: bool = False) -> pa.RecordBatch:
         """Return one `POSTHOG_EVENTS` row per (prepared) staged row that is not rejected, in the same order.
 
-        *plain* leaves out sessions, the steps and the user's own function: what the event would be without them.
+        *plain* leaves out sessions, facts of other days, the steps and the user's own function: what the event would
+        be without them.
         """
         sources = staged["source_id"]
         uuids = verbatim(self.namespace, sources) if self._verbatim else uuids5(self.namespace, sources.to_pylist())
@@ -109,15 +116,15 @@ class EventMapper:
             staged = self.sessions.write(staged)
         elif self.sessions is not None:
             staged = without_hidden(staged, self._dialect)
+        if self._history is not None and not plain:
+            staged = self._history.write(staged)
         staged, reasons = as_posthog_calls(staged)
         events = self._names(staged["event"], reasons)
         ids = pc.utf8_trim_whitespace(pc.coalesce(staged["user_id"], staged["anonymous_id"]))
         if steps:
             staged, events = steps.run(staged, events, ids, reasons)
         properties = self._properties.write(staged)
-        for flaws in (id_flaws(ids), self._time_flaws(staged["timestamp"]), size_flaws(properties)):
-            for index, flaw in flaws.items():
-                reasons.setdefault(index, flaw)
+        self._add_flaws(reasons, events, ids, staged["timestamp"], properties)
         batch = pa.RecordBatch.from_arrays(
             [
                 uuids,
@@ -133,9 +140,6 @@ class EventMapper:
             schema=POSTHOG_EVENTS,
         )
         return self._transformed(batch) if self._hook and not plain else batch
-
-    def _time_flaws(self, stamps: pa.Array) -> dict[int, str]:
-        return time_flaws(stamps, self._fetched_at) | span_flaws(stamps, self._since, self._until)
 
     def pseudonymous(self, staged: pa.RecordBatch) -> pa.RecordBatch:
         """Return *staged* with the ids of persons as the steps want them."""
@@ -169,9 +173,12 @@ class EventMapper:
         count, nothing = len(made), pa.nulls(len(made), pa.string())
         stage = made.drop_columns(["event"])
         events, ids = made["event"], stage["user_id"]
-        reasons = id_flaws(ids) | span_flaws(stage["timestamp"], self._since, self._until)
+        reasons = span_flaws(stage["timestamp"], self._since, self._until)
         if self.steps:
+            reasons |= id_flaws(ids)
             stage, events = self.steps.run(stage, events, ids, reasons)
+        written = self._properties.write(stage)
+        self._add_flaws(reasons, events, ids, stage["timestamp"], written)
         return pa.RecordBatch.from_arrays(
             [
                 uuids5(
@@ -181,7 +188,7 @@ class EventMapper:
                 events,
                 ids,
                 stage["timestamp"],
-                self._properties.write(stage),
+                written,
                 nothing,
                 _reasons(reasons, count),
                 nothing,
@@ -248,18 +255,23 @@ class EventMapper:
 
     def _checked(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Hold what the user's function made against PostHog's rules again."""
-        reasons = dict(enumerate(batch["reject_reason"].to_pylist()))
-        flaws = (
-            {i: flaw for i, name in enumerate(batch["event"].to_pylist()) if (flaw := name_flaw(name))},
-            id_flaws(batch["distinct_id"]),
-            self._time_flaws(batch["timestamp"]),
-            size_flaws(batch["properties"]),
-        )
-        for found in flaws:
-            for index, flaw in found.items():
-                reasons[index] = reasons[index] or flaw
+        reasons = {index: reason for index, reason in enumerate(batch["reject_reason"].to_pylist()) if reason}
+        self._add_flaws(reasons, *(batch[name] for name in ("event", "distinct_id", "timestamp", "properties")))
         column = batch.schema.get_field_index("reject_reason")
-        return batch.set_column(column, "reject_reason", pa.array(list(reasons.values()), pa.string()))
+        return batch.set_column(column, "reject_reason", _reasons(reasons, len(batch)))
+
+    def _add_flaws(
+        self, reasons: dict[int, str], names: pa.Array, ids: pa.Array, stamps: pa.Array, properties: pa.Array
+    ) -> None:
+        """Add to *reasons* why an event is not to be sent, where there is no reason yet."""
+        flaws = event_flaws(names, ids, stamps, properties, self._fetched_at)
+        for index, flaw in (span_flaws(stamps, self._since, self._until) | flaws).items():
+            reasons.setdefault(index, flaw)
+
+    def with_storable_times(self, staged: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows whose time PostHog can store: nothing is derived from the others."""
+        good = storable(staged["timestamp"], self._fetched_at)
+        return staged if good is None else staged.filter(good)
 
 
 def _calls(

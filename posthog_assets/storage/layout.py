@@ -27,3 +27,15 @@ def rejected_path(day: Partition) -> str:
 
 def landed_path(day: Partition) -> str:
     return f"landed_events/{key_of(day)}.parquet"
+
+
+def day_facts_path(day: Partition) -> str:
+    return f"history_facts/days/{key_of(day)}.parquet"
+
+
+def persons_path() -> str:
+    return "history_facts/persons.parquet"
+
+
+def links_path() -> str:
+    return "history_facts/links.parquet"
