@@ -58,6 +58,8 @@ class Distinguisher:
         self._oldest = _Oldest(len(repeated))
         self._versions = _Versions(len(repeated)) if replace else None
         self.reused_ids = 0
+        #: Records without an id that are like an earlier one and are kept.
+        self.kept_repeats = 0
 
     def remember(self, plain: pa.RecordBatch) -> None:
         """Take in what the events of repeated uuids are without steps."""
@@ -132,6 +134,7 @@ class Distinguisher:
                 return row["uuid"], None
             if self._collapse:
                 return row["uuid"], f"repeats an earlier record without an id: {source}"
+            self.kept_repeats += 1
             return self._made(f"{source}#{count}"), None
         if is_repetition:
             return row["uuid"], f"repeats an earlier record: id {source}"

@@ -30,6 +30,7 @@ from posthog_assets.sandbox import capture_v0 as v0
 from posthog_assets.sandbox import capture_v1 as v1
 from posthog_assets.sandbox.bodies import BATCH_WIRE, EVENT_WIRE, BodyRefused, unpack_v0
 from posthog_assets.sandbox.hogql import HIGHEST_LIMIT, QueryRefused, printed, translate
+from posthog_assets.sandbox.rules import is_dropped_by_ingestion
 from posthog_assets.sandbox.store import EventStore, QueryFailed, Row
 
 PROJECT_ID: Final = "1"
@@ -119,8 +120,9 @@ class _App:
         if self._settings.project_key not in (None, token):
             self._counts["misdirected"] += len(rows)
             return
-        self._store.insert(rows)
-        self._counts["events_stored"] += len(rows)
+        kept = [row for row in rows if not is_dropped_by_ingestion(row.event, row.properties)]
+        self._store.insert(kept)
+        self._counts["events_stored"] += len(kept)
 
     def _unauthorized(self, request: Request) -> Response | None:
         self._requests[request.url.path] += 1

@@ -70,6 +70,8 @@ class Preview:
     #: Path of a field the dialect does not know -> records with a value in it; sentence -> records it is true of.
     fields_left_out: dict[str, int]
     remarks: dict[str, int]
+    #: Records without an id that are like another of the day, and kept.
+    kept_repeats: int
     shared_devices: int
     refused_merges: int
     #: Acknowledged already: as they are, changed (replaced), moved (would be duplicated).
@@ -112,6 +114,7 @@ def preview_day(imp: Import, day: date, samples: int = 10) -> Preview:
             rejected=rejected,
             fields_left_out=run.staging.notes.fields_left_out,
             remarks=run.staging.notes.remarks,
+            kept_repeats=run.mapping.kept_repeats,
             shared_devices=run.mapping.shared_devices,
             refused_merges=run.mapping.refused_merges,
             settled=settled,

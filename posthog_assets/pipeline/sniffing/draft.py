@@ -21,6 +21,7 @@ from posthog_assets.core.errors import BrokenPart, ImportFileError
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.core.rejection import reason_head
 from posthog_assets.dialects import DIALECTS, Dialect, load_dialect
+from posthog_assets.dialects.base import NEWEST_EDITION
 from posthog_assets.dialects.recognition import Recognition, recognize
 from posthog_assets.pipeline.sniffing.columns import guess_roles
 from posthog_assets.pipeline.sniffing.evidence import Certainty, Finding
@@ -195,6 +196,11 @@ def _unusable(time: str | None, records: list[dict[str, Any]]) -> str:
     )
 
 
+def of_newest_edition(section: dict[str, Any]) -> dict[str, Any]:
+    """Return a `dialect` section whose records read by today's rules: nothing is imported yet that could change."""
+    return {"type": section["type"], "edition": NEWEST_EDITION} | section
+
+
 def event_name_of(path: str) -> str:
     """Return a name for the events of a file that does not name them: the file's own, without dates and suffixes."""
     stem = path.rsplit("/", 1)[-1].split(".")[0]
@@ -239,7 +245,7 @@ def _fill(
     draft.attributes = {"name": name, "start_date": first.isoformat()}
     if draft.last_day:
         draft.attributes["end_date"] = draft.last_day.isoformat()
-    draft.attributes |= {"source": source, "dialect": section}
+    draft.attributes |= {"source": source, "dialect": of_newest_edition(section)}
 
 
 def _unfolded(chunk: RecordChunk, name: str | None) -> list[RecordChunk]:

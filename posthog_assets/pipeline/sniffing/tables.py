@@ -18,7 +18,7 @@ from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.dialects import load_dialect
 from posthog_assets.pipeline.sniffing.columns import Roles, guess_roles
-from posthog_assets.pipeline.sniffing.draft import Draft, Times
+from posthog_assets.pipeline.sniffing.draft import Draft, Times, of_newest_edition
 from posthog_assets.pipeline.sniffing.evidence import Certainty, Finding
 from posthog_assets.sources.sql.database import Database, Table
 
@@ -176,5 +176,5 @@ def _draft(name: str, url: str, found: _Candidate, others: list[str], first: dat
         draft.attributes["start_date"] = first.isoformat()
     if last:
         draft.attributes["end_date"] = last.isoformat()
-    draft.attributes |= {"source": source, "dialect": section}
+    draft.attributes |= {"source": source, "dialect": of_newest_edition(section)}
     return draft

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Any, Final
@@ -16,6 +17,8 @@ from posthog_assets.core.errors import BrokenPart, ImportFileError
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.threads import WhileInUse
 from posthog_assets.sources.formats.framing import Framing
+
+_CARRIAGE_RETURN: Final = "a carriage return in a value that is not in quotes"
 
 _LONGEST_VALUE: Final = 64 << 20
 
@@ -81,7 +84,7 @@ class CsvRows:
         self._name = name
         self._encoding = framing.encoding
         self._bytes = _Bytes(blocks, framing.encoding)
-        lines: Any = _text(self._bytes, framing.encoding)
+        lines: Any = _rows_of_text(_text(self._bytes, framing.encoding))
         self._kept: list[str] = []
         if keep_text:
             lines = _keeping(lines, self._kept)
@@ -146,7 +149,7 @@ class CsvRows:
                     kept.clear()
                 return
             except csv.Error as error:
-                words = str(error)
+                words = _CARRIAGE_RETURN if "new-line character seen" in str(error) else str(error)
                 if "end of data" in words or "field larger" in words:
                     raise BrokenPart(
                         f"{self._name}, line {line}: a value begins with a quote that is never closed; "
@@ -195,6 +198,28 @@ def _undecodable(value: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
+
+
+def _rows_of_text(lines: Iterator[str]) -> Iterator[str]:
+    """Return the lines of a file as they are; where they end with CRLF, a CR alone is no end of one."""
+    first = next(lines, None)
+    if first is None:
+        return iter(())
+    return itertools.chain((first,), _joined(lines) if first.endswith("\r\n") else lines)
+
+
+def _joined(lines: Iterator[str]) -> Iterator[str]:
+    held: list[str] = []
+    for line in lines:
+        if line.endswith("\r"):
+            held.append(line)
+        elif held:
+            yield "".join((*held, line))
+            held.clear()
+        else:
+            yield line
+    if held:
+        yield "".join(held)
 
 
 def _keeping(lines: Iterator[str], kept: list[str]) -> Iterator[str]:

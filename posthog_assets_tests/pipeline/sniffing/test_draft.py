@@ -71,6 +71,7 @@ def test_edits_of_wikipedia_have_a_user_and_a_time_and_no_name(real_data: Callab
     draft = sniff_files("wikipedia", str(real_data("wikipedia-edits-2015-09-12.jsonl.gz")))
     assert draft.attributes["dialect"] == {
         "type": "columns",
+        "edition": 2,
         "event": {"value": "wikipedia_edits"},
         "user_id": {"column": "user"},
         "timestamp": {"column": "time"},
@@ -83,6 +84,7 @@ def test_events_of_github_are_told_by_their_columns(real_data: Callable[[str], P
     draft = sniff_files("github", str(real_data("github-events-2021-07-21.jsonl.gz")))
     assert draft.attributes["dialect"] == {
         "type": "columns",
+        "edition": 2,
         "event": {"column": "type"},
         "user_id": {"column": "actor.id"},
         "timestamp": {"column": "created_at"},
@@ -93,7 +95,7 @@ def test_events_of_github_are_told_by_their_columns(real_data: Callable[[str], P
 
 def test_messages_of_the_segment_spec_are_rudderstacks(real_data: Callable[[str], Path]) -> None:
     draft = sniff_files("spec", str(real_data("segment-spec.jsonl")))
-    assert draft.attributes["dialect"] == {"type": "rudderstack"}
+    assert draft.attributes["dialect"] == {"type": "rudderstack", "edition": 2}
     found = draft.finding("dialect.type")
     assert found is not None
     assert "segment would read them too" in found.evidence

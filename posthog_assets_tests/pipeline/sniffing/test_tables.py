@@ -22,6 +22,7 @@ def test_the_invoices_of_a_shop_are_its_events(real_data: Callable[[str], Path])
     }  # fmt: skip
     assert draft.attributes["dialect"] == {
         "type": "columns",
+        "edition": 2,
         "event": {"value": "invoice"},
         "user_id": {"column": "CustomerId"},
         "timestamp": {"column": "InvoiceDate"},

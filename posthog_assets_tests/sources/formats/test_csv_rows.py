@@ -7,7 +7,7 @@ import io
 import pytest
 
 from posthog_assets.core.errors import BrokenPart
-from posthog_assets.sources.formats import Compression, Format, Framing, Unreadable, detect, read_records
+from posthog_assets.sources.formats import Compression, Format, Framing, Unreadable, count_records, detect, read_records
 from posthog_assets.sources.formats.csv_layouts import LAYOUTS
 from posthog_assets_tests.sources.formats.reading import archive, positions, read
 
@@ -110,3 +110,22 @@ def test_snowplows_layout_has_the_131_columns_of_its_canonical_event_in_order() 
               110: "tr_tax_base", 130: "true_tstamp"}  # fmt: skip
     assert {place: layout.columns[place] for place in places} == places
     assert (layout.delimiter, layout.quote) == ("\t", "")
+
+
+CR = Unreadable("not CSV: a carriage return in a value that is not in quotes")
+
+
+@pytest.mark.parametrize(
+    ("data", "rows"),
+    [
+        (b"a,b\r\n1,2\r\nhalf\rrow,4\r\n5,6\r\n", [{"a": "1", "b": "2"}, CR, {"a": "5", "b": "6"}]),
+        (b"a,b\r\n1,2\rx,3\r\n5,6\r\n", [CR, {"a": "5", "b": "6"}]),
+        (b'a,b\r\n"in\rquotes",2\r\n5,6\r\n', [{"a": "in\rquotes", "b": "2"}, {"a": "5", "b": "6"}]),
+        (b"a,b\r\n1,2\r\n3,4\r", [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]),
+        (b"a,b\r1,2\r3,4\r", [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]),
+        (b"a,b\n1,2\r3,4\n", [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]),
+    ],
+)
+def test_a_carriage_return_alone_ends_no_row_where_rows_end_with_two_letters(data: bytes, rows: list[object]) -> None:
+    assert read(data, "a.csv") == rows
+    assert count_records(io.BytesIO(data), detect("a.csv"), "a.csv") == len(rows)
