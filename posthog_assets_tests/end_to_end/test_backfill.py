@@ -302,19 +302,16 @@ def test_days_of_another_mapping_are_behind_and_those_it_would_duplicate_are_nam
     file = tmp_path / project.package / "defs/shop/defs.yaml"
     with CaptureServer() as server:
         project.write(server.url, 2)
-        # Wrong on purpose: every record is rejected, and the days are done all the same.
-        wrong = file.read_text().replace("column: user\n", "column: person\n")
-        file.write_text(wrong)
         assert project.call("backfill", "shop").exit_code == 0
-        assert (len(server.stored), project.facts()["assets"]["posthog_events"]["behind"]) == (0, 0)
+        assert (len(server.stored), project.facts()["assets"]["posthog_events"]["behind"]) == (6, 0)
 
-        # The file is put right: its days are to be made again.
-        project.write(server.url, 2)
+        # Other properties: the days are to be made again, and PostHog replaces their events.
+        file.write_text(file.read_text().replace("mapping:\n", "mapping:\n    properties: {add: {origin: shop}}\n"))
         facts = project.facts()
         assert facts["assets"]["posthog_events"]["behind"] == 2
         assert facts["next"].startswith("2 days were made by other settings of mapping and dialect: posthog-assets")
         assert project.call("backfill", "shop", "--missing").exit_code == 0
-        assert (len(server.stored), project.facts()["assets"]["posthog_events"]["behind"]) == (6, 0)
+        assert (len(server.stored), project.facts()["assets"]["posthog_events"]["behind"]) == (12, 0)
 
         # Another name of the events would be another event: named, not begun.
         project.write(server.url, 2)
@@ -322,4 +319,4 @@ def test_days_of_another_mapping_are_behind_and_those_it_would_duplicate_are_nam
         result = project.call("backfill", "shop", "--missing")
     assert "Left out, 2 days: the changed mapping would give 6 events another day, name or distinct_id" in result.output
     assert "Every other day is complete." in result.output
-    assert len(server.stored) == 6
+    assert len(server.stored) == 12

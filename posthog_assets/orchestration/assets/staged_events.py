@@ -10,9 +10,6 @@ from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.stage import StagingReport, stage_day
 from posthog_assets.storage.layout import staged_path
 
-#: The check that fails where a whole day is rejected.
-SOME: Final = "some_record_is_an_event"
-
 #: The check that warns of events long before the import's first day.
 EARLY: Final = "no_event_long_before_start"
 
@@ -32,7 +29,6 @@ def build_staged_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -
     """Return the asset `<import>/staged_events`."""
     checks = {
         "every_raw_record_is_a_row": "raw records + further events of a record = staged rows",
-        SOME: "a day with records has one that can be an event",
         EARLY: "no event is more than a year older than the import's start_date",
     }
 
@@ -70,26 +66,11 @@ def build_staged_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -
                         "staged_rows": report.rows,
                     },
                 ),
-                _some_check(report),
                 _early_check(imp, report),
             ],
         )
 
     return staged_events
-
-
-def _some_check(report: StagingReport) -> dg.AssetCheckResult:
-    """Return a failure where no record can be an event, and not because the dialect leaves such records out."""
-    flaws = {head: count for head, count in report.reject_reasons.items() if not head.startswith("left out")}
-    passed = report.rows == 0 or report.rejected < report.rows or not flaws
-    worst = max(flaws, key=lambda head: flaws[head]) if not passed else ""
-    words = f"all {report.rows:,} records are rejected, most often because: {worst}. Correct the import file, then run "
-    return dg.AssetCheckResult(
-        passed=passed,
-        check_name=SOME,
-        description=None if passed else f"{words}posthog-assets backfill --missing, which finds days of other settings",
-        metadata={"rows": report.rows, "rejected": report.rejected},
-    )
 
 
 def _early_check(imp: Import, report: StagingReport) -> dg.AssetCheckResult:
