@@ -332,6 +332,19 @@ def prune(name: str, dry_run: bool, project: Path | None) -> None:
 @click.argument("name", metavar="IMPORT", shell_complete=_imports)
 @_from
 @_to
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The page to write.")
+@_project
+def report(name: str, first: datetime | None, last: datetime | None, html: Path, project: Path | None) -> None:
+    """Write one page about an import: its days, events, rejects, what landed, and what needs attention."""
+    from posthog_assets.cli.report import run_report
+
+    sys.exit(run_report(name, project, _day(first), _day(last), html=html))
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@_from
+@_to
 @click.option(
     "--output",
     "folder",
