@@ -142,12 +142,12 @@ def allowed_names(model: type[BaseModel], given: Mapping[str, Any], path: Path) 
     models: list[type[BaseModel]] = [model]
     value: Any = given
     for part in path:
-        value = value[part] if isinstance(value, list | tuple) or part in value else None
         if isinstance(part, int):
+            value = value[part]
+            models = [inner for one in models for inner in _chosen(one, value)]
             continue
+        value = value[part] if isinstance(value, Mapping) and part in value else None
         models = [inner for one in models if part in one.model_fields for inner in _models(one, part, value)]
-    if path and isinstance(path[-1], int):
-        models = [inner for one in models for inner in _chosen(one, value)]
     return list(dict.fromkeys(name for one in models for name in one.model_fields))
 
 

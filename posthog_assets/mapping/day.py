@@ -42,6 +42,8 @@ class MappingReport:
 
     staged: int = 0
     staged_rejected: int = 0
+    #: Of the staged rows that are rejected, by the head of the reason.
+    staged_reasons: dict[str, int] = field(default_factory=dict)
     derived: int = 0
     rows: int = 0
     rejected: int = 0
@@ -285,6 +287,9 @@ def _readable(batches: Iterable[pa.RecordBatch], report: MappingReport) -> Itera
         report.staged += batch.num_rows
         report.staged_rejected += batch.num_rows - batch["reject_reason"].null_count
         if _has_rejects(batch):
+            for reason in batch["reject_reason"].drop_null().to_pylist():
+                head = reason_head(reason)
+                report.staged_reasons[head] = report.staged_reasons.get(head, 0) + 1
             batch = batch.filter(pc.is_null(batch["reject_reason"]))
         if batch.num_rows:
             yield batch

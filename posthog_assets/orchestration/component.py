@@ -15,6 +15,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from posthog_assets.orchestration.build import build_definitions
+from posthog_assets.orchestration.scaffolding import ImportScaffolder
 from posthog_assets.orchestration.yaml_lines import lines_of
 from posthog_assets.pipeline.config.import_file import Import, refuse_written_secrets
 from posthog_assets.pipeline.derived_imports import trial_import
@@ -54,6 +55,7 @@ _FIELDS: Final[dict[str, Any]] = dict.fromkeys(Import.model_fields, (Any, None))
 HistoricalImportModel: Final[type[_Written]] = create_model("HistoricalImportModel", __base__=_Written, **_FIELDS)
 
 
+@dg.scaffold_with(ImportScaffolder)
 class HistoricalImport(dg.Component):
     """Brings one source's history into one PostHog project, a day at a time."""
 

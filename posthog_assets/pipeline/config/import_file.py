@@ -32,6 +32,7 @@ from posthog_assets.mapping import Mapping
 from posthog_assets.mapping.version import mapping_version
 from posthog_assets.pipeline.config.automation import Automation
 from posthog_assets.pipeline.config.people import People
+from posthog_assets.pipeline.config.rejects import Rejects
 from posthog_assets.pipeline.config.retention import Retention
 from posthog_assets.pipeline.config.time_zones import with_agreed_time_zone
 from posthog_assets.pipeline.config.trial import Trial
@@ -99,6 +100,10 @@ class Import(Section):
     )
     retention: Retention = Field(
         default_factory=lambda: Retention.model_validate({}), description="How long files of imported days stay"
+    )
+    rejects: Rejects = Field(
+        default_factory=lambda: Rejects.model_validate({}),
+        description="How many records of a day may be rejected before it has a warning, or its check fails",
     )
     trial: Trial | None = Field(None, description="A sample of persons into a test project, beside the import")
     _store: Store | None = PrivateAttr(None)
