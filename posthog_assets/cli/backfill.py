@@ -15,11 +15,11 @@ from typing import Final
 
 import dagster as dg
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from posthog_assets.cli.status import rejected_words
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.markup import as_shown
 from posthog_assets.destination.preflight import OK, PROBLEM, preflight
 from posthog_assets.orchestration.failures import Failure
 from posthog_assets.orchestration.history import STEPS
@@ -123,7 +123,7 @@ def _show_plan(
     table = Table("day", "runs again", "because", title=title, title_justify="left")
     for day, assets in plan.items():
         reason = why[day].words if day in why else f"PostHog is owed {standing.owed[day]:,} events"
-        table.add_row(day.isoformat(), ", ".join(assets), escape(reason))
+        table.add_row(day.isoformat(), ", ".join(assets), as_shown(reason))
     console.print(table)
     if hopeless := [day for day in plan if day in why and why[day].waits_for_a_person]:
         console.print(
@@ -189,7 +189,7 @@ def _may_begin(job: ImportJob, assets: Iterable[str], days: Sequence[date], cons
     findings = [f for f in preflight(job.imp.destination, days[0], days[-1]) if f.level != OK]
     for finding in findings:
         color = "red" if finding.level == PROBLEM else "yellow"
-        console.print(f"[{color}]{finding.level}: {finding.subject}: {escape(finding.words)}[/{color}]")
+        console.print(f"[{color}]{finding.level}: {finding.subject}: {as_shown(finding.words)}[/{color}]")
     if any(finding.level == PROBLEM for finding in findings):
         console.print("Nothing was started. Put it right, or go on in spite of it with --skip-check.")
         return False
@@ -209,7 +209,7 @@ def _conclude(job: ImportJob, ran: Ran, console: Console, instance: dg.DagsterIn
         failed = Table("failed day", "asset", "reason", title_justify="left")
         for run in ran.failed[:_SHOWN]:
             assert run.failure is not None
-            failed.add_row(run.day.isoformat(), run.failure.asset or "", escape(run.failure.words))
+            failed.add_row(run.day.isoformat(), run.failure.asset or "", as_shown(run.failure.words))
         console.print(failed)
         if len(ran.failed) > _SHOWN:
             console.print(f"{_SHOWN} of {_days(len(ran.failed))} shown; all: posthog-assets status {job.imp.name}")
