@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
-import orjson
 import pyarrow as pa
 from pydantic import Field
 
@@ -308,13 +307,14 @@ class Vendor(Dialect):
         good: list[int] = []
         reasons: dict[int, str] = {}
         noted: list[tuple[int, Reading]] = []
+        dumps = self.dumps
         for index, record in enumerate(chunk.used_up()):
             try:
                 row = self._row(record, chunk.untyped)
                 if row.left_out or row.remarks:
                     noted.append((index, row))
                 # Written at once, and the row let go, while all of it is in the processor's caches.
-                texts.append(_written(row))
+                texts.append(_written(row, dumps))
                 heads.append((row.source_id, row.kind, row.event, row.user_id, row.anonymous_id))
                 times.append(row.timestamp)
                 good.append(index)
@@ -330,7 +330,11 @@ class Vendor(Dialect):
             places = {index: place for place, index in enumerate(good) if index not in reasons}
             stamps = stamps.take(pa.array([places.get(index) for index in range(len(heads))], pa.int32()))
         batch = _batch(heads, texts, stamps, reasons, part, chunk.positions)
-        return _notes(row for index, row in noted if index not in reasons).on(batch) if noted else batch
+        if not noted and not chunk.remarks:
+            return batch
+        notes = _notes(row for index, row in noted if index not in reasons)
+        notes.add(Notes(remarks=chunk.remarks))
+        return notes.on(batch)
 
     def _row(self, record: Record | Unreadable, untyped: bool) -> Reading:
         if isinstance(record, Unreadable):
@@ -441,14 +445,10 @@ def _first_of(paths: Iterable[str]) -> _Getter:
     return first
 
 
-def _written(row: Reading) -> _Texts:
+def _written(row: Reading, dumps: Callable[[Any], bytes]) -> _Texts:
     """Return a row's objects as JSON text; raises Rejected."""
     try:
-        return _texts(row, orjson.dumps)
-    except TypeError:
-        pass
-    try:
-        return _texts(row, lambda item: orjson.dumps(item, default=str, option=orjson.OPT_NON_STR_KEYS))
+        return _texts(row, dumps)
     except TypeError as error:
         raise Rejected(f"record cannot be written as JSON: {shorten(str(error))}") from error
 

@@ -6,7 +6,7 @@ Belongs here: one JSON object per line. Does not belong here: compression.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, overload
 
@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from posthog_assets.core.errors import shorten
-from posthog_assets.core.json_text import load
+from posthog_assets.core.json_text import load_any, may_hold_long_numbers
 from posthog_assets.core.records import RecordChunk, Unreadable
 
 #: A longer line is no record; PostHog takes none above 1 MB.
@@ -114,8 +114,11 @@ class Unparsed(Sequence[dict[str, Any] | Unreadable]):
     which stays in the processor's caches.
     """
 
-    def __init__(self, texts: list[bytes]) -> None:
+    def __init__(self, texts: list[bytes], *, has_long_numbers: bool = False) -> None:
         self._texts = texts
+        self._read = self._carefully if has_long_numbers else self._parsed
+        #: What reading noticed.
+        self.remarks: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -125,42 +128,48 @@ class Unparsed(Sequence[dict[str, Any] | Unreadable]):
     @overload
     def __getitem__(self, index: slice) -> Unparsed: ...
     def __getitem__(self, index: int | slice) -> dict[str, Any] | Unreadable | Unparsed:
-        return Unparsed(self._texts[index]) if isinstance(index, slice) else _parsed(self._texts[index])
+        return Unparsed(self._texts[index]) if isinstance(index, slice) else self._read(self._texts[index])
 
     def __iter__(self) -> Iterator[dict[str, Any] | Unreadable]:
-        return map(_parsed, self._texts)
+        return map(self._read, self._texts)
 
+    def _parsed(self, text: bytes) -> dict[str, Any] | Unreadable:
+        try:
+            record = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            record = None
+        return record if type(record) is dict else self._carefully(text)
 
-def _parsed(text: bytes) -> dict[str, Any] | Unreadable:
-    try:
-        record = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        record = None
-    return record if type(record) is dict else parse(text.removesuffix(b"\n"))
+    def _carefully(self, text: bytes) -> dict[str, Any] | Unreadable:
+        return parse(text.removesuffix(b"\n"), self._remark)
+
+    def _remark(self, sentence: str) -> None:
+        self.remarks[sentence] = self.remarks.get(sentence, 0) + 1
 
 
 def unparsed(texts: list[bytes], number: int) -> RecordChunk:
     """Return the records of consecutive texts, the first of which is at position *number*; blank ones are none."""
-    if all(text[:1] == b"{" for text in texts):
-        return RecordChunk(range(number, number + len(texts)), Unparsed(texts))
-    full = [(position, text) for position, text in enumerate(texts, number) if not is_blank(text.removesuffix(b"\n"))]
-    return RecordChunk([position for position, _ in full], Unparsed([text for _, text in full]))
+    positions: Sequence[int] = range(number, number + len(texts))
+    if not all(text[:1] == b"{" for text in texts):
+        full = [place for place in zip(positions, texts, strict=True) if not is_blank(place[1].removesuffix(b"\n"))]
+        positions, texts = [position for position, _ in full], [text for _, text in full]
+    records = Unparsed(texts, has_long_numbers=may_hold_long_numbers(b"".join(texts)))
+    return RecordChunk(positions, records, remarks=records.remarks)
 
 
 def is_blank(line: bytes) -> bool:
     return not line.strip(_SPACE)
 
 
-def parse(text: bytes) -> dict[str, Any] | Unreadable:
-    """Return one JSON object, or why it is none.
+def parse(text: bytes, remark: Callable[[str], None] = lambda sentence: None) -> dict[str, Any] | Unreadable:
+    """Return one JSON object, or why it is none; *remark* gets what is to be noticed of one that can be read.
 
-    Integers from -2^63 to 2^64 - 1 stay exact; beyond, they become floats, as serde_json has it, which PostHog reads
-    with (https://docs.rs/serde_json/latest/serde_json/struct.Number.html).
+    Numbers are as `load_any` has them: whole ones stay exact.
     """
     if text == TOO_LONG:
         return Unreadable(f"longer than {LONGEST_LINE >> 20} MiB")
     try:
-        record = load(text)
+        record = load_any(text, remark)
     except orjson.JSONDecodeError as error:
         return Unreadable(shorten(_why(text, error)))
     if not isinstance(record, dict):
