@@ -7,16 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets_tests.examples import load_profile
 from posthog_assets_tests.records.shop import make_project
 
-# How long an example takes says something of the machine only.
-settings.register_profile("posthog_assets", deadline=None)
-settings.load_profile("posthog_assets")
+load_profile()
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+#: Folders of tests that the test command of every day leaves out; each is a marker of the same name.
+APART = ("end_to_end", "services")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test with the folder it stands in."""
+    here = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(here).parts[0]
+        if folder in APART:
+            item.add_marker(folder)
+            # Tests of one of these modules share servers and projects, so one process runs them.
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture

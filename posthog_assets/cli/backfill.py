@@ -18,15 +18,24 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from posthog_assets.cli.status import rejected_words
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.destination.preflight import OK, PROBLEM, preflight
 from posthog_assets.orchestration.failures import Failure
 from posthog_assets.orchestration.history import STEPS
 from posthog_assets.orchestration.local.backfill import FAILED, FINE, Ran, run_days
-from posthog_assets.orchestration.local.day_states import Standing, State, failures, read_day_states
+from posthog_assets.orchestration.local.day_states import (
+    Standing,
+    State,
+    failures,
+    reach_of,
+    read_day_states,
+    read_lost,
+)
 from posthog_assets.orchestration.local.instance import opened_instance, sweep
 from posthog_assets.orchestration.local.project import ImportJob, find_job
 from posthog_assets.orchestration.local.workers import DayRun, Task
+from posthog_assets.pipeline.config.rejects import Verdict
 from posthog_assets.pipeline.day_state.owed import owed_events
 
 #: Most failed days in the table at the end.
@@ -51,6 +60,11 @@ def run_backfill(
         chosen = _chosen(job, assets)
         if STEPS[0] in chosen:
             days = _complete(job, days, console)
+            reach = reach_of(job.imp, days) if last is None else None
+            if reach is not None and days and reach < days[-1]:
+                beyond = [day for day in days if day > reach]
+                console.print(f"Left out, the source reaches to {reach}: {_span(beyond)}")
+                days = [day for day in days if day <= reach]
         if missing:
             days = read_day_states(instance, job, days).to_complete(chosen)
         if not days:
@@ -60,8 +74,7 @@ def run_backfill(
             return FAILED
         console.print(f"{name}: {_span(days)}, {'all assets' if chosen == job.assets else ', '.join(chosen)}")
         ran = run_days(job, instance, project, [Task(day, chosen) for day in days], jobs, "backfill", console)
-        _conclude(job, ran, console)
-        return ran.exit_code
+        return _conclude(job, ran, console, instance)
 
 
 def run_retry(
@@ -94,8 +107,7 @@ def run_retry(
             return FAILED
         tasks = [Task(day, assets) for day, assets in plan.items()]
         ran = run_days(job, instance, project, tasks, jobs, "retry-failed", console)
-        _conclude(job, ran, console)
-        return ran.exit_code
+        return _conclude(job, ran, console, instance)
 
 
 def _show_plan(
@@ -159,8 +171,8 @@ def _may_begin(job: ImportJob, assets: Iterable[str], days: Sequence[date], cons
     return True
 
 
-def _conclude(job: ImportJob, ran: Ran, console: Console) -> None:
-    """Print what became of the days."""
+def _conclude(job: ImportJob, ran: Ran, console: Console, instance: dg.DagsterInstance) -> int:
+    """Print what became of the days; returns the exit code."""
     numbers = _sums(job, ran.days)
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column()
@@ -184,6 +196,11 @@ def _conclude(job: ImportJob, ran: Ran, console: Console) -> None:
         )
     if ran.failed:
         console.print(f"To run only what failed: posthog-assets retry-failed {job.imp.name}", soft_wrap=True)
+    lost = read_lost(instance, job, [run.day for run in ran.days])
+    too_many = {day: some for day, some in lost.items() if job.imp.rejects.judge(some) is Verdict.FAIL}
+    for words in rejected_words(lost, too_many, job.imp.name):
+        console.print(words, soft_wrap=True)
+    return FAILED if too_many and ran.exit_code == FINE else ran.exit_code
 
 
 def _sums(job: ImportJob, days: Iterable[DayRun]) -> dict[str, int]:

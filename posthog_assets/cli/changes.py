@@ -40,9 +40,17 @@ def show_changes(
     else:
         console.print(f"{name}: mapping {version}; {len(same):,} of {len(days):,} imported days are of this version")
         if changes:
+            console.print("Events by what importing the day again would do:", highlight=False)
             console.print(_table(changes))
+            console.print(_LEGEND, highlight=False)
             _advise(console, changes)
     return 1 if any(change.duplicated or change.failure for change in changes) else 0
+
+
+_LEGEND: Final = (
+    "unchanged: as PostHog has them; in place: replace what PostHog has; new: not sent yet; gone: PostHog has them, "
+    "the mapping makes them no more; duplicated: would be there twice"
+)
 
 
 def _table(changes: list[DayChange]) -> Table:

@@ -11,11 +11,12 @@ from rich.table import Table
 
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.dialects import DIALECTS
+from posthog_assets.dialects.compiled import source_of
 from posthog_assets.dialects.field_table import Entry, as_markdown, mapping_table
 
 
-def show_dialects(name: str | None, *, markdown: bool = False) -> int:
-    """Print the dialects there are, or the table of one; returns the exit code.
+def show_dialects(name: str | None, *, markdown: bool = False, source: bool = False) -> int:
+    """Print the dialects there are, the table of one, or with *source* what it is compiled to; return the exit code.
 
     Raises:
         ImportFileError: there is no dialect of that name.
@@ -26,6 +27,9 @@ def show_dialects(name: str | None, *, markdown: bool = False) -> int:
         return 0
     if name not in DIALECTS:
         raise ImportFileError(f"dialect {name!r} is unknown; there are: {', '.join(sorted(DIALECTS))}")
+    if source:
+        print(source_of(DIALECTS[name]))
+        return 0
     entries = mapping_table(DIALECTS[name])
     if markdown:
         print(as_markdown(entries))

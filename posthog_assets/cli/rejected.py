@@ -18,7 +18,7 @@ from rich.table import Table
 
 from posthog_assets.core.rejection import reason_head
 from posthog_assets.orchestration.local.project import find_import
-from posthog_assets.pipeline.day_state.rejected import rejections
+from posthog_assets.pipeline.day_state.rejected import rejections, was_staged
 
 
 def show_rejected(name: str, day: date, project: Path | None, *, reason: str | None, limit: int) -> int:
@@ -35,6 +35,13 @@ def show_rejected(name: str, day: date, project: Path | None, *, reason: str | N
                 sys.stdout.write(orjson.dumps(row | {"timestamp": str(row["timestamp"])}).decode() + "\n")
             elif len(shown) < limit:
                 shown.append(row)
+    if limit and not counts and not was_staged(imp.store, day):
+        Console().print(
+            f"{day} of {imp.name} was never imported, or its files were pruned: nothing is known of rejected records. "
+            f"posthog-assets preview {imp.name} --day {day} shows what it would become",
+            soft_wrap=True,
+        )
+        return 1
     if limit:
         _print(imp.name, day, counts, shown)
     return 0

@@ -40,8 +40,8 @@ def read_answer(body: bytes) -> Answer:
         rows, printed = content["results"], content.get("hogql")
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no results: {error!r}") from None
-    if not isinstance(rows, list):
-        raise ValueError("results are no list")
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        raise ValueError("results are no list of rows")
     found = _LIMIT.search(printed) if isinstance(printed, str) else None
     return Answer(rows, int(found[1]) if found else None)
 

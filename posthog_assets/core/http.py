@@ -6,6 +6,7 @@ Belongs here: reading answers and spacing out tries. Does not belong here: what 
 
 from __future__ import annotations
 
+import math
 import random
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,28 +15,44 @@ from typing import Final
 import orjson
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.secrets import hidden
 
 #: The longest pause between two tries that the server did not ask for, seconds.
 LONGEST_PAUSE: Final = 30.0
 
+#: The first of them, as PostHog asks of its clients, seconds.
+FIRST_PAUSE: Final = 0.1
+
+#: More of an answer is not looked at for a message.
+_WORDS_BYTES: Final = 64 << 10
+
+#: A server that asks to be left alone for longer has not said anything that can be used, seconds.
+_FURTHEST: Final = 7 * 86_400.0
+
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return a Retry-After header as seconds from *now* (seconds or an HTTP date); None where it is neither."""
-    if not value:
+    """Return a Retry-After header as seconds from *now* (seconds or an HTTP date), 0 where that is past.
+
+    None where it is neither, or further away than any pause: `nan`, `1e200`, a date in the year 9999.
+    """
+    try:
+        seconds = _seconds((value or "").strip(), now)
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
+    return max(0.0, seconds) if math.isfinite(seconds) and seconds <= _FURTHEST else None
+
+
+def _seconds(value: str, now: datetime) -> float:
     try:
-        return max(0.0, float(value))
+        return float(value)
     except ValueError:
-        pass
-    try:
         when = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds())
+    return ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds()
 
 
-def words(body: bytes) -> str:
-    """Return what the server said, for a message: text or the error fields of a JSON answer."""
+def words(body: bytes, *secrets: str) -> str:
+    """Return what the server said, for a message: text or the error fields of a JSON answer, without *secrets*."""
+    body = hidden(body[:_WORDS_BYTES], *secrets)
     text = body[:4096].decode("utf-8", "replace").strip()
     try:
         answer = orjson.loads(body)
@@ -47,13 +64,6 @@ def words(body: bytes) -> str:
     return shorten(text)
 
 
-def hidden(body: bytes, *secrets: str) -> bytes:
-    """Return an answer without credentials, should the server have repeated them: answers are quoted in messages."""
-    for secret in secrets:
-        body = body.replace(secret.encode(), b"(the key)") if secret else body
-    return body
-
-
 def failure_reason(error: Exception) -> str:
     """Return what went wrong below HTTP, without the wrapping."""
     cause = getattr(error, "reason", None) or error
@@ -62,4 +72,4 @@ def failure_reason(error: Exception) -> str:
 
 def backoff(failures: int) -> float:
     """Return a pause in seconds that doubles with each failure, with jitter so that processes do not march in step."""
-    return min(0.05 * 2.0 ** min(failures, 60), LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+    return min(FIRST_PAUSE * 2.0 ** min(failures, 60) * random.uniform(1.0, 1.5), LONGEST_PAUSE)

@@ -13,11 +13,13 @@ from typing import Annotated, Any, ClassVar, Final, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from posthog_assets.core.errors import shorten
+from posthog_assets.core.field_errors import explain, is_credential, meant
+
+__all__ = ["Choices", "Section", "TimeZone", "explain", "load_by_type", "secrets_in"]
 
 
 class Section(BaseModel):
@@ -82,38 +84,11 @@ def _http_url(value: str) -> str:
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
-def explain(error: ValidationError, prefix: str = "") -> list[str]:
-    """Return one sentence per problem: the field's path, what was found and what is allowed.
-
-    Values of fields that hold credentials are not repeated.
-    """
-    sentences = []
-    for problem in error.errors(include_url=False):
-        path = ".".join(str(part) for part in problem["loc"])
-        where = f"{prefix}.{path}".strip(".") if prefix else path
-        # A URL may hold a password.
-        is_secret = _secret(where) or where.endswith("url")
-        found = "" if is_secret or problem["type"] == "missing" else _found(problem.get("input"))
-        sentences.append(f"{where or 'the import file'}: {problem['msg']}{found}")
-    return sentences
-
-
-def _secret(path: str) -> bool:
-    last = path.rsplit(".", 1)[-1].lower()
-    return any(word in last for word in ("key", "secret", "password", "token", "credential", "webhook"))
-
-
 def secrets_in(options: Any, name: str = "") -> list[str]:
     """Return the credentials among *options* that are passed on to somebody's library, told by their names."""
     if isinstance(options, dict):
         return [secret for key, value in options.items() for secret in secrets_in(value, str(key))]
-    return [options] if isinstance(options, str) and options and _secret(name) else []
-
-
-def _found(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return ""
-    return f" (found {shorten(value)})"
+    return [options] if isinstance(options, str) and options and is_credential(name) else []
 
 
 T = TypeVar("T", bound=BaseModel)
@@ -125,6 +100,10 @@ class Choices:
 
     known: Mapping[str, type[BaseModel]]
     key: str = "type"
+
+    def chosen(self, value: Mapping[str, Any]) -> type[BaseModel]:
+        """Return the class that *value* names, a plain section where it names none that is known."""
+        return self.known.get(str(value.get(self.key)), Section)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         # Conditions, not `anyOf`: an editor and a validator then complain about the field that is wrong.
@@ -170,7 +149,9 @@ def load_by_type(value: Any, known: dict[str, type[T]], base: type[T], key: str 
 def _by_path(name: str, known: dict[str, type[T]], base: type[T], key: str) -> type[T]:
     module_name, _, class_name = name.rpartition(".")
     if not module_name:
-        raise ValueError(f"{key} {name!r} is unknown; allowed: {', '.join(known)}, or my_package.MyClass")
+        raise ValueError(
+            f"{key} {name!r} is unknown{meant(name, list(known))}; allowed: {', '.join(known)}, or my_package.MyClass"
+        )
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:

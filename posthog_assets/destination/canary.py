@@ -79,7 +79,7 @@ def _send_canary(destination: Destination, name: str, day: date) -> Finding | No
         protocol = Protocol.BATCH if destination.protocol == "batch" else Protocol.V1
         while True:
             body = encode(rows).body(protocol, client.key, datetime.now(UTC))
-            answer = client.send(compressed(protocol, body, 1), 1)
+            answer = client.send(compressed(protocol, body, 1))
             if answer.consequence is not Consequence.FALL_BACK or protocol is Protocol.BATCH:
                 break
             protocol = Protocol.BATCH

@@ -16,8 +16,9 @@ from typing import Any, Final
 import urllib3
 from isal import isal_zlib
 
+from posthog_assets.core.deadlines import pool, read_body
 from posthog_assets.core.errors import shorten
-from posthog_assets.core.http import failure_reason, hidden
+from posthog_assets.core.http import failure_reason
 from posthog_assets.destination.settings import Destination, Protocol
 from posthog_assets.destination.verdicts import Answer, Consequence, judge, no_answer
 
@@ -31,6 +32,17 @@ _ANSWER_BYTES: Final = 16 << 20
 _SDK_INFO: Final = "posthog-assets"
 
 
+@dataclass(slots=True)
+class Origin:
+    """What stays the same when a batch, or what PostHog did not take of it, is sent again: its clients' contract."""
+
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    #: UTC.
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    #: How often it was sent.
+    attempts: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A batch ready to be sent, any number of times, as the same bytes."""
@@ -39,17 +51,21 @@ class Request:
     body: bytes = field(repr=False)
     events: int
     raw_bytes: int
-    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    origin: Origin = field(default_factory=Origin)
+
+    @property
+    def request_id(self) -> str:
+        return self.origin.request_id
 
 
-def compressed(protocol: Protocol, body: Iterable[Any], events: int) -> Request:
+def compressed(protocol: Protocol, body: Iterable[Any], events: int, origin: Origin | None = None) -> Request:
     """Return a request with *body* gzipped, which comes in pieces (bytes or buffers) that follow one another."""
     gzip, packed, size = isal_zlib.compressobj(1, wbits=31), [], 0
     for piece in body:
         size += len(piece)
         packed.append(gzip.compress(piece))
     packed.append(gzip.flush())
-    return Request(protocol, b"".join(packed), events, size)
+    return Request(protocol, b"".join(packed), events, size, origin or Origin())
 
 
 class CaptureClient:
@@ -59,38 +75,37 @@ class CaptureClient:
         """Open a client; raises ImportFileError where host or key are missing or malformed."""
         self._host = destination.ingestion_host()
         self.key = destination.write_key()
-        self._pool = urllib3.PoolManager(
-            # A connection for each lane, kept open.
-            maxsize=destination.concurrency,
-            retries=False,
-            timeout=urllib3.Timeout(total=None, connect=10, read=destination.timeout_seconds),
-        )
+        self._seconds = destination.timeout_seconds
+        # A connection for each lane, kept open.
+        self._pool = pool(self._seconds, connections=destination.concurrency)
         self._agent = f"posthog-assets/{version('posthog_assets')}"
 
-    def send(self, request: Request, attempt: int) -> Answer:
-        """Send once; *attempt* counts from 1. Never raises for what the network or the server does."""
+    def send(self, request: Request) -> Answer:
+        """Send once, and count it. Never raises for what the network or the server does."""
         now = datetime.now(UTC)
+        request.origin.attempts += 1
         try:
             response = self._pool.request(
                 "POST",
                 self._host + _PATHS[request.protocol],
                 body=request.body,
-                headers=self._headers(request, attempt, now),
+                headers=self._headers(request, now),
                 redirect=False,
                 preload_content=False,
                 decode_content=True,
             )
             try:
-                body = hidden(response.read(_ANSWER_BYTES), self.key)
+                # No answer is so long that it takes longer to come than to be made.
+                body = read_body(response, _ANSWER_BYTES, self._seconds, slowest=0)
             finally:
                 response.release_conn()
         except urllib3.exceptions.LocationValueError as error:
             return Answer(Consequence.STOP, None, f"{self._host} is not a usable host: {error}")
         except (urllib3.exceptions.HTTPError, OSError) as error:
             return no_answer(f"no answer from {self._host}: {shorten(failure_reason(error))}")
-        return judge(request.protocol, response.status, response.headers, body, now)
+        return judge(request.protocol, response.status, response.headers, body, now, self.key)
 
-    def _headers(self, request: Request, attempt: int, now: datetime) -> dict[str, str]:
+    def _headers(self, request: Request, now: datetime) -> dict[str, str]:
         headers = {
             "Content-Type": "application/json",
             "Content-Encoding": "gzip",
@@ -100,7 +115,7 @@ class CaptureClient:
             headers |= {
                 "Authorization": f"Bearer {self.key}",
                 "PostHog-Sdk-Info": _SDK_INFO,
-                "PostHog-Attempt": str(attempt),
+                "PostHog-Attempt": str(request.origin.attempts),
                 "PostHog-Request-Id": request.request_id,
                 "PostHog-Request-Timestamp": now.isoformat(),
             }

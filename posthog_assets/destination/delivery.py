@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -23,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from posthog_assets.core.errors import KeyWouldChange
+from posthog_assets.core.json_members import without
 from posthog_assets.destination import person_order as persons
 from posthog_assets.destination.batches import BatchCutter
 from posthog_assets.destination.client import CaptureClient
@@ -36,7 +38,7 @@ from posthog_assets.destination.probes import Probes
 from posthog_assets.destination.report import DeliveryReport, count_reason
 from posthog_assets.destination.sender import Outcome, Sender
 from posthog_assets.destination.settings import Destination, Protocol
-from posthog_assets.destination.survey import RECENT, sendable_rows, survey
+from posthog_assets.destination.survey import RECENT, Survey, sendable_rows, survey
 from posthog_assets.destination.verdicts import Verdict
 from posthog_assets.storage.rates import Stopped, pace
 from posthog_assets.storage.store import Store
@@ -88,23 +90,60 @@ def deliver(
             probe = None if found.acknowledged is None else encode(found.acknowledged, stamp=stamp)
             delivery = _Delivery(destination, client, ledger, report, progress, shared, mapping, probe)
             people = persons.of_day(events)
-            delivery.run(_owed_events(events, found.settled, people, since if hold_back else None, stamp))
+            owed = _owed_events(
+                events, found, people, since if hold_back else None, stamp, report,
+                resend_persons=destination.resend_persons,
+            )  # fmt: skip
+            delivery.run(owed)
     ledger.summarize()
     return report
 
 
 def _owed_events(
-    events: StoredEvents, settled: list[np.ndarray], people: Persons, until: datetime | None, stamp: Stamp | None
+    events: StoredEvents,
+    found: Survey,
+    people: Persons,
+    until: datetime | None,
+    stamp: Stamp | None,
+    report: DeliveryReport,
+    *,
+    resend_persons: bool,
 ) -> Iterator[EncodedEvents]:
-    """Yield the events that are not *settled* (as `survey` found) and not younger than *until*."""
+    """Yield the events that are not settled (as the survey *found*) and not younger than *until*.
+
+    Those that PostHog has in another version say nothing of their person any more, unless *resend_persons*.
+    """
     for number, batch in enumerate(events(None)):
         sendable = sendable_rows(batch)
-        if settled and settled[number].any():
-            sendable = sendable.filter(pa.array(~settled[number]))
+        owed = ~found.settled[number] if found.settled else np.ones(sendable.num_rows, dtype=bool)
         if until is not None:
-            sendable = sendable.filter(pc.less_equal(sendable["timestamp"], pa.scalar(until)))
-        if sendable.num_rows:
-            yield encode(sendable, people.of(sendable), stamp)
+            owed &= pc.less_equal(sendable["timestamp"], pa.scalar(until)).to_numpy(zero_copy_only=False)
+        if not owed.any():
+            continue
+        changed = found.changed[number][owed] if found.changed else np.zeros(0, dtype=bool)
+        some = sendable if owed.all() else sendable.filter(pa.array(owed))
+        encoded = encode(some, people.of(some), stamp)
+        if changed.any() and not resend_persons:
+            encoded, count = _without_persons(some, encoded, changed, stamp)
+            report.without_person += count
+        yield encoded
+
+
+def _without_persons(
+    events: pa.RecordBatch, encoded: EncodedEvents, changed: np.ndarray, stamp: Stamp | None
+) -> tuple[EncodedEvents, int]:
+    """Return events whose *changed* ones set nothing of their person, and how many these are.
+
+    Their hashes stay those of the whole events: the next run must not take them for changed again.
+    """
+    texts = events["properties"]
+    sets = pc.match_substring_regex(texts, '"[$]set(_once)?":').to_numpy(zero_copy_only=False) & changed
+    if not sets.any():
+        return encoded, 0
+    bare = without(without(texts.filter(pa.array(sets)), "$set"), "$set_once")
+    place = events.schema.get_field_index("properties")
+    stripped = events.set_column(place, events.schema.field(place), pc.replace_with_mask(texts, pa.array(sets), bare))
+    return replace(encode(stripped, encoded.persons, stamp), hashes=encoded.hashes), int(sets.sum())
 
 
 class _Delivery:

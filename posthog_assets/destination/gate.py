@@ -10,9 +10,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Final
 
+from posthog_assets.core.errors import Unavailable
 from posthog_assets.core.http import backoff
-from posthog_assets.storage.rates import LONGEST_AHEAD, Stopped
+from posthog_assets.storage.rates import Stopped
+
+#: A server that asks to be left alone for longer is left to another run, seconds.
+LONGEST_WAIT: Final = 3600.0
+
+#: PostHog that asks to wait this often in a row, and takes nothing meanwhile, is left to another run.
+_MOST_WAITS: Final = 100
 
 
 class Gate:
@@ -31,6 +39,7 @@ class Gate:
         self._in_doubt = True
         self._closed_until = 0.0
         self._failures = 0
+        self._waits = 0
         self._spent = 0.0
 
     @contextmanager
@@ -55,7 +64,7 @@ class Gate:
     def open(self) -> None:
         """PostHog answered."""
         with self._lock:
-            self._in_doubt, self._failures, self._spent = False, 0, 0.0
+            self._in_doubt, self._failures, self._waits, self._spent = False, 0, 0, 0.0
 
     def doubt(self) -> None:
         """PostHog refused a request: until it takes one, they leave one at a time."""
@@ -63,9 +72,21 @@ class Gate:
             self._in_doubt = True
 
     def wait_as_asked(self, seconds: float | None) -> None:
-        """PostHog asked to wait, *seconds* or as long as seems right; costs no budget."""
+        """PostHog asked to wait *seconds*, or as long as seems right; costs no budget.
+
+        Raises:
+            Unavailable: it asked for longer than a run should wait, or has asked too often in a row.
+        """
         with self._lock:
-            self._close(backoff(self._failures) if seconds is None else min(seconds, LONGEST_AHEAD))
+            self._waits += 1
+            if (seconds or 0.0) > LONGEST_WAIT or self._waits > _MOST_WAITS:
+                asked = f"to wait for {seconds:,.0f} s" if seconds else "to wait"
+                raise Unavailable(
+                    f"PostHog asks {asked}" + (f", {_MOST_WAITS} times in a row" if self._waits > _MOST_WAITS else "")
+                    + ": the run ends, and the events stay owed until a later one",
+                    retry_after=seconds,
+                )  # fmt: skip
+            self._close(max(backoff(self._failures), seconds or 0.0))
             self._failures += 1
 
     def failed(self, at_least: float, took: float) -> float:

@@ -132,6 +132,18 @@ def _counts(client: QueryClient, condition: str, landing: LandedReport) -> dict[
         after = _further(after, answer.rows[-1][-1])
 
 
+def count_marked(client: QueryClient, import_name: str, day: str, markers: Markers) -> dict[str, int]:
+    """Return how many events with the markers of this import and partition PostHog has, by event name.
+
+    The timestamps are not bounded, so that an event that was moved to another time is found too.
+    """
+    condition = f"properties.{markers.import_name} = {quoted(import_name)} AND properties.{markers.day} = {quoted(day)}"
+    counts: dict[str, int] = {}
+    for (_, event), count in _counts(client, condition, LandedReport()).items():
+        counts[event] = counts.get(event, 0) + count
+    return counts
+
+
 def _missing(
     client: QueryClient, condition: str, expected: Expected, groups: AbstractSet[Group]
 ) -> dict[str, list[str]]:

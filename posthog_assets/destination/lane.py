@@ -22,8 +22,9 @@ import numpy as np
 
 from posthog_assets.core.errors import Unavailable
 from posthog_assets.core.http import backoff
-from posthog_assets.destination.client import Request
+from posthog_assets.destination.client import Origin, Request
 from posthog_assets.destination.encoder import EncodedEvents
+from posthog_assets.destination.gate import LONGEST_WAIT
 from posthog_assets.destination.probes import LaneProbe
 from posthog_assets.destination.sender import Outcome, Sender
 from posthog_assets.storage.rates import Stopped
@@ -35,11 +36,21 @@ _COMPANY: Final = 0.5
 _HELD_BATCHES: Final = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Held events that leave now: since when they were held, how often they were sent, and in which request."""
+
+    events: EncodedEvents
+    since: float
+    tries: int
+    origin: Origin | None
+
+
 class Held:
     """Events of a lane that may not leave yet; those of one person stand in their order.
 
-    The columns are parallel: whose each event is, when it is due, since when it is held (monotonic seconds), and how
-    often it was sent. An event that was never sent is due at once, but follows others of its person.
+    The columns are parallel: whose each event is, when it is due, since when it is held (monotonic seconds), how often
+    it was sent, and in which request. An event that was never sent is due at once, but follows others of its person.
     """
 
     def __init__(self) -> None:
@@ -48,6 +59,7 @@ class Held:
         self._due = np.empty(0)
         self._since = np.empty(0)
         self._tries = np.empty(0, dtype=np.int64)
+        self._origins = np.empty(0, dtype=object)
 
     def __len__(self) -> int:
         return len(self._persons)
@@ -57,8 +69,20 @@ class Held:
         left = self._due - time.monotonic()
         return float(left[left > 0].min()) if bool((left > 0).any()) else 0.0
 
-    def hold(self, events: EncodedEvents, due: float, since: float, tries: int, *, first: bool) -> None:
-        """Hold events that were answered `retry`; *first* puts them before what followed them when they were held."""
+    def hold(
+        self,
+        events: EncodedEvents,
+        due: float,
+        since: float,
+        tries: int,
+        *,
+        first: bool,
+        origin: Origin | None = None,
+    ) -> None:
+        """Hold events that were answered `retry` in the request *origin*, or were not sent yet.
+
+        *first* puts them before what followed them when they were held.
+        """
 
         def joined(old: np.ndarray, new: np.ndarray) -> np.ndarray:
             return np.concatenate((new, old) if first else (old, new))
@@ -68,6 +92,7 @@ class Held:
         self._due = joined(self._due, np.full(len(events), due))
         self._since = joined(self._since, np.full(len(events), since))
         self._tries = joined(self._tries, np.full(len(events), tries))
+        self._origins = joined(self._origins, np.full(len(events), origin, dtype=object))
 
     def hold_back_blocked(self, batch: EncodedEvents) -> EncodedEvents:
         """Keep the events of *batch* whose person has a held event; return the others."""
@@ -85,9 +110,12 @@ class Held:
         count = int(due.sum())
         return count > 0 and (ending or 2 * count >= limit or now - float(self._due[due].min()) >= _COMPANY)
 
-    def take(self, limit: int) -> tuple[EncodedEvents, float, int]:
-        """Remove at most *limit* of the due events; return them in their order, with *since* and *tries* of all."""
+    def take(self, limit: int) -> Taken:
+        """Remove at most *limit* of the due events that were sent in the same request, or not yet, in their order."""
         due = self._leaving(time.monotonic())
+        origin = self._origins[np.argmax(due)]
+        due &= np.fromiter((one is origin for one in self._origins), dtype=bool, count=len(due))
+        due &= ~self._behind(~due)
         leaves = due & (np.cumsum(due) <= limit)
         taken, kept, start = [], [], 0
         for part in self._parts:
@@ -101,7 +129,18 @@ class Held:
         self._parts = kept
         self._persons, self._due = self._persons[~leaves], self._due[~leaves]
         self._since, self._tries = self._since[~leaves], self._tries[~leaves]
-        return EncodedEvents.joined(taken), since, int(tries[tries > 0].min()) if tries.any() else 0
+        self._origins = self._origins[~leaves]
+        least = int(tries[tries > 0].min()) if tries.any() else 0
+        return Taken(EncodedEvents.joined(taken), since, least, origin)
+
+    def _behind(self, stays: np.ndarray) -> np.ndarray:
+        """Return which events stand behind one of their person that stays."""
+        persons, firsts = np.unique(self._persons[stays], return_index=True)
+        if not len(persons):
+            return np.zeros(len(stays), dtype=bool)
+        at = np.minimum(np.searchsorted(persons, self._persons), len(persons) - 1)
+        first = np.flatnonzero(stays)[firsts][at]
+        return (persons[at] == self._persons) & (np.arange(len(stays)) > first)
 
     def _leaving(self, now: float) -> np.ndarray:
         """Return which events may leave: those that are due, unless another one of their person is not."""
@@ -198,24 +237,33 @@ class Lane:
             events = self._held.hold_back_blocked(queued.events) if len(self._held) else queued.events
             if len(events):
                 ready = queued.request.result() if queued.request and len(events) == len(queued.events) else None
-                self._settle(events, ready, since=time.monotonic(), tries=0, again=False)
+                self._settle(events, ready)
         return False
 
     def _send_held(self) -> None:
-        events, since, tries = self._held.take(self._limit)
-        if tries and since + self._sender.destination.retry_seconds < time.monotonic():
+        held = self._held.take(self._limit)
+        if held.tries and held.since + self._sender.destination.retry_seconds < time.monotonic():
             raise Unavailable(
-                f"PostHog kept answering `retry` for {len(events):,} events, over "
+                f"PostHog kept answering `retry` for {len(held.events):,} events, over "
                 f"{self._sender.destination.retry_seconds:.0f} s"
             )
-        self._settle(events, None, since=since, tries=tries, again=True)
+        self._settle(held.events, None, held)
 
-    def _settle(self, events: EncodedEvents, request: Request | None, *, since: float, tries: int, again: bool) -> None:
-        outcome = self._sender.settle(events, request, self._probe)
+    def _settle(self, events: EncodedEvents, request: Request | None, held: Taken | None = None) -> None:
+        outcome = self._sender.settle(events, request, self._probe, held.origin if held else None)
         owed = outcome.owed
         if outcome.failure is None and owed.any():
-            due = time.monotonic() + (outcome.retry_after or backoff(tries))
-            self._held.hold(events.take(owed), due, since, tries + 1, first=again)
+            if outcome.retry_after > LONGEST_WAIT:
+                outcome.failure = Unavailable(
+                    f"PostHog asks to wait for {outcome.retry_after:,.0f} s before {int(owed.sum()):,} events are sent "
+                    "again: they stay owed until a later run",
+                    retry_after=outcome.retry_after,
+                )
+            now, tries = time.monotonic(), held.tries if held else 0
+            self._held.hold(
+                events.take(owed), now + max(outcome.retry_after, backoff(tries)), held.since if held else now,
+                tries + 1, first=held is not None, origin=outcome.request.origin,
+            )  # fmt: skip
             outcome.retries += 1
         if self._recording is not None:
             self._recording.result()

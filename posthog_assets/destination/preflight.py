@@ -85,7 +85,7 @@ def _protocol(destination: Destination) -> Finding:
 def _ask_empty(client: CaptureClient, protocol: Protocol) -> Answer:
     body: dict[str, Any] = {"historical_migration": True, "batch": []}
     body |= {"created_at": datetime.now(UTC).isoformat()} if protocol is Protocol.V1 else {"api_key": client.key}
-    return client.send(compressed(protocol, [orjson.dumps(body)], 0), 1)
+    return client.send(compressed(protocol, [orjson.dumps(body)], 0))
 
 
 def _served(answer: Answer, what: str) -> Finding:

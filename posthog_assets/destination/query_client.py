@@ -6,23 +6,23 @@ Belongs here: one HogQL query, its limits and its errors. Does not belong here: 
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import orjson
 import urllib3
 import xxhash
 
-from posthog_assets.core.errors import LookUnavailable, VerificationError
+from posthog_assets.core.deadlines import pool, read_body
+from posthog_assets.core.errors import LookUnavailable, VerificationError, shorten
 from posthog_assets.core.hogql import Answer, read_answer
-from posthog_assets.core.http import failure_reason, hidden, parse_retry_after, words
+from posthog_assets.core.http import failure_reason, parse_retry_after, words
 from posthog_assets.destination.settings import Destination
 from posthog_assets.storage.rates import Pace
+from posthog_assets.storage.scratch import private_folder
 
 #: PostHog allows 240 queries a minute and project; half of that leaves room for people.
 _PER_SECOND: Final = 2.0
@@ -47,12 +47,11 @@ class QueryClient:
         self._key = destination.look_key()
         self._project = f"{destination.app_host()}/api/projects/{destination.project_id}/"
         self._url = f"{self._project}query/"
-        self._pool = urllib3.PoolManager(
-            retries=False, timeout=urllib3.Timeout(total=None, connect=10, read=destination.timeout_seconds)
-        )
+        self._seconds = destination.timeout_seconds
+        self._pool = pool(self._seconds)
         # Shared by all processes of this machine: the limits are the project's.
         name = xxhash.xxh3_64_hexdigest(self._url.encode())
-        self._pace = Pace(None, _PER_SECOND, Path(tempfile.gettempdir()) / f"posthog-assets-queries-{name}")
+        self._pace = Pace(None, _PER_SECOND, private_folder() / f"queries-{name}")
         self._never = threading.Event()
         self._next = 0.0
 
@@ -70,16 +69,16 @@ class QueryClient:
             try:
                 status, headers, body = self._post(hogql)
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                said = f"no answer: {failure_reason(error)}"
+                said = f"no answer: {shorten(failure_reason(error))}"
                 self._next = time.monotonic() + 2.0**attempt
                 continue
             if status == 200:
-                return _answer(body)
-            said = f"HTTP {status}: {words(body)}"
+                return self._answer(body)
+            said = f"HTTP {status}: {words(body, self._key)}"
             if status != 429 and status < 500:
                 raise VerificationError(f"PostHog's query API at {self._url} refused a look ({said})")
             asked = parse_retry_after(headers.get("Retry-After"), datetime.now(UTC))
-            self._next = time.monotonic() + min(asked if asked is not None else 2.0**attempt, 300.0)
+            self._next = time.monotonic() + min(max(asked or 0.0, 2.0**attempt), 300.0)
         raise LookUnavailable(f"PostHog's query API at {self._url} did not answer a look ({said})", retry_after=asked)
 
     def project(self) -> dict[str, Any] | None:
@@ -101,7 +100,7 @@ class QueryClient:
         except ValueError:
             settings = None
         if status != 200 or not isinstance(settings, dict):
-            raise VerificationError(f"PostHog's API at {self._project} answers HTTP {status}: {words(body)}")
+            raise VerificationError(f"PostHog's API at {self._project} answers HTTP {status}: {words(body, self._key)}")
         return settings
 
     def _post(self, hogql: str) -> tuple[int, Mapping[str, str], bytes]:
@@ -118,13 +117,18 @@ class QueryClient:
             preload_content=False,
         )
         try:
-            return response.status, response.headers, hidden(response.read(_ANSWER_BYTES), self._key)
+            return (
+                response.status,
+                response.headers,
+                read_body(response, _ANSWER_BYTES, self._seconds),
+            )
         finally:
             response.release_conn()
 
-
-def _answer(body: bytes) -> Answer:
-    try:
-        return read_answer(body)
-    except ValueError as error:
-        raise VerificationError(f"PostHog's query API gave an answer without results: {words(body)}") from error
+    def _answer(self, body: bytes) -> Answer:
+        try:
+            return read_answer(body)
+        except ValueError as error:
+            raise VerificationError(
+                f"PostHog's query API gave an answer without results: {words(body, self._key)}"
+            ) from error

@@ -36,6 +36,8 @@ class DeliveryReport:
     orphaned: int = 0
     #: Acknowledged earlier, changed since: sent again, and replaced in PostHog.
     changed: int = 0
+    #: Those of them that are sent without what they say of their person (`destination.resend_persons`).
+    without_person: int = 0
     #: Acknowledged earlier, under another day, name or distinct_id: PostHog would keep both versions.
     moved: int = 0
     #: Some of their uuids.

@@ -14,14 +14,13 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 
 from posthog_assets.core.errors import DeliveryError, Refused, Unavailable
 from posthog_assets.core.http import backoff
-from posthog_assets.destination.client import CaptureClient, Request, compressed
+from posthog_assets.destination.client import CaptureClient, Origin, Request, compressed
 from posthog_assets.destination.encoder import EncodedEvents
 from posthog_assets.destination.entries import CODES, NO_REASON
 from posthog_assets.destination.gate import Gate
@@ -40,6 +39,9 @@ _SENT_AGAIN_WAVERING: Final = 6
 
 #: A batch that PostHog refuses while it takes nothing, and again after that has passed, so often: neither is true.
 _OUTAGES: Final = 5
+
+#: Answers in a row that deny the protocol, before one that was served earlier is believed to be gone.
+_DENIED: Final = 4
 
 _OWED: Final = CODES[Verdict.OWED]
 _DROP: Final = CODES[Verdict.DROP]
@@ -112,23 +114,32 @@ class Sender:
     stopped: threading.Event
     protocol: Protocol = Protocol.V1
     probes: Probes = field(default_factory=Probes)
+    #: The protocol in which PostHog took events, and how often in a row it has denied since that it serves it.
+    _served: Protocol | None = field(default=None, init=False)
+    _not_served: int = field(default=0, init=False)
 
-    def request(self, batch: EncodedEvents) -> Request:
-        """Return *batch* as a compressed request."""
-        protocol = self.protocol
+    def request(self, batch: EncodedEvents, origin: Origin | None = None) -> Request:
+        """Return *batch* as a compressed request; *origin* is that of the batch whose events are sent again."""
+        protocol, origin = self.protocol, origin or Origin()
         body = batch.body(
-            protocol, self.client.key, datetime.now(UTC), historical=self.destination.historical_migration
+            protocol, self.client.key, origin.created_at, historical=self.destination.historical_migration
         )
-        return compressed(protocol, body, len(batch))
+        return compressed(protocol, body, len(batch), origin)
 
-    def settle(self, batch: EncodedEvents, request: Request | None = None, lane: LaneProbe | None = None) -> Outcome:
+    def settle(
+        self,
+        batch: EncodedEvents,
+        request: Request | None = None,
+        lane: LaneProbe | None = None,
+        origin: Origin | None = None,
+    ) -> Outcome:
         """Send *batch* until every event has a verdict or was answered `retry`; *request* is it, made before.
 
-        *lane* is what the lane knows of its last events. Never raises for what PostHog does: what ends the delivery is
-        in the outcome, beside the verdicts that came.
+        *lane* is what the lane knows of its last events, *origin* the request in which all of these were sent before.
+        Never raises for what PostHog does: what ends the delivery is in the outcome, beside the verdicts that came.
         """
         if request is None or request.protocol is not self.protocol:
-            request = self.request(batch)
+            request = self.request(batch, origin)
         outcome = Outcome(np.full(len(batch), _OWED, dtype=np.int8), [None] * len(batch), request, lane or LaneProbe())
         try:
             self._settle(batch, request, outcome, 0)
@@ -236,7 +247,7 @@ class Sender:
         spent, attempt = 0.0, 0
         while True:
             attempt += 1
-            answer, used, left_at = self._send(batch, request, attempt)
+            answer, used, left_at = self._send(batch, request)
             outcome.requests += 1
             outcome.raw_bytes += request.raw_bytes
             outcome.sent_bytes += len(request.body)
@@ -244,8 +255,8 @@ class Sender:
                 return answer, left_at
             if answer.consequence is Consequence.STOP:
                 raise Refused(f"PostHog refuses the import (HTTP {answer.status}): {answer.words}")
-            if answer.consequence is Consequence.FALL_BACK:
-                request = outcome.request = self._fall_back(batch, answer)
+            if answer.consequence is Consequence.FALL_BACK and self._is_not_served():
+                request = outcome.request = self._fall_back(batch, request, answer)
                 continue
             spent += used
             if spent > self.destination.retry_seconds or self.gate.exhausted:
@@ -256,7 +267,7 @@ class Sender:
                 )
             outcome.retries += 1
 
-    def _send(self, batch: EncodedEvents, request: Request, attempt: int) -> tuple[Answer, float, float]:
+    def _send(self, batch: EncodedEvents, request: Request) -> tuple[Answer, float, float]:
         """Send once, when rates and earlier answers allow it.
 
         Return the answer, the seconds of budget it cost, and when the request left (monotonic seconds).
@@ -264,31 +275,39 @@ class Sender:
         self.pace.wait(len(batch), self.stopped)
         with self.gate.passage():
             began = time.monotonic()
-            answer = self.client.send(request, attempt)
+            answer = self.client.send(request)
             # The gate learns of the answer before the next lane may leave.
             match answer.consequence:
                 case Consequence.SETTLED if answer.mostly_owed(len(batch)):
                     self.gate.failed(answer.retry_after or 0.0, 0.0)
                 case Consequence.SETTLED if answer.takes_any:
+                    self._served, self._not_served = request.protocol, 0
                     self.gate.open()
                 case Consequence.SETTLED | Consequence.SPLIT:
                     self.gate.doubt()
                 case Consequence.WAIT:
                     self.gate.wait_as_asked(answer.retry_after)
-                case Consequence.RETRY:
+                case Consequence.FALL_BACK if self._served is not request.protocol:
+                    self.gate.doubt()
+                case Consequence.RETRY | Consequence.FALL_BACK:
                     return answer, self.gate.failed(answer.retry_after or 0.0, time.monotonic() - began), began
                 case Consequence.STOP:
                     self.stopped.set()
         return answer, 0.0, began
 
-    def _fall_back(self, batch: EncodedEvents, answer: Answer) -> Request:
+    def _is_not_served(self) -> bool:
+        """Whether PostHog, which has just denied it, does not serve v1: one such answer among good ones is a fault."""
+        self._not_served += 1
+        return self._served is not Protocol.V1 or self._not_served >= _DENIED
+
+    def _fall_back(self, batch: EncodedEvents, request: Request, answer: Answer) -> Request:
         if self.destination.protocol == "v1":
             raise Refused(
                 f"this PostHog does not serve /i/v1/analytics/events (HTTP {answer.status}: {answer.words}); "
                 "set destination.protocol to auto or batch"
             )
         self.protocol = Protocol.BATCH
-        return self.request(batch)
+        return self.request(batch, request.origin)
 
 
 def _read(answer: Answer, batch: EncodedEvents) -> _Said:

@@ -54,6 +54,11 @@ class Destination(Section):
     allow_duplicates: bool = Field(
         False, description="Send acknowledged events whose de-duplication key changed; PostHog keeps both versions"
     )
+    resend_persons: bool = Field(
+        False,
+        description="Whether an event that PostHog has, and that is sent again because it changed, sets properties of "
+        "its person again; an old value would overwrite a newer one",
+    )
     landing_seconds: float = Field(600, ge=0, description="How long to wait until events show up in queries")
 
     @field_validator("host")

@@ -33,6 +33,8 @@ class Survey:
 
     #: For each batch, which of its sendable rows are settled as they are (masks); empty where nothing is known.
     settled: list[np.ndarray] = field(default_factory=list)
+    #: For each batch, which of its sendable rows PostHog has in another version (masks); empty likewise.
+    changed: list[np.ndarray] = field(default_factory=list)
     #: One row: an acknowledged event that can be sent once more without changing a person or a group.
     acknowledged: pa.RecordBatch | None = None
 
@@ -53,6 +55,7 @@ def survey(events: StoredEvents, known: Known, report: DeliveryReport, since: da
         report.events += sendable.num_rows
         if not sendable.num_rows:
             settled.append(np.zeros(0, dtype=bool))
+            result.changed.append(np.zeros(0, dtype=bool))
             continue
         encoded = encode(sendable)
         where = known.find(encoded.uuids)
@@ -71,6 +74,7 @@ def survey(events: StoredEvents, known: Known, report: DeliveryReport, since: da
             result.acknowledged = _first_probe(sendable, encoded, same & acknowledged)
         report.recent += count_recent(sendable.filter(pa.array(~settled[-1])), since)
         clash = acknowledged & (was.keys != encoded.keys)
+        result.changed.append(acknowledged & ~same)
         report.changed += int((acknowledged & ~same & ~clash).sum())
         report.moved += int(clash.sum())
         report.moved_examples += unpack(encoded.uuids[clash][: max(0, 5 - len(report.moved_examples))])

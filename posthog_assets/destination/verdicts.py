@@ -12,9 +12,9 @@ Belongs here: reading one HTTP answer into a consequence. Does not belong here: 
 | 400 | the batch was refused: halved until the bad event is found; dropped with PostHog's words if others are taken |
 | 413 | as 400 (part of the batch may have been stored: uuids make the second time harmless) |
 | 401, 402, 403, 415, other 4xx | stop: sending again cannot help |
-| v1 404, 405, 503 "not configured" | v1 is not served here: `/batch/` instead, where `protocol` is `auto` |
-| 429, 503 with Retry-After | all lanes wait as long as asked; does not use up the budget |
-| 408, 429, 5xx, no answer, connection lost | ambiguous: the identical bytes are sent again, with growing pauses |
+| v1 404, 405, 503 "not configured" | v1 is not served: `/batch/` instead, if `protocol` is `auto`; retried if it was |
+| 429, 503 with Retry-After | all lanes wait as long as asked, and no less than after a failure; uses no budget |
+| 408, 429, 5xx, no answer, an unreadable or past Retry-After | the identical bytes again, with growing pauses |
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from typing import Final
 
 import orjson
 
+from posthog_assets.core.errors import shorten
 from posthog_assets.core.http import parse_retry_after, words
+from posthog_assets.core.secrets import hidden_text
 from posthog_assets.destination.settings import Protocol
 
 
@@ -90,6 +92,9 @@ class Answer:
 _PLAIN_OK: Final = {"result": "ok"}
 _RESULTS: Final = {"ok": Verdict.OK, "warning": Verdict.WARNING, "drop": Verdict.DROP}
 
+#: What is looked at of the details of an event, of which 200 characters are kept.
+_DETAIL_LOOKED_AT: Final = 2_000
+
 #: The one drop that time cures: the project is over its quota.
 BILLING: Final = "billing_limit_exceeded"
 
@@ -99,12 +104,14 @@ def no_answer(reason: str) -> Answer:
     return Answer(Consequence.RETRY, None, reason)
 
 
-def judge(protocol: Protocol, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Answer:
-    """Read the answer to a batch; *now* (UTC) turns an HTTP date into seconds."""
+def judge(
+    protocol: Protocol, status: int, headers: Mapping[str, str], body: bytes, now: datetime, key: str = ""
+) -> Answer:
+    """Read the answer to a batch; *now* (UTC) turns an HTTP date into seconds, *key* is hidden in what it says."""
     retry_after = parse_retry_after(headers.get("Retry-After"), now)
     if 200 <= status < 300:
-        return _judge_v1(status, body, retry_after) if protocol is Protocol.V1 else _judge_batch(status, body)
-    said = words(body) or f"HTTP {status}"
+        return _judge_v1(status, body, retry_after, key) if protocol is Protocol.V1 else _judge_batch(status, body, key)
+    said = words(body, key) or f"HTTP {status}"
     return Answer(_consequence(protocol, status, said, retry_after), status, said, retry_after)
 
 
@@ -113,7 +120,8 @@ def _consequence(protocol: Protocol, status: int, said: str, retry_after: float 
         return Consequence.FALL_BACK
     if status in (400, 413):
         return Consequence.SPLIT
-    if status in (429, 503) and retry_after is not None:
+    # Asking to wait for no time at all is no permission to come back without a pause, for ever.
+    if status in (429, 503) and retry_after:
         return Consequence.WAIT
     if status in (408, 429) or status >= 500:
         return Consequence.RETRY
@@ -125,24 +133,26 @@ def _not_served(status: int, said: str) -> bool:
     return status in (404, 405) or (status == 503 and "sink" in said.lower() and "not configured" in said.lower())
 
 
-def _judge_v1(status: int, body: bytes, retry_after: float | None) -> Answer:
+def _judge_v1(status: int, body: bytes, retry_after: float | None, key: str) -> Answer:
     try:
         results = orjson.loads(body)["results"]
         others = {uuid: entry for uuid, entry in results.items() if entry != _PLAIN_OK}
-        verdicts = {uuid: _verdict(entry["result"], str(entry.get("details") or "")) for uuid, entry in others.items()}
+        verdicts = {uuid: _verdict(entry["result"], entry.get("details"), key) for uuid, entry in others.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Answer(Consequence.RETRY, status, f"an answer that is no results map: {words(body)}", retry_after)
+        return Answer(Consequence.RETRY, status, f"an answer that is no results map: {words(body, key)}", retry_after)
     return Answer(
         Consequence.SETTLED, status, retry_after=retry_after, plain=results.keys() - others.keys(), verdicts=verdicts
     )
 
 
-def _verdict(result: str, detail: str) -> tuple[Verdict, str]:
+def _verdict(result: str, details: object, key: str) -> tuple[Verdict, str]:
+    # Long before it is cut to what is kept, so that no half of the key is left of it.
+    detail = shorten(hidden_text(str(details)[:_DETAIL_LOOKED_AT], key)) if details else ""
     verdict = _RESULTS.get(result, Verdict.OWED)
     return (Verdict.OWED if verdict is Verdict.DROP and detail == BILLING else verdict), detail
 
 
-def _judge_batch(status: int, body: bytes) -> Answer:
+def _judge_batch(status: int, body: bytes, key: str) -> Answer:
     if status == 204:
         return Answer(Consequence.SETTLED, status, all_ok=True)
     try:
@@ -151,7 +161,7 @@ def _judge_batch(status: int, body: bytes) -> Answer:
         answer = None
     # Older self-hosted versions answer {"status": 1}.
     if not isinstance(answer, dict) or answer.get("status") not in ("Ok", "ok", 1):
-        return Answer(Consequence.RETRY, status, f"an answer that is not PostHog's: {words(body)}")
+        return Answer(Consequence.RETRY, status, f"an answer that is not PostHog's: {words(body, key)}")
     if "events" in (answer.get("quota_limited") or []):
         return Answer(Consequence.STOP, status, "the project is over its event quota (quota_limited: events)")
     return Answer(Consequence.SETTLED, status, all_ok=True)

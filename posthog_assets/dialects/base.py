@@ -135,6 +135,11 @@ class Dialect(Section):
         """What writes the values of a record as JSON; raises TypeError for what JSON has no room for."""
         return dump_exactly if self.big_numbers == "text" else dump_numbers
 
+    @property
+    def dump_option(self) -> int | None:
+        """The option of orjson with which it raises TypeError for whole numbers that are to be text."""
+        return orjson.OPT_STRICT_INTEGER if self.big_numbers == "text" else None
+
     def uuid_namespace(self, import_name: str) -> uuid.UUID:
         """Return the namespace of this import's uuids: the vendor's convention, or one per import name."""
         return uuid.uuid5(NAMESPACE, self.namespace or import_name)

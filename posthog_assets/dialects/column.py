@@ -23,7 +23,7 @@ ABSENT: Final = object()
 class Column(Section):
     """The name of a column, or the path `a.b.0.c` into nested values (a column named so literally comes first)."""
 
-    column: str = Field(min_length=1)
+    column: str = Field(min_length=1, description="Name of a column, or the path a.b.0.c into nested values")
 
     def values(self, records: list[dict[str, Any]]) -> list[Any]:
         """Return the value in each record, `ABSENT` where there is none."""

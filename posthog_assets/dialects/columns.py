@@ -22,7 +22,14 @@ from posthog_assets.core.timestamps import pattern_flaw, read_timestamps
 from posthog_assets.dialects.base import Dialect, content_id
 from posthog_assets.dialects.column import ABSENT, Column, inferred
 from posthog_assets.dialects.notes import Notes
-from posthog_assets.dialects.record import PERSONAL, Rejected, as_id, extract_person_properties, group_keys
+from posthog_assets.dialects.record import (
+    PERSONAL,
+    Rejected,
+    as_id,
+    extract_person_properties,
+    group_keys,
+    read_own_groups,
+)
 
 Made = TypeVar("Made")
 
@@ -30,7 +37,7 @@ Made = TypeVar("Made")
 class Value(Section):
     """A constant."""
 
-    value: str = Field(min_length=1)
+    value: str = Field(min_length=1, description="The same for all records")
 
 
 class TimestampColumn(Column):
@@ -63,10 +70,10 @@ class Columns(Dialect):
     type: str = "columns"
     timezone_setting: ClassVar[str | None] = "timestamp.timezone"
 
-    event: Value | Column
-    user_id: Column | None = None
-    anonymous_id: Column | None = None
-    timestamp: TimestampColumn
+    event: Value | Column = Field(description="Name of the event: {column: …}, or {value: …} for all records")
+    user_id: Column | None = Field(None, description="Column of the id of a known user")
+    anonymous_id: Column | None = Field(None, description="Column of the id of a device, or of a visitor")
+    timestamp: TimestampColumn = Field(description="Column of the time of the event")
     source_id: Column | None = Field(None, description="Absent: derived from the record's content")
     properties: Literal["all"] | list[str] = Field("all", description="Columns that become properties")
     person_properties: list[str] = Field(default_factory=list, description="Columns that are the person's")
@@ -193,7 +200,13 @@ class Columns(Dialect):
             last = [{key: record[key] for key in self.person_properties if key in record} for record in records]
             last = [self._typed(said) for said in last] if untyped else last
         first: list[dict[str, Any]] = []
+        has_groups = self.properties == "all" or "$groups" in self.properties
         for index, record in enumerate(records):
+            if has_groups and "$groups" in record:
+                try:
+                    read_own_groups(record)
+                except Rejected as reason:
+                    reasons.setdefault(index, str(reason))
             if "$set" in record or "$set_once" in record or "$unset" in record:
                 last, first = last or [{} for _ in records], first or [{} for _ in records]
                 self._set_apart(index, record, last, first, reasons)
@@ -275,7 +288,10 @@ class Columns(Dialect):
                     if isinstance(c, Column)} | set(self.person_properties)  # fmt: skip
             for name in used:
                 for record in records:
-                    record.pop(name, None)
+                    if name in record:
+                        del record[name]
+                    elif self.edition > 1 and "." in name:
+                        _take_out(record, name.split("."))
         else:
             records = [{key: record[key] for key in self.properties if key in record} for record in records]
         if untyped and self.types == "infer":
@@ -288,6 +304,22 @@ class Columns(Dialect):
 
     def _typed(self, record: dict[str, Any]) -> dict[str, Any]:
         return {key: inferred(value) for key, value in record.items()} if self.types == "infer" else record
+
+
+def _take_out(record: dict[str, Any], keys: list[str]) -> None:
+    """Leave the value at a path out of a record, with the objects around it that hold nothing else."""
+    head, *rest = keys
+    inner = record.get(head)
+    if not rest:
+        record.pop(head, None)
+    elif isinstance(inner, dict):
+        # Another record may hold the same object.
+        left = dict(inner)
+        _take_out(left, rest)
+        if left:
+            record[head] = left
+        else:
+            del record[head]
 
 
 def _each(write: Callable[[Any], Made], records: list[dict[str, Any]], reasons: dict[int, str]) -> list[Made | None]:

@@ -23,6 +23,7 @@ from posthog_assets.core.errors import shorten
 from posthog_assets.core.sections import TimeZone
 from posthog_assets.core.timestamps import from_wall_clock, read_timestamps
 from posthog_assets.dialects.base import content_id
+from posthog_assets.dialects.compiled import chooser, reshaper
 from posthog_assets.dialects.countries import COUNTRIES
 from posthog_assets.dialects.record import Record, Rejected, as_id, usable_id
 from posthog_assets.dialects.vendor import Reading, Vendor
@@ -144,12 +145,10 @@ class Mixpanel(Vendor):
         ("$create_alias, $merge", "$create_alias"),
     )
 
-    #: The tables again, as `read` needs them. A person's property has the name of the event's.
-    _gone: ClassVar = tuple(sorted(dropped))
-    _renamed: ClassVar = tuple(renames.items())
-    _last_known: ClassVar = tuple(person_set.values())
-    _first_known: ClassVar = tuple(person_set_once.values())
-    _any_first_known: ClassVar = frozenset(_first_known)
+    #: The tables as `read` needs them. A person's property has the name of the event's.
+    _reshape: ClassVar = staticmethod(reshaper(dropped, renames))
+    _last_known: ClassVar = staticmethod(chooser("last_known", person_set.values()))
+    _first_known: ClassVar = staticmethod(chooser("first_known", person_set_once.values()))
     _unsteady: ClassVar = dropped | {"$distinct_id_before_identity"}
 
     @property
@@ -177,17 +176,9 @@ class Mixpanel(Vendor):
         reading.source_id = self._content_id(name, members) if blank else insert_id
         reading.timestamp = members.get("time")
         (_CALLS.get(name) or Mixpanel._whose)(self, reading, members)
-        # Plain loops over what is known: most of the time a record takes is spent here.
-        pop = members.pop
-        for key in self._gone:
-            pop(key, None)
-        for old, new in self._renamed:
-            if old in members:
-                members[new] = pop(old)
+        self._reshape(members)
         _name_country(members)
-        reading.set = _chosen(members, self._last_known)
-        if not self._any_first_known.isdisjoint(members):
-            reading.set_once = _chosen(members, self._first_known)
+        reading.set, reading.set_once = self._last_known(members), self._first_known(members)
         reading.properties = members
         return reading
 
@@ -285,16 +276,6 @@ def _of_pipeline(record: Record, members: Any) -> Any:
     if type(members) is not dict:
         return members
     return members | {new: record[old] for old, new in _PIPELINE.items() if record.get(old) is not None}
-
-
-def _chosen(members: Record, names: tuple[str, ...]) -> Record:
-    found: Record = {}
-    for name in names:
-        if name in members:
-            value = members[name]
-            if value is not None and value != "":
-                found[name] = value
-    return found
 
 
 def _usable(reading: Reading, merged: Any, before: Any, user: Any, device: Any) -> tuple[str | None, ...]:

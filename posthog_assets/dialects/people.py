@@ -60,10 +60,10 @@ class Profiles(Columns):
     """
 
     type: str = "columns"
-    event: Value | Column = Value(value="$set")
+    event: Value | Column = Field(Value(value="$set"), description="Always $set")
     user_id: Column | None = Field(description="The column of the id that persons have in PostHog")
     # No column can have this name.
-    timestamp: TimestampColumn = TimestampColumn(column="\0")
+    timestamp: TimestampColumn = Field(TimestampColumn(column="\0"), description="Set by as_of")
     rename: dict[str, str] = Field(default_factory=dict, description="Column: person property")
     as_of: date = Field(date(1970, 1, 1), description="The day of the $set events; absent: the import's start_date")
 

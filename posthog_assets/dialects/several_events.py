@@ -21,6 +21,7 @@ from pydantic import Field, field_validator, model_validator
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_EVENTS, STAGED_SEVERAL
 from posthog_assets.core.sections import Section
+from posthog_assets.core.timestamps import Window
 from posthog_assets.dialects.column import ABSENT, Column
 from posthog_assets.dialects.columns import Columns, TimestampColumn, Value
 from posthog_assets.dialects.notes import Notes, notes_of
@@ -77,6 +78,16 @@ class SeveralEvents(Columns):
         return self.events[0].timestamp.column
 
     @property
+    def time_form(self) -> tuple[str | None, str | None]:
+        return self.events[0].timestamp.format, self.events[0].timestamp.unit
+
+    def within(self, window: Window) -> Self:
+        other = super().within(window)
+        # A copy has the readers too, which do not know the window.
+        other.__dict__.pop("_readers", None)
+        return other
+
+    @property
     def given_timezone(self) -> str | None:
         zones = {event.timestamp.timezone if _says_zone(event) else None for event in self.events}
         return zones.pop() if len(zones) == 1 else None
@@ -98,10 +109,11 @@ class SeveralEvents(Columns):
     @cached_property
     def _readers(self) -> list[Columns]:
         """What reads each of the events, as if it were the only one."""
-        return [
+        readers = [
             Columns.model_validate(self._shared | {"event": event.event, "timestamp": event.timestamp})
             for event in self.events
         ]
+        return [reader.within(self._window) if self._window else reader for reader in readers]
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_SEVERAL` row per event of each record of *chunk*; the records are used up."""

@@ -9,18 +9,24 @@ cannot. Nothing a record holds may stop the day: a record that cannot be read is
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
+import numpy as np
+import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.json_records import Unparsed
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect, content_id
 from posthog_assets.dialects.column import Column, inferred
+from posthog_assets.dialects.compiled import fields_source, made, rows_source
 from posthog_assets.dialects.members import Members
 from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.record import (
@@ -32,13 +38,25 @@ from posthog_assets.dialects.record import (
     is_nothing,
     nested,
     own_name,
+    read_own_groups,
     usable_id,
 )
 
 _Getter = Callable[[Record], Any]
 
-#: A row's source_id, kind, event, user_id and anonymous_id; None in all of them where its record cannot be read.
-_Head = tuple[str | None, str | None, str | None, str | None, str | None]
+#: What is wrong with a record that is not what its vendor writes.
+FLAWS: Final = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
+
+#: The columns of staged rows from source_id to group_set, JSON objects as bytes; None in all of a rejected row. In the
+#: place of instants stand the times as records have them, until all of a chunk were read. Last come all clocks of each
+#: record, where its dialect knows several.
+_Columns = tuple[list[Any], ...]
+
+#: The reasons of rejected records by their index, and the index of each row that has notes.
+_Noted = tuple[dict[int, str], list[tuple[int, "Reading"]]]
+
+_TIMES: Final = 5
+_CLOCKS: Final = 11
 
 #: The JSON objects of a row as text, in the order of the columns; None where there is none.
 _Texts = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None]
@@ -52,8 +70,8 @@ class Reading:
     """
 
     __slots__ = (
-        "anonymous_id", "event", "group_set", "groups", "kind", "left_out", "properties", "remarks", "set", "set_once",
-        "source_id", "timestamp", "user_id",
+        "anonymous_id", "clocks", "event", "group_set", "groups", "kind", "left_out", "properties", "remarks", "set",
+        "set_once", "source_id", "timestamp", "user_id",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -70,6 +88,7 @@ class Reading:
         self.group_set: dict[str, dict[str, Record]] = {}
         self.left_out: list[str] | None = None
         self.remarks: list[str] | None = None
+        self.clocks: tuple[Any, ...] = ()
 
     def remark(self, sentence: str) -> None:
         """Have *sentence* counted, which is the same for all records it is true of."""
@@ -115,6 +134,8 @@ class Vendor(Dialect):
     user_id: ClassVar[tuple[str, ...]] = ()
     anonymous_id: ClassVar[tuple[str, ...]] = ()
     timestamp: ClassVar[tuple[str, ...]] = ("timestamp",)
+    #: Further clocks, which count only where the record has one of `timestamp` and none of them can be true.
+    arrival: ClassVar[tuple[str, ...]] = ()
 
     #: The vendor's event name -> PostHog's.
     names: ClassVar[Mapping[str, str]] = {}
@@ -151,6 +172,10 @@ class Vendor(Dialect):
     #: and, where all that no table names becomes a property (None: it does not), those of them that stay text.
     texts: ClassVar[frozenset[str] | None] = None
 
+    #: Whether records are read by functions that are compiled from the tables, or by looking at these each time, which
+    #: is slower and gives the same.
+    compiled: ClassVar[bool] = True
+
     #: Field paths by which a record is known to be the vendor's, where all paths of one tuple are there; the tuple
     #: that is found first counts, so the closest match stands first.
     marks: ClassVar[tuple[tuple[str, ...], ...]] = ()
@@ -172,9 +197,11 @@ class Vendor(Dialect):
     _tables: ClassVar[tuple[Table, Table | None, Table | None]]
     _nothing: ClassVar[tuple[str, ...]]
     _unwanted: ClassVar[dict[str, str | None]]
+    _clocks: ClassVar[tuple[_Getter, ...]]
     _first: ClassVar[tuple[_Getter, _Getter, _Getter, _Getter, _Getter]]
     _holders: ClassVar[frozenset[str]]
     _known: ClassVar[frozenset[str]]
+    _fields: ClassVar[Callable[[Vendor, Record], Reading]]
     _members: ClassVar[Members]
 
     @classmethod
@@ -188,6 +215,8 @@ class Vendor(Dialect):
             _first_of((cls.event,)), _first_of(cls.source_id), _first_of(cls.user_id), _first_of(cls.anonymous_id),
             _first_of(cls.timestamp),
         )  # fmt: skip
+        clocks = (*cls.timestamp, *cls.arrival)
+        cls._clocks = tuple(_first_of((path,)) for path in clocks) if len(clocks) > 1 else ()
         paths = (
             cls.event, *cls.source_id, *cls.user_id, *cls.anonymous_id, *cls.timestamp, *cls.properties,
             *cls.person_set, *cls.person_set_once,
@@ -195,6 +224,7 @@ class Vendor(Dialect):
         heads = {head for head, dot, _ in (path.partition(".") for path in paths) if dot}
         cls._holders = cls.objects | heads | frozenset(cls.spread)
         cls._known = frozenset((*paths, *cls.renames, *cls.dropped, *(cls.texts or ())))
+        cls._fields = staticmethod(_compiled_fields(cls) if cls.compiled else cls.fields_by_tables)
         cls._members = Members((*paths, *cls.not_imported, *cls.objects), cls.objects | frozenset(cls.spread))
 
     @classmethod
@@ -227,12 +257,18 @@ class Vendor(Dialect):
 
     def fields(self, record: Record) -> Reading:
         """Return all the tables say of *record* but its name, for records that are named otherwise; raises Rejected."""
+        return type(self)._fields(self, record)
+
+    def fields_by_tables(self, record: Record) -> Reading:
+        """Return what `fields` does, by looking at one entry of the tables after the other."""
         reading, nothing = Reading(), self._nothing
         _, source_id, user_id, anonymous_id, timestamp = self._first
         reading.source_id = source_id(record)
         reading.user_id = user_id(record)
         reading.anonymous_id = anonymous_id(record)
         reading.timestamp = timestamp(record)
+        if self._clocks:
+            reading.clocks = tuple(clock(record) for clock in self._clocks)
         table, person_set, person_set_once = self._tables
         table.read(record, reading.properties, nothing)
         if person_set:
@@ -301,40 +337,101 @@ class Vendor(Dialect):
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
-        heads: list[_Head] = []
-        texts: list[_Texts] = []
-        times: list[Any] = []
-        good: list[int] = []
-        reasons: dict[int, str] = {}
-        noted: list[tuple[int, Reading]] = []
-        dumps = self.dumps
-        for index, record in enumerate(chunk.used_up()):
-            try:
-                row = self._row(record, chunk.untyped)
-                if row.left_out or row.remarks:
-                    noted.append((index, row))
-                # Written at once, and the row let go, while all of it is in the processor's caches.
-                texts.append(_written(row, dumps))
-                heads.append((row.source_id, row.kind, row.event, row.user_id, row.anonymous_id))
-                times.append(row.timestamp)
-                good.append(index)
-            except Rejected as reason:
-                heads.append(_NO_HEAD)
-                texts.append(_NO_TEXTS)
-                reasons[index] = str(reason)
-        stamps, flaws = self.instants(times) if times else (pa.array([], TIMESTAMP), {})
-        for place, flaw in flaws.items():
-            index = good[place]
-            heads[index], texts[index], reasons[index] = _NO_HEAD, _NO_TEXTS, flaw
-        if reasons:
-            places = {index: place for place, index in enumerate(good) if index not in reasons}
-            stamps = stamps.take(pa.array([places.get(index) for index in range(len(heads))], pa.int32()))
-        batch = _batch(heads, texts, stamps, reasons, part, chunk.positions)
-        if not noted and not chunk.remarks:
-            return batch
-        notes = _notes(row for index, row in noted if index not in reasons)
+        columns: _Columns = tuple([] for _ in range(_CLOCKS + 1))
+        if not self.compiled:
+            reasons, noted = self.rows_by_row(chunk.used_up(), chunk.untyped, columns)
+        else:
+            of_texts = isinstance(chunk.records, Unparsed) and not chunk.records.has_long_numbers
+            rows = rows_of(type(self), of_texts=of_texts, has_groups=bool(self.groups))
+            reasons, noted = rows(self, chunk.records if of_texts else chunk.used_up(), chunk.untyped, columns)
+        notes = self._add_instants(columns, reasons)
+        batch = _batch(columns[:_CLOCKS], reasons, part, chunk.positions)
+        if noted:
+            notes.add(_notes(row for index, row in noted if index not in reasons))
         notes.add(Notes(remarks=chunk.remarks))
         return notes.on(batch)
+
+    def rows_by_row(self, records: Iterable[Record | Unreadable], untyped: bool, columns: _Columns) -> _Noted:
+        """Add each record to *columns* as one row; return why some are rejected, by their index, and those with notes.
+
+        What is compiled for each dialect does the same (`compiled.rows_source`).
+        """
+        reasons: dict[int, str] = {}
+        noted: list[tuple[int, Reading]] = []
+        for index, record in enumerate(records):
+            values: Sequence[Any]
+            try:
+                row = self._row(record, untyped)
+                if row.left_out or row.remarks:
+                    noted.append((index, row))
+                texts = _written(row, self.dumps)
+                head = (row.source_id, row.kind, row.event, row.user_id, row.anonymous_id, row.timestamp)
+                values = (*head, *texts, row.clocks)
+            except Rejected as reason:
+                reasons[index] = str(reason)
+                values = (None,) * len(columns)
+            for column, value in zip(columns, values, strict=True):
+                column.append(value)
+        return reasons, noted
+
+    def _add_instants(self, columns: _Columns, reasons: dict[int, str]) -> Notes:
+        """Put the instants in place of the times that records have; rows without one are rejected.
+
+        Returns which clocks gave way to others.
+        """
+        notes = Notes()
+        times = columns[_TIMES]
+        good = [index for index in range(len(times)) if index not in reasons] if reasons else range(len(times))
+        read = [times[index] for index in good] if reasons else times
+        stamps, flaws = self.instants(read) if read else (pa.array([], TIMESTAMP), {})
+        if self._clocks and read:
+            clocks = [columns[_CLOCKS][index] for index in good] if reasons else columns[_CLOCKS]
+            stamps = self._by_other_clocks(stamps, flaws, read, clocks, notes)
+        for place, flaw in flaws.items():
+            reasons[good[place]] = flaw
+            for column in columns:
+                column[good[place]] = None
+        if reasons:
+            places = {index: place for place, index in enumerate(good) if index not in reasons}
+            stamps = stamps.take(pa.array([places.get(index) for index in range(len(times))], pa.int32()))
+        columns[_TIMES][:] = [stamps]
+        return notes
+
+    def _by_other_clocks(
+        self, stamps: pa.Array, flaws: dict[int, str], times: list[Any], clocks: list[tuple[Any, ...]], notes: Notes
+    ) -> pa.Array:
+        """Return *stamps* with a later clock of the record where the first cannot be read, or cannot be true.
+
+        A time before 1970 or after the export counts as absent where another clock has a better one; where none has,
+        it stays, with its reason. The flaws of those that have are taken out of *flaws*, and they are counted.
+        """
+        wrong = set(flaws) | set(pc.indices_nonzero(pc.invert(self._may_be_true(stamps))).to_pylist())
+        found: dict[int, int] = {}
+        names = (*self.timestamp, *self.arrival)
+        for place in sorted(wrong):
+            if times[place] is None:
+                continue
+            for name, value in zip(names, clocks[place], strict=False):
+                if value is None or value == times[place]:
+                    continue
+                other, _ = self.instants([value])
+                if self._may_be_true(other)[0].as_py():
+                    found[place] = other.cast(pa.int64())[0].as_py()
+                    flaws.pop(place, None)
+                    notes.remark(f"timestamp_from {name}: the clock before it cannot be read, or cannot be true")
+                    break
+        if not found:
+            return stamps
+        micros = stamps.cast(pa.int64()).to_pylist()
+        for place, instant in found.items():
+            micros[place] = instant
+        return pa.array(micros, pa.int64()).cast(TIMESTAMP)
+
+    def _may_be_true(self, stamps: pa.Array) -> pa.Array:
+        """Return which instants lie after 1969 and before the export's end; null is none."""
+        last = self._window.last if self._window else 2**62
+        micros = stamps.cast(pa.int64())
+        return pc.fill_null(pc.and_(pc.greater_equal(micros, 0), pc.less_equal(micros, last)), False)
 
     def _row(self, record: Record | Unreadable, untyped: bool) -> Reading:
         if isinstance(record, Unreadable):
@@ -351,11 +448,14 @@ class Vendor(Dialect):
                 row.groups = row.groups | group_keys(self.groups, told)
             if "$set" in told or "$set_once" in told or "$unset" in told:
                 self._set_apart(row)
+            if "$groups" in told:
+                read_own_groups(told)
+            if row.groups:
+                _trim_groups(row)
             row.source_id = as_id(row.source_id, "source id") or fallback
             _read_ids(row)
-        except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-            words = shorten(f"{type(error).__name__}: {error}")
-            raise Rejected(f"record is not what {self.type} writes: {words}") from error
+        except FLAWS as error:
+            raise not_of(self, error) from error
         if row.set and not row.set_once.keys().isdisjoint(row.set):
             row.set = {name: value for name, value in row.set.items() if name not in row.set_once}
         if row.source_id is None:
@@ -370,6 +470,17 @@ class Vendor(Dialect):
             raise Rejected("group call tells of a person: $set, $set_once")
         row.set_once = {name: value for name, value in (row.set_once | first).items() if name not in last}
         row.set = row.set | last
+
+
+def _compiled_fields(vendor: type[Vendor]) -> Callable[[Vendor, Record], Reading]:
+    unwanted = vendor.renames.keys() | vendor.dropped
+    return made("fields", fields_source(vendor), {"Reading": Reading, "unwanted": unwanted})
+
+
+def _trim_groups(row: Reading) -> None:
+    """Take blanks off the keys of groups, as off the ids of persons."""
+    if any(key[:1].isspace() or key[-1:].isspace() for key in row.groups.values()):
+        row.groups = {kind: key.strip() for kind, key in row.groups.items()}
 
 
 def _read_ids(row: Reading) -> None:
@@ -463,33 +574,39 @@ def _texts(row: Reading, dumps: Callable[[Any], bytes]) -> _Texts:
     )
 
 
-def _batch(
-    heads: list[_Head],
-    texts: list[_Texts],
-    stamps: pa.Array,
-    reasons: dict[int, str],
-    part: str,
-    positions: Sequence[int],
-) -> pa.RecordBatch:
-    count, text = len(heads), pa.string()
+def not_of(dialect: Vendor, error: Exception) -> Rejected:
+    """Return the reason for a record in which something is not what the vendor writes."""
+    return Rejected(f"record is not what {dialect.type} writes: {shorten(f'{type(error).__name__}: {error}')}")
+
+
+def _batch(columns: _Columns, reasons: dict[int, str], part: str, positions: Sequence[int]) -> pa.RecordBatch:
+    count, text = len(columns[0]), pa.string()
+    places = np.arange(positions.start, positions.stop) if isinstance(positions, range) else positions
     return pa.RecordBatch.from_arrays(
         [
-            *(pa.array(column, text) for column in _columns(heads, _NO_HEAD)),
-            stamps,
+            *(pa.array(column, text) for column in columns[:_TIMES]),
+            *columns[_TIMES],
             # orjson writes valid UTF-8, so the bytes are text as they stand.
-            *(pa.array(column, pa.binary()).view(text) for column in _columns(texts, _NO_TEXTS)),
-            pa.array([part], text).take(pa.array([0] * count, pa.int32())),
-            pa.array(positions, pa.int64()),
+            *(pa.array(column, pa.binary()).view(text) for column in columns[_TIMES + 1 :]),
+            pa.repeat(pa.scalar(part, text), count),
+            pa.array(places, pa.int64()),
             pa.array([reasons.get(index) for index in range(count)] if reasons else pa.nulls(count), text),
         ],
         schema=STAGED_EVENTS,
     )
 
 
-def _columns(rows: Sequence[tuple[Any, ...]], like: tuple[Any, ...]) -> Iterable[tuple[Any, ...]]:
-    return zip(*rows, strict=True) if rows else ((),) * len(like)
+@functools.cache
+def rows_of(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> Callable[..., _Noted]:
+    """Return the compiled `rows_by_row` of a dialect, for records that are lines of JSON (*of_texts*) or objects."""
+    return made("rows", rows_source(vendor, of_texts=of_texts, has_groups=has_groups), _SEEN)
 
 
-#: The row of a record that cannot be read.
-_NO_HEAD: Final[_Head] = (None, None, None, None, None)
-_NO_TEXTS: Final[_Texts] = (None, None, None, None, None)
+#: What compiled functions call.
+_SEEN: Final[dict[str, Any]] = {
+    "FLAWS": FLAWS, "JSONDecodeError": orjson.JSONDecodeError, "NEITHER": (None, None), "Reading": Reading,
+    "Rejected": Rejected, "Unreadable": Unreadable, "as_id": as_id,
+    "content_id": content_id, "dumps": orjson.dumps, "group_keys": group_keys, "is_nothing": is_nothing,
+    "loads": orjson.loads, "not_of": not_of, "read_ids": _read_ids, "read_own_groups": read_own_groups,
+    "trim_groups": _trim_groups, "written": _written,
+}  # fmt: skip

@@ -19,8 +19,8 @@ from posthog_assets.mapping.steps import STEPS, Step, load_step
 class Properties(Section):
     """What becomes of properties; rename comes first, then drop and keep, then add. A renamed one replaces its like."""
 
-    rename: dict[str, str] = Field(default_factory=dict)
-    drop: list[str] = Field(default_factory=list)
+    rename: dict[str, str] = Field(default_factory=dict, description="Old name -> new name")
+    drop: list[str] = Field(default_factory=list, description="Properties that are not imported")
     keep: list[str] | None = Field(None, description="Only these, by their new names; absent: all")
     add: dict[str, Any] = Field(
         default_factory=dict, description="Constants; an event's own value of the name is kept out"
@@ -39,7 +39,7 @@ class PersonProperties(Section):
 
     short_form: ClassVar[JsonSchemaValue] = {"enum": ["set", "set_once", "none"]}
 
-    default: Place = "set_once"
+    default: Place = Field("set_once", description="Where properties go that are not named below")
     set: list[str] = Field(default_factory=list, description="Overwrite what the person has")
     set_once: list[str] = Field(default_factory=list, description="Only where the person has none yet")
     none: list[str] = Field(default_factory=list, description="Not sent")
@@ -112,7 +112,9 @@ class Mapping(Section):
     steps: list[Annotated[SerializeAsAny[Step], BeforeValidator(load_step), Choices(STEPS, "step")]] = Field(
         default_factory=list, description="Changes to each event, in this order, after `events`, before `properties`"
     )
-    properties: Properties = Field(default_factory=lambda: Properties.model_validate({}))
+    properties: Properties = Field(
+        default_factory=lambda: Properties.model_validate({}), description="What becomes of the properties of events"
+    )
     person_properties: PersonProperties = Field(
         default_factory=lambda: PersonProperties.model_validate({}),
         description="How the person's properties are sent; set would overwrite living people",
@@ -128,6 +130,14 @@ class Mapping(Section):
     repeats: Literal["keep", "collapse"] = Field(
         "keep", description="Records without ids that are alike: all are kept, or all but one rejected"
     )
+    first_time: list[str] = Field(
+        default_factory=list,
+        description="Events, by their names in the source, that get $is_first_time; materialize history_facts first",
+    )
+    since_previous: list[str] = Field(
+        default_factory=list,
+        description="Events, by their names in the source, that get $seconds_since_previous; likewise",
+    )
     sessions: Sessions = Field(
         default_factory=lambda: Sessions(mode="off"),
         description="PostHog's $session_id: auto | off | {idle_minutes: 30}",
@@ -135,6 +145,11 @@ class Mapping(Section):
     markers: Markers = Field(
         default_factory=lambda: Markers.model_validate({}), description="Names of the properties that trace an event"
     )
+
+    @property
+    def asks_history(self) -> bool:
+        """Whether events get what only all days together know."""
+        return bool(self.first_time or self.since_previous)
 
     @model_validator(mode="after")
     def _leaves_markers(self) -> Mapping:

@@ -6,6 +6,7 @@ Belongs here: what it is made of. Does not belong here: where it is kept (the ev
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from types import CodeType
 from typing import Any, Final
 
@@ -24,8 +25,14 @@ RULES: Final = 3
 _ALWAYS: Final = ("type", "step")
 
 
-def mapping_version(mapping: Mapping, dialect: Dialect, import_name: str) -> str:
-    """Return eight hexadecimal digits for the settings of mapping and dialect, and the user's own function.
+def mapping_version(
+    mapping: Mapping,
+    dialect: Dialect,
+    import_name: str,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> str:
+    """Return eight hexadecimal digits for the settings of mapping and dialect, the cut-over, and the user's function.
 
     Of that function its own code counts, not what it calls. A setting that has its default does not count, so that
     days stay as they are when a release brings a new setting; where a release changes a default, `RULES` goes up.
@@ -35,6 +42,7 @@ def mapping_version(mapping: Mapping, dialect: Dialect, import_name: str) -> str
     """
     sections = (orjson.dumps(_chosen(section), default=str).decode() for section in (mapping, dialect))
     parts = [str(RULES), str(dialect.uuid_namespace(import_name)), *sections]
+    parts += [f"{name} {limit.astimezone(UTC)}" for name, limit in (("since", since), ("until", until)) if limit]
     if mapping.transform:
         parts.append(_of_code(getattr(load_hook(mapping.transform), "__code__", None)))
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=4).hexdigest()

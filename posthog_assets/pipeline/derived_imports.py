@@ -31,7 +31,18 @@ def people_import(imp: Import) -> Import:
             "markers": imp.mapping.markers,
         }
     )
-    return imp.model_copy(update={"source": people.source, "dialect": dialect, "mapping": mapping, "people": None})
+    return imp.model_copy(
+        update={
+            "source": people.source,
+            "dialect": dialect,
+            "mapping": mapping,
+            "people": None,
+            # A profile is no event of some moment, and sent again because it has changed.
+            "since": None,
+            "until": None,
+            "destination": imp.destination.model_copy(update={"resend_persons": True}),
+        }
+    )
 
 
 def trial_import(imp: Import) -> Import:

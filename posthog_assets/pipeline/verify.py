@@ -19,7 +19,7 @@ from posthog_assets.core.errors import MissingUpstream
 from posthog_assets.core.partitions import Partition, key_of
 from posthog_assets.core.schemas import LANDED_EVENTS
 from posthog_assets.destination.entries import Known
-from posthog_assets.destination.landing import Group, LandedReport, find_landed
+from posthog_assets.destination.landing import Group, LandedReport, count_marked, find_landed
 from posthog_assets.destination.ledger import BatchFacts, Ledger
 from posthog_assets.destination.query_client import QueryClient
 from posthog_assets.pipeline.config.import_file import Import
@@ -53,6 +53,10 @@ def verify_day(
             QueryClient(imp.destination), imp.name, key_of(day), expected, imp.destination.landing_seconds,
             markers=imp.mapping.markers, progress=progress,
         )  # fmt: skip
+        if not expected.counts and ledger.batches:
+            # Whatever PostHog has of such a day should not be there: what was taken back is not deleted yet.
+            left = count_marked(QueryClient(imp.destination), imp.name, key_of(day), imp.mapping.markers)
+            landing.by_event = {event: (0, count) for event, count in left.items()}
         if landing.missing:
             Settled.forget(store, day)
             _owe_again(ledger, known, [uuid for uuids in landing.missing.values() for uuid in uuids])

@@ -10,17 +10,20 @@ from typing import Any, Final
 from posthog_assets.core.sections import load_by_type
 from posthog_assets.sources.amplitude import Amplitude
 from posthog_assets.sources.base import DayFingerprint, NaiveTimes, Source, ZoneStrength
+from posthog_assets.sources.dlt_resource import Dlt
 from posthog_assets.sources.files.source import Files
 from posthog_assets.sources.manifest import Manifest, Part, RawExport
 from posthog_assets.sources.mixpanel.events import Mixpanel
 from posthog_assets.sources.posthog import PostHog
 from posthog_assets.sources.rest import Rest
+from posthog_assets.sources.rest.recipes import recipe_class, recipe_of, recipes
 from posthog_assets.sources.sql.source import Sql
 
 __all__ = [
     "SOURCES",
     "Amplitude",
     "DayFingerprint",
+    "Dlt",
     "Files",
     "Manifest",
     "Mixpanel",
@@ -43,11 +46,16 @@ SOURCES: Final[dict[str, type[Source]]] = {
     "posthog": PostHog,
     "sql": Sql,
     "rest": Rest,
+    "dlt": Dlt,
+    **{name: recipe_class(recipe) for name, recipe in recipes().items()},
 }
 
 
 def load_source(value: Any) -> Source:
     """Return the source that a `source` section describes; raises ValueError saying what is wrong."""
+    recipe = recipe_of({"source": value})
+    if recipe is not None:
+        value = recipe.source(value)
     try:
         return load_by_type(value, SOURCES, Source)  # type: ignore[type-abstract]
     except TypeError as error:

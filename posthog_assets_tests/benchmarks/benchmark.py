@@ -32,6 +32,7 @@ import orjson
 from isal import igzip
 
 from posthog_assets_tests.benchmarks import scale, volume
+from posthog_assets_tests.benchmarks.against import against
 from posthog_assets_tests.records.shapes import SHAPES
 
 DAY = date(2024, 3, 1)
@@ -227,6 +228,8 @@ def main() -> None:
     parser.add_argument("--events", type=int, help="default: 500,000; with --volume 10,000,000")
     parser.add_argument("--shape", choices=SHAPES, default="columns", help="what the records look like")
     parser.add_argument("--ordered", action="store_true", help="the day's records come in the order of time")
+    parser.add_argument("--against", metavar="REVISION", help="only how much cheaper a day is than there (`against`)")
+    parser.add_argument("--rounds", type=int, default=5, help="with --against: so many days each, in turn")
     parser.add_argument("--steps", action="store_true", help="only what each step of a mapping costs")
     parser.add_argument("--scale", action="store_true", help="1, 2 and 4 days at once (`scale`)")
     parser.add_argument("--volume", action="store_true", help="one big day, and memory over time (`volume`)")
@@ -241,6 +244,9 @@ def main() -> None:
         return
     if arguments.volume:
         volume.volume(arguments.events or 10_000_000, arguments.plot, in_process, serve, ordered=arguments.ordered)
+        return
+    if arguments.against:
+        compare(arguments.against, arguments.shape, arguments.events or 100_000, arguments.rounds, arguments.ordered)
         return
     if arguments.steps:
         from posthog_assets_tests.benchmarks.mapping_steps import run_steps
@@ -270,6 +276,18 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     show(arguments.events, measured, peak, floor_events / floor_seconds, sdk_events / sdk_seconds)
     show_sending(sending, arguments.events)
+
+
+def compare(revision: str, shape: str, events: int, rounds: int, ordered: bool) -> None:
+    """Write a day of one shape, and have this tree and *revision* take it in turn."""
+    server, url = serve("")
+    try:
+        with tempfile.TemporaryDirectory(prefix="posthog-benchmark-") as folder:
+            day = Path(folder) / f"{DAY}.jsonl.gz"
+            write_day(day, shape, events, ordered=ordered)
+            against(revision, shape, events, rounds, day, url, SHAPES[shape].dialect)
+    finally:
+        server.kill()
 
 
 def serve(faults: str) -> tuple[Any, str]:

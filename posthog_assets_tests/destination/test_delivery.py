@@ -30,6 +30,7 @@ from posthog_assets.destination.ledger import Ledger
 from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.destination.settings import Destination
 from posthog_assets.storage.store import Store
+from posthog_assets_tests.examples import examples
 from posthog_assets_tests.fakes.capture_server import Asked, CaptureServer, Reply
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
@@ -325,7 +326,7 @@ REPLIES = st.sampled_from(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     script=st.lists(REPLIES, max_size=25),
     seed=st.integers(0, 10**6),

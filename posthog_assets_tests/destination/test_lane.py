@@ -19,10 +19,12 @@ from posthog_assets.core.errors import Unavailable
 from posthog_assets.core.schemas import POSTHOG_EVENTS
 from posthog_assets.destination import gate as pace
 from posthog_assets.destination import lane
+from posthog_assets.destination.client import Origin
 from posthog_assets.destination.lane import Held
 from posthog_assets.destination.person_order import Persons, of_day
 from posthog_assets.storage.rates import Pace, Stopped
 from posthog_assets_tests.destination.test_delivery import event, run
+from posthog_assets_tests.examples import examples
 from posthog_assets_tests.fakes.capture_server import Asked, CaptureServer, Reply
 
 
@@ -91,15 +93,15 @@ def test_several_requests_are_in_flight_and_nobody_overtakes(tmp_path: Path) -> 
         single = time.monotonic() - began - several
     assert report.acknowledged == 325
     assert witness.overtaken == []
-    assert several < single * 0.6
+    assert several < single * 0.8
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), concurrency=st.sampled_from([1, 2, 4]))
 def test_an_event_answered_retry_is_followed_only_after_it_has_a_verdict(
     seed: int, concurrency: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    rows, chance = crowd(200), random.Random(seed)
+    rows, chance = crowd(120), random.Random(seed)
     witness = Witness(rows)
 
     def script(asked: Asked) -> Reply:
@@ -124,7 +126,7 @@ def test_an_event_answered_retry_is_followed_only_after_it_has_a_verdict(
 
     with CaptureServer(fair) as server:
         report = run(server.url, tmp_path_factory.mktemp("r"), rows, concurrency=concurrency, batch_events=20)
-    assert (report.acknowledged, report.owed) == (225, 0)
+    assert (report.acknowledged, report.owed) == (145, 0)
     assert witness.overtaken == []
     assert {e["uuid"] for e in server.stored} == {row["uuid"] for row in rows}
 
@@ -140,8 +142,8 @@ def test_retried_events_leave_alone_and_not_with_the_whole_batch(tmp_path: Path)
 
     with CaptureServer(script) as server:
         run(server.url, tmp_path, rows, batch_events=20)
-    assert [len(uuids) for uuids in seen] == [20, 20, 2]
-    assert set(seen[2]) == owed
+    assert sorted(len(uuids) for uuids in seen) == [2, 20, 20]
+    assert owed in [set(uuids) for uuids in seen]
 
 
 def test_posthog_that_only_answers_retry_ends_the_run_with_the_events_owed(tmp_path: Path) -> None:
@@ -200,14 +202,15 @@ def test_held_events_keep_the_order_of_each_person() -> None:
         return [int(orjson.loads("{" + text + "}")["properties"]["n"]) for text in events.core.to_pylist()]
 
     held, now = Held(), time.monotonic()
-    held.hold(some((1, 10), (2, 20)), now - 1, now, 1, first=False)
+    held.hold(some((1, 10), (2, 20)), now - 1, now, 1, first=False, origin=Origin())
     assert numbers(held.hold_back_blocked(some((1, 11), (3, 30), (2, 21)))) == [30]
-    events, _, tries = held.take(3)
-    assert (numbers(events), tries) == ([10, 20, 11], 1)
+    taken = held.take(3)
+    assert (numbers(taken.events), taken.tries) == ([10, 20], 1)
+    assert numbers(held.take(1).events) == [11]
     # 10 was answered `retry` again: 21 is free, 12 is not.
     held.hold(some((1, 10)), now + 60, now, 2, first=True)
     assert numbers(held.hold_back_blocked(some((1, 12), (4, 40)))) == [40]
-    assert numbers(held.take(10)[0]) == [21]
+    assert numbers(held.take(10).events) == [21]
     assert not held.ready_to_send(10, ending=True)
     assert len(held) == 2
 
@@ -271,8 +274,8 @@ def test_rates_hold_across_processes_that_share_a_file(tmp_path: Path) -> None:
         one.wait(10, stopped)
 
 
-def test_ten_thousand_events_through_every_fault_at_once(tmp_path: Path) -> None:
-    rows, chance, lock = crowd(10_000, people=400), random.Random(3), threading.Lock()
+def test_thousands_of_events_through_every_fault_at_once(tmp_path: Path) -> None:
+    rows, chance, lock = crowd(4_000, people=400), random.Random(3), threading.Lock()
     dropped: set[str] = set()
 
     def script(asked: Asked) -> Reply | None:
@@ -303,5 +306,5 @@ def test_ten_thousand_events_through_every_fault_at_once(tmp_path: Path) -> None
     }
     assert {key for key in truth if key not in stored} == {key for key in truth - stored if key[0] in dropped}
     assert stored <= truth
-    assert (report.events, report.owed) == (10_400, 0)
+    assert (report.events, report.owed) == (4_400, 0)
     assert len(truth - stored) <= report.dropped <= len(dropped)

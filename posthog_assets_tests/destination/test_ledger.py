@@ -14,6 +14,7 @@ from posthog_assets.destination.entries import CODES, Entries
 from posthog_assets.destination.ledger import BatchFacts, Ledger
 from posthog_assets.destination.verdicts import Verdict
 from posthog_assets.storage.store import Store
+from posthog_assets_tests.examples import examples
 from posthog_assets_tests.fakes.object_store import options, s3_server
 
 #: Uuids that begin or end alike, or end with zeros.
@@ -49,7 +50,7 @@ _ROW = st.tuples(
 )  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.lists(_ROW, min_size=1, max_size=5), max_size=6))
 def test_the_newest_entry_of_every_uuid_counts(
     batches: list[list[tuple[int, int, Verdict, str | None]]],

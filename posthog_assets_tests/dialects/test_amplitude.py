@@ -16,6 +16,7 @@ from posthog_assets.core.records import RecordChunk
 from posthog_assets.dialects.amplitude import Amplitude
 from posthog_assets.mapping import EventMapper, Mapping
 from posthog_assets_tests.dialects.staging import stage_one
+from posthog_assets_tests.examples import examples
 
 AMPLITUDE = {"type": "amplitude"}
 
@@ -303,7 +304,7 @@ ANYTHING = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from(sorted(WEB)), ANYTHING, max_size=4), min_size=1, max_size=4))
 def test_whatever_a_field_holds_the_record_is_an_event_or_a_rejected_row(changes: list[dict[str, Any]]) -> None:
     rows = stage(*[WEB | change for change in changes])

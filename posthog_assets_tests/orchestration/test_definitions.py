@@ -93,7 +93,7 @@ def test_the_component_works_in_another_project(tmp_path: Path, monkeypatch: pyt
     [
         ("start_date:", "start_day:", ["start_day", "defs.yaml"]),
         ('"2024-01-01"', '"01.01.2024"', ["start_date", "defs.yaml"]),
-        ("type: columns", "type: colums", ["dialect", "'colums' is unknown; allowed: columns"]),
+        ("type: columns", "type: colums", ["dialect", "'colums' is unknown; did you mean columns?; allowed: columns"]),
         ("{column: customer}", "{colum: customer}", ["user_id", "colum"]),
         ('path: "exports/{day}.csv"', 'path: "exports/all.csv"', ["either path holds {day}"]),
         ("name: shop", 'name: "my shop"', ["name 'my shop' must be a letter followed by"]),

@@ -31,6 +31,7 @@ from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.sources import amplitude
 from posthog_assets.sources.http import api
+from posthog_assets_tests.examples import examples
 from posthog_assets_tests.fakes.amplitude_server import (
     API_KEY,
     IMPORT,
@@ -128,7 +129,7 @@ def test_what_lands_is_the_truth(tmp_path: Path, behaviour: str, hours: int) -> 
         assert landed(tmp_path, server.url, hours_per_request=hours) == truth(day)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 1000),
     faults=st.lists(st.sampled_from(sorted(PASSING)), max_size=4),

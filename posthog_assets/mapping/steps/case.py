@@ -33,8 +33,10 @@ class Case(OfProperties):
     `{step: case, style: snake_case, of: [event, properties], leave: [SKU]}`
     """
 
-    style: Style
-    of: list[Literal["event", "properties"]] = Field(["event", "properties"])
+    style: Style = Field(description="How names are to be written")
+    of: list[Literal["event", "properties"]] = Field(
+        ["event", "properties"], description="Which names: of events, of properties"
+    )
     leave: list[str] = Field(default_factory=list, description="Names to leave as they are")
 
     def apply(self, event: Event) -> None:

@@ -40,11 +40,13 @@ class Currency(Step):
     amount: str = Field(min_length=1, description="The property that holds the amount")
     currency: str | None = Field(None, description="The property that holds its currency, an ISO 4217 code")
     of: str | None = Field(None, description="The currency where no property says one")
-    to: str
+    to: str = Field(description="The currency of the result, an ISO 4217 code")
     into: str | None = Field(None, description="Where the result goes; absent: <amount>_<to>, as price_eur")
-    decimals: int = Field(2, ge=0, le=8)
-    missing: Literal["skip", "reject"] = "skip"
-    rates: str = _SHIPPED
+    decimals: int = Field(2, ge=0, le=8, description="Decimal places of the result")
+    missing: Literal["skip", "reject"] = Field(
+        "skip", description="What an event without a rate or a number is: left without a result, or rejected"
+    )
+    rates: str = Field(_SHIPPED, description="File of rates, as the European Central Bank publishes them")
 
     @field_validator("of", "to")
     @classmethod

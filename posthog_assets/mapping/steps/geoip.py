@@ -44,7 +44,7 @@ class Geoip(Step):
     database: str = Field(min_length=1, description="Local path or fsspec URL of the .mmdb file")
     name: str = Field("$ip", description="The property that holds the address")
     drop_ip: bool = Field(False, description="Leave the address out afterwards")
-    person: bool = False
+    person: bool = Field(False, description="Whether the person gets the place too")
     invalid: Literal["skip", "reject"] = Field("skip", description="What becomes of a value that is no address")
 
     @model_validator(mode="after")

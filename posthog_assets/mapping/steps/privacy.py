@@ -37,7 +37,7 @@ class Hash(OfProperties):
     `{step: hash, key: "{{ env.HASH_KEY }}", names: [email, "*_id"], ids: true}`
     """
 
-    scope: Scope = "all"
+    scope: Scope = Field("all", description="Whose properties: the event's, the person's, the group's, or all")
     key: SecretStr | None = Field(None, description="At least 16 characters; keep it as long as you import")
     names: list[str] = Field(default_factory=list, description="Properties to hash")
     ids: bool = Field(False, description="The ids of persons too")
@@ -164,7 +164,7 @@ class Redact(OfProperties):
     `{step: redact, names: ["*password*", $ip], find: [email, card], action: remove}`
     """
 
-    scope: Scope = "all"
+    scope: Scope = Field("all", description="Whose properties: the event's, the person's, the group's, or all")
     names: list[str] = Field(default_factory=list, description="Properties to take out, nested ones too")
     action: Literal["remove", "mask"] = Field("remove", description="What becomes of named ones; mask: [redacted]")
     find: list[Kind] = Field(default_factory=list, description="Patterns to mask in texts")

@@ -72,7 +72,7 @@ class Drop(OfProperties):
     `{step: drop, names: [internal_note, "debug_*"], scope: all}`
     """
 
-    names: list[str] = Field(min_length=1)
+    names: list[str] = Field(min_length=1, description="Properties to leave out; * stands for any text")
 
     def apply(self, event: Event) -> None:
         for bag in event.bags(self.scope):
@@ -90,7 +90,7 @@ class Keep(OfProperties):
     `{step: keep, names: [plan, "$*"], events: [signed_up]}`
     """
 
-    names: list[str]
+    names: list[str] = Field(description="The only properties to keep; * stands for any text")
 
     def apply(self, event: Event) -> None:
         means = self._names.mean
@@ -111,7 +111,7 @@ class Add(OfProperties):
 
     values: dict[str, Any] = Field(default_factory=dict, description="Name: constant")
     copies: dict[str, str] = Field(default_factory=dict, alias="copy", description="New name: name to copy from")
-    overwrite: bool = True
+    overwrite: bool = Field(True, description="Whether a value that is there is replaced")
 
     @model_validator(mode="after")
     def _adds_something(self) -> Add:

@@ -28,8 +28,8 @@ class Sample(Step):
     `{step: sample, fraction: 0.1, seed: trial}`
     """
 
-    fraction: float = Field(gt=0, lt=1)
-    seed: str = ""
+    fraction: float = Field(gt=0, lt=1, description="Share of the persons that are kept")
+    seed: str = Field("", description="Another text chooses other persons")
 
     needs_links: ClassVar[bool] = True
 

@@ -25,8 +25,8 @@ class Rule(Section):
 
     type: Type | None = None
     values: list[Any] | None = Field(None, description="The only values allowed")
-    min: float | None = None
-    max: float | None = None
+    min: float | None = Field(None, description="Smallest value")
+    max: float | None = Field(None, description="Largest value")
 
 
 class Schema(Step):
@@ -38,10 +38,14 @@ class Schema(Step):
     `{step: schema, events: [order], required: [total], properties: {total: {type: number, min: 0}}, unknown: drop}`
     """
 
-    required: list[str] = Field(default_factory=list)
-    properties: dict[str, Rule] = Field(default_factory=dict)
-    invalid: Literal["reject", "drop"] = "reject"
-    unknown: Literal["keep", "drop", "reject"] = "keep"
+    required: list[str] = Field(default_factory=list, description="Properties an event must have")
+    properties: dict[str, Rule] = Field(default_factory=dict, description="Property, and what its value may be")
+    invalid: Literal["reject", "drop"] = Field(
+        "reject", description="What a wrong value does: reject the event, or be left out"
+    )
+    unknown: Literal["keep", "drop", "reject"] = Field(
+        "keep", description="What a property that is not named here does: stay, be left out, reject the event"
+    )
 
     def apply(self, event: Event) -> None:
         bag = event.properties

@@ -26,9 +26,11 @@ class Flatten(OfProperties):
     """
 
     names: list[str] = Field(default_factory=lambda: ["*"], description="Properties to flatten")
-    separator: str = "_"
+    separator: str = Field("_", description="Stands between the names of the levels")
     depth: int | None = Field(None, ge=1, description="Most levels taken apart; absent: all")
-    arrays: Literal["keep", "index", "text"] = "keep"
+    arrays: Literal["keep", "index", "text"] = Field(
+        "keep", description="Lists stay, become a property an element, or JSON text"
+    )
 
     def apply(self, event: Event) -> None:
         for bag in event.bags(self.scope):
@@ -71,8 +73,8 @@ class Unpack(OfProperties):
     `{step: unpack, names: [payload], times: 2}`
     """
 
-    names: list[str] = Field(min_length=1)
-    times: int = Field(1, ge=1, le=3)
+    names: list[str] = Field(min_length=1, description="Properties that hold JSON as text")
+    times: int = Field(1, ge=1, le=3, description="How often the text was packed")
 
     def apply(self, event: Event) -> None:
         for bag in event.bags(self.scope):
@@ -104,7 +106,7 @@ class Nulls(OfProperties):
     """
 
     texts: list[str] = Field(default_factory=lambda: [""], description="Texts that are no value")
-    names: list[str] = Field(default_factory=lambda: ["*"])
+    names: list[str] = Field(default_factory=lambda: ["*"], description="Properties that are looked at")
     empty: bool = Field(False, description="Objects and lists without members too")
     deep: bool = Field(False, description="Members of nested objects too")
 

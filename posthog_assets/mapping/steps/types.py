@@ -39,8 +39,10 @@ class Types(OfProperties):
     `{step: types, types: {price: float, "is_*": bool, created: timestamp}, on_failure: keep, timezone: Europe/Berlin}`
     """
 
-    types: dict[str, Type] = Field(min_length=1)
-    on_failure: Literal["keep", "null", "reject"] = "keep"
+    types: dict[str, Type] = Field(min_length=1, description="Property, or a pattern with *, and the type it gets")
+    on_failure: Literal["keep", "null", "reject"] = Field(
+        "keep", description="What becomes of a value that cannot be read: it stays, is null, or rejects the event"
+    )
     timezone: str = Field("UTC", description="Of instants without one")
 
     @field_validator("on_failure", mode="before", json_schema_input_type=Literal["keep", "null", "reject"] | None)
@@ -150,9 +152,9 @@ class TimestampParts(Step):
     `{step: timestamp_parts, parts: [hour, day_of_the_week], timezone: Europe/Berlin, prefix: local_}`
     """
 
-    parts: list[Part] = Field(min_length=1)
-    timezone: str = "UTC"
-    prefix: str = ""
+    parts: list[Part] = Field(min_length=1, description="Which parts of the time become properties")
+    timezone: str = Field("UTC", description="In whose time the parts are")
+    prefix: str = Field("", description="Begins the names of the properties")
 
     @field_validator("timezone")
     @classmethod

@@ -49,7 +49,7 @@ class UserAgent(Step):
         default_factory=lambda: ["$raw_user_agent", "$useragent", "$user_agent", "user_agent", "userAgent"],
         description="The first of these that has a value",
     )
-    bots: str = Field("keep", pattern="^(keep|reject)$")
+    bots: str = Field("keep", pattern="^(keep|reject)$", description="keep | reject events of crawlers")
 
     @model_validator(mode="after")
     def _is_installed(self) -> UserAgent:

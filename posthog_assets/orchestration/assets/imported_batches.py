@@ -124,6 +124,7 @@ def _metadata(imp: Import, day: date, report: DeliveryReport) -> dict[str, Any]:
         "warnings": report.warnings,
         "younger_than_48_hours": report.recent,
         "orphaned": report.orphaned,
+        "sent_without_person_properties": report.without_person,
         "batches": report.batches,
         "requests": report.requests,
         "retries": report.retries,

@@ -150,12 +150,28 @@ class Notify(Switch):
 class Automation(Section):
     """What runs by itself; `new_data: true` is short for `new_data: {enabled: true}`."""
 
-    new_data: NewData = Field(default_factory=lambda: NewData.model_validate({}))
-    retry_failed: RetryFailed = Field(default_factory=lambda: RetryFailed.model_validate({}))
-    daily: Daily = Field(default_factory=lambda: Daily.model_validate({}))
-    failed_days: FailedDays = Field(default_factory=lambda: FailedDays.model_validate({}))
-    prune: Prune = Field(default_factory=lambda: Prune.model_validate({}))
-    notify: Notify = Field(default_factory=lambda: Notify.model_validate({}))
+    new_data: NewData = Field(
+        default_factory=lambda: NewData.model_validate({}), description="Import days whose data is new or has changed"
+    )
+    retry_failed: RetryFailed = Field(
+        default_factory=lambda: RetryFailed.model_validate({}),
+        description="Run failed days again, where trying again can help",
+    )
+    daily: Daily = Field(
+        default_factory=lambda: Daily.model_validate({}),
+        description="Import the day that has just ended, on a schedule",
+    )
+    failed_days: FailedDays = Field(
+        default_factory=lambda: FailedDays.model_validate({}),
+        description="Look once a day whether a day was left failed",
+    )
+    prune: Prune = Field(
+        default_factory=lambda: Prune.model_validate({}),
+        description="Delete stored files of imported days, as `retention` says",
+    )
+    notify: Notify = Field(
+        default_factory=lambda: Notify.model_validate({}), description="Send messages about failed runs"
+    )
     stale_after_hours: float | None = Field(
         None,
         ge=0.1,

@@ -42,6 +42,10 @@ def _dialect(value: Any) -> Dialect:
 class People(Section):
     """Where profiles are, how they read, and whether they overwrite what PostHog has."""
 
-    source: Annotated[SerializeAsAny[Source], BeforeValidator(_source), Choices(SOURCES)]
-    dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(_dialect), Choices(DIALECTS)]
+    source: Annotated[SerializeAsAny[Source], BeforeValidator(_source), Choices(SOURCES)] = Field(
+        description="Where the profiles are; `type` chooses the source"
+    )
+    dialect: Annotated[SerializeAsAny[Dialect], BeforeValidator(_dialect), Choices(DIALECTS)] = Field(
+        description="How a profile reads; `type` chooses the dialect"
+    )
     person_properties: PersonProperties | None = Field(None, description="Absent: as in mapping.person_properties")

@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.posthog_rules import BEFORE_SINCE, NOT_BEFORE_UNTIL
 from posthog_assets.pipeline.preview.field_changes import Difference, Kind, differences
 from posthog_assets.pipeline.preview.preview import NewNames, Preview, Sample
 
@@ -26,11 +27,20 @@ LEGEND: Final = "→ renamed   ~ changed   + added   - not imported"
 
 def sentences(preview: Preview) -> Iterator[str]:
     """Yield what a reader must know, a sentence each."""
-    events = sum(preview.events_by_name.values())
+    rows, lost = sum(preview.events_by_name.values()), sum(preview.rejected.values())
+    unread = preview.raw_records - (rows - preview.derived)
     yield (
-        f"{preview.raw_records:,} raw records become {events:,} rows ({preview.derived:,} of them derived), "
-        f"{sum(preview.rejected.values()):,} are rejected. Mapping {preview.mapping}."
+        f"{preview.raw_records:,} raw records become {rows:,} rows ({preview.derived:,} of them derived), "
+        f"{lost:,} are rejected. Mapping {preview.mapping}."
     )
+    # A record that becomes several events does not add up so.
+    if lost >= unread >= 0:
+        yield (
+            f"{preview.raw_records:,} records - {unread:,} rejected by the dialect + {preview.derived:,} derived = "
+            f"{rows:,} rows; {rows:,} - {lost - unread:,} rejected by the mapping = {rows - lost + unread:,} events."
+        )
+    if beyond := sum(preview.rejected.get(reason, 0) for reason in (BEFORE_SINCE, NOT_BEFORE_UNTIL)):
+        yield f"{beyond:,} of them lie outside since and until, and are left to another import or to live tracking."
     yield _sending(preview)
     if preview.settled or preview.changed:
         yield (

@@ -20,13 +20,15 @@ from typing import Final
 
 from posthog_assets.core.errors import PosthogAssetsError
 from posthog_assets.pipeline.config.import_file import Import
-from posthog_assets.storage.scratch import process_of
+from posthog_assets.storage import scratch
 from posthog_assets.storage.store import Store
 
 _AGE: Final = timedelta(days=1)
 
 #: `Store.replace` gives these names.
 _TEMPORARY: Final = re.compile(r"\.tmp-[0-9a-f]{32}-.+")
+
+_OLDER: Final = re.compile(r"posthog-assets-(\d+)-.+")
 
 _SPLIT: Final = "raw_export/.split"
 
@@ -59,8 +61,20 @@ def _temporary(store: Store, now: datetime, *, dry_run: bool) -> Iterator[Leftov
 
 
 def _scratch(now: datetime, *, dry_run: bool) -> Iterator[Leftover]:
+    for path in scratch.leftovers():
+        files = [path, *path.rglob("*")] if path.is_dir() else [path]
+        size = sum(file.stat().st_size for file in files if file.is_file())
+        yield Leftover(str(path), "working folder of a killed process", size)
+        if not dry_run:
+            scratch.delete(path)
+    yield from _older_scratch(now, dry_run=dry_run)
+
+
+def _older_scratch(now: datetime, *, dry_run: bool) -> Iterator[Leftover]:
+    """Yield the working folders of release 0.1, which stood beside everybody's and named their process."""
     for folder in sorted(Path(tempfile.gettempdir()).glob("posthog-assets-*")):
-        number = process_of(folder)
+        found = _OLDER.fullmatch(folder.name)
+        number = int(found[1]) if found else None
         files = [path for path in folder.rglob("*") if path.is_file()] if number else []
         if number is None or _lives(number) or not all(_is_old(path, now) for path in (folder, *files)):
             continue
@@ -99,6 +113,9 @@ def _is_old(path: Path, now: datetime) -> bool:
 
 
 def _lives(process: int) -> bool:
+    if os.name != "posix":
+        # Elsewhere asking would end it.
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:

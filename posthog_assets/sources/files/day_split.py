@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from posthog_assets.core.errors import ImportFileError, SourceUnavailable, shorten
+from posthog_assets.core.json_records import parse
 from posthog_assets.core.records import Unreadable
 from posthog_assets.sources.files.record_days import Days, at_path
 from posthog_assets.sources.formats import Compression, Format, Framing
@@ -41,7 +42,7 @@ from posthog_assets.sources.formats.compression import blocks, broken, members, 
 from posthog_assets.sources.formats.csv_rows import CsvRows
 from posthog_assets.sources.formats.framing import framing_of
 from posthog_assets.sources.formats.json_array import Scanner, peek
-from posthog_assets.sources.formats.json_lines import is_blank, line_blocks, parse
+from posthog_assets.sources.formats.json_lines import is_blank, line_blocks
 from posthog_assets.sources.formats.parquet import rows_within
 from posthog_assets.storage.store import Store
 

@@ -100,7 +100,10 @@ class Files(Source):
     day_timezone: str = Field("UTC", description="Whose days they are; times in day_column without a zone are in it")
     format: Format | None = Field(None, description="Absent: told by the file's name")
     compression: Compression | None = Field(None, description="Absent: told by the file's name")
-    csv: CsvOptions = Field(default_factory=lambda: CsvOptions.model_validate({}))
+    csv: CsvOptions = Field(
+        default_factory=lambda: CsvOptions.model_validate({}),
+        description="How CSV is written, where it is not as usual",
+    )
     unfold: str | None = Field(
         None, min_length=1, description="A list in each record, each member of which is a record with the rest beside"
     )
@@ -204,6 +207,14 @@ class Files(Source):
     @property
     def lists(self) -> bool:
         return not self.day_column and self.location(date(2000, 1, 1)).lists
+
+    def reach(self, first: date, last: date) -> date | None:
+        """Return the last day that has a file, from one listing; None of files that hold all days."""
+        if not self.lists:
+            return None
+        days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+        there = [seen.day for seen in self.fingerprints(days) if seen.fingerprint]
+        return max(there, default=first - timedelta(days=1))
 
     @property
     def availability_delay(self) -> timedelta:  # type: ignore[override]

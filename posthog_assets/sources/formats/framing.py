@@ -52,7 +52,8 @@ class Framing:
     `unfold` names a list in each record, the members of which are the records: see `unfold`. `columns` are those of a
     CSV file without a header. Where `quote` is empty, a quote is a letter like any other. `select` is the path at which
     an answer of an API holds its records, `skip` are ranges of those that are not the part's (start included, stop
-    excluded), `add` is a JSON object whose members each record gets.
+    excluded), `add` is a JSON object whose members each record gets, `key` the name of a field that each gets, then
+    what its value begins with, then the paths of the values that follow in it.
     """
 
     format: Format | None
@@ -66,6 +67,7 @@ class Framing:
     select: str | None = field(default=None, repr=False)
     skip: tuple[tuple[int, int], ...] = field(default=(), repr=False)
     add: str = field(default="", repr=False)
+    key: tuple[str, ...] = field(default=(), repr=False)
 
     def written(self) -> dict[str, Any]:
         """Return it as JSON; an older version of this program can read what uses none of the newer options."""
@@ -74,7 +76,7 @@ class Framing:
 
 
 #: Options that older versions do not know.
-_NEWER: Final = frozenset({"columns", "select", "skip", "add"})
+_NEWER: Final = frozenset({"columns", "select", "skip", "add", "key"})
 
 
 def framing_of(content: dict[str, Any]) -> Framing:
@@ -83,6 +85,7 @@ def framing_of(content: dict[str, Any]) -> Framing:
         "format": Format(content["format"]) if content["format"] else None,
         "compression": Compression(content["compression"]),
         "columns": tuple(content.get("columns", ())),
+        "key": tuple(content.get("key", ())),
         "skip": tuple((int(start), int(stop)) for start, stop in content.get("skip", ())),
     }
     return Framing(**(content | known))

@@ -18,9 +18,10 @@ import numpy as np
 import orjson
 
 from posthog_assets.core.errors import BrokenPart, shorten
+from posthog_assets.core.json_records import LONGEST_LINE, TOO_LONG
 from posthog_assets.core.json_text import load
 from posthog_assets.core.records import RecordChunk
-from posthog_assets.sources.formats.json_lines import LONGEST_LINE, TOO_LONG, count_lines, read_lines, unparsed
+from posthog_assets.sources.formats.json_lines import count_lines, read_lines, unparsed
 
 _SPACE: Final = b" \t\r\n"
 _ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)

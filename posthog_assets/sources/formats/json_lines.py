@@ -6,24 +6,15 @@ Belongs here: one JSON object per line. Does not belong here: compression.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, overload
+from typing import Final
 
 import numpy as np
-import orjson
 
-from posthog_assets.core.errors import shorten
-from posthog_assets.core.json_text import load_any, may_hold_long_numbers
-from posthog_assets.core.records import RecordChunk, Unreadable
-
-#: A longer line is no record; PostHog takes none above 1 MB.
-LONGEST_LINE: Final = 64 << 20
-
-
-#: Stands where a longer one stood. Starts with a byte that no JSON text has, so that it can never pass for a record.
-TOO_LONG: Final = b"\0longer than 64 MiB"
-
+from posthog_assets.core.json_records import LONGEST_LINE, TOO_LONG, Unparsed
+from posthog_assets.core.json_text import may_hold_long_numbers
+from posthog_assets.core.records import RecordChunk
 
 _SPACE: Final = b" \t\r"
 
@@ -107,46 +98,6 @@ def read_lines(blocks: Iterable[bytes], rows: int, first: int = 1) -> Iterator[R
         yield from lines.chunks(rows)
 
 
-class Unparsed(Sequence[dict[str, Any] | Unreadable]):
-    """Records that are parsed as they are asked for, and again when they are asked for again.
-
-    A record is a tree of some ten times its text: made, used and freed one after the other, all take the same memory,
-    which stays in the processor's caches.
-    """
-
-    def __init__(self, texts: list[bytes], *, has_long_numbers: bool = False) -> None:
-        self._texts = texts
-        self._read = self._carefully if has_long_numbers else self._parsed
-        #: What reading noticed.
-        self.remarks: dict[str, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    @overload
-    def __getitem__(self, index: int) -> dict[str, Any] | Unreadable: ...
-    @overload
-    def __getitem__(self, index: slice) -> Unparsed: ...
-    def __getitem__(self, index: int | slice) -> dict[str, Any] | Unreadable | Unparsed:
-        return Unparsed(self._texts[index]) if isinstance(index, slice) else self._read(self._texts[index])
-
-    def __iter__(self) -> Iterator[dict[str, Any] | Unreadable]:
-        return map(self._read, self._texts)
-
-    def _parsed(self, text: bytes) -> dict[str, Any] | Unreadable:
-        try:
-            record = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            record = None
-        return record if type(record) is dict else self._carefully(text)
-
-    def _carefully(self, text: bytes) -> dict[str, Any] | Unreadable:
-        return parse(text.removesuffix(b"\n"), self._remark)
-
-    def _remark(self, sentence: str) -> None:
-        self.remarks[sentence] = self.remarks.get(sentence, 0) + 1
-
-
 def unparsed(texts: list[bytes], number: int) -> RecordChunk:
     """Return the records of consecutive texts, the first of which is at position *number*; blank ones are none."""
     positions: Sequence[int] = range(number, number + len(texts))
@@ -159,34 +110,6 @@ def unparsed(texts: list[bytes], number: int) -> RecordChunk:
 
 def is_blank(line: bytes) -> bool:
     return not line.strip(_SPACE)
-
-
-def parse(text: bytes, remark: Callable[[str], None] = lambda sentence: None) -> dict[str, Any] | Unreadable:
-    """Return one JSON object, or why it is none; *remark* gets what is to be noticed of one that can be read.
-
-    Numbers are as `load_any` has them: whole ones stay exact.
-    """
-    if text == TOO_LONG:
-        return Unreadable(f"longer than {LONGEST_LINE >> 20} MiB")
-    try:
-        record = load_any(text, remark)
-    except orjson.JSONDecodeError as error:
-        return Unreadable(shorten(_why(text, error)))
-    if not isinstance(record, dict):
-        return Unreadable(f"not a JSON object but {_KINDS.get(type(record), 'null')}")
-    return record
-
-
-_KINDS: Final[dict[type, str]] = {list: "an array", str: "text", int: "a number", float: "a number", bool: "a boolean"}
-
-
-def _why(text: bytes, error: orjson.JSONDecodeError) -> str:
-    try:
-        text.decode()
-    except UnicodeDecodeError as bad:
-        return f"not valid JSON: not UTF-8, byte 0x{text[bad.start]:02x} at byte {bad.start + 1}"
-    found = error.doc[error.pos : error.pos + 20]
-    return f"not valid JSON: {error.msg} (column {error.colno}, at {found!r})"
 
 
 def last_line(blocks: Iterable[bytes]) -> bytes:

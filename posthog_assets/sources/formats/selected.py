@@ -45,7 +45,7 @@ def kept_records(text: bytes, framing: Framing, name: str) -> list[tuple[int, di
     left_out = {index for start, stop in framing.skip for index in range(start, stop)}
     members = members_at(parse_answer(text, name), framing.select or "", name)
     added: dict[str, Any] = orjson.loads(framing.add) if framing.add else {}
-    return [(i, _record(member, added)) for i, member in enumerate(members) if i not in left_out]
+    return [(i, _record(member, added, framing.key)) for i, member in enumerate(members) if i not in left_out]
 
 
 def parse_answer(text: bytes, name: str) -> Any:
@@ -78,7 +78,12 @@ def members_at(answer: Any, select: str, name: str) -> list[Any]:
     raise BrokenPart(f"{name}: data_selector {select!r} finds nothing in the answer; it has: {there}")
 
 
-def _record(member: Any, added: dict[str, Any]) -> dict[str, Any] | Unreadable:
+def _record(member: Any, added: dict[str, Any], key: tuple[str, ...]) -> dict[str, Any] | Unreadable:
     if not isinstance(member, dict):
         return Unreadable(f"not a JSON object but {_KINDS.get(type(member), 'something else')}")
-    return {**member, **added} if added else member
+    if not key:
+        return {**member, **added} if added else member
+    name, start, *paths = key
+    values = [find(member, path) for path in paths]
+    texts = ["" if value is NOTHING or value is None else str(value) for value in values]
+    return {**member, **added, name: ":".join([start, *texts] if start else texts)}

@@ -16,7 +16,6 @@ any vendor's endpoints, and what a day consists of (each source's own file).
 from __future__ import annotations
 
 import base64
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,10 +30,13 @@ import numpy as np
 import urllib3
 import xxhash
 
+from posthog_assets.core.deadlines import pool, read_body
 from posthog_assets.core.errors import BrokenPart, SourceRefused, SourceUnavailable, shorten
-from posthog_assets.core.http import backoff, failure_reason, hidden, parse_retry_after, words
+from posthog_assets.core.http import backoff, failure_reason, parse_retry_after, words
+from posthog_assets.core.secrets import hidden, hidden_text
 from posthog_assets.sources.http.answer import Answer, Stopped
 from posthog_assets.storage.machine_lock import held
+from posthog_assets.storage.scratch import private_folder
 
 #: No error message is longer.
 _WORDS_BYTES: Final = 64 << 10
@@ -86,10 +88,9 @@ class Api:
     retry_seconds: float = 900.0
 
     def __post_init__(self) -> None:
-        timeout = urllib3.Timeout(total=None, connect=15, read=self.timeout_seconds)
-        self._pool = urllib3.PoolManager(retries=False, timeout=timeout)
+        self._pool = pool(self.timeout_seconds, connect_seconds=15)
         account = xxhash.xxh3_64_hexdigest("\n".join([self.base, *self.secrets]).encode())
-        self._rate = Rate(self.limits, Path(tempfile.gettempdir()) / f"posthog-assets-rate-{account}")
+        self._rate = Rate(self.limits, private_folder() / f"rate-{account}")
 
     @contextmanager
     def request(
@@ -150,7 +151,7 @@ class Api:
 
     def safe(self, text: str) -> str:
         """Return *text* without credentials."""
-        return hidden(text.encode(), *self.secrets).decode()
+        return hidden_text(text, *self.secrets)
 
     def _answered(
         self,
@@ -184,7 +185,8 @@ class Api:
                 waits += 1
                 if waits > _WAITS:
                     raise SourceUnavailable(f"{message}, {_WAITS} times in a row")
-                pause(min(asked if asked is not None else 5 * 2.0 ** min(waits, 6), _LONGEST_WAIT))
+                # Nothing asked for, or a time that is past, is no permission to ask without a pause.
+                pause(min(asked or 5 * 2.0 ** min(waits, 6), _LONGEST_WAIT))
                 continue
             if status and status != 408 and status < 500:
                 raise SourceRefused(message)
@@ -207,10 +209,9 @@ class Api:
             decode_content=False, **more,
         )  # fmt: skip
 
-    @staticmethod
-    def _words(response: urllib3.BaseHTTPResponse) -> bytes:
+    def _words(self, response: urllib3.BaseHTTPResponse) -> bytes:
         try:
-            return response.read(_WORDS_BYTES, decode_content=True)
+            return read_body(response, _WORDS_BYTES, self.timeout_seconds)
         except (urllib3.exceptions.HTTPError, OSError):
             return b""
         finally:

@@ -48,7 +48,7 @@ class Mixpanel(Source):
     project_id: str = Field(pattern=r"^\d+$", description="Number of the project")
     region: Literal["us", "eu", "in"] = Field("us", description="Where the project's data is")
     service_account: str | None = Field(None, description="User name of a service account with access to the project")
-    service_account_secret: SecretStr | None = None
+    service_account_secret: SecretStr | None = Field(None, description="The secret of the service account")
     project_secret: SecretStr | None = Field(None, description="Instead of a service account, until 2027-03-03")
     timezone: TimeZone = Field(
         "UTC", description="The project's, where it was made before 2023: its days are local ones. Later ones have UTC"

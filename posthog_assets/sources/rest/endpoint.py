@@ -54,6 +54,11 @@ class Endpoint(Asking):
     primary_key: tuple[str, ...] | None = Field(
         None, description="Path, or paths, of what identifies a record: what comes twice is read once; []: nothing does"
     )
+    key_field: str | None = Field(
+        None,
+        min_length=1,
+        description="Field that each record gets, for dialect.source_id: its parent and its primary_key as one text",
+    )
     total_path: str | None = Field(
         None, description="Path of the number of records a query has in all, for max_rows_per_window"
     )
@@ -62,6 +67,12 @@ class Endpoint(Asking):
     @classmethod
     def _is_a_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> Endpoint:
+        if self.key_field and not self.primary_key:
+            raise ValueError("key_field needs primary_key, which says what it is made of")
+        return self
 
     @field_validator("primary_key")
     @classmethod

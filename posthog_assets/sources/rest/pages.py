@@ -59,6 +59,8 @@ class Rules(Protocol):
     @property
     def end_inclusive(self) -> bool: ...
     @property
+    def margin(self) -> timedelta: ...
+    @property
     def outside(self) -> str: ...
     @property
     def max_rows_per_window(self) -> int | None: ...
@@ -189,6 +191,7 @@ class Pages:
             known["incremental.start_value"], known["incremental.end_value"] = incremental.ends(
                 window, self._rules.zone,
                 start_exclusive=self._rules.start_exclusive, end_inclusive=self._rules.end_inclusive,
+                margin=self._rules.margin,
             )  # fmt: skip
         return known
 
@@ -280,6 +283,7 @@ class Pages:
             Format.JSON, Compression.NONE if is_outside else found.compression,
             select=asking.data_selector, skip=() if is_outside else _ranges(skip),
             add=orjson.dumps(dict(sift.added)).decode() if sift and sift.added else "",
+            key=sift.key if sift and not is_outside else (),
         )  # fmt: skip
         if find(page.answer, asking.data_selector) is NOTHING:
             # The answer as a whole is the one record there is, and none of the import's.
@@ -318,6 +322,8 @@ class _Sift:
         self._parent = parent.value if parent else None
         self._before, self._seen = before, seen
         self.added: Mapping[str, Any] = parent.fields if parent else {}
+        endpoint = rules.endpoint
+        self.key = (endpoint.key_field, self._parent or "", *(endpoint.primary_key or ())) if endpoint.key_field else ()
         self.last = _NO_TIME
         #: Whether no record of the last page lies in the window, and whether none of the next ones can.
         self.is_outside = self.is_past = False
@@ -379,9 +385,10 @@ class _Sift:
         assert self._window is not None
         start, end = self._window.micros
         unit = incremental.unit // timedelta(microseconds=1)
+        margin = self._rules.margin // timedelta(microseconds=1)
         bounded = {name for name, _ in bounds(self._rules.endpoint)}
-        low = unit if self._rules.start_exclusive else 0
-        high = unit if self._rules.end_inclusive and incremental.unit < timedelta(days=1) else 0
+        low = margin + (unit if self._rules.start_exclusive else 0)
+        high = margin + (unit if self._rules.end_inclusive and incremental.unit < timedelta(days=1) else 0)
         wrong = np.zeros(len(members), bool)
         if "start" in bounded:
             wrong |= early & (times < start - low)

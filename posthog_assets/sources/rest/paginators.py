@@ -149,6 +149,7 @@ class Cursor(PaginatorSettings):
     cursor_param: str | None = None
     cursor_body_path: str | None = None
     stop_after_empty_page: bool = Field(False, description="Whether a page without records is the last one")
+    drop_params: tuple[str, ...] = Field((), description="Parameters that must not come together with the cursor")
 
     @model_validator(mode="after")
     def _has_a_way_back(self) -> Cursor:
@@ -159,6 +160,8 @@ class Cursor(PaginatorSettings):
     def ask(self, request: Request, place: Place) -> Request:
         if place is None:
             return request
+        kept = tuple(pair for pair in request.params if pair[0] not in self.drop_params)
+        request = replace(request, params=kept)
         if self.cursor_param:
             return request.with_param(self.cursor_param, str(place))
         return replace(request, body=with_value(request.body, self.cursor_body_path or "", place))

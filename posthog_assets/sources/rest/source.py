@@ -63,6 +63,9 @@ class Rest(Source):
     timezone: TimeZone = Field("UTC", description="Whose days they are; times of the API without a zone are in it")
     start_exclusive: bool = Field(False, description="The API leaves out what lies on the start it is asked for")
     end_inclusive: bool = Field(False, description="The API includes what lies on the end it is asked for")
+    margin_minutes: float = Field(
+        0, ge=0, description="Minutes asked for beyond either end, where the API's filter is not exact to the second"
+    )
     outside: Literal["error", "skip"] = Field(
         "error", description="What a record outside the time that was asked for is; skip: its own day has it"
     )
@@ -150,6 +153,10 @@ class Rest(Source):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+    @property
+    def margin(self) -> timedelta:
+        return timedelta(minutes=self.margin_minutes)
 
     def paginator_of(self, asking: Asking) -> PaginatorSettings:
         found = asking.paginator or self.client.paginator

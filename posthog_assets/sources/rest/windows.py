@@ -75,15 +75,17 @@ class Incremental(Section):
                 return moment.astimezone(zone).date().isoformat()
         return moment.astimezone(zone).strftime(self.format)
 
-    def ends(self, window: Window, zone: ZoneInfo, *, start_exclusive: bool, end_inclusive: bool) -> tuple[Any, Any]:
-        """Return the ends to ask for, so that all of *window* comes.
+    def ends(
+        self, window: Window, zone: ZoneInfo, *, start_exclusive: bool, end_inclusive: bool, margin: timedelta
+    ) -> tuple[Any, Any]:
+        """Return the ends to ask for, so that all of *window* comes, and *margin* on either side.
 
         An end that the API includes stays where it is, since its records may be finer than the format: what lies on it
         is left out by its time. But a date that is included is all of that day.
         """
         start = window.start - self.unit if start_exclusive else window.start
         end = window.end - self.unit if end_inclusive and self.unit >= _DAY else window.end
-        return self.value(start, zone), self.value(end, zone)
+        return self.value(start - margin, zone), self.value(end + margin, zone)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from posthog_assets.core.errors import ImportFileError, SourceRefused, SourceUnavailable, shorten
-from posthog_assets.core.http import hidden
+from posthog_assets.core.secrets import hidden_text
 from posthog_assets.core.sections import secrets_in
 from posthog_assets.sources.sql.parquet_rows import JsonText, Rows
 from posthog_assets.sources.sql.postgres_times import take_any_time
@@ -205,7 +205,7 @@ class Database:
 
     def _safe(self, error: BaseException) -> str:
         words = " ".join(str(error).split())
-        return shorten(hidden(words.encode(), *self.secrets()).decode(), 400)
+        return shorten(hidden_text(words, *self.secrets()), 400)
 
 
 def _parsed(url: str) -> URL:

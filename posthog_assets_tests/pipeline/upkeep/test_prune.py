@@ -345,7 +345,7 @@ def test_the_cache_of_a_file_that_is_gone_goes_and_that_of_one_that_is_there_sta
     [
         ({"raw_export": "forever"}, "retention.raw_export"),
         ({"raw_export": -1}, "greater than or equal to 0"),
-        ({"imported_batches": 7}, "retention.imported_batches: Extra inputs are not permitted"),
+        ({"imported_batches": 7}, "retention.imported_batches: is no field here"),
     ],
 )
 def test_a_wrong_retention_is_refused(tmp_path: Path, retention: dict[str, Any], words: str) -> None:

@@ -17,6 +17,7 @@ from posthog_assets.sources.formats.csv_rows import count_csv, read_csv
 from posthog_assets.sources.formats.framing import Format, Framing
 from posthog_assets.sources.formats.json_array import count_json, read_json
 from posthog_assets.sources.formats.json_lines import count_lines, read_lines
+from posthog_assets_tests.examples import examples
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -36,7 +37,7 @@ def _flat(chunks: Any) -> list[Any]:
     return [record for chunk in chunks for record in chunk.records]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(RECORDS, SIZES, SIZES, st.sampled_from([b"\n", b"\r\n", b"\n\n", b"\n  \n"]))
 def test_json_lines(records: list[dict[str, Any]], block: int, rows: int, end: bytes) -> None:
     data = b"".join(orjson.dumps(record) + end for record in records)
@@ -44,14 +45,14 @@ def test_json_lines(records: list[dict[str, Any]], block: int, rows: int, end: b
     assert count_lines(_blocks(data, block)) == len(records)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.binary(max_size=80), SIZES, SIZES)
 def test_counting_lines_finds_what_reading_finds_in_any_bytes(data: bytes, block: int, rows: int) -> None:
     data = data.replace(b"\x00", b"\n").replace(b"\x01", b" ")
     assert count_lines(_blocks(data, block)) == len(_flat(read_lines(_blocks(data, block), rows)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(RECORDS, SIZES, SIZES, st.sampled_from([b",", b" ,\n  "]), st.booleans())
 def test_json_arrays(records: list[dict[str, Any]], block: int, rows: int, comma: bytes, indented: bool) -> None:
     option = orjson.OPT_INDENT_2 if indented else 0
@@ -60,7 +61,7 @@ def test_json_arrays(records: list[dict[str, Any]], block: int, rows: int, comma
     assert count_json(_blocks(data, block), "a") == len(records)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(st.dictionaries(TEXT, VALUES, min_size=1, max_size=4), max_size=6), SIZES)
 def test_indented_objects_one_after_the_other(records: list[dict[str, Any]], block: int) -> None:
     data = b"\n".join(orjson.dumps(record, option=orjson.OPT_INDENT_2) for record in records)
@@ -71,7 +72,7 @@ def test_indented_objects_one_after_the_other(records: list[dict[str, Any]], blo
 ROWS = st.lists(st.lists(st.text(st.characters(codec="utf-8"), max_size=8), min_size=2, max_size=2), max_size=8)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(ROWS, SIZES, SIZES, st.sampled_from(["\n", "\r\n"]))
 def test_csv(rows: list[list[str]], block: int, size: int, end: str) -> None:
     text = io.StringIO()
@@ -83,7 +84,7 @@ def test_csv(rows: list[list[str]], block: int, size: int, end: str) -> None:
     assert count_csv(_blocks(data, block), framing, "a") == len(rows)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\t\r\n")), min_size=2, max_size=2)),
     SIZES, SIZES,
@@ -114,7 +115,7 @@ LEAVES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(LEAVES, max_size=8), SIZES, SIZES, st.sampled_from(["null", "deflate", "snappy", "zstandard"]),
     st.sampled_from([1, 50, 16_000]),

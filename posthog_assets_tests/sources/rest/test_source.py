@@ -254,14 +254,14 @@ def test_oldest_first_without_an_end_stops_after_the_day(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("total_path", [None, "total"])
 def test_a_capped_query_is_halved(total_path: str | None, tmp_path: Path) -> None:
-    with RecordsApi(day_of_records(40), Paging(size=3, cap=7)) as api:
+    with RecordsApi(day_of_records(14), Paging(size=3, cap=7)) as api:
         section = settings(api.url, max_rows_per_window=7)
         section["endpoint"]["total_path"] = total_path
-        assert ids_of(export(section, tmp_path)) == [f"r{number}" for number in range(40)]
+        assert ids_of(export(section, tmp_path)) == [f"r{number}" for number in range(14)]
 
 
 def test_what_cannot_be_halved_any_further_is_refused(tmp_path: Path) -> None:
-    with RecordsApi([record(n, DAY) for n in range(9)], Paging(size=3, cap=7)) as api:
+    with RecordsApi([record(n, DAY) for n in range(9)], Paging(size=9, cap=7)) as api:
         with pytest.raises(SourceRefused, match="cannot be halved any further"):
             export(settings(api.url, max_rows_per_window=7), tmp_path)
 
@@ -414,3 +414,30 @@ def test_missing_credentials_name_the_setting(tmp_path: Path) -> None:
     section["client"]["auth"] = {"type": "bearer", "token": None}
     with pytest.raises(ImportFileError, match="source.client.auth.token is empty"):
         export(section, tmp_path)
+
+
+def test_a_key_field_is_made_of_the_parent_and_the_primary_key(tmp_path: Path) -> None:
+    def two(asked: Asked, reply: Reply) -> Reply:
+        return Reply(body=json.dumps({"data": [{"at": "2024-03-01", "by": {"id": 7}}], "has_more": False}).encode())
+
+    with RecordsApi([], script=two) as api:
+        section = settings(
+            api.url, endpoint_path="{repo}/stars", for_each={"name": "repo", "values": ["o/a", "o/b"]},
+            endpoint_primary_key=["by.id"], endpoint_key_field="key",
+        )  # fmt: skip
+        assert [one["key"] for one in records_of(export(section, tmp_path))] == ["o/a:7", "o/b:7"]
+
+
+def test_parameters_that_must_not_come_with_the_cursor_are_dropped(tmp_path: Path) -> None:
+    with RecordsApi(day_of_records()) as api:
+        section = settings(api.url)
+        section["client"]["paginator"] = PAGINATORS["cursor"] | {"drop_params": ["from", "to"]}
+        export(section, tmp_path)
+    assert [sorted(request.fields) for request in api.requests[:2]] == [["from", "to"], ["place"]]
+
+
+def test_a_margin_is_asked_for_and_left_to_its_own_day(tmp_path: Path) -> None:
+    records = [record(n, DAY + timedelta(hours=6 * n)) for n in range(-2, 6)]
+    with RecordsApi(records) as api:
+        assert ids_of(export(settings(api.url, margin_minutes=720), tmp_path)) == ["r0", "r1", "r2", "r3"]
+        assert api.requests[0].fields == {"from": "1709208000", "to": "1709380800"}

@@ -241,7 +241,7 @@ def test_without_sqlalchemy_the_sentence_says_what_to_install(tmp_path: Path, mo
         ({"query": "SELECT * FROM orders"}, "query must select the day: WHERE created_at >= :day_start"),
         ({"query": "SELECT :day_start, :day_end", "where": "id = 1"}, "where belong to table"),
         ({"timezone": "Berlin"}, "'Berlin' is no time zone"),
-        ({"url": "mysecretpassword"}, "source.url: Value error, is no SQLAlchemy URL"),
+        ({"url": "mysecretpassword"}, "source.url: is no SQLAlchemy URL"),
     ],
 )
 def test_a_wrong_setting_is_refused_when_the_import_file_is_read(

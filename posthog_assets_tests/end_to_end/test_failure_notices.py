@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from posthog_assets_tests.end_to_end.test_retry_failed import down, run
 from posthog_assets_tests.fakes.daemon import World
 from posthog_assets_tests.fakes.webhook import Webhook
-from posthog_assets_tests.orchestration.sensors.test_retry_failed import down, run
 
 DAYS = ["2024-03-01", "2024-03-02", "2024-03-03"]
 

@@ -1,0 +1,193 @@
+"""The pages of the reference, made from the code, and the navigation, made from the folders.
+
+Belongs here: what mkdocs calls while it builds the site. Does not belong here: text a person writes (`pages`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from posthog_assets.core import errors, schemas
+from posthog_assets.dialects import DIALECTS
+from posthog_assets.dialects.field_table import as_markdown, mapping_table
+from posthog_assets.pipeline.config.json_schema import file_schema
+
+PAGES: Final = Path(__file__).parent / "pages"
+
+#: Folders of pages, in the order of the navigation.
+SECTIONS: Final = {
+    "Guides": "guides",
+    "Sources": "sources",
+    "Dialects": "dialects",
+    "Concepts": "concepts",
+    "Operations": "operations",
+    "Reference": "reference",
+}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """List every page: those at the top first, then folder by folder, `index.md` before the others."""
+    nav: list[Any] = ["index.md", "get-started.md"]
+    for title, folder in SECTIONS.items():
+        found = {path.relative_to(PAGES).as_posix() for path in (PAGES / folder).glob("*.md")}
+        found |= {name for name in GENERATED if name.startswith(f"{folder}/")}
+        nav.append({title: sorted(found, key=lambda name: (not name.endswith("/index.md"), name))})
+    rest = {path.name for path in PAGES.glob("*.md")} - {"index.md", "get-started.md"}
+    config.nav = [*nav, *sorted(rest)]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are made from the code."""
+    for name, make in GENERATED.items():
+        files.append(File.generated(config, name, content=make()))
+    return files
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    names = list(head)
+    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+# --- the import file ----------------------------------------------------------------------------------------
+
+
+def _import_file() -> str:
+    schema = file_schema()
+    sections = schema["$defs"]
+    parts = [
+        "# The import file\n\nEvery field of a `defs.yaml`, made from the model that validates it. "
+        "`posthog-assets schema` prints the same as JSON Schema, for editors. "
+        "Any value may be an expression such as `{{ env.POSTHOG_HOST }}`.\n\n## attributes\n",
+        _fields(schema["properties"]["attributes"], sections),
+    ]
+    for name, section in sorted(sections.items()):
+        if section.get("properties"):
+            parts.append(f"## {name}\n\n{_text(section)}\n\n{_fields(section, sections)}")
+    return "\n".join(parts)
+
+
+def _text(section: dict[str, Any]) -> str:
+    return inspect.cleandoc(section.get("description", ""))
+
+
+def _fields(section: dict[str, Any], sections: dict[str, Any]) -> str:
+    required = set(section.get("required", ()))
+    rows = (
+        [f"`{name}`", _kind(field), "required" if name in required else _default(field), field.get("description", "")]
+        for name, field in section["properties"].items()
+    )
+    return _table(["field", "type", "default", "meaning"], rows)
+
+
+def _kind(field: dict[str, Any]) -> str:
+    if "$ref" in field:
+        name = field["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "const" in field:
+        return f"`{field['const']}`"
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    for key in ("anyOf", "oneOf", "allOf"):
+        if key in field:
+            kinds = dict.fromkeys(_kind(item) for item in field[key] if item.get("type") != "null")
+            # Text stands for an expression in every field; where it is nothing more it need not be said.
+            return " or ".join(kind for kind in kinds if kind != "string" or len(kinds) == 1)
+    if field.get("type") == "array":
+        return f"list of {_kind(field.get('items', {}))}"
+    return field.get("format") or field.get("type") or "any"
+
+
+def _default(field: dict[str, Any]) -> str:
+    value = field.get("default")
+    return "" if value in (None, {}, []) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+# --- dialects, Parquet, errors ------------------------------------------------------------------------------
+
+
+def _dialects() -> str:
+    parts = [
+        "# Fields of the dialects\n\nWhat each dialect makes of each field of a record, made from the dialect itself. "
+        "`posthog-assets dialects NAME` prints one of them.\n"
+    ]
+    for name, dialect in DIALECTS.items():
+        parts.append(f"## {name}\n\n{as_markdown(mapping_table(dialect))}\n")
+    return "\n".join(parts)
+
+
+def _parquet() -> str:
+    parts = ["# Columns of the stored files\n\nEvery Parquet file an import writes, and what each column means.\n"]
+    for name, schema in _schemas():
+        parts.append(f"## {name.lower()}\n\n{_columns(schema)}")
+    return "\n".join(parts)
+
+
+def _schemas() -> Iterator[tuple[str, pa.Schema]]:
+    for name, value in vars(schemas).items():
+        if isinstance(value, pa.Schema):
+            yield name, value
+
+
+def _columns(schema: pa.Schema) -> str:
+    return _table(
+        ["column", "type", "meaning"],
+        (
+            [f"`{field.name}`", str(field.type), (field.metadata or {}).get(schemas.DESCRIPTION, b"").decode()]
+            for field in schema
+        ),
+    )
+
+
+def _errors() -> str:
+    found = [
+        value
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, errors.PosthogAssetsError)
+    ]
+    rows = (
+        [
+            f"`{error.__name__}`",
+            ", ".join(f"`{base.__name__}`" for base in error.__mro__[1:-3]),
+            "yes" if error.temporary else "no",
+            (inspect.getdoc(error) or "").split("\n\n")[0],
+        ]
+        for error in found
+    )
+    return (
+        "# Errors\n\nEvery error that is raised on purpose. One that passes by itself is tried again by Dagster and "
+        "by the sensor for failed days; the others wait for a person.\n\n"
+        + _table(["error", "is a", "passes by itself", "meaning"], rows)
+    )
+
+
+def _commands() -> str:
+    return (
+        "# Commands\n\nMade from the command line itself. All commands that name an import take `--project DIR` "
+        "for a Dagster project of your own.\n\n::: mkdocs-click\n"
+        "    :module: posthog_assets.cli.main\n    :command: cli\n"
+        "    :prog_name: posthog-assets\n    :depth: 1\n    :list_subcommands: True\n"
+    )
+
+
+#: Pages made from the code, by their path.
+GENERATED: Final[dict[str, Callable[[], str]]] = {
+    "reference/commands.md": _commands,
+    "reference/dialect-fields.md": _dialects,
+    "reference/errors.md": _errors,
+    "reference/import-file.md": _import_file,
+    "reference/stored-files.md": _parquet,
+}

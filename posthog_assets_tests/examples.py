@@ -1,0 +1,29 @@
+"""How many examples a property test tries.
+
+Belongs here: the two sizes of the suite. Does not belong here: any property.
+
+The tests of every day try a third of the examples that a test names; `HYPOTHESIS_PROFILE=thorough` tries all of them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+#: A profile's name says how many of the named examples are tried.
+_SHARES = {"quick": 1 / 3, "thorough": 1.0}
+
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
+
+
+def examples(most: int) -> int:
+    """Return how many of *most* examples are tried."""
+    return max(5, round(most * _SHARES[PROFILE]))
+
+
+def load_profile() -> None:
+    """Make the profile the one of all property tests; how long an example takes says something of the machine only."""
+    for name, share in _SHARES.items():
+        settings.register_profile(name, deadline=None, max_examples=max(5, round(100 * share)))
+    settings.load_profile(PROFILE)
