@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from posthog_assets.core.errors import PosthogAssetsError
+from posthog_assets.core.markup import visible_lines
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -372,7 +373,7 @@ def main() -> None:
     try:
         cli(standalone_mode=False)
     except PosthogAssetsError as error:
-        click.echo(f"posthog-assets: {error}", err=True)
+        click.echo(f"posthog-assets: {visible_lines(str(error))}", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

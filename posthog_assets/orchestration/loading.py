@@ -21,6 +21,7 @@ import dagster as dg
 from pydantic import ValidationError
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.markup import code_block
 from posthog_assets.core.sections import explain as sentences
 from posthog_assets.orchestration.project_folder import OWN
 
@@ -164,7 +165,7 @@ class _Broken:
         name = re.sub(r"\W", "_", self.place.with_suffix("").as_posix())
         words = self.words
         # Whatever it holds is shown as it is.
-        shown = f"```\n{words}\n```"
+        shown = code_block(words)
 
         @dg.asset(
             key=["broken_imports", name],

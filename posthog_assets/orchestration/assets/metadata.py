@@ -25,6 +25,9 @@ from posthog_assets.destination.explore import explore_url
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.profile import Hours, first_rows, hours, span
 
+#: Where an asset's entry says which rules of this package made it, beside the version of the mapping.
+RULES_ENTRY: Final = "mapping_rules"
+
 #: Tables stop here; Dagster keeps metadata in its database.
 _ROWS: Final = 100
 _CELL: Final = 60
