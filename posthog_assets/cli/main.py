@@ -13,9 +13,11 @@ from pathlib import Path
 import click
 
 from posthog_assets.core.errors import PosthogAssetsError
+from posthog_assets.core.markup import visible_lines
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="posthog_assets", prog_name="posthog-assets")
 def cli() -> None:
     """Bring historical product-analytics data into PostHog."""
 
@@ -53,6 +55,25 @@ def sandbox(port: int, data: Path | None, host: str, project_key: str | None, v1
     sys.exit(serve(port=port, data=data or Path("data/sandbox"), project_key=project_key, host=host, v1=v1))
 
 
+def _imports(context: click.Context, argument: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of imports that begin so: their folders, since loading a project takes seconds."""
+    from posthog_assets.orchestration.project_folder import import_folders
+
+    return [name for name in import_folders(context.params.get("project")) if name.startswith(incomplete)]
+
+
+def _dialects(context: click.Context, argument: click.Parameter, incomplete: str) -> list[str]:
+    from posthog_assets.dialects import DIALECTS
+
+    return [name for name in sorted(DIALECTS) if name.startswith(incomplete)]
+
+
+def _sources(context: click.Context, argument: click.Parameter, incomplete: str) -> list[str]:
+    from posthog_assets.pipeline.sniffing.templates import template_names
+
+    return [name for name in template_names() if name.startswith(incomplete)]
+
+
 _project = click.option(
     "--project", type=click.Path(path_type=Path), default=None,
     help="A folder in the Dagster project with the import; default: the current one, else the demo's.",
@@ -68,7 +89,9 @@ _project = click.option(
     default=None,
     help="Where the data is: a file, a folder, a glob, s3://… and the like, or a database (URL, or SQLite file).",
 )
-@click.option("--source", default=None, help="Write the commented template of this source instead.")
+@click.option(
+    "--source", default=None, shell_complete=_sources, help="Write the commented template of this source instead."
+)
 @click.option("--table", default=None, help="Of a database: this table, instead of the one that looks like events.")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Passed to fsspec; may be repeated.")
 @click.option("--force", is_flag=True, help="Replace an import file that exists.")
@@ -103,18 +126,21 @@ def init(
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT")
+@click.argument("name", metavar="[IMPORT]", required=False, shell_complete=_imports)
 @click.option("--canary", is_flag=True, help="Also send one event, which stays in the project, and look for it.")
 @_project
-def check(name: str, canary: bool, project: Path | None) -> None:
-    """Say what can go wrong before anything is sent: key, protocol, age of the events, settings of the project."""
+def check(name: str | None, canary: bool, project: Path | None) -> None:
+    """Say what can go wrong before anything is sent: the source's days and records, key, protocol, age of the events.
+
+    Without a name it checks all imports of the project. Exit code 1: one of them would go wrong.
+    """
     from posthog_assets.cli.check import run_check
 
     sys.exit(run_check(name, project, canary=canary))
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT")
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
 @click.option("--day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The partition.")
 @click.option("--reason", default=None, help="Only reasons that contain this text.")
 @click.option("--limit", default=50, show_default=True, help="Most rows; 0: all, as JSON lines.")
@@ -127,7 +153,7 @@ def rejected(name: str, day: datetime, reason: str | None, limit: int, project: 
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT")
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
 @click.option("--day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The partition.")
 @click.option("--events", default=10, show_default=True, type=click.IntRange(0, 10_000), help="Records to show.")
 @click.option("--html", type=click.Path(path_type=Path), default=None, help="Write a page instead.")
@@ -153,7 +179,7 @@ def preview(name: str, day: datetime, events: int, html: Path | None, markdown: 
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT")
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
 @click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), default=None, help="First day to look at.")
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), default=None, help="Last day to look at.")
 @click.option("--every", is_flag=True, help="Also days that this very version of the mapping has imported.")
@@ -169,7 +195,7 @@ def changes(
 
 
 @cli.command()
-@click.argument("name", metavar="[DIALECT]", required=False)
+@click.argument("name", metavar="[DIALECT]", required=False, shell_complete=_dialects)
 @click.option("--markdown", is_flag=True, help="As a Markdown table.")
 @click.option("--source", is_flag=True, help="Print the Python that reads its records, compiled from its tables")
 def dialects(name: str | None, markdown: bool, source: bool) -> None:
@@ -177,6 +203,16 @@ def dialects(name: str | None, markdown: bool, source: bool) -> None:
     from posthog_assets.cli.dialects import show_dialects
 
     sys.exit(show_dialects(name, markdown=markdown, source=source))
+
+
+@cli.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@_project
+def list_imports(as_json: bool, project: Path | None) -> None:
+    """Show the imports of the project: their days, sources and dialects, and which cannot be loaded."""
+    from posthog_assets.cli.list_imports import show_imports
+
+    sys.exit(show_imports(project, as_json=as_json))
 
 
 @cli.command()
@@ -196,7 +232,7 @@ _skip_check = click.option("--skip-check", is_flag=True, help="Begin in spite of
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT")
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
 @_from
 @_to
 @_jobs
@@ -229,7 +265,7 @@ def backfill(
 
 
 @cli.command("retry-failed")
-@click.argument("name", metavar="IMPORT")
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
 @_from
 @_to
 @_jobs
@@ -256,7 +292,7 @@ def retry_failed(
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT")
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @_project
 def status(name: str, as_json: bool, project: Path | None) -> None:
@@ -267,7 +303,20 @@ def status(name: str, as_json: bool, project: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT")
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
+@_project
+def history(name: str, project: Path | None) -> None:
+    """Read all staged days at once: first times, who belongs to whom, merges PostHog will refuse, large persons.
+
+    Materializes `history_facts`, of which the mapping takes `first_time` and `since_previous`. Sends nothing.
+    """
+    from posthog_assets.cli.history import run_history
+
+    sys.exit(run_history(name, project))
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
 @click.option("--dry-run", is_flag=True, help="Say what would go, and what stays and why; delete nothing.")
 @_project
 def prune(name: str, dry_run: bool, project: Path | None) -> None:
@@ -278,6 +327,19 @@ def prune(name: str, dry_run: bool, project: Path | None) -> None:
     from posthog_assets.cli.prune import run_prune
 
     sys.exit(run_prune(name, project, dry_run=dry_run))
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
+@_from
+@_to
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The page to write.")
+@_project
+def report(name: str, first: datetime | None, last: datetime | None, html: Path, project: Path | None) -> None:
+    """Write one page about an import: its days, events, rejects, what landed, and what needs attention."""
+    from posthog_assets.cli.report import run_report
+
+    sys.exit(run_report(name, project, _day(first), _day(last), html=html))
 
 
 @cli.command()
@@ -324,7 +386,7 @@ def main() -> None:
     try:
         cli(standalone_mode=False)
     except PosthogAssetsError as error:
-        click.echo(f"posthog-assets: {error}", err=True)
+        click.echo(f"posthog-assets: {visible_lines(str(error))}", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

@@ -6,24 +6,30 @@ Belongs here: what it prints, for people and as JSON. Does not belong here: find
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.failures import Failure
 from posthog_assets.orchestration.local.day_states import Standing, State, failures, read_day_states
 from posthog_assets.orchestration.local.instance import opened_instance, sweep
 from posthog_assets.orchestration.local.project import find_job
+from posthog_assets.pipeline.config.rejects import Lost
 from posthog_assets.pipeline.export import export_warnings
+
+#: Most days that are named one by one.
+_SHOWN: Final = 10
 
 
 def run_status(name: str, project: Path | None, *, as_json: bool) -> int:
-    """Print how the days of an import stand; returns the exit code."""
+    """Print how the days of an import stand; returns 1 where a day is failed, or has too many rejected records."""
     job = find_job(name, project)
     with opened_instance() as instance:
         sweep(instance)
@@ -33,7 +39,7 @@ def run_status(name: str, project: Path | None, *, as_json: bool) -> int:
         sys.stdout.write(orjson.dumps(_facts(standing, why), option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
         _print(standing, why, Console())
-    return 0
+    return 1 if why or standing.too_many_lost else 0
 
 
 def _counts(standing: Standing, asset: str) -> dict[str, int]:
@@ -48,11 +54,19 @@ def _facts(standing: Standing, why: dict[date, Failure]) -> dict[str, Any]:
         "first_day": standing.days[0].isoformat() if standing.days else None,
         "last_day": standing.days[-1].isoformat() if standing.days else None,
         "days": len(standing.days),
+        "source_reaches_to": standing.reach.isoformat() if standing.reach else None,
         "assets": {asset: _counts(standing, asset) for asset in standing.job.assets},
         "owed": sum(standing.owed.values()),
         "owed_by_day": {day.isoformat(): count for day, count in standing.owed.items() if count},
         "failed_days": [_failed(day, failure) for day, failure in why.items()],
         "oldest_failure": _failed(oldest, why[oldest]) if oldest else None,
+        "rejected": sum(lost.count for lost in standing.lost.values()),
+        "rejected_by_day": {
+            day.isoformat(): {"records": lost.records, "rejected": lost.count, "most_often": lost.reason}
+            for day, lost in standing.lost.items()
+            if lost.count
+        },
+        "too_many_rejected": [day.isoformat() for day in standing.too_many_lost],
         "warnings": export_warnings(standing.job.imp),
         "next": _next(standing, why),
     }
@@ -92,11 +106,13 @@ def _print(standing: Standing, why: dict[date, Failure], console: Console) -> No
     for asset in standing.job.assets:
         table.add_row(asset, *(f"{count:,}" if count else "" for count in _counts(standing, asset).values()))
     console.print(table)
+    if standing.reach:
+        console.print(f"the source reaches to {standing.reach}; later days are not counted")
     if why:
         failed = Table("failed day", "asset", "reason", "since")
         for day, failure in why.items():
             since = f"{_moment(failure):%Y-%m-%d %H:%M} UTC" if failure.at else ""
-            failed.add_row(day.isoformat(), failure.asset or "", escape(failure.words), since)
+            failed.add_row(day.isoformat(), failure.asset or "", as_shown(failure.words), since)
         console.print(failed)
     owing = {day: count for day, count in standing.owed.items() if count}
     if owing:
@@ -105,11 +121,29 @@ def _print(standing: Standing, why: dict[date, Failure], console: Console) -> No
         console.print(f"{sum(owing.values()):,} events owed ({some}{more})")
     else:
         console.print("0 events owed")
+    for words in rejected_words(standing.lost, standing.too_many_lost, name):
+        console.print(words, soft_wrap=True)
     for words in export_warnings(standing.job.imp):
-        console.print(f"[yellow]warning:[/yellow] {escape(words)}", soft_wrap=True)
+        console.print(f"[yellow]warning:[/yellow] {as_shown(words)}", soft_wrap=True)
     if oldest := _oldest(why):
         console.print(f"oldest failure: {oldest}, since {_moment(why[oldest]):%Y-%m-%d %H:%M} UTC")
-    console.print(f"[bold]next:[/bold] {escape(_next(standing, why))}", soft_wrap=True)
+    console.print(f"[bold]next:[/bold] {as_shown(_next(standing, why))}", soft_wrap=True)
+
+
+def rejected_words(days: dict[date, Lost], too_many: dict[date, Lost], name: str) -> Iterator[str]:
+    """Yield how many records of *days* are rejected and why, and which days have too many of them."""
+    records, count = sum(lost.records for lost in days.values()), sum(lost.count for lost in days.values())
+    if not count:
+        return
+    reasons: Counter[str] = Counter()
+    for lost in days.values():
+        if lost.reason:
+            reasons[lost.reason] += lost.count
+    yield as_shown(Lost(records, count, reasons.most_common(1)[0][0] if reasons else None).words)
+    for day, lost in list(too_many.items())[:_SHOWN]:
+        yield f"[red]{day}: {as_shown(lost.words)}[/red]; see: posthog-assets rejected {name} --day {day}"
+    if len(too_many) > _SHOWN:
+        yield f"[red]and {len(too_many) - _SHOWN:,} more days with too many rejected records[/red]"
 
 
 def _next(standing: Standing, why: dict[date, Failure]) -> str:
@@ -126,6 +160,17 @@ def _next(standing: Standing, why: dict[date, Failure]) -> str:
         return f"run what failed or owes events again, {len(retry):,} days: posthog-assets retry-failed {name}"
     if busy:
         return f"{len(busy):,} days are in progress: look again when they have ended"
+    if standing.other_mapping:
+        return (
+            f"{len(standing.other_mapping):,} days were made by other settings of mapping and dialect: posthog-assets "
+            f"changes {name} shows what the present ones change, and posthog-assets backfill {name} --missing applies "
+            "them"
+        )
+    if standing.too_many_lost:
+        return (
+            f"{len(standing.too_many_lost):,} days have too many rejected records: correct the import file by their "
+            f"reasons, then run: posthog-assets backfill {name} --missing (or raise rejects.fail)"
+        )
     if incomplete := standing.to_complete(standing.job.assets):
         return f"import the {len(incomplete):,} days that are not complete: posthog-assets backfill {name} --missing"
     return "nothing: every day is imported, and nothing is owed"

@@ -64,9 +64,9 @@ def _inverse(rows: list[int], count: int) -> list[int | None]:
 def with_first(objects: pa.StringArray, name: str, values: pa.StringArray) -> pa.StringArray:
     """Return the objects, none of which has a member *name*, with it at their beginning where it has a value.
 
-    The values are texts that JSON writes as they are.
+    The values are JSON.
     """
-    head = pc.binary_join_element_wise("{" + orjson.dumps(name).decode() + ':"', values, '"', "")
+    head = pc.binary_join_element_wise("{" + orjson.dumps(name).decode() + ":", values, "")
     rest = pc.if_else(pc.equal(objects, "{}"), "}", pc.binary_replace_slice(objects, start=0, stop=1, replacement=","))
     return pc.coalesce(pc.binary_join_element_wise(head, rest, ""), objects)
 

@@ -1,15 +1,30 @@
 """PostHog's rules for an event, applied before it is sent, so that nothing is changed or lost on the way.
 
 Belongs here: rules and their public sources. Does not belong here: anything a user can choose.
+
+| of an event | PostHog | so |
+|---|---|---|
+| name empty or over 200 bytes | drops it | rejected |
+| distinct_id empty, over 200 bytes, with NUL, or of `ILLEGAL_IDS` | drops it, cuts it, makes no person | rejected |
+| time over 23 h ahead | stores it as now | rejected |
+| time before 1970 | stores it under a day between 1970 and 2149 | rejected |
+| `$groups` no object, its keys over 400 characters | makes group types of its letters; drops it | rejected |
+| `$groupidentify` without type or key, key over 400, `$group_set` no object | ignores or drops it | rejected |
+| over 1 MB | drops it | rejected |
+
+`event_flaws` holds every event that leaves against all of them, whoever made it.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from posthog_assets.core.errors import shorten
 
 #: v1 drops longer names and ids, `/batch/` cuts the ids: rust/capture/src/v1/analytics/process.rs.
 NAME_BYTES: Final = 200
@@ -21,18 +36,35 @@ EVENT_BYTES: Final = 900_000
 #: PostHog moves a time further ahead than this to the present: rust/common/types/src/timestamp.rs.
 AHEAD: Final = timedelta(hours=23)
 
+#: The columns of days in PostHog's storage are ClickHouse's Date, which begins here and wraps around before it.
+FIRST_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+#: PostHog drops an event with a longer group key: nodejs/src/ingestion, `group_key_too_long`.
+GROUP_KEY_LENGTH: Final = 400
+
 #: Why an event is left out that the import's cut-over leaves to another import, or to live tracking.
 BEFORE_SINCE: Final = "timestamp is before since"
 NOT_BEFORE_UNTIL: Final = "timestamp is not before until"
 
-#: Ids that PostHog never gives a person, compared without case: nodejs/src/ingestion, `isDistinctIdIllegal`.
-ILLEGAL_IDS: Final = frozenset(
+_BARE_ILLEGAL_IDS: Final = frozenset(
     {
         "", "0", "00000000-0000-0000-0000-000000000000", "[object object]", "anonymous", "anonymous-user", "backend",
         "distinct_id", "distinctid", "email", "false", "guest", "id", "nan", "none", "not_authenticated", "null",
         "system", "true", "undefined", "user",
     }
 )  # fmt: skip
+
+#: Ids that PostHog never gives a person, compared without case: nodejs/src/ingestion, `isDistinctIdIllegal`. It lists
+#: them with quotes around them too, as they come from code that writes text as JSON.
+ILLEGAL_IDS: Final = _BARE_ILLEGAL_IDS | {
+    f"{quote}{name}{quote}" for name in _BARE_ILLEGAL_IDS if name for quote in "'\""
+}
+
+#: `$groups` as most senders write it, which needs no closer look.
+_PLAIN_GROUPS: Final = r'"\$groups":\{(?:"[^"\\]+":(?:"[^"\\\s](?:[^"\\]*[^"\\\s])?"|\d+)[,}])+'
+_GROUPS: Final = '"$groups":'
+_LONG_TEXT: Final = r'"[^"]{401}'
+_GROUP_CALL: Final = "$groupidentify"
 
 
 def name_flaw(name: str | None) -> str | None:
@@ -70,15 +102,96 @@ def _id_flaw(distinct_id: str | None) -> str:
     return f"distinct_id is longer than {ID_BYTES} bytes: {distinct_id[:60]!r}…"
 
 
+def storable(stamps: pa.Array, fetched_at: datetime) -> pa.Array | None:
+    """Return which instants PostHog stores as they are; None: all of them."""
+    first, last = pa.scalar(FIRST_TIME, stamps.type), pa.scalar(fetched_at + AHEAD, stamps.type)
+    span = pc.min_max(stamps)
+    if span["min"].as_py() is None or (span["min"].as_py() >= FIRST_TIME and span["max"].as_py() <= last.as_py()):
+        return None
+    return pc.fill_null(pc.and_(pc.greater_equal(stamps, first), pc.less_equal(stamps, last)), True)
+
+
 def time_flaws(stamps: pa.Array, fetched_at: datetime) -> dict[int, str]:
-    """Return which instants lie too far after the export to be true, by index."""
-    late = pc.greater(stamps, pa.scalar(fetched_at + AHEAD, stamps.type))
-    if not pc.any(late).as_py():
+    """Return which instants lie too far after the export to be true, or before PostHog can store any, by index."""
+    good = storable(stamps, fetched_at)
+    if good is None:
         return {}
-    return {
-        index: f"timestamp lies in the future: {stamps[index].as_py().isoformat()}"
-        for index in pc.indices_nonzero(late).to_pylist()
-    }
+    flaws = {}
+    for index in pc.indices_nonzero(pc.invert(good)).to_pylist():
+        stamp = stamps[index].as_py()
+        words = "lies before 1970, which PostHog cannot store" if stamp < FIRST_TIME else "lies in the future"
+        flaws[index] = f"timestamp {words}: {stamp.isoformat()}"
+    return flaws
+
+
+def group_flaws(names: pa.StringArray, properties: pa.StringArray) -> dict[int, str]:
+    """Return which events PostHog would drop, ignore or make wrong groups of, by index."""
+    odd = pc.match_substring(properties, _GROUPS)
+    if pc.any(odd).as_py():
+        plain = pc.and_(
+            pc.match_substring_regex(properties, _PLAIN_GROUPS), pc.equal(pc.count_substring(properties, _GROUPS), 1)
+        )
+        odd = pc.and_(odd, pc.or_(pc.invert(plain), pc.match_substring_regex(properties, _LONG_TEXT)))
+    odd = pc.or_kleene(odd, pc.equal(names, _GROUP_CALL))
+    if not pc.any(odd).as_py():
+        return {}
+    flaws = {}
+    for index in pc.indices_nonzero(pc.fill_null(odd, False)).to_pylist():
+        if flaw := _group_flaw(names[index].as_py(), orjson.loads(properties[index].as_py())):
+            flaws[index] = flaw
+    return flaws
+
+
+def _group_flaw(name: str, properties: dict[str, Any]) -> str | None:
+    groups = properties.get("$groups")
+    if groups is not None and not isinstance(groups, dict):
+        return f"$groups is no object: {shorten(groups)}"
+    for kind, key in (groups or {}).items():
+        if not kind.strip():
+            return "$groups has a key without a group type"
+        if flaw := _group_key_flaw(key):
+            return f"{flaw}: {shorten(kind)}"
+    if name != _GROUP_CALL:
+        return None
+    if not (kind := properties.get("$group_type")) or not isinstance(kind, str):
+        return "group call names no group type"
+    key = properties.get("$group_key")
+    if key is None or key == "":
+        return f"group call names no group key: {shorten(kind)}"
+    if flaw := _group_key_flaw(key):
+        return f"{flaw}: {shorten(kind)}"
+    traits = properties.get("$group_set")
+    return None if traits is None or isinstance(traits, dict) else f"$group_set is no object: {shorten(traits)}"
+
+
+def _group_key_flaw(key: Any) -> str | None:
+    if isinstance(key, dict | list):
+        return "group key is neither text nor a number"
+    return f"group key is longer than {GROUP_KEY_LENGTH} characters" if len(str(key)) > GROUP_KEY_LENGTH else None
+
+
+def event_flaws(
+    names: pa.StringArray, ids: pa.StringArray, stamps: pa.Array, properties: pa.StringArray, fetched_at: datetime
+) -> dict[int, str]:
+    """Return why PostHog would not take some of these events as they are, by index; the first reason of each."""
+    flaws = _name_flaws(names)
+    for found in (
+        id_flaws(ids), time_flaws(stamps, fetched_at), group_flaws(names, properties), size_flaws(properties)
+    ):  # fmt: skip
+        for index, flaw in found.items():
+            flaws.setdefault(index, flaw)
+    return flaws
+
+
+def _name_flaws(names: pa.StringArray) -> dict[int, str]:
+    coded = names.dictionary_encode()
+    known = {code: flaw for code, name in enumerate(coded.dictionary.to_pylist()) if (flaw := name_flaw(name))}
+    if not known and not names.null_count:
+        return {}
+    empty = name_flaw(None)
+    assert empty
+    codes = enumerate(coded.indices.to_pylist())
+    return {row: empty if code is None else known[code] for row, code in codes if code is None or code in known}
 
 
 def span_flaws(stamps: pa.Array, since: datetime | None, until: datetime | None) -> dict[int, str]:

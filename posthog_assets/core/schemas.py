@@ -131,6 +131,9 @@ REJECTED: Final = pa.schema(
 )
 
 
+#: Where the events' file keeps which facts of other days they were made with (`pipeline.history_facts`).
+HISTORY_KEY: Final = b"posthog_assets.history"
+
 #: Where the events' file keeps the version of the mapping that made them, and what they were made from.
 MAPPING_KEY: Final = b"posthog_assets.mapping"
 
@@ -147,5 +150,36 @@ LANDED_EVENTS = pa.schema(
         column("acknowledged", pa.int64(), "Events PostHog took, as the ledger says"),
         column("landed", pa.int64(), "Of those, the events a query found"),
         column("missing_uuids", pa.list_(pa.string()), "Those it did not find; they are owed again"),
+    ]
+)
+
+#: What `history_facts` knows of events of one day: those that the mapping asks about.
+DAY_FACTS: Final = pa.schema(
+    [
+        column("event", pa.string(), "Name of the event, as the source calls it"),
+        column("source_id", pa.string(), "The source's own id of the record"),
+        column("is_first", pa.bool_(), "Whether it is its person's first event of this name; empty: not asked for"),
+        column("gap", pa.int64(), "Microseconds since the person's previous event; empty: none, or not asked for"),
+    ]
+)
+
+#: One row per person of all staged days.
+PERSONS: Final = pa.schema(
+    [
+        column("person", pa.string(), "The user's id; of somebody without one, the anonymous id"),
+        column("events", pa.int64(), "Events of all staged days"),
+        column("ids", pa.int64(), "Anonymous ids whose first user this is"),
+        column("first", TIMESTAMP, "First event, UTC"),
+        column("last", TIMESTAMP, "Last event, UTC"),
+    ]
+)
+
+#: One row per pair of ids that were seen together on any staged day, oldest first.
+LINKS: Final = pa.schema(
+    [
+        column("anonymous_id", pa.string(), "The device or cookie"),
+        column("user_id", pa.string(), "The user"),
+        column("timestamp", TIMESTAMP, "When the two were first seen together, UTC"),
+        column("refused", pa.bool_(), "Whether PostHog will not merge them: the device is an identified person's"),
     ]
 )

@@ -74,6 +74,8 @@ def fields_source(vendor: type[Vendor]) -> str:
         if paths:
             _write_first(code, paths)
             code.add(f"reading.{attribute} = value")
+    if len(clocks := (*vendor.timestamp, *vendor.arrival)) > 1:
+        _write_clocks(code, clocks)
     tables = (vendor.properties, "properties"), (vendor.person_set, "set"), (vendor.person_set_once, "set_once")
     for names, target in tables:
         if names:
@@ -96,6 +98,17 @@ def _write_first(code: Code, paths: Iterable[str]) -> None:
         code.add("if value is None or value == '':", deeper=depth)
         depth += 1
     code.add("value = None", deeper=depth)
+
+
+def _write_clocks(code: Code, paths: tuple[str, ...]) -> None:
+    """Write what keeps the value of every clock, for where the first cannot be true."""
+    if all("." not in path for path in paths):
+        code.add(f"reading.clocks = ({', '.join(f'get({path!r})' for path in paths)})")
+        return
+    for number, path in enumerate(paths):
+        _write_first(code, (path,))
+        code.add(f"clock_{number} = value")
+    code.add(f"reading.clocks = ({', '.join(f'clock_{number}' for number in range(len(paths)))})")
 
 
 #: Fields and the properties they become; below a field that is an object, such a tree.
@@ -183,7 +196,9 @@ def rows_source(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> st
         f'"""Read the records of a block, in the columns of staged rows; {vendor.__name__}."""',
         "read, reasons, noted = dialect.read, {}, []",
         "(source_ids, kinds, events, user_ids, anonymous_ids, times,",
-        " properties, sets, set_onces, groups, group_sets) = columns",
+        " properties, sets, set_onces, groups, group_sets, clocks) = columns",
+        "option, write = dialect.dump_option, dialect.dumps",
+        *(["carefully, records = records.carefully, records.texts"] if of_texts else []),
         *([] if vendor.takes_others else ["find_left_out, is_known = dialect._members.left_out, dialect.is_known"]),
         "for index, record in enumerate(records):",
         "    try:",
@@ -206,6 +221,10 @@ def rows_source(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> st
     code.add(
         "            if '$set' in told or '$set_once' in told or '$unset' in told:",
         "                dialect._set_apart(row)",
+        "            if '$groups' in told:",
+        "                read_own_groups(told)",
+        "            if row.groups:",
+        "                trim_groups(row)",
     )
     _write_ids(code)
     people = ", ".join(vendor.user_id + vendor.anonymous_id)
@@ -220,12 +239,12 @@ def rows_source(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> st
         "        if user_id is None and anonymous_id is None and row.kind != 'group':",
         f"            raise Rejected({f'record has no id of a user or device: {people}'!r})",
         "        try:",
-        "            text, other = dumps(told), (row.groups, row.group_set)",
-        "            last = dumps(last) if last else None",
-        "            first = dumps(first) if first else None",
-        "            of_groups, said = [dumps(item) if item else None for item in other] if any(other) else NEITHER",
+        "            text, other = dumps(told, None, option), (row.groups, row.group_set)",
+        "            last = dumps(last, None, option) if last else None",
+        "            first = dumps(first, None, option) if first else None",
+        "            of_groups, said = [write(item) if item else None for item in other] if any(other) else NEITHER",
         "        except TypeError:",
-        "            text, last, first, of_groups, said = written(row)",
+        "            text, last, first, of_groups, said = written(row, write)",
         "    except Rejected as reason:",
         "        reasons[index] = str(reason)",
         "        for column in columns:",
@@ -244,6 +263,7 @@ def rows_source(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> st
         "    set_onces.append(first)",
         "    groups.append(of_groups)",
         "    group_sets.append(said)",
+        "    clocks.append(row.clocks)",
         "    # Freed before the next one is read: all of them take the same memory, which stays in the caches.",
         "    del row, told, record",
         "return reasons, noted",
@@ -260,7 +280,7 @@ def _write_opened(code: Code, of_texts: bool) -> None:
             "        except JSONDecodeError:",
             "            record = None",
             "        if type(record) is not dict:",
-            "            record = parse(text.removesuffix(b'\\n'))",
+            "            record = carefully(text)",
         )
     code.add("        if type(record) is Unreadable:", "            raise Rejected(record.reason)")
 

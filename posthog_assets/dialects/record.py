@@ -79,8 +79,35 @@ def group_keys(groups: Mapping[str, Column], record: Record) -> dict[str, str]:
             # Mixpanel's SDKs write even a single key so; PostHog has room for one.
             value = next((one for one in value if not is_nothing(one)), None)
         if (key := as_id(value, f"key of group {kind}")) is not None:
-            keys[kind] = key
+            keys[kind] = key.strip()
     return keys
+
+
+def read_own_groups(properties: Record) -> None:
+    """Make `$groups` of an event's own properties an object, where it is JSON text, with keys without blanks around.
+
+    Raises:
+        Rejected: it is no object, of whose letters or elements PostHog would make group types, which a project has
+            five of for ever; or a key is an object, of which PostHog would make one text for all.
+    """
+    said = properties["$groups"]
+    if said is None or said == {}:
+        return
+    groups = as_object(said, "$groups")
+    read: Record = {}
+    for kind, value in groups.items():
+        if type(value) is list:
+            value = next((one for one in value if not is_nothing(one)), None)
+        if type(value) is dict:
+            raise Rejected(f"key of group {kind} is neither text nor a whole number: {shorten(value)}")
+        if type(value) is str:
+            value = value.strip()
+        if value != "":
+            read[kind.strip()] = value
+    if read:
+        properties["$groups"] = read
+    else:
+        del properties["$groups"]
 
 
 def extract_person_properties(properties: Record, keep_unset: bool) -> tuple[Record, Record]:

@@ -59,13 +59,14 @@ class Segment(Vendor):
         ("type", "context", "anonymousId"),
         ("type", "context", "userId"),
     )
-    # Not receivedAt: a phone may have been offline for days.
+    # A phone may have been offline for days: the arrival is no time of the event, only better than an impossible one.
     timestamp = ("timestamp", "originalTimestamp")
+    arrival = ("receivedAt",)
     properties = {f"context.{member}": name for member, name in _CONTEXT.items()}
     spread = ("properties",)
     objects = frozenset({"traits", "context.traits"})
     not_imported: ClassVar[Mapping[str, str]] = {
-        "receivedAt": "when Segment got the message; the event's own time counts",
+        "receivedAt": "when Segment got the message; the event's own time counts, where it can be read and be true",
         "sentAt": "when the sender's queue was emptied; the event's own time counts",
         "integrations": "which of Segment's destinations were to get the message",
         "_metadata": "which of Segment's destinations were to get the message",

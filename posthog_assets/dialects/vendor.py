@@ -16,10 +16,11 @@ from typing import Any, ClassVar, Final, Literal
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from posthog_assets.core.errors import shorten
-from posthog_assets.core.json_records import Unparsed, parse
+from posthog_assets.core.json_records import Unparsed
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
@@ -37,6 +38,7 @@ from posthog_assets.dialects.record import (
     is_nothing,
     nested,
     own_name,
+    read_own_groups,
     usable_id,
 )
 
@@ -46,13 +48,15 @@ _Getter = Callable[[Record], Any]
 FLAWS: Final = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
 
 #: The columns of staged rows from source_id to group_set, JSON objects as bytes; None in all of a rejected row. In the
-#: place of instants stand the times as records have them, until all of a chunk were read.
+#: place of instants stand the times as records have them, until all of a chunk were read. Last come all clocks of each
+#: record, where its dialect knows several.
 _Columns = tuple[list[Any], ...]
 
 #: The reasons of rejected records by their index, and the index of each row that has notes.
 _Noted = tuple[dict[int, str], list[tuple[int, "Reading"]]]
 
 _TIMES: Final = 5
+_CLOCKS: Final = 11
 
 #: The JSON objects of a row as text, in the order of the columns; None where there is none.
 _Texts = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None]
@@ -66,8 +70,8 @@ class Reading:
     """
 
     __slots__ = (
-        "anonymous_id", "event", "group_set", "groups", "kind", "left_out", "properties", "remarks", "set", "set_once",
-        "source_id", "timestamp", "user_id",
+        "anonymous_id", "clocks", "event", "group_set", "groups", "kind", "left_out", "properties", "remarks", "set",
+        "set_once", "source_id", "timestamp", "user_id",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -84,6 +88,7 @@ class Reading:
         self.group_set: dict[str, dict[str, Record]] = {}
         self.left_out: list[str] | None = None
         self.remarks: list[str] | None = None
+        self.clocks: tuple[Any, ...] = ()
 
     def remark(self, sentence: str) -> None:
         """Have *sentence* counted, which is the same for all records it is true of."""
@@ -129,6 +134,8 @@ class Vendor(Dialect):
     user_id: ClassVar[tuple[str, ...]] = ()
     anonymous_id: ClassVar[tuple[str, ...]] = ()
     timestamp: ClassVar[tuple[str, ...]] = ("timestamp",)
+    #: Further clocks, which count only where the record has one of `timestamp` and none of them can be true.
+    arrival: ClassVar[tuple[str, ...]] = ()
 
     #: The vendor's event name -> PostHog's.
     names: ClassVar[Mapping[str, str]] = {}
@@ -190,6 +197,7 @@ class Vendor(Dialect):
     _tables: ClassVar[tuple[Table, Table | None, Table | None]]
     _nothing: ClassVar[tuple[str, ...]]
     _unwanted: ClassVar[dict[str, str | None]]
+    _clocks: ClassVar[tuple[_Getter, ...]]
     _first: ClassVar[tuple[_Getter, _Getter, _Getter, _Getter, _Getter]]
     _holders: ClassVar[frozenset[str]]
     _known: ClassVar[frozenset[str]]
@@ -207,6 +215,8 @@ class Vendor(Dialect):
             _first_of((cls.event,)), _first_of(cls.source_id), _first_of(cls.user_id), _first_of(cls.anonymous_id),
             _first_of(cls.timestamp),
         )  # fmt: skip
+        clocks = (*cls.timestamp, *cls.arrival)
+        cls._clocks = tuple(_first_of((path,)) for path in clocks) if len(clocks) > 1 else ()
         paths = (
             cls.event, *cls.source_id, *cls.user_id, *cls.anonymous_id, *cls.timestamp, *cls.properties,
             *cls.person_set, *cls.person_set_once,
@@ -257,6 +267,8 @@ class Vendor(Dialect):
         reading.user_id = user_id(record)
         reading.anonymous_id = anonymous_id(record)
         reading.timestamp = timestamp(record)
+        if self._clocks:
+            reading.clocks = tuple(clock(record) for clock in self._clocks)
         table, person_set, person_set_once = self._tables
         table.read(record, reading.properties, nothing)
         if person_set:
@@ -325,16 +337,19 @@ class Vendor(Dialect):
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
-        columns: _Columns = tuple([] for _ in range(11))
+        columns: _Columns = tuple([] for _ in range(_CLOCKS + 1))
         if not self.compiled:
             reasons, noted = self.rows_by_row(chunk.used_up(), chunk.untyped, columns)
         else:
-            texts = chunk.records.texts if isinstance(chunk.records, Unparsed) else None
-            rows = rows_of(type(self), of_texts=texts is not None, has_groups=bool(self.groups))
-            reasons, noted = rows(self, chunk.used_up() if texts is None else texts, chunk.untyped, columns)
-        self._add_instants(columns, reasons)
-        batch = _batch(columns, reasons, part, chunk.positions)
-        return _notes(row for index, row in noted if index not in reasons).on(batch) if noted else batch
+            of_texts = isinstance(chunk.records, Unparsed) and not chunk.records.has_long_numbers
+            rows = rows_of(type(self), of_texts=of_texts, has_groups=bool(self.groups))
+            reasons, noted = rows(self, chunk.records if of_texts else chunk.used_up(), chunk.untyped, columns)
+        notes = self._add_instants(columns, reasons)
+        batch = _batch(columns[:_CLOCKS], reasons, part, chunk.positions)
+        if noted:
+            notes.add(_notes(row for index, row in noted if index not in reasons))
+        notes.add(Notes(remarks=chunk.remarks))
+        return notes.on(batch)
 
     def rows_by_row(self, records: Iterable[Record | Unreadable], untyped: bool, columns: _Columns) -> _Noted:
         """Add each record to *columns* as one row; return why some are rejected, by their index, and those with notes.
@@ -349,8 +364,9 @@ class Vendor(Dialect):
                 row = self._row(record, untyped)
                 if row.left_out or row.remarks:
                     noted.append((index, row))
-                texts = _written(row)
-                values = (row.source_id, row.kind, row.event, row.user_id, row.anonymous_id, row.timestamp, *texts)
+                texts = _written(row, self.dumps)
+                head = (row.source_id, row.kind, row.event, row.user_id, row.anonymous_id, row.timestamp)
+                values = (*head, *texts, row.clocks)
             except Rejected as reason:
                 reasons[index] = str(reason)
                 values = (None,) * len(columns)
@@ -358,12 +374,19 @@ class Vendor(Dialect):
                 column.append(value)
         return reasons, noted
 
-    def _add_instants(self, columns: _Columns, reasons: dict[int, str]) -> None:
-        """Put the instants in place of the times that records have; rows without one are rejected."""
+    def _add_instants(self, columns: _Columns, reasons: dict[int, str]) -> Notes:
+        """Put the instants in place of the times that records have; rows without one are rejected.
+
+        Returns which clocks gave way to others.
+        """
+        notes = Notes()
         times = columns[_TIMES]
         good = [index for index in range(len(times)) if index not in reasons] if reasons else range(len(times))
         read = [times[index] for index in good] if reasons else times
         stamps, flaws = self.instants(read) if read else (pa.array([], TIMESTAMP), {})
+        if self._clocks and read:
+            clocks = [columns[_CLOCKS][index] for index in good] if reasons else columns[_CLOCKS]
+            stamps = self._by_other_clocks(stamps, flaws, read, clocks, notes)
         for place, flaw in flaws.items():
             reasons[good[place]] = flaw
             for column in columns:
@@ -372,6 +395,43 @@ class Vendor(Dialect):
             places = {index: place for place, index in enumerate(good) if index not in reasons}
             stamps = stamps.take(pa.array([places.get(index) for index in range(len(times))], pa.int32()))
         columns[_TIMES][:] = [stamps]
+        return notes
+
+    def _by_other_clocks(
+        self, stamps: pa.Array, flaws: dict[int, str], times: list[Any], clocks: list[tuple[Any, ...]], notes: Notes
+    ) -> pa.Array:
+        """Return *stamps* with a later clock of the record where the first cannot be read, or cannot be true.
+
+        A time before 1970 or after the export counts as absent where another clock has a better one; where none has,
+        it stays, with its reason. The flaws of those that have are taken out of *flaws*, and they are counted.
+        """
+        wrong = set(flaws) | set(pc.indices_nonzero(pc.invert(self._may_be_true(stamps))).to_pylist())
+        found: dict[int, int] = {}
+        names = (*self.timestamp, *self.arrival)
+        for place in sorted(wrong):
+            if times[place] is None:
+                continue
+            for name, value in zip(names, clocks[place], strict=False):
+                if value is None or value == times[place]:
+                    continue
+                other, _ = self.instants([value])
+                if self._may_be_true(other)[0].as_py():
+                    found[place] = other.cast(pa.int64())[0].as_py()
+                    flaws.pop(place, None)
+                    notes.remark(f"timestamp_from {name}: the clock before it cannot be read, or cannot be true")
+                    break
+        if not found:
+            return stamps
+        micros = stamps.cast(pa.int64()).to_pylist()
+        for place, instant in found.items():
+            micros[place] = instant
+        return pa.array(micros, pa.int64()).cast(TIMESTAMP)
+
+    def _may_be_true(self, stamps: pa.Array) -> pa.Array:
+        """Return which instants lie after 1969 and before the export's end; null is none."""
+        last = self._window.last if self._window else 2**62
+        micros = stamps.cast(pa.int64())
+        return pc.fill_null(pc.and_(pc.greater_equal(micros, 0), pc.less_equal(micros, last)), False)
 
     def _row(self, record: Record | Unreadable, untyped: bool) -> Reading:
         if isinstance(record, Unreadable):
@@ -388,6 +448,10 @@ class Vendor(Dialect):
                 row.groups = row.groups | group_keys(self.groups, told)
             if "$set" in told or "$set_once" in told or "$unset" in told:
                 self._set_apart(row)
+            if "$groups" in told:
+                read_own_groups(told)
+            if row.groups:
+                _trim_groups(row)
             row.source_id = as_id(row.source_id, "source id") or fallback
             _read_ids(row)
         except FLAWS as error:
@@ -411,6 +475,12 @@ class Vendor(Dialect):
 def _compiled_fields(vendor: type[Vendor]) -> Callable[[Vendor, Record], Reading]:
     unwanted = vendor.renames.keys() | vendor.dropped
     return made("fields", fields_source(vendor), {"Reading": Reading, "unwanted": unwanted})
+
+
+def _trim_groups(row: Reading) -> None:
+    """Take blanks off the keys of groups, as off the ids of persons."""
+    if any(key[:1].isspace() or key[-1:].isspace() for key in row.groups.values()):
+        row.groups = {kind: key.strip() for kind, key in row.groups.items()}
 
 
 def _read_ids(row: Reading) -> None:
@@ -486,14 +556,10 @@ def _first_of(paths: Iterable[str]) -> _Getter:
     return first
 
 
-def _written(row: Reading) -> _Texts:
+def _written(row: Reading, dumps: Callable[[Any], bytes]) -> _Texts:
     """Return a row's objects as JSON text; raises Rejected."""
     try:
-        return _texts(row, orjson.dumps)
-    except TypeError:
-        pass
-    try:
-        return _texts(row, lambda item: orjson.dumps(item, default=str, option=orjson.OPT_NON_STR_KEYS))
+        return _texts(row, dumps)
     except TypeError as error:
         raise Rejected(f"record cannot be written as JSON: {shorten(str(error))}") from error
 
@@ -541,5 +607,6 @@ _SEEN: Final[dict[str, Any]] = {
     "FLAWS": FLAWS, "JSONDecodeError": orjson.JSONDecodeError, "NEITHER": (None, None), "Reading": Reading,
     "Rejected": Rejected, "Unreadable": Unreadable, "as_id": as_id,
     "content_id": content_id, "dumps": orjson.dumps, "group_keys": group_keys, "is_nothing": is_nothing,
-    "loads": orjson.loads, "not_of": not_of, "parse": parse, "read_ids": _read_ids, "written": _written,
+    "loads": orjson.loads, "not_of": not_of, "read_ids": _read_ids, "read_own_groups": read_own_groups,
+    "trim_groups": _trim_groups, "written": _written,
 }  # fmt: skip

@@ -27,7 +27,7 @@ from posthog_assets.mapping.identity import Identities
 from posthog_assets.mapping.repeated_uuids import UuidSpool
 from posthog_assets.mapping.repeats import Distinguisher
 from posthog_assets.mapping.sessions import Rows, SessionWriter
-from posthog_assets.mapping.sorting import Sorter
+from posthog_assets.mapping.sorting import Floors, Sorter, in_windows, with_before
 
 
 class Sink(Protocol):
@@ -42,6 +42,8 @@ class MappingReport:
 
     staged: int = 0
     staged_rejected: int = 0
+    #: Of the staged rows that are rejected, by the head of the reason.
+    staged_reasons: dict[str, int] = field(default_factory=dict)
     derived: int = 0
     rows: int = 0
     rejected: int = 0
@@ -58,6 +60,8 @@ class MappingReport:
     in_sessions: int | None = None
     #: Whether the staged events of the day before were there to find where sessions begin that cross midnight.
     knows_day_before: bool = True
+    #: Whether what all days together know of the events was there; None where the mapping does not ask.
+    knows_history: bool | None = None
     events_by_name: dict[str, int] = field(default_factory=dict)
     first: datetime | None = None
     last: datetime | None = None
@@ -76,6 +80,18 @@ class Around:
     lacks_day_before: bool = False
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What is known of the staged rows before they are mapped.
+
+    `floors` says how far back rows reach that are still to come, None where too many would have to wait for them;
+    `columns` reads some columns of all rows.
+    """
+
+    floors: Floors | None
+    columns: Callable[[list[str]], Iterable[pa.RecordBatch]]
+
+
 class _Repeats(Exception):
     def __init__(self, uuids: np.ndarray) -> None:
         super().__init__()
@@ -90,13 +106,15 @@ def map_day(
     *,
     ordered: bool,
     around: Around | None = None,
+    survey: Survey | None = None,
 ) -> MappingReport:
     """Map the staged *batches* of a day into a sink, oldest first.
 
     Memory does not grow with the day: what does not arrive in order is sorted through files in *spill*. Where uuids
     repeat, which is rare, the day is read a second time to tell them apart; where a step must know which ids the day
     links, it is read once before. *ordered* says that the staged rows are in the order of time. *around*
-    has what sessions are found in, by default the day alone.
+    has what sessions are found in, by default the day alone. With a *survey* rows that are nearly in order are not
+    spilled: those that wait for earlier ones stay in memory.
     """
     began = time.monotonic()
     if mapper.steps and mapper.steps.needs_links:
@@ -110,7 +128,7 @@ def map_day(
         folder.mkdir()
         try:
             with open_sink() as sink:
-                report = _pass(batches(), mapper, sink, folder, ordered, repeated)
+                report = _pass(batches(), mapper, sink, folder, ordered, repeated, survey)
             break
         except _Repeats as again:
             repeated = again.uuids
@@ -137,6 +155,7 @@ def _pass(
     folder: Path,
     ordered: bool,
     repeated: np.ndarray | None,
+    survey: Survey | None,
 ) -> MappingReport:
     report = MappingReport()
     distinct = None
@@ -144,9 +163,12 @@ def _pass(
         distinct = Distinguisher(
             mapper.namespace, repeated, collapse=mapper.collapses_repeats, replace=mapper.replaces_versions
         )
-        adds = mapper.steps or mapper.sessions
+        adds = mapper.steps or mapper.adds_context
         batches = _remembered(batches, mapper, distinct) if adds else batches
-    if distinct or not ordered or mapper.may_identify or mapper.may_describe_groups or mapper.moves_time:
+    # Sessions and the user's own function see the rows as they always did.
+    if survey and survey.floors and not (distinct or mapper.moves_time or mapper.sessions):
+        mapped = _in_windows(batches, mapper, report, survey, survey.floors)
+    elif distinct or not ordered or mapper.may_identify or mapper.may_describe_groups or mapper.moves_time:
         mapped = _sorted(batches, mapper, report, folder, distinct)
     else:
         mapped = _mapped(batches, mapper, report)
@@ -169,6 +191,45 @@ def _pass(
     return report
 
 
+def _in_windows(
+    batches: Iterable[pa.RecordBatch], mapper: EventMapper, report: MappingReport, survey: Survey, floors: Floors
+) -> Iterator[pa.RecordBatch]:
+    """Yield what `_sorted` does, of rows that are put in order before they are mapped: they are smaller then."""
+    derived = _derived(mapper, report, survey)
+    ordered = in_windows(_readable(batches, report), floors)
+    mapped = applied(lambda staged: mapper.map(mapper.prepared(staged)), ordered, 1 if mapper.steps else 2, "map")
+    yield from mapped if derived is None else ahead(with_before(mapped, derived), "merge")
+
+
+def _derived(mapper: EventMapper, report: MappingReport, survey: Survey) -> pa.RecordBatch | None:
+    """Return the events that come from several rows, oldest first, having read the columns they come from."""
+    people, groups = Identities(), GroupStates()
+    columns = ["timestamp", "reject_reason"]
+    columns += ["user_id", "anonymous_id", "kind"] if mapper.may_identify else []
+    columns += ["group_set"] if mapper.may_describe_groups else []
+    if len(columns) == 2:
+        return None
+    for batch in _readable(survey.columns(columns), MappingReport()):
+        timely = mapper.with_storable_times(batch)
+        if mapper.may_identify:
+            people.add(mapper.identified(timely))
+        if mapper.may_describe_groups:
+            groups.add(timely)
+    return _made_of(people, groups, mapper, report)
+
+
+def _made_of(
+    people: Identities, groups: GroupStates, mapper: EventMapper, report: MappingReport
+) -> pa.RecordBatch | None:
+    links, states = people.links(mapper.shared_devices), groups.states()
+    report.shared_devices, report.refused_merges = links.shared_devices, links.refused
+    if not links.pairs and not states:
+        return None
+    derived = mapper.derived(links.pairs, states)
+    report.derived = derived.num_rows
+    return derived
+
+
 def _sorted(
     batches: Iterable[pa.RecordBatch],
     mapper: EventMapper,
@@ -181,11 +242,8 @@ def _sorted(
     with Sorter(folder, POSTHOG_EVENTS) as sorter:
         for batch in _mapped(batches, mapper, report, people, groups, distinct):
             sorter.add(batch)
-        links, states = people.links(mapper.shared_devices), groups.states()
-        report.shared_devices, report.refused_merges = links.shared_devices, links.refused
-        if links.pairs or states:
-            derived = mapper.derived(links.pairs, states)
-            report.derived = derived.num_rows
+        derived = _made_of(people, groups, mapper, report)
+        if derived is not None:
             if distinct:
                 distinct.survey(derived)
             sorter.add_before(derived)
@@ -212,10 +270,12 @@ def _mapped(
     # What users write, and what looks things up, is not asked to bear threads.
     threads = 1 if mapper.steps or mapper.moves_time else 2
     for staged, prepared, events in applied(made, _readable(batches, report), threads, "map"):
-        if mapper.may_identify and people is not None:
-            people.add(mapper.pseudonymous(prepared))
-        if mapper.may_describe_groups and groups is not None:
-            groups.add(prepared)
+        if (mapper.may_identify and people is not None) or (mapper.may_describe_groups and groups is not None):
+            timely = mapper.with_storable_times(prepared)
+            if mapper.may_identify and people is not None:
+                people.add(mapper.pseudonymous(timely))
+            if mapper.may_describe_groups and groups is not None:
+                groups.add(timely)
         if distinct is not None:
             distinct.survey(events, staged)
         yield events
@@ -227,6 +287,9 @@ def _readable(batches: Iterable[pa.RecordBatch], report: MappingReport) -> Itera
         report.staged += batch.num_rows
         report.staged_rejected += batch.num_rows - batch["reject_reason"].null_count
         if _has_rejects(batch):
+            for reason in batch["reject_reason"].drop_null().to_pylist():
+                head = reason_head(reason)
+                report.staged_reasons[head] = report.staged_reasons.get(head, 0) + 1
             batch = batch.filter(pc.is_null(batch["reject_reason"]))
         if batch.num_rows:
             yield batch

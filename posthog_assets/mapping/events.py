@@ -11,18 +11,21 @@ from collections.abc import Mapping as Mapping_
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from posthog_assets.core.arrow_columns import json_strings
 from posthog_assets.core.errors import ImportFileError, MappingError, shorten
 from posthog_assets.core.partitions import Partition, key_of
-from posthog_assets.core.posthog_rules import id_flaws, name_flaw, size_flaws, span_flaws, time_flaws
+from posthog_assets.core.posthog_rules import event_flaws, id_flaws, name_flaw, span_flaws, storable
 from posthog_assets.core.schemas import POSTHOG_EVENTS, TIMESTAMP
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.mapping import person_properties as people
 from posthog_assets.mapping.groups import Group
+from posthog_assets.mapping.history import HistoryWriter
 from posthog_assets.mapping.identity import Pair
 from posthog_assets.mapping.kinds import as_posthog_calls
 from posthog_assets.mapping.properties import PropertyWriter
@@ -38,7 +41,8 @@ class EventMapper:
 
     *fetched_at* is when the day was exported: later instants cannot be true. *identity_map* has the ids that
     `mapping.identity_map` names, *files* opens what steps need. Events before *since*, and
-    from *until* on, are rejected. Pure: no files, no network, no clock of its own.
+    from *until* on, are rejected. *facts* are what all days together know of this one (`DAY_FACTS`). Pure: no files, no
+    network, no clock of its own.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class EventMapper:
         files: Files | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        facts: pa.Table | None = None,
     ) -> None:
         self._since, self._until = since, until
         self.namespace = dialect.uuid_namespace(import_name)
@@ -72,6 +77,9 @@ class EventMapper:
         #: What writes `$session_id`; None where sessions are off.
         self.sessions = SessionWriter(mapping.sessions, dialect) if mapping.sessions.mode == "auto" else None
         self._dialect = dialect
+        self._history = HistoryWriter(mapping, facts) if facts is not None and mapping.asks_history else None
+        #: Whether events have properties that come of other events: these are no part of what tells repeats apart.
+        self.adds_context = self.sessions is not None or self._history is not None
         self._hook = load_hook(mapping.transform) if mapping.transform else None
         #: Whether events may come out in another order of time than they went in.
         self.moves_time = self._hook is not None
@@ -97,7 +105,8 @@ class EventMapper:
     def map(self, staged: pa.RecordBatch, *, plain: bool = False) -> pa.RecordBatch:
         """Return one `POSTHOG_EVENTS` row per (prepared) staged row that is not rejected, in the same order.
 
-        *plain* leaves out sessions, the steps and the user's own function: what the event would be without them.
+        *plain* leaves out sessions, facts of other days, the steps and the user's own function: what the event would
+        be without them.
         """
         sources = staged["source_id"]
         uuids = verbatim(self.namespace, sources) if self._verbatim else uuids5(self.namespace, sources.to_pylist())
@@ -107,15 +116,15 @@ class EventMapper:
             staged = self.sessions.write(staged)
         elif self.sessions is not None:
             staged = without_hidden(staged, self._dialect)
+        if self._history is not None and not plain:
+            staged = self._history.write(staged)
         staged, reasons = as_posthog_calls(staged)
         events = self._names(staged["event"], reasons)
         ids = pc.utf8_trim_whitespace(pc.coalesce(staged["user_id"], staged["anonymous_id"]))
         if steps:
             staged, events = steps.run(staged, events, ids, reasons)
         properties = self._properties.write(staged)
-        for flaws in (id_flaws(ids), self._time_flaws(staged["timestamp"]), size_flaws(properties)):
-            for index, flaw in flaws.items():
-                reasons.setdefault(index, flaw)
+        self._add_flaws(reasons, events, ids, staged["timestamp"], properties)
         batch = pa.RecordBatch.from_arrays(
             [
                 uuids,
@@ -131,9 +140,6 @@ class EventMapper:
             schema=POSTHOG_EVENTS,
         )
         return self._transformed(batch) if self._hook and not plain else batch
-
-    def _time_flaws(self, stamps: pa.Array) -> dict[int, str]:
-        return time_flaws(stamps, self._fetched_at) | span_flaws(stamps, self._since, self._until)
 
     def pseudonymous(self, staged: pa.RecordBatch) -> pa.RecordBatch:
         """Return *staged* with the ids of persons as the steps want them."""
@@ -158,49 +164,71 @@ class EventMapper:
 
     def derived(self, pairs: dict[Pair, int], groups: dict[Group, tuple[int, str]]) -> pa.RecordBatch:
         """Return one `$identify` per pair and one `$groupidentify` per group, oldest first."""
-        day = self._day
-        made = [
-            ("$identify", stamp, user, {"$anon_distinct_id": anonymous}, [user, anonymous, day])
-            for (anonymous, user), stamp in pairs.items()
-        ] + [
-            (
-                "$groupidentify", stamp, f"${kind}_{key}",
-                {"$group_type": kind, "$group_key": key, "$group_set": orjson.loads(properties)}, [kind, key, day],
-            )
-            for (kind, key), (stamp, properties) in groups.items()
-        ]  # fmt: skip
-        made.sort(key=lambda row: (row[1], row[0], row[4]))
-        names = [orjson.dumps(place).decode() for *_, place in made]
+        parts = [self._group_calls(groups)] if groups else []
+        parts += [self._identify_calls(pairs)] if pairs else []
+        made = pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
+        if len(parts) > 1:
+            # Stable: of one instant, groups come first.
+            made = made.take(pa.array(np.argsort(made["timestamp"].cast(pa.int64()).to_numpy(), kind="stable")))
         count, nothing = len(made), pa.nulls(len(made), pa.string())
-        stage = pa.RecordBatch.from_pydict(
-            {
-                "properties": [orjson.dumps(properties).decode() for _, _, _, properties, _ in made],
-                "source_id": names,
-                "set": nothing,
-                "set_once": nothing,
-                "groups": nothing,
-                "timestamp": pa.array([row[1] for row in made], pa.int64()).cast(TIMESTAMP),
-                "user_id": pa.array([row[2] for row in made], pa.string()),
-                "anonymous_id": pa.array([row[3].get("$anon_distinct_id") for row in made], pa.string()),
-            }
-        )
-        events, ids = pa.array([row[0] for row in made], pa.string()), stage["user_id"]
-        reasons = id_flaws(ids) | span_flaws(stage["timestamp"], self._since, self._until)
+        stage = made.drop_columns(["event"])
+        events, ids = made["event"], stage["user_id"]
+        reasons = span_flaws(stage["timestamp"], self._since, self._until)
         if self.steps:
+            reasons |= id_flaws(ids)
             stage, events = self.steps.run(stage, events, ids, reasons)
+        written = self._properties.write(stage)
+        self._add_flaws(reasons, events, ids, stage["timestamp"], written)
         return pa.RecordBatch.from_arrays(
             [
-                uuids5(self.namespace, [f"{row[0]} {name}" for row, name in zip(made, names, strict=True)]),
+                uuids5(
+                    self.namespace,
+                    pc.binary_join_element_wise(made["event"], made["source_id"], " ").to_pylist(),
+                ),
                 events,
                 ids,
                 stage["timestamp"],
-                self._properties.write(stage),
+                written,
                 nothing,
                 _reasons(reasons, count),
                 nothing,
                 pa.nulls(count, pa.int64()),
             ],
             schema=POSTHOG_EVENTS,
+        )
+
+    def _identify_calls(self, pairs: dict[Pair, int]) -> pa.RecordBatch:
+        """Return one `$identify` per pair as a staged row, oldest first; its source id is what its uuid is made of."""
+        anonymous, users = (pa.array(ids, pa.string()) for ids in zip(*pairs, strict=True))
+        rows = pa.RecordBatch.from_arrays(
+            [pa.array(pairs.values(), pa.int64()), users, anonymous], names=["timestamp", "user_id", "anonymous_id"]
+        )
+        rows = rows.take(pc.sort_indices(rows, [(name, "ascending") for name in rows.schema.names]))
+        user, other = json_strings(rows["user_id"]), json_strings(rows["anonymous_id"])
+        return _calls(
+            "$identify",
+            rows["timestamp"],
+            pc.binary_join_element_wise('{"$anon_distinct_id":', other, "}", ""),
+            pc.binary_join_element_wise("[", user, ",", other, f",{orjson.dumps(self._day).decode()}]", ""),
+            rows["user_id"],
+            rows["anonymous_id"],
+        )
+
+    def _group_calls(self, groups: dict[Group, tuple[int, str]]) -> pa.RecordBatch:
+        """Return one `$groupidentify` per group as a staged row, oldest first."""
+        rows = sorted((stamp, kind, key, properties) for (kind, key), (stamp, properties) in groups.items())
+        said = [
+            {"$group_type": kind, "$group_key": key, "$group_set": orjson.Fragment(properties)}
+            for _, kind, key, properties in rows
+        ]
+        places = [[kind, key, self._day] for _, kind, key, _ in rows]
+        return _calls(
+            "$groupidentify",
+            pa.array([stamp for stamp, *_ in rows], pa.int64()),
+            pa.array([orjson.dumps(properties).decode() for properties in said], pa.string()),
+            pa.array([orjson.dumps(place).decode() for place in places], pa.string()),
+            pa.array([f"${kind}_{key}" for _, kind, key, _ in rows], pa.string()),
+            pa.nulls(len(rows), pa.string()),
         )
 
     def _transformed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -227,18 +255,36 @@ class EventMapper:
 
     def _checked(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Hold what the user's function made against PostHog's rules again."""
-        reasons = dict(enumerate(batch["reject_reason"].to_pylist()))
-        flaws = (
-            {i: flaw for i, name in enumerate(batch["event"].to_pylist()) if (flaw := name_flaw(name))},
-            id_flaws(batch["distinct_id"]),
-            self._time_flaws(batch["timestamp"]),
-            size_flaws(batch["properties"]),
-        )
-        for found in flaws:
-            for index, flaw in found.items():
-                reasons[index] = reasons[index] or flaw
+        reasons = {index: reason for index, reason in enumerate(batch["reject_reason"].to_pylist()) if reason}
+        self._add_flaws(reasons, *(batch[name] for name in ("event", "distinct_id", "timestamp", "properties")))
         column = batch.schema.get_field_index("reject_reason")
-        return batch.set_column(column, "reject_reason", pa.array(list(reasons.values()), pa.string()))
+        return batch.set_column(column, "reject_reason", _reasons(reasons, len(batch)))
+
+    def _add_flaws(
+        self, reasons: dict[int, str], names: pa.Array, ids: pa.Array, stamps: pa.Array, properties: pa.Array
+    ) -> None:
+        """Add to *reasons* why an event is not to be sent, where there is no reason yet."""
+        flaws = event_flaws(names, ids, stamps, properties, self._fetched_at)
+        for index, flaw in (span_flaws(stamps, self._since, self._until) | flaws).items():
+            reasons.setdefault(index, flaw)
+
+    def with_storable_times(self, staged: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows whose time PostHog can store: nothing is derived from the others."""
+        good = storable(staged["timestamp"], self._fetched_at)
+        return staged if good is None else staged.filter(good)
+
+
+def _calls(
+    event: str, stamps: pa.Array, properties: pa.Array, sources: pa.Array, users: pa.Array, anonymous: pa.Array
+) -> pa.RecordBatch:
+    """Return calls that no record makes as staged rows, with their event's name; *stamps* are µs since 1970."""
+    nothing = pa.nulls(len(stamps), pa.string())
+    columns = {
+        "event": pa.repeat(pa.scalar(event, pa.string()), len(stamps)), "properties": properties, "source_id": sources,
+        "set": nothing, "set_once": nothing, "groups": nothing, "timestamp": stamps.cast(TIMESTAMP), "user_id": users,
+        "anonymous_id": anonymous,
+    }  # fmt: skip
+    return pa.RecordBatch.from_pydict(columns)
 
 
 def _reasons(reasons: dict[int, str], count: int) -> pa.Array:

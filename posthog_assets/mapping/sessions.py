@@ -109,7 +109,8 @@ class SessionWriter:
         ids = pa.array(values, pa.string())
         texts = staged["properties"]
         has_one = pc.and_(pc.is_valid(ids), pc.match_substring(texts, f'"{SESSION}":'))
-        written = with_first(texts, SESSION, pc.if_else(has_one, pa.scalar(None, pa.string()), ids))
+        added = pc.binary_join_element_wise('"', pc.if_else(has_one, pa.scalar(None, pa.string()), ids), '"', "")
+        written = with_first(texts, SESSION, added)
         if pc.any(has_one).as_py():
             written = _replaced(written, ids, pc.indices_nonzero(has_one).to_pylist())
         place = staged.schema.get_field_index("properties")

@@ -130,6 +130,14 @@ class Mapping(Section):
     repeats: Literal["keep", "collapse"] = Field(
         "keep", description="Records without ids that are alike: all are kept, or all but one rejected"
     )
+    first_time: list[str] = Field(
+        default_factory=list,
+        description="Events, by their names in the source, that get $is_first_time; materialize history_facts first",
+    )
+    since_previous: list[str] = Field(
+        default_factory=list,
+        description="Events, by their names in the source, that get $seconds_since_previous; likewise",
+    )
     sessions: Sessions = Field(
         default_factory=lambda: Sessions(mode="off"),
         description="PostHog's $session_id: auto | off | {idle_minutes: 30}",
@@ -137,6 +145,11 @@ class Mapping(Section):
     markers: Markers = Field(
         default_factory=lambda: Markers.model_validate({}), description="Names of the properties that trace an event"
     )
+
+    @property
+    def asks_history(self) -> bool:
+        """Whether events get what only all days together know."""
+        return bool(self.first_time or self.since_previous)
 
     @model_validator(mode="after")
     def _leaves_markers(self) -> Mapping:

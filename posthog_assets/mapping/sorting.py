@@ -1,6 +1,7 @@
 """Sorting a day by time in little memory.
 
-Belongs here: the external merge sort. Does not belong here: what the rows are.
+Belongs here: the external merge sort, and the window for rows that are nearly in order. Does not belong here: what the
+rows are.
 
 Rows are collected into sorted runs of bounded size, which go to disk, and merged a block at a time. The order is by
 timestamp; rows of equal timestamp stay in the order in which they came.
@@ -12,7 +13,7 @@ per row stay the same however long the day is, for one more pass over the disk p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +33,74 @@ _OPEN: Final = 16
 
 #: Properties compress to a third, and a day is written to the disk of whoever sorts it.
 _WRITE: Final = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+class Floors:
+    """How far back the rest of a day reaches, after any number of its rows: what is older than that may leave.
+
+    Vendors write a day's records nearly in order: a few thousand rows wait for others, not the day.
+    """
+
+    #: So many rows are looked at as one.
+    _ROWS: Final = 4_096
+
+    def __init__(self, stamps: Iterable[np.ndarray]) -> None:
+        """Take the timestamps of all rows, in their order, as µs since 1970."""
+        pieces = [piece[at : at + self._ROWS] for piece in stamps for at in range(0, len(piece), self._ROWS)]
+        lowest = np.array([piece.min() for piece in pieces] + [_NEVER], np.int64)
+        counts = np.array([len(piece) for piece in pieces], np.int64)
+        #: Rows up to the end of each piece, and the smallest timestamp after it.
+        self._ends = np.concatenate(([0], np.cumsum(counts)))
+        self._lowest = np.minimum.accumulate(lowest[::-1])[::-1]
+        highest = np.array([piece.max() for piece in pieces], np.int64)
+        #: Rows that must wait at the same time, at most.
+        self.most_waiting = max(
+            (int(counts[: at + 1][highest[: at + 1] > self._lowest[at + 1]].sum()) for at in range(len(pieces))),
+            default=0,
+        )
+
+    def after(self, rows: int) -> int:
+        """Return a timestamp that no row after the first *rows* is older than."""
+        return int(self._lowest[np.searchsorted(self._ends, rows, side="right") - 1])
+
+
+#: Later than any row.
+_NEVER: Final = np.iinfo(np.int64).max
+
+
+def in_windows(batches: Iterable[pa.RecordBatch], floors: Floors) -> Iterator[pa.RecordBatch]:
+    """Yield rows oldest first, each as soon as no later one can come before it; in memory are those that wait.
+
+    Rows of equal timestamp stay in the order in which they came.
+    """
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        held.append(batch)
+        rows += batch.num_rows
+        floor = floors.after(rows)
+        waiting = sum(int((_stamps(batch) > floor).sum()) for batch in held)
+        # Each time, what waits is copied: so only where at least as much leaves.
+        if floor != _NEVER and 2 * waiting > sum(batch.num_rows for batch in held):
+            continue
+        ordered = _in_order(held, batch.schema)
+        leaving = int(np.searchsorted(_stamps(ordered), floor, side="right"))
+        if leaving:
+            yield from _blocks(ordered.slice(0, leaving), 20_000)
+        held = [ordered.slice(leaving)] if leaving < len(ordered) else []
+    if held:
+        yield from _blocks(_in_order(held, held[0].schema), 20_000)
+
+
+def with_before(batches: Iterable[pa.RecordBatch], others: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield *batches* with the rows of *others*, both oldest first; of equal timestamps *others* come first."""
+    stamps, done = _stamps(others), 0
+    for batch in batches:
+        end = int(np.searchsorted(stamps, _stamps(batch)[-1], side="right"))
+        yield _in_order([others.slice(done, end - done), batch], batch.schema) if end > done else batch
+        done = end
+    if done < len(others):
+        yield others.slice(done)
 
 
 class Sorter:

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from posthog_assets.orchestration.assets.history_facts import build_history_facts
 from posthog_assets.orchestration.assets.imported_batches import build_imported_batches
 from posthog_assets.orchestration.assets.landed_events import build_landed_events
 from posthog_assets.orchestration.assets.person_profiles import build_person_profiles
@@ -19,6 +20,7 @@ from posthog_assets.orchestration.checks import build_check_job, build_failed_da
 from posthog_assets.orchestration.history import job_name
 from posthog_assets.orchestration.jobs.preview_day import build_preview_job
 from posthog_assets.orchestration.jobs.prune_days import build_prune_job
+from posthog_assets.orchestration.jobs.report_import import build_report_job
 from posthog_assets.orchestration.sensors import build_sensors
 from posthog_assets.orchestration.sensors.schedules import build_daily_schedule
 from posthog_assets.pipeline.config.import_file import Import
@@ -53,9 +55,13 @@ def build_definitions(imp: Import) -> dg.Definitions:
     daily = build_daily_schedule(imp, partitions, job)
     prune = build_prune_job(imp)
     return dg.Definitions(
-        assets=[*days, *([build_person_profiles(imp)] if imp.people else [])],
+        assets=[
+            *days,
+            *([build_history_facts(imp)] if imp.history_facts or imp.mapping.asks_history else []),
+            *([build_person_profiles(imp)] if imp.people else []),
+        ],
         asset_checks=[build_failed_days_check(imp, partitions)],
-        jobs=[job, check_job, preview, *([prune[0]] if prune else [])],
+        jobs=[job, check_job, preview, build_report_job(imp, partitions), *([prune[0]] if prune else [])],
         sensors=build_sensors(imp, partitions, job),
         schedules=[check_schedule, *([daily] if daily else []), *([prune[1]] if prune else [])],
     )

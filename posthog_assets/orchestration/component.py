@@ -15,8 +15,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from posthog_assets.orchestration.build import build_definitions
+from posthog_assets.orchestration.scaffolding import ImportScaffolder
 from posthog_assets.orchestration.yaml_lines import lines_of
-from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.config.import_file import Import, refuse_written_secrets
 from posthog_assets.pipeline.derived_imports import trial_import
 
 
@@ -37,6 +38,10 @@ class _Written(BaseModel):
         }
         return whole | {"title": cls.__name__, "properties": optional}
 
+    def written(self) -> dict[str, Any]:
+        """Return the attributes with their templates as they stand."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
     def filled_in(self, context: ResolutionContext) -> dict[str, Any]:
         """Return the attributes with their templates replaced; those that are empty are left out."""
         given = {name: getattr(self, name) for name in self.model_fields_set}
@@ -50,6 +55,7 @@ _FIELDS: Final[dict[str, Any]] = dict.fromkeys(Import.model_fields, (Any, None))
 HistoricalImportModel: Final[type[_Written]] = create_model("HistoricalImportModel", __base__=_Written, **_FIELDS)
 
 
+@dg.scaffold_with(ImportScaffolder)
 class HistoricalImport(dg.Component):
     """Brings one source's history into one PostHog project, a day at a time."""
 
@@ -67,8 +73,10 @@ class HistoricalImport(dg.Component):
         Raises:
             ImportFileError: a field is wrong; names the file, the field, what was found and what is allowed.
         """
-        filled = attributes.filled_in(context.resolution_context) if isinstance(attributes, _Written) else {}
-        path = context.path / "defs.yaml"
+        path, filled = context.path / "defs.yaml", {}
+        if isinstance(attributes, _Written):
+            refuse_written_secrets(attributes.written(), str(path))
+            filled = attributes.filled_in(context.resolution_context)
         return cls(Import.read(filled, where=str(path), line_of=lines_of(path)))
 
     def build_defs(self, context: ComponentLoadContext) -> dg.Definitions:

@@ -99,6 +99,12 @@ def defs_folder(given: Path | None = None) -> Path | None:
     raise ImportFileError(f"{root}: there is no folder for the module {module} that its project file names")
 
 
+def import_folders(given: Path | None = None) -> list[str]:
+    """Return the names of the folders with an import file, without loading anything."""
+    folder = defs_folder(given) or OWN / "defs"
+    return sorted({path.parent.name for path in folder.glob("**/defs.yaml")})
+
+
 def make_project(root: Path) -> Path:
     """Make a Dagster project in *root* and return the folder of its imports; no file that is there is changed.
 

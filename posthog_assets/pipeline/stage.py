@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +41,8 @@ class StagingReport:
     notes: Notes = field(default_factory=Notes)
     first: datetime | None = None
     last: datetime | None = None
+    #: Rows more than a year before the import's first day: more often a clock that was never set than history.
+    long_before_start: int = 0
     raw_records: int = 0
     bytes: int = 0
     seconds: float = 0.0
@@ -65,7 +68,7 @@ def stage_day(
                 with raw.open(part) as file:
                     for batch in stagers.stage(file, part.framing, part.name):
                         sink.write(batch)
-                        _count(report, batch)
+                        _count(report, batch, _year_before(imp.start_date))
                         progress(report.rows - report.further, report.raw_records)
     report.bytes = store.size(staged_path(day))
     report.seconds = time.monotonic() - began
@@ -77,7 +80,11 @@ def _dialect(imp: Import, manifest: Manifest) -> Dialect:
     return imp.dialect.within(Window.of(imp.start_date, datetime.fromisoformat(manifest.fetched_at)))
 
 
-def _count(report: StagingReport, batch: pa.RecordBatch) -> None:
+def _year_before(start: date) -> datetime:
+    return datetime.combine(start, time_of_day(), UTC) - timedelta(days=366)
+
+
+def _count(report: StagingReport, batch: pa.RecordBatch, early: datetime) -> None:
     report.rows += batch.num_rows
     report.notes.add(notes_of(batch.schema.metadata))
     if "event_number" in batch.schema.names:
@@ -90,5 +97,8 @@ def _count(report: StagingReport, batch: pa.RecordBatch) -> None:
         report.rejected += len(reasons) - reasons.null_count
     span = pc.min_max(batch["timestamp"]).as_py()
     if span["min"] is not None:
+        if span["min"] < early:
+            before = pc.sum(pc.less(batch["timestamp"], pa.scalar(early, batch["timestamp"].type))).as_py()
+            report.long_before_start += before or 0
         report.first = min(report.first or span["min"], span["min"])
         report.last = max(report.last or span["max"], span["max"])

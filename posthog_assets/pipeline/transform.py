@@ -9,22 +9,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posthog_assets.core.partitions import Partition, key_of
-from posthog_assets.core.schemas import FETCHED_AT_KEY, MAPPING_KEY, POSTHOG_EVENTS, STAGED_KEY
-from posthog_assets.mapping import Around, EventMapper, MappingReport, map_day
+from posthog_assets.core.schemas import FETCHED_AT_KEY, HISTORY_KEY, MAPPING_KEY, POSTHOG_EVENTS, STAGED_KEY
+from posthog_assets.mapping import Around, EventMapper, Floors, MappingReport, Survey, map_day
 from posthog_assets.mapping.sessions import COLUMNS as SESSION_COLUMNS
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.settled import digest_of
+from posthog_assets.pipeline.history_facts import facts_version
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.mapping_files import open_step_files, read_identity_map
 from posthog_assets.pipeline.upstream import open_upstream
-from posthog_assets.storage.layout import events_path, staged_path
+from posthog_assets.storage.layout import day_facts_path, events_path, staged_path
 from posthog_assets.storage.parquet import ParquetSink, read_batches
 from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.store import Store
@@ -41,21 +42,38 @@ def transform_day(
             reader = pq.ParquetFile(file)
             fetched_at = (reader.schema_arrow.metadata or {})[FETCHED_AT_KEY].decode()
             made_from = {MAPPING_KEY: imp.mapping_version, STAGED_KEY: staged, FETCHED_AT_KEY: fetched_at}
+            facts = _history(imp, day)
+            if facts is not None:
+                made_from[HISTORY_KEY] = facts_version(store, key_of(day)) or ""
             ids = read_identity_map(imp.mapping.identity_map) if imp.mapping.identity_map else None
             phases = TwoPhaseProgress(reader.metadata.num_rows, progress)
             with scratch_folder() as spill, open_step_files() as files, _sessions_around(imp, day, file) as around:
-                return map_day(
+                report = map_day(
                     lambda: phases.read(read_batches(file)),
                     EventMapper(
                         imp.mapping, imp.name, imp.dialect, day=day,
                         fetched_at=datetime.fromisoformat(fetched_at), identity_map=ids, files=files,
-                        since=imp.since, until=imp.until,
+                        since=imp.since, until=imp.until, facts=facts,
                     ),
                     lambda: _events_sink(store, day, made_from, phases),
                     Path(spill),
                     ordered=_is_sorted(reader),
                     around=around,
+                    survey=Survey(_floors(reader), lambda columns: read_batches(file, columns)),
                 )  # fmt: skip
+            report.knows_history = facts is not None if imp.mapping.asks_history else None
+            return report
+
+
+def _history(imp: Import, day: Partition) -> pa.Table | None:
+    """Return what `history_facts` knows of the events of *day*; None where it is not asked or does not know yet."""
+    if not imp.mapping.asks_history:
+        return None
+    try:
+        with imp.store.open(day_facts_path(day)) as file:
+            return pq.read_table(file)
+    except FileNotFoundError:
+        return None
 
 
 @contextmanager
@@ -113,11 +131,28 @@ class TwoPhaseProgress:
         self._progress(min(self._rows // 2, self._total), self._total)
 
 
+#: Rows that wait for earlier ones hold about this much at most; where it is more, they are sorted on disk.
+_WAITING_BYTES: Final = 48 << 20
+
+
+def _floors(reader: pq.ParquetFile) -> Floors | None:
+    """Return how far back later rows reach; None where too many would have to wait for them."""
+    floors = Floors(_stamps(reader))
+    groups = [reader.metadata.row_group(number) for number in range(reader.metadata.num_row_groups)]
+    widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=0.0)
+    return floors if floors.most_waiting * widest <= _WAITING_BYTES else None
+
+
+def _stamps(reader: pq.ParquetFile) -> Iterator[np.ndarray]:
+    """Yield the timestamps of all rows that have one, in µs; reads eight bytes a row."""
+    for batch in reader.iter_batches(batch_size=500_000, columns=["timestamp"]):
+        yield batch["timestamp"].drop_null().cast(pa.int64()).to_numpy(zero_copy_only=False)
+
+
 def _is_sorted(reader: pq.ParquetFile) -> bool:
     """Whether the timestamps never go back; reads eight bytes a row."""
     last = np.iinfo(np.int64).min
-    for batch in reader.iter_batches(batch_size=500_000, columns=["timestamp"]):
-        stamps = batch["timestamp"].drop_null().cast(pa.int64()).to_numpy(zero_copy_only=False)
+    for stamps in _stamps(reader):
         if len(stamps) and (stamps[0] < last or bool((stamps[1:] < stamps[:-1]).any())):
             return False
         last = stamps[-1] if len(stamps) else last

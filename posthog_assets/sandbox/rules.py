@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+import orjson
+
 #: Ids that PostHog never gives a person, compared without case: nodejs/src/ingestion, `isDistinctIdIllegal`. Written
 #: down here again on purpose: the sandbox checks the product, so it shares none of its rules.
 ILLEGAL_IDS: Final = frozenset(
@@ -22,6 +24,7 @@ ILLEGAL_IDS: Final = frozenset(
 
 #: rust/capture/src/v1/analytics/constants.rs and the Kafka message limit behind both protocols.
 NAME_BYTES: Final = 200
+GROUP_KEY_LENGTH: Final = 400
 ID_LENGTH: Final = 200
 EVENT_BYTES: Final = 1_000_000
 
@@ -50,7 +53,27 @@ def token_flaw(token: str) -> str | None:
 
 
 def has_person(distinct_id: str) -> bool:
-    return distinct_id.lower() not in ILLEGAL_IDS
+    """Whether ingestion gives an id a person; those it does not are listed with and without quotes."""
+    bare = distinct_id.lower()
+    if len(bare) > 2 and bare[0] == bare[-1] and bare[0] in "'\"":
+        bare = bare[1:-1]
+    return bare not in ILLEGAL_IDS
+
+
+def is_dropped_by_ingestion(event: str, properties: str) -> bool:
+    """Whether ingestion drops an event that capture took: nodejs/src/ingestion, `group_key_too_long` and
+    `invalid_group_set`. Nobody is told but by an ingestion warning.
+    """
+    if '"$group' not in properties:
+        return False
+    content = orjson.loads(properties)
+    groups = content.get("$groups")
+    keys = list(groups.values()) if isinstance(groups, dict) else []
+    if event == "$groupidentify":
+        keys.append(content.get("$group_key"))
+        if not isinstance(content.get("$group_set") or {}, dict):
+            return True
+    return any(isinstance(key, str) and len(key) > GROUP_KEY_LENGTH for key in keys)
 
 
 def rfc3339(text: Any) -> datetime | None:

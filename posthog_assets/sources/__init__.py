@@ -10,6 +10,7 @@ from typing import Any, Final
 from posthog_assets.core.sections import load_by_type
 from posthog_assets.sources.amplitude import Amplitude
 from posthog_assets.sources.base import DayFingerprint, NaiveTimes, Source, ZoneStrength
+from posthog_assets.sources.dlt_resource import Dlt
 from posthog_assets.sources.files.source import Files
 from posthog_assets.sources.manifest import Manifest, Part, RawExport
 from posthog_assets.sources.mixpanel.events import Mixpanel
@@ -22,6 +23,7 @@ __all__ = [
     "SOURCES",
     "Amplitude",
     "DayFingerprint",
+    "Dlt",
     "Files",
     "Manifest",
     "Mixpanel",
@@ -44,6 +46,7 @@ SOURCES: Final[dict[str, type[Source]]] = {
     "posthog": PostHog,
     "sql": Sql,
     "rest": Rest,
+    "dlt": Dlt,
     **{name: recipe_class(recipe) for name, recipe in recipes().items()},
 }
 

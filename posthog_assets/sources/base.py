@@ -132,6 +132,16 @@ class Source(Section, ABC):
         """Whether `fingerprints` of many days is one look that shows which days there are."""
         return False
 
+    def reach(self, first: date, last: date) -> date | None:
+        """Return the last day from *first* to *last* of which there is something, where one quick look tells.
+
+        The day before *first* where there is nothing at all; None where nobody can tell without fetching.
+
+        Raises:
+            SourceError: the source could not be looked at.
+        """
+        return None
+
     def split_files(self, day: date) -> frozenset[str]:
         """Return which folders of `raw_export/.split` are of use still: those of the files that hold all days.
 

@@ -5,7 +5,12 @@ Belongs here: the path of each file, relative to the folder of an import. Does n
 
 from __future__ import annotations
 
+from typing import Final
+
 from posthog_assets.core.partitions import Partition, key_of
+
+#: The page that the job `report_<import>` writes.
+REPORT: Final = "report.html"
 
 
 def staged_path(day: Partition) -> str:
@@ -22,3 +27,15 @@ def rejected_path(day: Partition) -> str:
 
 def landed_path(day: Partition) -> str:
     return f"landed_events/{key_of(day)}.parquet"
+
+
+def day_facts_path(day: Partition) -> str:
+    return f"history_facts/days/{key_of(day)}.parquet"
+
+
+def persons_path() -> str:
+    return "history_facts/persons.parquet"
+
+
+def links_path() -> str:
+    return "history_facts/links.parquet"

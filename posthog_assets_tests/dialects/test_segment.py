@@ -146,7 +146,10 @@ def test_an_alias_call_links_the_previous_id() -> None:
         (TRACK | {"properties": [1]}, "properties are no object: [1]"),
         (TRACK | {"type": "delete"}, "type is none of track, page, screen, identify, group, alias: delete"),
         (TRACK | {"type": None}, "type is none of track, page, screen, identify, group, alias: None"),
-        (TRACK | {"timestamp": "NOW"}, "timestamp cannot be read: 'NOW'"),
+        (
+            TRACK | dict.fromkeys(("timestamp", "originalTimestamp", "receivedAt"), "NOW"),
+            "timestamp cannot be read: 'NOW'",
+        ),
         (call("group", groupId=["x"]), "groupId is neither text nor a whole number: ['x']"),
     ],
 )

@@ -17,6 +17,7 @@ from posthog_assets.orchestration.history import Cause, History
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.sources import RawExport, Source
 from posthog_assets_tests.conftest import small_attributes, small_import
+from posthog_assets_tests.fakes.records_api import settings
 from posthog_assets_tests.pipeline.test_whole_way import materialize
 
 RUNNING, STOPPED = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
@@ -128,6 +129,26 @@ def test_the_daily_schedule_imports_the_last_day_that_is_complete_by_then(
         )
         ticked = schedule.evaluate_tick(context)
     assert [request.partition_key for request in ticked.run_requests or []] == ([day] if day else [])
+
+
+def test_the_daily_schedule_reads_a_day_again_when_its_records_change_no_more(tmp_path: Path) -> None:
+    source = settings("http://127.0.0.1:1", look_back_days=7)
+    imp = small_import(tmp_path, source=source, automation={"daily": True})
+    definitions = build_definitions(imp)
+    schedule = definitions.resolve_schedule_def("small_daily")
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_schedule_context(
+            instance,
+            scheduled_execution_time=datetime(2024, 3, 20, 3, tzinfo=UTC),
+            repository_def=definitions.get_repository_def(),
+        )
+        asked = schedule.evaluate_tick(context).run_requests or []
+    assert [(request.partition_key, request.run_key) for request in asked] == [
+        ("2024-03-10", "2024-03-10 settled"),
+        ("2024-03-11", "2024-03-11 settled"),
+        ("2024-03-12", "2024-03-12 settled"),
+        ("2024-03-19", "2024-03-19"),
+    ]
 
 
 def test_the_daily_schedule_waits_until_the_records_of_a_day_are_final(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 import uuid
@@ -11,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 from posthog_assets.core.errors import ImportFileError, MappingError
 from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.dialects import Dialect, load_dialect
-from posthog_assets.mapping import EventMapper, Mapping, MappingReport, map_day
+from posthog_assets.mapping import EventMapper, Floors, Mapping, MappingReport, Survey, map_day
 from posthog_assets.mapping import sorting as order
 from posthog_assets.mapping.uuids import uuids5, verbatim
 from posthog_assets_tests.examples import examples
@@ -76,10 +78,18 @@ def map_rows(
         for start in range(0, len(rows), chunk):
             yield pa.RecordBatch.from_pylist(rows[start : start + chunk], schema=dialect.staged_schema)
 
-    spill = tmp_path / uuid.uuid4().hex
-    spill.mkdir(parents=True)
-    report = map_day(batches, mapper, open_sink, spill, ordered=ordered)
-    return sinks[-1].rows, report
+    times = [row["timestamp"].replace(tzinfo=None) for row in rows if not row["reject_reason"]]
+    stamps = [np.array(times, "datetime64[us]").astype("i8")]
+    survey = Survey(Floors(stamps), lambda columns: (batch.select(columns) for batch in batches()))
+    found = []
+    # Whether rows are put in order through files, or while they wait in memory, is the same.
+    for known in (None, survey):
+        spill = tmp_path / uuid.uuid4().hex
+        spill.mkdir(parents=True)
+        report = map_day(batches, mapper, open_sink, spill, ordered=ordered, survey=known)
+        found.append((sinks[-1].rows, dataclasses.replace(report, seconds=0.0)))
+    assert found[0] == found[1]
+    return found[0]
 
 
 def test_a_uuid_is_a_version_5_uuid_of_import_and_source_id(tmp_path: Path) -> None:

@@ -53,3 +53,14 @@ def test_the_day_column_reads_as_the_dialect_reads_it(tmp_path: Path) -> None:
     assert [sum(part.records for part in export_day(imp, date(2024, 3, day)).parts) for day in (1, 2)] == [1, 1]
     report = stage_day(imp, date(2024, 3, 1))
     assert (report.rows, report.rejected) == (1, 0)
+
+
+def test_events_long_before_the_first_day_are_counted(tmp_path: Path) -> None:
+    lines = "".join(
+        f'{{"t":"2024-03-01","when":"{when}","u":"a"}}\n'
+        for when in ("1970-01-01", "1969-12-31T23:59:59Z", "2023-02-28", "2023-03-02", "2024-03-01", "soon")
+    )
+    imp = _import(tmp_path, lines, column="when")
+    export_day(imp, date(2024, 3, 1))
+    report = stage_day(imp, date(2024, 3, 1))
+    assert (report.rows, report.rejected, report.long_before_start) == (6, 1, 3)

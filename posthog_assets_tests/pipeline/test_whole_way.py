@@ -86,8 +86,10 @@ def test_a_day_of_wikipedia_lands_as_it_is_in_the_file(
     result = materialize(imp, "2015-09-12")
     assert result.success
     assert checks(result) == {
+        "as_many_records_as_neighbours": True,
         "every_raw_record_is_a_row": True,
         "every_staged_row_is_an_event": True,
+        "few_records_are_rejected": True,
         "nothing_lost": True,
         "nothing_orphaned": True,
         "few_dropped": True,

@@ -18,7 +18,7 @@ import zstandard
 
 from posthog_assets.sandbox import Sandbox, SandboxFailed
 from posthog_assets.sandbox.hogql import QueryRefused, printed, translate
-from posthog_assets.sandbox.rules import loose, settled
+from posthog_assets.sandbox.rules import has_person, is_dropped_by_ingestion, loose, settled
 
 pytest.importorskip("chdb", reason="needs the extra posthog_assets[sandbox]")
 
@@ -296,3 +296,23 @@ def _readable(body: bytes) -> bytes:
     if body.startswith(b"data="):
         return base64.b64decode(body[5:].replace(b"%3D", b"=").replace(b"%2B", b"+").replace(b"%2F", b"/"))
     return body
+
+
+@pytest.mark.parametrize(
+    ("properties", "dropped"),
+    [
+        ({"$group_type": "company", "$group_key": "acme", "$group_set": {"plan": "gold"}}, False),
+        ({"$group_type": "company", "$group_key": "acme", "$group_set": "gold"}, True),
+        ({"$group_type": "company", "$group_key": "k" * 401}, True),
+        ({"$groups": {"company": "k" * 401}}, True),
+        ({"$groups": {"company": "k" * 400}}, False),
+    ],
+)
+def test_ingestion_drops_what_no_group_can_be(properties: dict[str, Any], dropped: bool) -> None:
+    assert is_dropped_by_ingestion("$groupidentify", json.dumps(properties)) is dropped
+
+
+@pytest.mark.parametrize("distinct_id", ["undefined", '"undefined"', "'NULL'", '"[object Object]"'])
+def test_ids_in_quotes_have_no_person_either(distinct_id: str) -> None:
+    assert not has_person(distinct_id)
+    assert has_person(f"x{distinct_id}")

@@ -1,16 +1,21 @@
 """posthog_events: what the day's records are to be in PostHog."""
 
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
 from posthog_assets.core.schemas import POSTHOG_EVENTS
 from posthog_assets.mapping import MappingReport
+from posthog_assets.mapping.version import RULES
 from posthog_assets.orchestration.assets.declaration import Progress, day_of, declare, explained
-from posthog_assets.orchestration.assets.metadata import day_profile, location, speed, table, times
+from posthog_assets.orchestration.assets.metadata import RULES_ENTRY, day_profile, location, speed, table, times
 from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.config.rejects import Lost, Verdict
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.storage.layout import events_path
+
+#: The check that few enough records are rejected.
+REJECTS_CHECK: Final = "few_records_are_rejected"
 
 DESCRIPTION = """The day's events exactly as PostHog will get them, oldest first. Nothing has been sent yet.
 
@@ -23,7 +28,10 @@ Next: `imported_batches`, which sends them."""
 
 def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     """Return the asset `<import>/posthog_events`."""
-    checks = {"every_staged_row_is_an_event": "staged rows - rejected + derived = PostHog events"}
+    checks = {
+        "every_staged_row_is_an_event": "staged rows - rejected + derived = PostHog events",
+        REJECTS_CHECK: f"at most {imp.rejects.warn:.0%} of the records are rejected, other than on purpose",
+    }
 
     @declare(
         imp, "posthog_events", partitions,
@@ -35,6 +43,7 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
         with explained():
             report = transform_day(imp, day, Progress(context, "transformed", "rows"))
         expected = report.staged - report.staged_rejected + report.derived
+        lost = Lost.of(report.staged, report.staged_reasons, report.reject_reasons)
         return dg.MaterializeResult(
             metadata={
                 "dagster/partition_row_count": report.rows,
@@ -48,7 +57,10 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
                 "shared_devices": report.shared_devices,
                 "refused_merges": report.refused_merges,
                 **_sessions(report),
+                **_lost(lost),
+                **_history(report),
                 "mapping": imp.mapping_version,
+                RULES_ENTRY: str(RULES),
                 **times(report.first, report.last),
                 **day_profile(imp, events_path(day), day, ["event", "distinct_id", "timestamp", "properties"]),
                 **speed(report.rows, report.seconds),
@@ -64,11 +76,30 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
                         "derived": report.derived,
                         "posthog_events": report.rows,
                     },
-                )
+                ),
+                _rejects_check(imp, lost),
             ],
         )
 
     return posthog_events
+
+
+def _lost(lost: Lost) -> dict[str, Any]:
+    """Return how many records should be events and are not, of how many, and the commonest reason."""
+    reason = {"lost_because": lost.reason} if lost.reason else {}
+    return {"lost": lost.count, "records": lost.records, **reason}
+
+
+def _rejects_check(imp: Import, lost: Lost) -> dg.AssetCheckResult:
+    """Return whether few enough records are rejected, by the import's `rejects`."""
+    verdict = imp.rejects.judge(lost)
+    return dg.AssetCheckResult(
+        passed=verdict is Verdict.FINE,
+        check_name=REJECTS_CHECK,
+        severity=dg.AssetCheckSeverity.ERROR if verdict is Verdict.FAIL else dg.AssetCheckSeverity.WARN,
+        description=None if verdict is Verdict.FINE else f"{lost.words}. See: posthog-assets rejected {imp.name}",
+        metadata=_lost(lost),
+    )
 
 
 def _sessions(report: MappingReport) -> dict[str, Any]:
@@ -77,3 +108,11 @@ def _sessions(report: MappingReport) -> dict[str, Any]:
         return {}
     known = "known" if report.knows_day_before else "not staged: sessions that began before midnight begin anew"
     return {"in_sessions": report.in_sessions, "day_before": known}
+
+
+def _history(report: MappingReport) -> dict[str, Any]:
+    """Return whether facts of all days were there; nothing where the mapping asks for none."""
+    if report.knows_history is None:
+        return {}
+    missing = "missing: materialize history_facts, then this day again"
+    return {"history_facts": "known" if report.knows_history else missing}

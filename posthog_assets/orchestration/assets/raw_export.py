@@ -9,11 +9,15 @@ from posthog_assets.core.partitions import key_of
 from posthog_assets.orchestration.assets.declaration import RETRIES, Progress, day_of, declare, explained
 from posthog_assets.orchestration.assets.metadata import location, speed
 from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.day_state.neighbours import Neighbours, neighbours
 from posthog_assets.pipeline.export import export_day
 from posthog_assets.sources.manifest import Account
 
 #: Whether every record of a source that holds all days went to one of them.
 CHECK: Final = "every_record_has_a_day"
+
+#: Whether the day has as many records as days like it.
+NEIGHBOURS_CHECK: Final = "as_many_records_as_neighbours"
 
 #: Bump when the same source gives other bytes.
 CODE_VERSION: Final = "1"
@@ -28,16 +32,19 @@ Next: `staged_events`."""
 
 def build_raw_export(imp: Import, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     """Return the asset `<import>/raw_export`."""
-    checks = {CHECK: "records read = records of all days + without a day + outside the import's days"}
+    checks = {NEIGHBOURS_CHECK: "as many records as on the same weekday of the weeks around it"}
+    if imp.source.holds_all_days:
+        checks[CHECK] = "records read = records of all days + without a day + outside the import's days"
 
     @declare(
         imp, "raw_export", partitions, description=DESCRIPTION, code_version=CODE_VERSION, kinds={_kind(imp)},
-        retry_policy=RETRIES(3), pool=imp.source.pool, checks=checks if imp.source.holds_all_days else None,
+        retry_policy=RETRIES(3), pool=imp.source.pool, checks=checks,
     )  # fmt: skip
     def raw_export(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         day, began = day_of(context), time.monotonic()
         with explained():
             manifest = export_day(imp, day, Progress(context, "exported", "bytes"))
+            near = neighbours(imp.store, day, sum(part.records for part in manifest.parts))
         return dg.MaterializeResult(
             metadata={
                 "dagster/partition_row_count": sum(part.records for part in manifest.parts),
@@ -48,11 +55,25 @@ def build_raw_export(imp: Import, partitions: dg.DailyPartitionsDefinition) -> d
                 **speed(0, time.monotonic() - began),
                 **location(imp, f"raw_export/{key_of(day)}/manifest.json", "manifest"),
             },
-            check_results=[_account_check(imp, manifest.account)] if manifest.account else [],
+            check_results=[
+                _neighbours_check(near),
+                *([_account_check(imp, manifest.account)] if manifest.account else []),
+            ],
             data_version=dg.DataVersion(manifest.digest()),
         )
 
     return raw_export
+
+
+def _neighbours_check(near: Neighbours) -> dg.AssetCheckResult:
+    """Return a warning where a day has far fewer or far more records than days like it."""
+    return dg.AssetCheckResult(
+        passed=not near.is_far_off,
+        check_name=NEIGHBOURS_CHECK,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=near.words if near.is_far_off else None,
+        metadata={"records": near.records, "days_compared": near.days, "median": near.median},
+    )
 
 
 def _account_check(imp: Import, account: Account) -> dg.AssetCheckResult:

@@ -7,8 +7,11 @@ import dagster as dg
 from posthog_assets.orchestration.assets.declaration import Progress, day_of, declare, explained, version_of
 from posthog_assets.orchestration.assets.metadata import day_profile, location, speed, table, times
 from posthog_assets.pipeline.config.import_file import Import
-from posthog_assets.pipeline.stage import stage_day
+from posthog_assets.pipeline.stage import StagingReport, stage_day
 from posthog_assets.storage.layout import staged_path
+
+#: The check that warns of events long before the import's first day.
+EARLY: Final = "no_event_long_before_start"
 
 #: Bump when the same raw records give other rows.
 CODE_VERSION: Final = "1"
@@ -24,7 +27,10 @@ Next: `posthog_events`."""
 
 def build_staged_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     """Return the asset `<import>/staged_events`."""
-    checks = {"every_raw_record_is_a_row": "raw records + further events of a record = staged rows"}
+    checks = {
+        "every_raw_record_is_a_row": "raw records + further events of a record = staged rows",
+        EARLY: "no event is more than a year older than the import's start_date",
+    }
 
     @declare(
         imp, "staged_events", partitions,
@@ -59,8 +65,22 @@ def build_staged_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -
                         "further_events_of_records": report.further,
                         "staged_rows": report.rows,
                     },
-                )
+                ),
+                _early_check(imp, report),
             ],
         )
 
     return staged_events
+
+
+def _early_check(imp: Import, report: StagingReport) -> dg.AssetCheckResult:
+    """Return a warning where events are of years that the import says it has no history of."""
+    count = report.long_before_start
+    return dg.AssetCheckResult(
+        passed=not count,
+        check_name=EARLY,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{count:,} events are more than a year older than start_date {imp.start_date}, the first of "
+        f"{report.first}: is that history, or a clock that was never set?" if count else None,
+        metadata={"long_before_start": count},
+    )  # fmt: skip

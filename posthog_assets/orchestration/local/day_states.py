@@ -6,20 +6,26 @@ is run (`backfill`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import Any, Final
 
 import dagster as dg
 
-from posthog_assets.orchestration.failures import Failure, failure_of
+from posthog_assets.core.errors import PosthogAssetsError
+from posthog_assets.mapping.version import RULES
+from posthog_assets.orchestration.assets.metadata import RULES_ENTRY
+from posthog_assets.orchestration.failures import Failure, failure_of, numbers
 from posthog_assets.orchestration.local.project import ImportJob
+from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.config.rejects import Lost, Verdict
 from posthog_assets.pipeline.day_state.owed import owed_events, was_reopened
 
 _DELIVERY: Final = "imported_batches"
+_EVENTS: Final = "posthog_events"
 
 #: Days whose ledgers are read at the same time, and most numbers in one of SQLite's questions.
 _AT_ONCE: Final = 4
@@ -46,6 +52,18 @@ class Standing:
     behind: dict[str, set[date]]
     #: Events without a verdict; a day whose events are not stored yet is not in it.
     owed: dict[date, int]
+    #: Days whose events other settings of mapping and dialect made; those of the events' asset are behind too.
+    other_mapping: frozenset[date] = frozenset()
+    #: By day whose events are made: records that should be events and are not.
+    lost: dict[date, Lost] = field(default_factory=dict)
+    #: The last day the source has something of; None where that is not known, or the import has an end.
+    reach: date | None = None
+
+    @property
+    def too_many_lost(self) -> dict[date, Lost]:
+        """The days of which more records are rejected than the import allows."""
+        rejects = self.job.imp.rejects
+        return {day: lost for day, lost in self.lost.items() if rejects.judge(lost) is Verdict.FAIL}
 
     def days_in(self, state: State, assets: Iterable[str] | None = None) -> dict[date, list[str]]:
         """Return the days on which any of *assets* (default: all) is in *state*, and which, upstream first."""
@@ -87,9 +105,20 @@ class Standing:
 
 
 def read_day_states(instance: dg.DagsterInstance, job: ImportJob, days: list[date]) -> Standing:
-    """Return how *days* stand; reads the ledger of a day only where Dagster's record does not say all is settled."""
+    """Return how *days* stand; reads the ledger of a day only where Dagster's record does not say all is settled.
+
+    Of an import without an end, days that the source does not reach yet and that were never tried are left out.
+    """
     states = {asset: _states(instance, job, asset, days) for asset in job.assets}
+    reach = reach_of(job.imp, days)
+    if reach is not None:
+        tried = {day for known in states.values() for day, state in known.items() if state is not State.MISSING}
+        days = [day for day in days if day <= reach or day in tried]
+        states = {asset: {day: known[day] for day in days} for asset, known in states.items()}
     behind = _behind(instance, job, days)
+    other_mapping = _by_other_mapping(instance, job, days)
+    if _EVENTS in behind:
+        behind[_EVENTS] |= other_mapping
     owed: dict[date, int] = {}
     if _DELIVERY in job.assets:
         claimed = _claimed(instance, job, days)
@@ -104,7 +133,18 @@ def read_day_states(instance: dg.DagsterInstance, job: ImportJob, days: list[dat
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             counts = pool.map(lambda day: _owed(job, day, settled=day in settled), started)
             owed = {day: count for day, count in zip(started, counts, strict=True) if count is not None}
-    return Standing(job, days, states, behind, owed)
+    return Standing(job, days, states, behind, owed, other_mapping, read_lost(instance, job, days), reach)
+
+
+def reach_of(imp: Import, days: list[date]) -> date | None:
+    """Return the last of *days* that the source of an import without an end reaches; None where that is not known."""
+    if imp.end_date or not days or imp.raw_owner != imp.name:
+        return None
+    try:
+        return imp.source.reach(days[0], days[-1])
+    except PosthogAssetsError:
+        # Nothing is known now; what is wrong with the source is said by `check`, and by the day that is tried.
+        return None
 
 
 def failures(instance: dg.DagsterInstance, standing: Standing) -> dict[date, Failure]:
@@ -143,6 +183,28 @@ def _behind(instance: dg.DagsterInstance, job: ImportJob, days: list[date]) -> d
     }
 
 
+def _by_other_mapping(instance: dg.DagsterInstance, job: ImportJob, days: list[date]) -> frozenset[date]:
+    """Return the days whose events were made by other settings than the import file's of now.
+
+    Days that other rules of this package made are not among them: an upgrade puts no day back, and `changes` says what
+    it would do.
+    """
+    present = job.imp.mapping_version
+    newest = _newest(instance, job, _EVENTS) if _EVENTS in job.assets else {}
+    ids = [newest[day.isoformat()] for day in days if day.isoformat() in newest]
+    found: set[date] = set()
+    for start in range(0, len(ids), _MOST):
+        some = ids[start : start + _MOST]
+        wanted = dg.AssetRecordsFilter(job.key(_EVENTS), storage_ids=some)
+        for record in instance.fetch_materializations(wanted, limit=len(some)).records:
+            event = record.asset_materialization
+            if event and event.partition:
+                said = {name: event.metadata[name].value for name in ("mapping", RULES_ENTRY) if name in event.metadata}
+                if said.get(RULES_ENTRY) == str(RULES) and said.get("mapping") != present:
+                    found.add(date.fromisoformat(event.partition))
+    return frozenset(found)
+
+
 def _newest(instance: dg.DagsterInstance, job: ImportJob, asset: str) -> dict[str, int]:
     """Return, by partition, the number of the newest materialization in Dagster's event log."""
     kind = dg.DagsterEventType.ASSET_MATERIALIZATION
@@ -151,17 +213,37 @@ def _newest(instance: dg.DagsterInstance, job: ImportJob, asset: str) -> dict[st
 
 def _claimed(instance: dg.DagsterInstance, job: ImportJob, days: list[date]) -> dict[date, int]:
     """Return what the newest materialization of the delivery says is owed."""
-    newest = _newest(instance, job, _DELIVERY)
+    return {
+        day: owed
+        for day, metadata in _metadata(instance, job, _DELIVERY, days)
+        if (owed := numbers(metadata).get("owed")) is not None
+    }
+
+
+def _metadata(
+    instance: dg.DagsterInstance, job: ImportJob, asset: str, days: Iterable[date]
+) -> Iterator[tuple[date, Mapping[str, Any]]]:
+    """Yield the metadata of the newest materialization of each of *days* that has one."""
+    newest = _newest(instance, job, asset)
     ids = [newest[day.isoformat()] for day in days if day.isoformat() in newest]
-    claimed: dict[date, int] = {}
     for start in range(0, len(ids), _MOST):
         some = ids[start : start + _MOST]
-        wanted = dg.AssetRecordsFilter(job.key(_DELIVERY), storage_ids=some)
+        wanted = dg.AssetRecordsFilter(job.key(asset), storage_ids=some)
         for record in instance.fetch_materializations(wanted, limit=len(some)).records:
             event = record.asset_materialization
-            if event and event.partition and isinstance(owed := event.metadata.get("owed"), dg.IntMetadataValue):
-                claimed[date.fromisoformat(event.partition)] = owed.value or 0
-    return claimed
+            if event and event.partition:
+                yield date.fromisoformat(event.partition), event.metadata
+
+
+def read_lost(instance: dg.DagsterInstance, job: ImportJob, days: Iterable[date]) -> dict[date, Lost]:
+    """Return, by day whose events are made, the records that should be events and are not."""
+    found = {}
+    for day, metadata in _metadata(instance, job, _EVENTS, days) if _EVENTS in job.assets else ():
+        counts, reason = numbers(metadata), metadata.get("lost_because")
+        if "lost" in counts:
+            words = reason.value if isinstance(reason, dg.TextMetadataValue) else None
+            found[day] = Lost(counts.get("records", 0), counts["lost"], words)
+    return dict(sorted(found.items()))
 
 
 def _owed(job: ImportJob, day: date, *, settled: bool) -> int | None:

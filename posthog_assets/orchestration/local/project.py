@@ -19,6 +19,7 @@ from dagster import DagsterError
 from pydantic import ValidationError
 
 from posthog_assets.core.errors import ImportFileError, PosthogAssetsError
+from posthog_assets.core.field_errors import meant
 from posthog_assets.core.sections import explain
 from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.orchestration.component import HistoricalImport
@@ -28,21 +29,32 @@ from posthog_assets.orchestration.project_folder import find_project
 from posthog_assets.pipeline.config.import_file import Import
 
 
+def all_imports(project: Path | None = None) -> tuple[dict[str, Import], dict[str, str]]:
+    """Return the imports of the Dagster project that holds *project* by name, and for each broken folder, why.
+
+    Raises:
+        ImportFileError: there is no project, or it does not load at all.
+    """
+    with _explained(), warnings.catch_warnings():
+        # Dagster's own loader calls functions of its own that are in preview.
+        warnings.simplefilter("ignore")
+        good, broken = components(find_project(project), HistoricalImport)
+    return {imp.name: imp for component in good for imp in component.imports}, broken
+
+
 def find_import(name: str, project: Path | None = None) -> Import:
     """Return the import called *name* of the Dagster project that holds *project* (see `find_project`).
 
     Raises:
         ImportFileError: there is none; names those there are.
     """
-    with _explained(), warnings.catch_warnings():
-        # Dagster's own loader calls functions of its own that are in preview.
-        warnings.simplefilter("ignore")
-        good, broken = components(find_project(project), HistoricalImport)
-    found = {imp.name: imp for component in good for imp in component.imports}
+    found, broken = all_imports(project)
     if name not in found:
-        said = [f"there is no import {name!r}; there are: {', '.join(sorted(found)) or 'none'}"]
-        said += [f"{place} cannot be loaded: {why}" for place, why in broken.items()]
-        raise ImportFileError("\n".join(said))
+        words = [
+            f"there is no import {name!r}{meant(name, list(found))}; there are: {', '.join(sorted(found)) or 'none'}"
+        ]
+        words += [f"{place} cannot be loaded: {why}" for place, why in broken.items()]
+        raise ImportFileError("\n".join(words))
     return found[name]
 
 

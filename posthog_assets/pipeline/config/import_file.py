@@ -32,12 +32,13 @@ from posthog_assets.mapping import Mapping
 from posthog_assets.mapping.version import mapping_version
 from posthog_assets.pipeline.config.automation import Automation
 from posthog_assets.pipeline.config.people import People
+from posthog_assets.pipeline.config.rejects import Rejects
 from posthog_assets.pipeline.config.retention import Retention
 from posthog_assets.pipeline.config.time_zones import with_agreed_time_zone
 from posthog_assets.pipeline.config.trial import Trial
 from posthog_assets.sources import SOURCES, Source, load_source
 from posthog_assets.sources.base import Scope
-from posthog_assets.sources.rest.recipes import recipe_of
+from posthog_assets.sources.rest.recipes import recipe_of, written_secrets
 from posthog_assets.storage.store import Store
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
@@ -70,6 +71,9 @@ class Import(Section):
     storage_options: dict[str, Any] = Field(default_factory=dict, description="Passed to fsspec", repr=False)
     owners: list[str] = Field([], description="Who answers for it: mail addresses, or team:name; Dagster shows them")
     first_rows: bool = Field(True, description="Show the first events of each day in Dagster; off keeps them out of it")
+    history_facts: bool = Field(
+        False, description="Offer the asset history_facts: what only all days together know of persons and devices"
+    )
     processes: int | None = Field(
         None,
         ge=1,
@@ -96,6 +100,10 @@ class Import(Section):
     )
     retention: Retention = Field(
         default_factory=lambda: Retention.model_validate({}), description="How long files of imported days stay"
+    )
+    rejects: Rejects = Field(
+        default_factory=lambda: Rejects.model_validate({}),
+        description="How many records of a day may be rejected before it has a warning, or its check fails",
     )
     trial: Trial | None = Field(None, description="A sample of persons into a test project, beside the import")
     _store: Store | None = PrivateAttr(None)
@@ -194,3 +202,18 @@ class Import(Section):
         other = self.model_copy()
         other._store, other._opened, other._raw_owner = store, None, raw_owner
         return other
+
+
+def refuse_written_secrets(attributes: MappingABC[str, Any], where: str) -> None:
+    """Refuse credentials of an API that stand in the import file itself; *attributes* are as they are written.
+
+    Raises:
+        ImportFileError: there are some; they are not repeated.
+    """
+    source = attributes.get("source")
+    if isinstance(source, dict) and (paths := written_secrets(source)):
+        names = ", ".join(f"source.{path}" for path in paths)
+        raise ImportFileError(
+            f"{where}: {names} is written out: keep it in an environment variable, and write "
+            '"{{ env.NAME_OF_THE_VARIABLE }}" here'
+        )

@@ -17,8 +17,14 @@ from posthog_assets.core.schemas import REJECTED
 from posthog_assets.destination.entries import CODES, NO_REASON, Known
 from posthog_assets.destination.ledger import Ledger
 from posthog_assets.destination.verdicts import Verdict
+from posthog_assets.storage.layout import rejected_path, staged_path
 from posthog_assets.storage.parquet import groups_where, read_batches
 from posthog_assets.storage.store import Store
+
+
+def was_staged(store: Store, day: Partition) -> bool:
+    """Return whether *day* was staged, or delivered since its staged rows were pruned."""
+    return any(store.exists(path) for path in (staged_path(day), rejected_path(day)))
 
 
 def rejections(store: Store, day: Partition, ledger: Ledger | None = None) -> Iterator[pa.RecordBatch]:

@@ -1,7 +1,7 @@
 """Import files for those who name their source: a commented template for each.
 
 Belongs here: finding templates and recipes by name. Does not belong here: their text (`templates/*.yaml`, and
-`recipes/*.yaml` of the package).
+`sources.rest.recipes`).
 """
 
 from __future__ import annotations
@@ -10,26 +10,30 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.sources.rest.recipes import recipes, sections
 
 
 def template_names() -> list[str]:
     """Return the names of all templates, those of recipes last."""
-    return [
-        *_found(files("posthog_assets.pipeline.sniffing") / "templates"),
-        *_found(files("posthog_assets") / "recipes"),
-    ]
+    return [*_found(files("posthog_assets.pipeline.sniffing") / "templates"), *recipes()]
 
 
 def template(name: str) -> str:
-    """Return the sections of the template or recipe called *name*.
+    """Return the sections of the template or recipe called *name*; `stripe/invoices` names a resource of a recipe.
 
     Raises:
         ImportFileError: there is none; names those there are.
     """
-    for folder in (files("posthog_assets.pipeline.sniffing") / "templates", files("posthog_assets") / "recipes"):
-        if name in _found(folder):
-            return _found(folder)[name].read_text(encoding="utf-8")
-    raise ImportFileError(f"there is no template for the source {name!r}; there are: {', '.join(template_names())}")
+    found = _found(files("posthog_assets.pipeline.sniffing") / "templates")
+    if name in found:
+        return found[name].read_text(encoding="utf-8")
+    kind, _, resource = name.partition("/")
+    recipe = recipes().get(kind)
+    if recipe is None:
+        raise ImportFileError(f"there is no template for the source {name!r}; there are: {', '.join(template_names())}")
+    if resource and resource not in recipe.resources:
+        raise ImportFileError(f"{kind} has no resource {resource!r}; it has: {', '.join(recipe.resources)}")
+    return sections(recipe, resource or next(iter(recipe.resources)))
 
 
 def _found(folder: Traversable) -> dict[str, Traversable]:

@@ -208,6 +208,14 @@ class Files(Source):
     def lists(self) -> bool:
         return not self.day_column and self.location(date(2000, 1, 1)).lists
 
+    def reach(self, first: date, last: date) -> date | None:
+        """Return the last day that has a file, from one listing; None of files that hold all days."""
+        if not self.lists:
+            return None
+        days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+        there = [seen.day for seen in self.fingerprints(days) if seen.fingerprint]
+        return max(there, default=first - timedelta(days=1))
+
     @property
     def availability_delay(self) -> timedelta:  # type: ignore[override]
         return timedelta(hours=self.available_after_hours)

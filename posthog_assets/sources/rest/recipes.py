@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from types import new_class
 from typing import Any, Final
 
 import yaml
@@ -157,19 +158,39 @@ def recipe_class(recipe: Recipe) -> type[Rest]:
         }
 
     members = {"__module__": __name__, "__doc__": recipe.title, "__get_pydantic_json_schema__": classmethod(schema)}
-    return type(Rest)(f"{recipe.title}Source", (Rest,), members)
+    return new_class(f"{recipe.title}Source", (Rest,), exec_body=lambda namespace: namespace.update(members))
 
 
-def import_file(recipe: Recipe, resource: str, name: str, start_date: str) -> str:
-    """Return the text of an import file (defs.yaml) that uses a recipe."""
-    lines = ["type: posthog_assets.HistoricalImport", "attributes:", f"  name: {name}", f'  start_date: "{start_date}"']
-    lines += ["  source:", f"    type: {recipe.name}", f"    resource: {resource}"]
+def sections(recipe: Recipe, resource: str) -> str:
+    """Return the `source` section of an import file that uses a recipe, with what else it may say as comments."""
+    lines = [f"# {recipe.documentation}", "source:", f"  type: {recipe.name}"]
+    lines += [f"  # {name}: {one['about']}" for name, one in recipe.resources.items()]
+    lines.append(f"  resource: {resource}")
     for key, setting in recipe.settings.items():
         value = f'"{{{{ env.{setting["env"]} }}}}"' if "env" in setting else setting["example"]
-        lines.append(f"    {key}: {value}  # {setting['about']}")
-    lines += [
-        "  destination:",
-        '    host: "{{ env.POSTHOG_HOST }}"',
-        '    project_api_key: "{{ env.POSTHOG_PROJECT_API_KEY }}"',
-    ]
+        lines += [f"  # {setting['about']}", f"  {key}: {value}"]
+    lines.append("# The recipe brings dialect and mapping; what these sections say here wins, field by field.")
     return "\n".join(lines) + "\n"
+
+
+def written_secrets(source: Mapping[str, Any]) -> list[str]:
+    """Return the paths of credentials that a `source` section, as it stands in the file, writes out.
+
+    For an API these must be expressions such as `{{ env.STRIPE_API_KEY }}`: import files are shared and versioned.
+    """
+    kind = source.get("type")
+    recipe = recipes().get(kind) if isinstance(kind, str) else None
+    if kind != "rest" and recipe is None:
+        return []
+    found = {name: source.get(name) for name in (recipe.settings if recipe else {}) if _is_secret(name)}
+    client = source.get("client")
+    for part in ("auth", "headers"):
+        section = client.get(part) if isinstance(client, dict) else None
+        if isinstance(section, dict):
+            found |= {f"client.{part}.{name}": value for name, value in section.items() if _is_secret(name)}
+    return [path for path, value in found.items() if isinstance(value, str) and value and "{{" not in value]
+
+
+def _is_secret(name: str) -> bool:
+    words = ("key", "token", "secret", "password", "authorization", "cookie")
+    return any(word in name.lower() for word in words) and not name.endswith(("_url", "_data", "_expiration"))

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from posthog_assets.core.errors import ImportFileError, SourceRefused
+from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.sources.base import NaiveTimes, Source, ZoneStrength
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.sources.sql.database import Database, Table
@@ -125,6 +126,36 @@ class Sql(Source):
         database = self.database()
         with database.connect() as connection:
             return self._state(database, connection, self._looked_up(database, connection), day)
+
+    def reach(self, first: date, last: date) -> date | None:
+        """Return the day of the table's last row; None of a query, or where the database's answer is no day."""
+        import sqlalchemy as sa
+
+        if not self.table:
+            return None
+        database = self.database()
+        with database.connect() as connection:
+            table = self._looked_up(database, connection)
+            assert table is not None
+            rows, _ = self._rows(table)
+            statement = sa.select(sa.func.max(rows.c[self.day_column or ""])).select_from(rows)
+            _, batches = database.read(connection, statement, {})
+            newest = next((row[0] for batch in batches for row in batch), None)
+        if newest is None:
+            return first - timedelta(days=1)
+        stamps, flaws = read_timestamps([newest], self.timezone)
+        if flaws:
+            return None
+        day = stamps[0].as_py().astimezone(ZoneInfo(self.timezone)).date()
+        return min(max(day, first - timedelta(days=1)), last)
+
+    def sample(self, connection: Connection, day: date, rows: int) -> tuple[Any, dict[str, Any]]:
+        """Return the SELECT of some rows of the table, or of the query's rows of *day*, and its parameters."""
+        database = self.database()
+        table = self._looked_up(database, connection)
+        if table is None:
+            return self._statement(database, None, day)
+        return self._rows(table)[1].limit(rows), {}
 
     def export(self, day: date, raw: RawExport, first_day: date) -> None:
         """Write the day's rows; with *first_day* come those of a table that have no day at all.

@@ -101,6 +101,7 @@ def test_a_preview_is_shown_in_three_forms(form: str, project: Path, tmp_path: P
     assert result.exit_code == 0, result.output
     text = page.read_text() if form == "html" else result.output
     assert "5 raw records become 4 rows" in text
+    assert "5 records - 1 rejected by the dialect + 0 derived = 4 rows" in text
     assert "timestamp cannot be read" in text
     assert "$geoip_disable" in text
     if form == "markdown":

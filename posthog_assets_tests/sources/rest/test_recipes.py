@@ -11,16 +11,18 @@ import yaml
 
 from posthog_assets.core.errors import ImportFileError, NoExport, SourceUnavailable
 from posthog_assets.orchestration.component import HistoricalImportModel
-from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.config.import_file import Import, refuse_written_secrets
 from posthog_assets.pipeline.deliver import deliver_day
 from posthog_assets.pipeline.export import export_day
+from posthog_assets.pipeline.sniffing.templates import template
+from posthog_assets.pipeline.sniffing.yaml_text import template_text
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.sources.http import api as api_module
 from posthog_assets.sources.manifest import RawExport
-from posthog_assets.sources.rest.recipes import import_file, merged, recipes
+from posthog_assets.sources.rest.recipes import merged, recipes
 from posthog_assets_tests.fakes.export_server import Asked, Reply
-from posthog_assets_tests.fakes.vendors import CASES, Case, HubSpot, Vendor
+from posthog_assets_tests.fakes.vendors import CASES, Calendly, Case, HubSpot, Vendor
 
 DAYS = [date(2024, 3, 1), date(2024, 3, 2)]
 NAMES = [f"{case.recipe} {case.resource}" for case in CASES]
@@ -105,11 +107,11 @@ def test_every_recipe_and_resource_has_a_case() -> None:
 
 @pytest.mark.parametrize(("recipe", "resource"), [(case.recipe, case.resource) for case in CASES], ids=NAMES)
 def test_the_import_file_that_is_made_of_a_recipe_loads(recipe: str, resource: str) -> None:
-    text = import_file(recipes()[recipe], resource, "billing", "2024-03-01")
-    attributes = yaml.safe_load(text)["attributes"]
+    attributes = yaml.safe_load(template_text("billing", template(f"{recipe}/{resource}")))["attributes"]
     HistoricalImportModel.model_validate(attributes)
     del attributes["destination"]
-    assert Import.read(attributes).source.type == recipe
+    imp = Import.read(attributes)
+    assert (imp.source.type, recipes()[recipe].resource_of(attributes["source"])) == (recipe, resource)
 
 
 def test_hubspots_cap_is_halved(tmp_path: Path) -> None:
@@ -161,3 +163,35 @@ def test_no_secret_of_a_recipe_is_in_its_storage(tmp_path: Path) -> None:
     assert texts and not any(Vendor.secret.encode() in text for text in texts)
     assert RawExport(imp.store, DAYS[0]).manifest().complete
     assert DAYS[0] + timedelta(1) == DAYS[1]
+
+
+@pytest.mark.parametrize(
+    ("source", "path"),
+    [
+        ({"type": "stripe", "api_key": "rk_live_1"}, "source.api_key"),
+        ({"type": "rest", "client": {"auth": {"type": "bearer", "token": "t"}}}, "source.client.auth.token"),
+        ({"type": "rest", "client": {"headers": {"X-Api-Key": "k"}}}, "source.client.headers.X-Api-Key"),
+    ],
+)
+def test_a_secret_that_is_written_out_is_refused_and_not_repeated(source: dict[str, Any], path: str) -> None:
+    with pytest.raises(ImportFileError, match=f"defs.yaml: {path} is written out") as error:
+        refuse_written_secrets({"source": source}, "defs.yaml")
+    assert "rk_live" not in str(error.value)
+
+
+def test_a_secret_from_the_environment_is_fine() -> None:
+    auth = {"type": "api_key", "name": "X-Key", "api_key": "{{ env.KEY }}"}
+    refuse_written_secrets({"source": {"type": "rest", "client": {"auth": auth}}}, "defs.yaml")
+
+
+def test_the_vendor_that_the_docs_describe_in_twenty_lines_is_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/pages/sources/rest.md").read_text()
+    attributes = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    with Calendly() as vendor:
+        client = {"base_url": vendor.url, "auth": {"token": Vendor.secret, "type": "bearer"}}
+        small = {"source": {"client": client, "endpoint": {"params": {"count": 2}}}, "storage": str(tmp_path)}
+        imp = Import.read(merged(attributes, small))
+        for day in DAYS:
+            export_day(imp, day)
+            stage_day(imp, day)
+    assert [transform_day(imp, day).events_by_name for day in DAYS] == [{"meeting": 6}, {"meeting": 6}]

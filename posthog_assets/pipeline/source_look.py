@@ -1,0 +1,155 @@
+"""What can be known of an import's source before its first day is exported.
+
+Belongs here: which days there are, and some records through the dialect. Does not belong here: the destination
+(`destination.preflight`), exporting (`export`), or what is printed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+from typing import Any, Final
+
+from posthog_assets.core.errors import NoExport, PosthogAssetsError
+from posthog_assets.core.field_errors import meant
+from posthog_assets.core.records import RecordChunk
+from posthog_assets.core.rejection import reason_head
+from posthog_assets.destination.preflight import OK, PROBLEM, WARNING, Finding
+from posthog_assets.dialects.column import ABSENT, Column
+from posthog_assets.dialects.columns import Columns
+from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.config.rejects import Lost, Verdict
+from posthog_assets.pipeline.sniffing.sampling import flattened, read_sample
+from posthog_assets.sources.files.locations import Location
+from posthog_assets.sources.files.source import Files
+from posthog_assets.sources.formats.unfold import unfolded
+from posthog_assets.sources.sql.source import Sql
+
+_ROWS: Final = 200
+#: Days named one by one.
+_NAMED: Final = 5
+_LEVELS: Final = {Verdict.FINE: OK, Verdict.WARN: WARNING, Verdict.FAIL: PROBLEM}
+
+
+def look_at_source(imp: Import) -> Iterator[Finding]:
+    """Yield what is known of the source of *imp*: its days, and what its dialect makes of some records.
+
+    Nothing is stored. A vendor's API is not asked: it bills or limits what it answers.
+    """
+    try:
+        match imp.source:
+            case Files():
+                yield from _of_files(imp, imp.source)
+            case Sql():
+                yield from _of_table(imp, imp.source)
+            case _:
+                words = f"is asked day by day; to see one: posthog-assets preview {imp.name} --day {imp.start_date}"
+                yield Finding(OK, "source", words)
+    except PosthogAssetsError as error:
+        yield Finding(PROBLEM, "source", str(error))
+
+
+def _last_day(imp: Import) -> date:
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    return min(imp.end_date, yesterday) if imp.end_date else yesterday
+
+
+def _of_files(imp: Import, source: Files) -> Iterator[Finding]:
+    day = imp.start_date
+    if not source.day_column:
+        last = max(_last_day(imp), day)
+        days = [day + timedelta(days=number) for number in range((last - day).days + 1)]
+        there = [seen.day for seen in source.fingerprints(days) if seen.fingerprint] if source.lists else days[:1]
+        if not there:
+            found = source.location(day)
+            raise NoExport(
+                f"none of the days {days[0]} to {days[-1]} has a file: there is none at {found.shown}; correct "
+                "source.path, start_date or end_date"
+            )
+        yield _days(imp, source, days, there)
+        day = there[0]
+    location, files = source.location(day), source.find(day)
+    if not files:
+        raise NoExport(f"there is no file at {location.shown}; correct source.path")
+    if source.day_column:
+        size = sum(file.size or 0 for file in files)
+        yield Finding(OK, "source", f"{len(files):,} file(s) of all days, {size / 1e6:,.1f} MB")
+    yield from _of_records(imp, *_sampled(location, source, files))
+
+
+def _sampled(location: Location, source: Files, files: Sequence[Any]) -> tuple[list[dict[str, Any]], bool, list[str]]:
+    sample = read_sample(location, next((file for file in files if file.size), files[0]), source)
+    records = sample.records
+    if source.unfold:
+        chunks = unfolded([sample.chunk()], source.unfold, 1_000)
+        records = [record for chunk in chunks for record in chunk.records if isinstance(record, dict)]
+    return records, sample.untyped, sample.flaws
+
+
+def _days(imp: Import, source: Files, days: Sequence[date], there: Sequence[date]) -> Finding:
+    if not source.lists:
+        return Finding(OK, "source", f"cannot be listed; its first day, {days[0]}, was looked at")
+    until = there[-1] if imp.end_date is None else days[-1]
+    known = set(there)
+    gaps = [day for day in days if day <= until and day not in known]
+    words = f"{len(there):,} days have files, {there[0]} to {there[-1]}"
+    if not gaps:
+        return Finding(OK, "source", words)
+    named = ", ".join(map(str, gaps[:_NAMED])) + (f" and {len(gaps) - _NAMED:,} more" if len(gaps) > _NAMED else "")
+    words += f"; {len(gaps):,} days have none: {named}"
+    if source.missing == "empty":
+        return Finding(OK, "source", f"{words} (they count as empty)")
+    return Finding(WARNING, "source", f"{words}. They will fail, unless source.missing is set to empty")
+
+
+def _of_table(imp: Import, source: Sql) -> Iterator[Finding]:
+    database = source.database()
+    last = _last_day(imp)
+    reach = source.reach(imp.start_date, max(last, imp.start_date))
+    if reach is not None and reach < imp.start_date:
+        yield Finding(PROBLEM, "source", f"{source.table} has no row of {imp.start_date} or later; correct start_date")
+        return
+    with database.connect() as connection:
+        columns, batches = database.read(connection, *source.sample(connection, imp.start_date, _ROWS))
+        rows = [dict(zip(columns, row, strict=True)) for row in islice((r for batch in batches for r in batch), _ROWS)]
+    what = source.table or "the query"
+    yield Finding(OK, "source", f"{what} answers" + (f"; its last row is of {reach}" if reach else ""))
+    yield from _of_records(imp, rows, False, [])
+
+
+def _of_records(imp: Import, records: list[dict[str, Any]], untyped: bool, flaws: list[str]) -> Iterator[Finding]:
+    """Yield what the dialect makes of records, and the columns it names that none of them has."""
+    if not records and not flaws:
+        yield Finding(WARNING, "records", "there is no record to look at")
+        return
+    if isinstance(imp.dialect, Columns):
+        yield from _absent(imp.dialect, records)
+    chunk = RecordChunk(range(1, len(records) + 1), copy.deepcopy(records), untyped)
+    staged = imp.dialect.stage(chunk, "sample")
+    counts: dict[str, int] = {}
+    for reason in [*flaws, *staged["reject_reason"].drop_null().to_pylist()]:
+        counts[reason_head(reason)] = counts.get(reason_head(reason), 0) + 1
+    lost = Lost.of(staged.num_rows + len(flaws), counts)
+    words = (
+        lost.words if lost.count else f"{staged.num_rows:,} records were read through the dialect {imp.dialect.type}"
+    )
+    yield Finding(_LEVELS[imp.rejects.judge(lost)], "records", words)
+
+
+def _absent(dialect: Columns, records: list[dict[str, Any]]) -> Iterator[Finding]:
+    named = {
+        f"dialect.{name}": value.column
+        for name in ("event", "user_id", "anonymous_id", "timestamp", "source_id")
+        if isinstance(value := getattr(dialect, name), Column)
+    }
+    named |= {f"dialect.groups.{kind}": column.column for kind, column in dialect.groups.items()}
+    for setting in ("person_properties", "required", "properties"):
+        value = getattr(dialect, setting)
+        named |= {f"dialect.{setting}": name for name in (value if isinstance(value, list) else ())}
+    there = list(dict.fromkeys(path for record in records[:50] for path, _ in flattened(record)))
+    for setting, column in named.items():
+        if records and all(value is ABSENT for value in Column(column=column).values(records)):
+            words = f"{setting} names the column {column}, which none of {len(records):,} records has"
+            yield Finding(WARNING, "columns", words + meant(column, there))
