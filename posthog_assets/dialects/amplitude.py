@@ -278,7 +278,7 @@ def _read_groups(groups: Any, reading: Reading) -> None:
 
 
 def _key(key: Any) -> str:
-    return key if type(key) is str else orjson.dumps(key).decode()
+    return key if type(key) is str else str(key) if type(key) is int else orjson.dumps(key).decode()
 
 
 def _read_group_properties(told: Any, reading: Reading) -> None:
