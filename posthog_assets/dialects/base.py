@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Callable
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Self
 
 import orjson
 import pyarrow as pa
 from pydantic import Field, PrivateAttr
 
+from posthog_assets.core.json_text import dump_exactly, dump_numbers, rounded
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.core.schemas import STAGED_EVENTS, STAGED_VERSIONS
 from posthog_assets.core.sections import Section
@@ -50,6 +52,12 @@ class Dialect(Section):
         "already as it is; 2, for new imports: those of release 0.2, see the page of the dialect",
     )
     keep_unset: bool = Field(False, description="Import $unset, which deletes properties of living people")
+
+    big_numbers: Literal["text", "number"] = Field(
+        "text",
+        description="What whole numbers above 2^53 become, which PostHog's pipeline would round: text with all digits, "
+        "or numbers all the same, up to 64 bits",
+    )
 
     #: Whether the source's id, where it is a uuid, is PostHog's uuid as it stands.
     verbatim_uuid: ClassVar[bool] = False
@@ -122,6 +130,16 @@ class Dialect(Section):
         """The columns of the staged rows."""
         return STAGED_VERSIONS if self.replaces_versions else STAGED_EVENTS
 
+    @property
+    def dumps(self) -> Callable[[Any], bytes]:
+        """What writes the values of a record as JSON; raises TypeError for what JSON has no room for."""
+        return dump_exactly if self.big_numbers == "text" else dump_numbers
+
+    @property
+    def dump_option(self) -> int | None:
+        """The option of orjson with which it raises TypeError for whole numbers that are to be text."""
+        return orjson.OPT_STRICT_INTEGER if self.big_numbers == "text" else None
+
     def uuid_namespace(self, import_name: str) -> uuid.UUID:
         """Return the namespace of this import's uuids: the vendor's convention, or one per import name."""
         return uuid.uuid5(NAMESPACE, self.namespace or import_name)
@@ -137,5 +155,10 @@ def content_id(record: Any) -> str:
 
     It is the same whatever the order of the keys or the file's format.
     """
-    text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+    option = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+    try:
+        text = orjson.dumps(record, option=option, default=str)
+    except TypeError:
+        # Ids do not change by what is read more exactly than before.
+        text = orjson.dumps(rounded(record), option=option, default=str)
     return CONTENT + hashlib.blake2b(text, digest_size=16).hexdigest()

@@ -120,7 +120,7 @@ class SeveralEvents(Columns):
         records = list(chunk.used_up())
         readable = [index for index, record in enumerate(records) if isinstance(record, dict)]
         numbers = np.zeros(len(records), np.int64)
-        batches, places, notes = [], [], Notes()
+        batches, places, notes = [], [], Notes(remarks=dict(chunk.remarks))
         for event, reader in zip(self.events, self._readers, strict=True):
             chosen = self._having(event, records, readable, chunk.untyped)
             if not len(chosen):

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from posthog_assets.core.errors import shorten
-from posthog_assets.core.json_records import Unparsed, parse
+from posthog_assets.core.json_records import Unparsed
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
@@ -341,13 +341,14 @@ class Vendor(Dialect):
         if not self.compiled:
             reasons, noted = self.rows_by_row(chunk.used_up(), chunk.untyped, columns)
         else:
-            texts = chunk.records.texts if isinstance(chunk.records, Unparsed) else None
-            rows = rows_of(type(self), of_texts=texts is not None, has_groups=bool(self.groups))
-            reasons, noted = rows(self, chunk.used_up() if texts is None else texts, chunk.untyped, columns)
+            of_texts = isinstance(chunk.records, Unparsed) and not chunk.records.has_long_numbers
+            rows = rows_of(type(self), of_texts=of_texts, has_groups=bool(self.groups))
+            reasons, noted = rows(self, chunk.records if of_texts else chunk.used_up(), chunk.untyped, columns)
         notes = self._add_instants(columns, reasons)
         batch = _batch(columns[:_CLOCKS], reasons, part, chunk.positions)
         if noted:
             notes.add(_notes(row for index, row in noted if index not in reasons))
+        notes.add(Notes(remarks=chunk.remarks))
         return notes.on(batch)
 
     def rows_by_row(self, records: Iterable[Record | Unreadable], untyped: bool, columns: _Columns) -> _Noted:
@@ -363,7 +364,7 @@ class Vendor(Dialect):
                 row = self._row(record, untyped)
                 if row.left_out or row.remarks:
                     noted.append((index, row))
-                texts = _written(row)
+                texts = _written(row, self.dumps)
                 head = (row.source_id, row.kind, row.event, row.user_id, row.anonymous_id, row.timestamp)
                 values = (*head, *texts, row.clocks)
             except Rejected as reason:
@@ -555,14 +556,10 @@ def _first_of(paths: Iterable[str]) -> _Getter:
     return first
 
 
-def _written(row: Reading) -> _Texts:
+def _written(row: Reading, dumps: Callable[[Any], bytes]) -> _Texts:
     """Return a row's objects as JSON text; raises Rejected."""
     try:
-        return _texts(row, orjson.dumps)
-    except TypeError:
-        pass
-    try:
-        return _texts(row, lambda item: orjson.dumps(item, default=str, option=orjson.OPT_NON_STR_KEYS))
+        return _texts(row, dumps)
     except TypeError as error:
         raise Rejected(f"record cannot be written as JSON: {shorten(str(error))}") from error
 
@@ -610,6 +607,6 @@ _SEEN: Final[dict[str, Any]] = {
     "FLAWS": FLAWS, "JSONDecodeError": orjson.JSONDecodeError, "NEITHER": (None, None), "Reading": Reading,
     "Rejected": Rejected, "Unreadable": Unreadable, "as_id": as_id,
     "content_id": content_id, "dumps": orjson.dumps, "group_keys": group_keys, "is_nothing": is_nothing,
-    "loads": orjson.loads, "not_of": not_of, "parse": parse, "read_ids": _read_ids, "read_own_groups": read_own_groups,
+    "loads": orjson.loads, "not_of": not_of, "read_ids": _read_ids, "read_own_groups": read_own_groups,
     "trim_groups": _trim_groups, "written": _written,
 }  # fmt: skip
