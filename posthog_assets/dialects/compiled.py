@@ -294,7 +294,7 @@ def _write_fallback(code: Code, vendor: type[Vendor]) -> None:
     inner = Code(indent=3)
     _write_first(inner, vendor.source_id)
     code.add(*inner.text().splitlines() if vendor.source_id else ["            value = None"])
-    code.add("            fallback = content_id(record) if is_nothing(value) else None")
+    code.add("            fallback = dialect.id_of_content(record) if is_nothing(value) else None")
 
 
 def _write_ids(code: Code) -> None:

@@ -24,7 +24,7 @@ from posthog_assets.core.json_records import Unparsed
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
-from posthog_assets.dialects.base import Dialect, content_id
+from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column import Column, inferred
 from posthog_assets.dialects.compiled import fields_source, made, rows_source
 from posthog_assets.dialects.members import Members
@@ -438,7 +438,7 @@ class Vendor(Dialect):
             raise Rejected(record.reason)
         try:
             # Made first: reading uses the record up, and how the texts of CSV are read must not change an id.
-            fallback = content_id(record) if not self.makes_ids and is_nothing(self._first[1](record)) else None
+            fallback = self.id_of_content(record) if not self.makes_ids and is_nothing(self._first[1](record)) else None
             record = self.typed(record) if untyped else record
             left_out = None if self.takes_others else self._members.left_out(record, self.is_known)
             row = self.read(record)
@@ -606,7 +606,7 @@ def rows_of(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> Callab
 _SEEN: Final[dict[str, Any]] = {
     "FLAWS": FLAWS, "JSONDecodeError": orjson.JSONDecodeError, "NEITHER": (None, None), "Reading": Reading,
     "Rejected": Rejected, "Unreadable": Unreadable, "as_id": as_id,
-    "content_id": content_id, "dumps": orjson.dumps, "group_keys": group_keys, "is_nothing": is_nothing,
+    "dumps": orjson.dumps, "group_keys": group_keys, "is_nothing": is_nothing,
     "loads": orjson.loads, "not_of": not_of, "read_ids": _read_ids, "read_own_groups": read_own_groups,
     "trim_groups": _trim_groups, "written": _written,
 }  # fmt: skip
