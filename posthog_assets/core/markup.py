@@ -19,8 +19,8 @@ _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 _ASCII_HIDDEN: Final = re.compile(r"[\x00-\x1f\x7f]")
 
-#: What Markdown and the HTML inside it give a meaning to.
-_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()<>#+!|~$&@:])")
+#: What Markdown, and the HTML inside it, give a meaning to wherever it stands; an address becomes a link by its `://`.
+_MARKDOWN: Final = re.compile(r"[\\`*_\[\]<>#|~&]|:(?=//)")
 
 
 def visible(text: str) -> str:
@@ -32,6 +32,11 @@ def visible(text: str) -> str:
     )
 
 
+def visible_lines(text: str) -> str:
+    """Return *text* as `visible` does, with its lines kept."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 def _spelled(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
@@ -39,12 +44,19 @@ def _spelled(character: str) -> str:
 
 def markdown_text(text: str) -> str:
     """Return *text* so that Markdown shows it as it is: no link, picture, tag, heading or table cell comes of it."""
-    return _MARKDOWN.sub(lambda found: f"&#{ord(found[1])};", visible(text))
+    return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", visible(text))
+
+
+def as_shown(text: str) -> str:
+    """Return *text* so that rich prints it as it is, its lines kept: no markup, no escape sequence comes of it."""
+    from rich.markup import escape
+
+    return escape(visible_lines(text))
 
 
 def code_block(text: str, language: str = "") -> str:
     """Return *text* as a fenced block of Markdown that nothing inside it can end."""
-    lines = "\n".join(visible(line) for line in text.split("\n"))
+    lines = visible_lines(text)
     longest = max((len(run) for run in re.findall(r"`+", lines)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{lines}\n{fence}"

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from posthog_assets.orchestration.assets.declaration import explained
+from posthog_assets.orchestration.assets.metadata import location
 from posthog_assets.orchestration.history import History
 from posthog_assets.orchestration.report import report_days
 from posthog_assets.pipeline.config.import_file import Import
@@ -26,9 +27,7 @@ def build_report_job(imp: Import, partitions: dg.DailyPartitionsDefinition) -> d
             imp.store.write_bytes(REPORT, html(imp.name, days).encode())
         states = [(state.value, sum(day.state is state for day in days)) for state in DayState]
         table = "\n".join(["| days | |", "|---|--:|", *(f"| {state} | {count:,} |" for state, count in states)])
-        context.add_output_metadata(
-            {"page": dg.MetadataValue.path(str(imp.store.path(REPORT))), "days": dg.MetadataValue.md(table)}
-        )
+        context.add_output_metadata({**location(imp, REPORT, "page"), "days": dg.MetadataValue.md(table)})
 
     @dg.job(name=f"report_{imp.name}", description=DESCRIPTION, executor_def=dg.in_process_executor)
     def report_job() -> None:

@@ -32,6 +32,12 @@ _OLDER: Final = re.compile(r"posthog-assets-(\d+)-.+")
 
 _SPLIT: Final = "raw_export/.split"
 
+#: Before the name of the settings in the folder that holds all pages of an API (`sources.rest.whole`).
+_WHOLE: Final = ".whole-"
+
+#: What lists the other files of such folders.
+_LISTS: Final = ("-index.json", "manifest.json")
+
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
@@ -84,8 +90,16 @@ def _older_scratch(now: datetime, *, dry_run: bool) -> Iterator[Leftover]:
 
 
 def _splits(imp: Import, *, dry_run: bool) -> Iterator[Leftover]:
-    """Yield the caches of files that were split into days and are no files of the source any more."""
-    there = imp.store.folders(_SPLIT)
+    """Yield the caches of files that were split into days and are no files of the source any more.
+
+    Of an API that is read as a whole these are its pages, too, once it is asked for something else.
+    """
+    there = {f"{_SPLIT}/{name}": name for name in imp.store.folders(_SPLIT)}
+    there |= {
+        f"raw_export/{name}": name.removeprefix(_WHOLE)
+        for name in imp.store.folders("raw_export")
+        if name.startswith(_WHOLE)
+    }
     if not there:
         return
     try:
@@ -93,16 +107,14 @@ def _splits(imp: Import, *, dry_run: bool) -> Iterator[Leftover]:
     except PosthogAssetsError:
         # Nobody knows; a cache that is kept costs nothing but room.
         return
-    for file in there:
-        names = imp.store.names(f"{_SPLIT}/{file}") if file not in needed else []
+    for folder, file in there.items():
+        names = imp.store.names(folder) if file not in needed else []
         if names:
-            sizes = [imp.store.size(f"{_SPLIT}/{file}/{name}") for name in names]
-            yield Leftover(
-                str(imp.store.path(f"{_SPLIT}/{file}")), "cache of a file the source no longer has", sum(sizes)
-            )
-            # The index goes first: without it nothing is looked for in the segments.
-            for name in sorted(names, key=lambda name: not name.endswith("-index.json")) if not dry_run else ():
-                imp.store.delete(f"{_SPLIT}/{file}/{name}")
+            sizes = [imp.store.size(f"{folder}/{name}") for name in names]
+            yield Leftover(str(imp.store.path(folder)), "cache of a file the source no longer has", sum(sizes))
+            # The list goes first: without it nothing is looked for in the others.
+            for name in sorted(names, key=lambda name: not name.endswith(_LISTS)) if not dry_run else ():
+                imp.store.delete(f"{folder}/{name}")
 
 
 def _is_old(path: Path, now: datetime) -> bool:
