@@ -15,11 +15,11 @@ from typing import Final
 
 import dagster as dg
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from posthog_assets.cli.status import rejected_words
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.markup import as_shown
 from posthog_assets.destination.preflight import OK, PROBLEM, preflight
 from posthog_assets.orchestration.failures import Failure
 from posthog_assets.orchestration.history import STEPS
@@ -37,6 +37,7 @@ from posthog_assets.orchestration.local.project import ImportJob, find_job
 from posthog_assets.orchestration.local.workers import DayRun, Task
 from posthog_assets.pipeline.config.rejects import Verdict
 from posthog_assets.pipeline.day_state.owed import owed_events
+from posthog_assets.pipeline.preview.impact import day_change
 
 #: Most failed days in the table at the end.
 _SHOWN: Final = 20
@@ -66,7 +67,12 @@ def run_backfill(
                 console.print(f"Left out, the source reaches to {reach}: {_span(beyond)}")
                 days = [day for day in days if day <= reach]
         if missing:
-            days = read_day_states(instance, job, days).to_complete(chosen)
+            standing = read_day_states(instance, job, days)
+            incomplete = standing.to_complete(chosen)
+            days = _without_duplicates(job, standing, incomplete, console)
+            if incomplete and not days:
+                console.print("Every other day is complete.")
+                return FINE
         if not days:
             console.print("Every day is complete." if missing else f"There is no day of {name} to import yet.")
             return FINE
@@ -117,7 +123,7 @@ def _show_plan(
     table = Table("day", "runs again", "because", title=title, title_justify="left")
     for day, assets in plan.items():
         reason = why[day].words if day in why else f"PostHog is owed {standing.owed[day]:,} events"
-        table.add_row(day.isoformat(), ", ".join(assets), escape(reason))
+        table.add_row(day.isoformat(), ", ".join(assets), as_shown(reason))
     console.print(table)
     if hopeless := [day for day in plan if day in why and why[day].waits_for_a_person]:
         console.print(
@@ -147,6 +153,25 @@ def _chosen(job: ImportJob, assets: Sequence[str]) -> tuple[str, ...]:
     return tuple(asset for asset in job.assets if not names or asset in names)
 
 
+def _without_duplicates(job: ImportJob, standing: Standing, days: list[date], console: Console) -> list[date]:
+    """Return *days* but for those that a changed mapping would duplicate for ever in PostHog, which are named."""
+    dangerous: dict[date, int] = {}
+    for day in days:
+        if day in standing.other_mapping and job.imp.store.exists(f"imported_batches/{day}/ledger.parquet"):
+            change = day_change(job.imp, day)
+            if change.duplicated:
+                dangerous[day] = change.duplicated
+    if dangerous:
+        console.print(
+            f"[yellow]Left out, {_days(len(dangerous))}: the changed mapping would give {sum(dangerous.values()):,} "
+            f"events another day, name or distinct_id, and PostHog would keep both for ever: "
+            f"{', '.join(map(str, list(dangerous)[:5]))}{' …' if len(dangerous) > 5 else ''}.[/yellow] "
+            f"To see which: posthog-assets changes {job.imp.name}",
+            soft_wrap=True,
+        )
+    return [day for day in days if day not in dangerous]
+
+
 def _complete(job: ImportJob, days: Sequence[date], console: Console) -> list[date]:
     """Return the days whose data is complete in the source; says which are not."""
     now, source = datetime.now(UTC), job.imp.source
@@ -164,7 +189,7 @@ def _may_begin(job: ImportJob, assets: Iterable[str], days: Sequence[date], cons
     findings = [f for f in preflight(job.imp.destination, days[0], days[-1]) if f.level != OK]
     for finding in findings:
         color = "red" if finding.level == PROBLEM else "yellow"
-        console.print(f"[{color}]{finding.level}: {finding.subject}: {escape(finding.words)}[/{color}]")
+        console.print(f"[{color}]{finding.level}: {finding.subject}: {as_shown(finding.words)}[/{color}]")
     if any(finding.level == PROBLEM for finding in findings):
         console.print("Nothing was started. Put it right, or go on in spite of it with --skip-check.")
         return False
@@ -184,7 +209,7 @@ def _conclude(job: ImportJob, ran: Ran, console: Console, instance: dg.DagsterIn
         failed = Table("failed day", "asset", "reason", title_justify="left")
         for run in ran.failed[:_SHOWN]:
             assert run.failure is not None
-            failed.add_row(run.day.isoformat(), run.failure.asset or "", escape(run.failure.words))
+            failed.add_row(run.day.isoformat(), run.failure.asset or "", as_shown(run.failure.words))
         console.print(failed)
         if len(ran.failed) > _SHOWN:
             console.print(f"{_SHOWN} of {_days(len(ran.failed))} shown; all: posthog-assets status {job.imp.name}")

@@ -12,9 +12,9 @@ from typing import Final
 import orjson
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.local.project import find_import
 from posthog_assets.pipeline.preview.dry_run import imported_versions
 from posthog_assets.pipeline.preview.impact import DayChange, day_change, imported_days
@@ -63,7 +63,7 @@ def _table(changes: list[DayChange]) -> Table:
     for change in changes:
         versions = ", ".join(version or "?" for version in change.versions)
         if change.failure:
-            table.add_row(str(change.day), versions, f"[red]{escape(change.failure)}[/red]")
+            table.add_row(str(change.day), versions, f"[red]{as_shown(change.failure)}[/red]")
         else:
             table.add_row(str(change.day), versions, *(f"{getattr(change, column):,}" for column in _COLUMNS))
     return table

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from posthog_assets.core.markup import as_shown
 from posthog_assets.destination.canary import canary
 from posthog_assets.destination.preflight import OK, PROBLEM, WARNING, Finding, preflight
 from posthog_assets.orchestration.local.project import all_imports, find_import
@@ -34,7 +34,7 @@ def run_check(name: str | None, project: Path | None, *, canary: bool) -> int:
     found, broken = all_imports(project)
     codes = [_check(imp, console, canary=canary) for _, imp in sorted(found.items())]
     for place, why in broken.items():
-        console.print(f"[red]{escape(place)} cannot be loaded: {escape(why)}[/red]", soft_wrap=True)
+        console.print(f"[red]{as_shown(place)} cannot be loaded: {as_shown(why)}[/red]", soft_wrap=True)
     if not found and not broken:
         console.print("This project has no import; posthog-assets init writes one.")
     return 1 if broken or any(codes) else 0
@@ -51,7 +51,7 @@ def _check(imp: Import, console: Console, *, canary: bool) -> int:
     table = Table("", "what", "found", title=f"{imp.name} → {imp.destination.host or 'nowhere'}", title_justify="left")
     for finding in findings:
         color = _COLORS[finding.level]
-        table.add_row(f"[{color}]{finding.level}[/]", finding.subject, escape(finding.words))
+        table.add_row(f"[{color}]{finding.level}[/]", finding.subject, as_shown(finding.words))
     console.print(table)
     return 1 if any(finding.level == PROBLEM for finding in findings) else 0
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from posthog_assets.core.errors import PosthogAssetsError
+from posthog_assets.core.markup import as_shown
 from posthog_assets.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def run_demo(days: int, port: int) -> int:
             requests = _capture_requests(sandbox.stats()["requests_by_path"]) - _capture_requests(before)
             _tell(console, rows, requests, port)
     except PosthogAssetsError as error:
-        console.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
+        console.print(f"[red]{as_shown(str(error))}[/red]", soft_wrap=True)
         return 1
     if ran.left:
         console.print(f"\nStopped: {ran.left} days not begun. Running the same command again goes on from here.")
@@ -121,7 +121,7 @@ def _table(rows: list[_Day]) -> Table:
 def _tell(console: Console, rows: list[_Day], requests: int, port: int) -> None:
     for row in rows:
         if row.failure:
-            console.print(f"[red]{row.day}: {escape(row.failure)}[/red]")
+            console.print(f"[red]{row.day}: {as_shown(row.failure)}[/red]")
     sent = sum(row.sent or 0 for row in rows)
     if sent or any(row.failure for row in rows):
         console.print(f"{sent:,} events sent in {requests:,} requests. Run it again: nothing will be sent.")

@@ -6,10 +6,10 @@ Belongs here: what it prints. Does not belong here: what a dialect does (`dialec
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.markup import as_shown
 from posthog_assets.dialects import DIALECTS
 from posthog_assets.dialects.compiled import source_of
 from posthog_assets.dialects.field_table import Entry, as_markdown, mapping_table
@@ -41,5 +41,5 @@ def show_dialects(name: str | None, *, markdown: bool = False, source: bool = Fa
 def _print(name: str, entries: list[Entry]) -> None:
     table = Table("field", "becomes", "note", title=f"dialect {name}", title_justify="left")
     for entry in entries:
-        table.add_row(*map(escape, entry))
+        table.add_row(*map(as_shown, entry))
     Console().print(table)

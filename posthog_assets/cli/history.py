@@ -10,9 +10,9 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.local.project import find_import
 from posthog_assets.pipeline.history_facts import HistoryReport, find_history_facts
 
@@ -52,5 +52,5 @@ def _table(console: Console, title: str, rows: list[dict[str, Any]]) -> None:
     for name in rows[0]:
         table.add_column(name)
     for row in rows:
-        table.add_row(*(escape(f"{value:,}" if isinstance(value, int) else str(value)) for value in row.values()))
+        table.add_row(*(as_shown(f"{value:,}" if isinstance(value, int) else str(value)) for value in row.values()))
     console.print(table)

@@ -14,12 +14,12 @@ from typing import Any, Final
 import click
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
 from posthog_assets.cli.preview import sample_lines
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.project_folder import defs_folder, make_project
 from posthog_assets.pipeline.config.json_schema import schema_text
 from posthog_assets.pipeline.preview.markdown import LEGEND
@@ -71,8 +71,8 @@ def run_init(
     schema = _write_schema(path)
     path.write_text(draft_text(draft, schema) if draft else template_text(name, sections or "", schema), "utf-8")
     if made:
-        console.print(f"made a Dagster project around it: {escape(str(made))}", soft_wrap=True)
-    console.print(f"[bold]wrote[/bold] {escape(str(path))}", soft_wrap=True)
+        console.print(f"made a Dagster project around it: {as_shown(str(made))}", soft_wrap=True)
+    console.print(f"[bold]wrote[/bold] {as_shown(str(path))}", soft_wrap=True)
     _next(name, draft, console)
     return 0
 
@@ -102,7 +102,7 @@ def _show(draft: Draft, console: Console) -> None:
     for found in draft.findings:
         value = "none" if found.value is None else str(found.value)
         color = _COLORS[found.certainty]
-        table.add_row(f"[{color}]{found.certainty}[/]", f"{found.setting}: {escape(value)}", escape(found.evidence))
+        table.add_row(f"[{color}]{found.certainty}[/]", f"{found.setting}: {as_shown(value)}", as_shown(found.evidence))
     console.print(table)
     lost = {reason: count for reason, count in draft.rejected.items() if not reason.startswith("left out")}
     words = f"{draft.read:,} records were tried, {sum(lost.values()):,} of them would be rejected"
@@ -110,7 +110,7 @@ def _show(draft: Draft, console: Console) -> None:
         words += ": " + "; ".join(
             f"{reason} ({count:,})" for reason, count in sorted(lost.items(), key=lambda i: -i[1])[:3]
         )
-    console.print(escape(words), highlight=False)
+    console.print(as_shown(words), highlight=False)
     if draft.read and sum(lost.values()) > _LEAST_READ * draft.read:
         console.print("[yellow]Most of them are rejected: the guess is probably wrong.[/yellow]")
     samples = preview_draft(draft)
@@ -118,7 +118,7 @@ def _show(draft: Draft, console: Console) -> None:
     for sample in samples:
         title = sample.after["event"] if sample.after else "rejected"
         console.print(
-            Panel(sample_lines(sample, _FIELDS), title=escape(str(title)), title_align="left", box=box.ROUNDED)
+            Panel(sample_lines(sample, _FIELDS), title=as_shown(str(title)), title_align="left", box=box.ROUNDED)
         )
 
 
@@ -147,7 +147,7 @@ def _next(name: str, draft: Draft | None, console: Console) -> None:
     unsure = draft.unsure if draft else []
     if unsure:
         names = ", ".join(found.setting for found in unsure)
-        console.print(f"[yellow]look at what is marked UNSURE in it: {escape(names)}[/yellow]", soft_wrap=True)
+        console.print(f"[yellow]look at what is marked UNSURE in it: {as_shown(names)}[/yellow]", soft_wrap=True)
     day = f" --day {draft.sample_day}" if draft and draft.sample_day else ""
     command = f"posthog-assets preview {name}{day}" if draft else f"posthog-assets check {name}"
     console.print(f"[bold]next:[/bold] {command}", soft_wrap=True, highlight=False)

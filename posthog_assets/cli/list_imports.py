@@ -10,9 +10,9 @@ from pathlib import Path
 
 import orjson
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.local.project import all_imports
 from posthog_assets.orchestration.project_folder import find_project
 
@@ -37,9 +37,9 @@ def show_imports(project: Path | None, *, as_json: bool) -> int:
     console = Console()
     table = Table("import", "first day", "last day", "source", "dialect", "destination")
     for row in rows:
-        table.add_row(*(escape(str(value or "")) for value in row.values()))
+        table.add_row(*(as_shown(str(value or "")) for value in row.values()))
     console.print(table)
     for place, why in broken.items():
-        console.print(f"[red]{escape(place)} cannot be loaded: {escape(why)}[/red]", soft_wrap=True)
-    console.print(f"project: {escape(str(find_project(project)))}", soft_wrap=True, highlight=False)
+        console.print(f"[red]{as_shown(place)} cannot be loaded: {as_shown(why)}[/red]", soft_wrap=True)
+    console.print(f"project: {as_shown(str(find_project(project)))}", soft_wrap=True, highlight=False)
     return 1 if broken else 0

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from posthog_assets.core.errors import PosthogAssetsError
+from posthog_assets.core.markup import visible_lines
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -332,6 +333,19 @@ def prune(name: str, dry_run: bool, project: Path | None) -> None:
 @click.argument("name", metavar="IMPORT", shell_complete=_imports)
 @_from
 @_to
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The page to write.")
+@_project
+def report(name: str, first: datetime | None, last: datetime | None, html: Path, project: Path | None) -> None:
+    """Write one page about an import: its days, events, rejects, what landed, and what needs attention."""
+    from posthog_assets.cli.report import run_report
+
+    sys.exit(run_report(name, project, _day(first), _day(last), html=html))
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@_from
+@_to
 @click.option(
     "--output",
     "folder",
@@ -350,6 +364,19 @@ def undo(
     sys.exit(run_undo(name, project, _day(first), _day(last), folder=folder, mark=mark))
 
 
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@click.option("--day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The partition.")
+@click.option("--reason", default=None, help="Only events whose reason contains this text; default: all of them.")
+@click.option("--dry-run", is_flag=True, help="Say what would be released; change nothing.")
+@_project
+def release(name: str, day: datetime, reason: str | None, dry_run: bool, project: Path | None) -> None:
+    """Make events that PostHog dropped owed again, once the cause is gone; the next delivery sends them."""
+    from posthog_assets.cli.release import run_release
+
+    sys.exit(run_release(name, day.date(), project, reason=reason, dry_run=dry_run))
+
+
 def _day(moment: datetime | None) -> date | None:
     return moment.date() if moment else None
 
@@ -359,7 +386,7 @@ def main() -> None:
     try:
         cli(standalone_mode=False)
     except PosthogAssetsError as error:
-        click.echo(f"posthog-assets: {error}", err=True)
+        click.echo(f"posthog-assets: {visible_lines(str(error))}", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

@@ -10,11 +10,11 @@ from typing import Final
 
 from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.markup import as_shown
 from posthog_assets.pipeline.preview.field_changes import Kind, differences
 from posthog_assets.pipeline.preview.markdown import LEGEND, _json, _line, _title, sentences
 from posthog_assets.pipeline.preview.preview import Preview, Sample
@@ -26,7 +26,7 @@ def show(preview: Preview, console: Console) -> None:
     """Print a preview."""
     console.print(f"[bold]{preview.import_name}, {preview.day}[/bold]: nothing is sent\n")
     for sentence in sentences(preview):
-        console.print(escape(sentence), highlight=False)
+        console.print(as_shown(sentence), highlight=False)
     console.print()
     console.print(_counts("event", "rows", preview.events_by_name))
     if preview.rejected:
@@ -38,26 +38,26 @@ def show(preview: Preview, console: Console) -> None:
     if preview.samples:
         console.print(LEGEND)
     for sample in preview.samples:
-        console.print(Panel(sample_lines(sample), title=escape(_title(sample)), title_align="left", box=box.ROUNDED))
+        console.print(Panel(sample_lines(sample), title=as_shown(_title(sample)), title_align="left", box=box.ROUNDED))
 
 
 def _counts(name: str, number: str, counts: dict[str, int]) -> Table:
     table = Table(name, box=box.SIMPLE_HEAD)
     table.add_column(number, justify="right")
     for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        table.add_row(escape(key), f"{count:,}")
+        table.add_row(as_shown(key), f"{count:,}")
     return table
 
 
 def sample_lines(sample: Sample, most: int | None = None) -> RenderableType:
     """Return a record beside what it becomes, a line a field (at most *most*), or why it is rejected."""
     if sample.after is None:
-        return Group(f"[red]{escape(sample.reason or '')}[/red]", escape(shorten(_json(sample.before), 1000)))
+        return Group(f"[red]{as_shown(sample.reason or '')}[/red]", as_shown(shorten(_json(sample.before), 1000)))
     found = differences(sample.before or {}, sample.after)
     lines = [
         f"[{_COLORS[item.kind]}]{line}[/]" if _COLORS[item.kind] else line
         for item in found[:most]
-        for line in [escape(_line(item))]
+        for line in [as_shown(_line(item))]
     ]
     more = [f"  … and {len(found) - most:,} fields more"] if most is not None and len(found) > most else []
     return Group(*lines, *more)

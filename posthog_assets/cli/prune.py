@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.local.project import find_import
 from posthog_assets.pipeline.config.retention import PRUNABLE
 from posthog_assets.pipeline.upkeep.prune import Pruning, prune
@@ -45,9 +45,9 @@ def show(name: str, done: Pruning, console: Console, *, dry_run: bool) -> None:
     if table.row_count:
         console.print(table)
     for leftover in done.leftovers:
-        console.print(f"{leftover.why}: {escape(leftover.place)}, {leftover.bytes:,} bytes", soft_wrap=True)
+        console.print(f"{leftover.why}: {as_shown(leftover.place)}, {leftover.bytes:,} bytes", soft_wrap=True)
     for why, days in done.left.items():
-        console.print(f"{len(days):,} {'day stays' if len(days) == 1 else 'days stay'}: {escape(why)}: {_few(days)}")
+        console.print(f"{len(days):,} {'day stays' if len(days) == 1 else 'days stay'}: {as_shown(why)}: {_few(days)}")
     console.print(f"{name}: {done.bytes:,} bytes {'would be freed' if dry_run else 'freed'}")
 
 

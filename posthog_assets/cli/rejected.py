@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from posthog_assets.core.markup import as_shown
 from posthog_assets.core.rejection import reason_head
 from posthog_assets.orchestration.local.project import find_import
 from posthog_assets.pipeline.day_state.rejected import rejections, was_staged
@@ -54,13 +54,13 @@ def _print(name: str, day: date, counts: Counter[tuple[str, str]], shown: list[d
         return
     summary = Table("asset", "reason", "events", title=f"{name}, {day}", title_justify="left")
     for (asset, reason), count in counts.most_common():
-        summary.add_row(asset, escape(reason), f"{count:,}")
+        summary.add_row(asset, as_shown(reason), f"{count:,}")
     console.print(summary)
     rows = Table("reason", "event", "distinct_id", "source id")
     rows.add_column("raw record", overflow="fold")
     for row in shown:
         place = f"{row['raw_part']}:{row['raw_line']}" if row["raw_part"] else ""
-        rows.add_row(*(escape(str(row[key] or "")) for key in ("reason", "event", "distinct_id", "source_id")), place)
+        rows.add_row(*(as_shown(str(row[key] or "")) for key in ("reason", "event", "distinct_id", "source_id")), place)
     console.print(rows)
     if counts.total() > len(shown):
         console.print(f"{len(shown):,} of {counts.total():,} shown; --limit 0 prints all as JSON lines")

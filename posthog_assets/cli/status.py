@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import orjson
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.failures import Failure
 from posthog_assets.orchestration.local.day_states import Standing, State, failures, read_day_states
 from posthog_assets.orchestration.local.instance import opened_instance, sweep
@@ -112,7 +112,7 @@ def _print(standing: Standing, why: dict[date, Failure], console: Console) -> No
         failed = Table("failed day", "asset", "reason", "since")
         for day, failure in why.items():
             since = f"{_moment(failure):%Y-%m-%d %H:%M} UTC" if failure.at else ""
-            failed.add_row(day.isoformat(), failure.asset or "", escape(failure.words), since)
+            failed.add_row(day.isoformat(), failure.asset or "", as_shown(failure.words), since)
         console.print(failed)
     owing = {day: count for day, count in standing.owed.items() if count}
     if owing:
@@ -124,10 +124,10 @@ def _print(standing: Standing, why: dict[date, Failure], console: Console) -> No
     for words in rejected_words(standing.lost, standing.too_many_lost, name):
         console.print(words, soft_wrap=True)
     for words in export_warnings(standing.job.imp):
-        console.print(f"[yellow]warning:[/yellow] {escape(words)}", soft_wrap=True)
+        console.print(f"[yellow]warning:[/yellow] {as_shown(words)}", soft_wrap=True)
     if oldest := _oldest(why):
         console.print(f"oldest failure: {oldest}, since {_moment(why[oldest]):%Y-%m-%d %H:%M} UTC")
-    console.print(f"[bold]next:[/bold] {escape(_next(standing, why))}", soft_wrap=True)
+    console.print(f"[bold]next:[/bold] {as_shown(_next(standing, why))}", soft_wrap=True)
 
 
 def rejected_words(days: dict[date, Lost], too_many: dict[date, Lost], name: str) -> Iterator[str]:
@@ -139,9 +139,9 @@ def rejected_words(days: dict[date, Lost], too_many: dict[date, Lost], name: str
     for lost in days.values():
         if lost.reason:
             reasons[lost.reason] += lost.count
-    yield escape(Lost(records, count, reasons.most_common(1)[0][0] if reasons else None).words)
+    yield as_shown(Lost(records, count, reasons.most_common(1)[0][0] if reasons else None).words)
     for day, lost in list(too_many.items())[:_SHOWN]:
-        yield f"[red]{day}: {escape(lost.words)}[/red]; see: posthog-assets rejected {name} --day {day}"
+        yield f"[red]{day}: {as_shown(lost.words)}[/red]; see: posthog-assets rejected {name} --day {day}"
     if len(too_many) > _SHOWN:
         yield f"[red]and {len(too_many) - _SHOWN:,} more days with too many rejected records[/red]"
 
@@ -160,6 +160,12 @@ def _next(standing: Standing, why: dict[date, Failure]) -> str:
         return f"run what failed or owes events again, {len(retry):,} days: posthog-assets retry-failed {name}"
     if busy:
         return f"{len(busy):,} days are in progress: look again when they have ended"
+    if standing.other_mapping:
+        return (
+            f"{len(standing.other_mapping):,} days were made by other settings of mapping and dialect: posthog-assets "
+            f"changes {name} shows what the present ones change, and posthog-assets backfill {name} --missing applies "
+            "them"
+        )
     if standing.too_many_lost:
         return (
             f"{len(standing.too_many_lost):,} days have too many rejected records: correct the import file by their "

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from posthog_assets.core.errors import VerificationError
+from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.local.project import find_import
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.preview.impact import imported_days
@@ -36,7 +36,9 @@ def run_undo(
         undo = plan_undo(imp, days, file)
     if not undo.total:
         uuids.unlink()
-        console.print(f"{escape(name)}: PostHog has acknowledged nothing of these days; there is nothing to take back")
+        console.print(
+            f"{as_shown(name)}: PostHog has acknowledged nothing of these days; there is nothing to take back"
+        )
         return 1
     query = folder / f"{name}-undo.sql"
     query.write_text(deletion_query(imp, undo.days), encoding="utf-8")
@@ -57,11 +59,13 @@ def run_undo(
 
 def _table(name: str, undo: Undo) -> Table:
     days = f"{undo.days[0]} to {undo.days[-1]}" if len(undo.days) > 1 else str(undo.days[0])
-    table = Table("event", box=box.SIMPLE_HEAD, show_footer=True, title=f"{escape(name)}, {days}", title_justify="left")
+    table = Table(
+        "event", box=box.SIMPLE_HEAD, show_footer=True, title=f"{as_shown(name)}, {days}", title_justify="left"
+    )
     table.columns[0].footer = "all"
     table.add_column("acknowledged", justify="right", footer=f"{undo.total:,}")
     for event, count in undo.events.most_common():
-        table.add_row(escape(event), f"{count:,}")
+        table.add_row(as_shown(event), f"{count:,}")
     return table
 
 

@@ -26,6 +26,8 @@ Messages are written for the person who must act and never contain a credential.
 
 from __future__ import annotations
 
+from posthog_assets.core.secrets import without_credentials
+
 
 class PosthogAssetsError(Exception):
     """Base of all errors raised on purpose by this package."""
@@ -33,7 +35,8 @@ class PosthogAssetsError(Exception):
     temporary = False
 
     def __init__(self, *words: object, retry_after: float | None = None) -> None:
-        super().__init__(*words)
+        # What is wrong is quoted, and what is quoted may hold a password.
+        super().__init__(*(without_credentials(word) if isinstance(word, str) else word for word in words))
         self.retry_after = retry_after
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.secrets import without_credentials
 
 #: The path of a field: names, and places in lists.
 Path = tuple[str | int, ...]
@@ -100,7 +101,7 @@ def _words(
     own = [problem for problem in problems if problem["type"] != "extra_forbidden"]
     sections = allowed_names(model, given, path) if model is not None and given is not None else []
     messages = list(dict.fromkeys(_message(problem, sections) for problem in own))
-    return f"{' or '.join(messages)}{_meant_value(value, problems)}{shown}"
+    return without_credentials(f"{' or '.join(messages)}{_meant_value(value, problems)}{shown}")
 
 
 def _message(problem: Any, fields: list[str]) -> str:
@@ -193,4 +194,4 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 def is_credential(path: str) -> bool:
     """Return whether the field at *path* holds something that must not be shown, by its name."""
     last = path.rsplit(".", 1)[-1].lower()
-    return any(word in last for word in ("key", "secret", "password", "token", "credential", "webhook"))
+    return any(word in last for word in ("key", "secret", "password", "token", "credential", "webhook", "auth", "dsn"))

@@ -6,13 +6,13 @@ in a file (`sources.formats`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, overload
 
 import orjson
 
 from posthog_assets.core.errors import shorten
-from posthog_assets.core.json_text import load
+from posthog_assets.core.json_text import load_any
 from posthog_assets.core.records import Unreadable
 
 #: A longer line is no record; PostHog takes none above 1 MB.
@@ -28,9 +28,13 @@ class Unparsed(Sequence[dict[str, Any] | Unreadable]):
     which stays in the processor's caches.
     """
 
-    def __init__(self, texts: list[bytes]) -> None:
+    def __init__(self, texts: list[bytes], *, has_long_numbers: bool = False) -> None:
         #: The text of each record.
         self.texts = texts
+        #: Whether whole numbers of more than 64 bits may be there, which the fast reader rounds.
+        self.has_long_numbers = has_long_numbers
+        #: What reading noticed, and how often.
+        self.remarks: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -40,30 +44,35 @@ class Unparsed(Sequence[dict[str, Any] | Unreadable]):
     @overload
     def __getitem__(self, index: slice) -> Unparsed: ...
     def __getitem__(self, index: int | slice) -> dict[str, Any] | Unreadable | Unparsed:
-        return Unparsed(self.texts[index]) if isinstance(index, slice) else _parsed(self.texts[index])
+        return Unparsed(self.texts[index]) if isinstance(index, slice) else self._parsed(self.texts[index])
 
     def __iter__(self) -> Iterator[dict[str, Any] | Unreadable]:
-        return map(_parsed, self.texts)
+        return map(self.carefully if self.has_long_numbers else self._parsed, self.texts)
+
+    def _parsed(self, text: bytes) -> dict[str, Any] | Unreadable:
+        try:
+            record = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            record = None
+        return record if type(record) is dict else self.carefully(text)
+
+    def carefully(self, text: bytes) -> dict[str, Any] | Unreadable:
+        """Return the record of one text as `parse` does, and count what is to be noticed."""
+        return parse(text.removesuffix(b"\n"), self._remark)
+
+    def _remark(self, sentence: str) -> None:
+        self.remarks[sentence] = self.remarks.get(sentence, 0) + 1
 
 
-def _parsed(text: bytes) -> dict[str, Any] | Unreadable:
-    try:
-        record = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        record = None
-    return record if type(record) is dict else parse(text.removesuffix(b"\n"))
+def parse(text: bytes, remark: Callable[[str], None] = lambda sentence: None) -> dict[str, Any] | Unreadable:
+    """Return one JSON object, or why it is none; *remark* gets what is to be noticed of one that can be read.
 
-
-def parse(text: bytes) -> dict[str, Any] | Unreadable:
-    """Return one JSON object, or why it is none.
-
-    Integers from -2^63 to 2^64 - 1 stay exact; beyond, they become floats, as serde_json has it, which PostHog reads
-    with (https://docs.rs/serde_json/latest/serde_json/struct.Number.html).
+    Numbers are as `load_any` has them: whole ones stay exact.
     """
     if text == TOO_LONG:
         return Unreadable(f"longer than {LONGEST_LINE >> 20} MiB")
     try:
-        record = load(text)
+        record = load_any(text, remark)
     except orjson.JSONDecodeError as error:
         return Unreadable(shorten(_why(text, error)))
     if not isinstance(record, dict):

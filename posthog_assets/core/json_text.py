@@ -6,9 +6,13 @@ Belongs here: reading one text, and lists that were written as objects. Does not
 
 from __future__ import annotations
 
+import json
+import math
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
 import orjson
 
 #: The escapes of a text: a pair of surrogates, one without its other half, any other.
@@ -17,6 +21,15 @@ _ESCAPES: Final = re.compile(
     rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
     re.DOTALL,
 )
+
+#: What a number that 64 bits do not hold looks like; also found in texts, which does no harm.
+_ODD_NUMBER: Final = re.compile(rb"NaN|Infinity|[0-9.][eE]\+?\d{3}|\d{20}")
+
+#: Longer whole numbers are larger than any float.
+_MOST_DIGITS: Final = 308
+
+#: A remark about a value.
+NO_NUMBER: Final = "a value is a number that JSON cannot hold (NaN, infinity, 1e400): it became null"
 
 
 def load(text: bytes | str) -> Any:
@@ -31,11 +44,117 @@ def load(text: bytes | str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        given = text.encode(errors="surrogatepass") if isinstance(text, str) else text
-        mended = _ESCAPES.sub(lambda found: b"\\ufffd" if found["lone"] else found[0], given)
+        given, mended = _mended(text)
         if mended == given:
             raise
         return orjson.loads(mended)
+
+
+def load_any(text: bytes | str, remark: Callable[[str], None]) -> Any:
+    """Return what JSON text says as `load` does, also where its numbers are none that 64 bits hold.
+
+    Whole numbers stay exact, however large they are. NaN, infinity and what is too large for a float become None;
+    *remark* gets a sentence for each.
+
+    Raises:
+        orjson.JSONDecodeError: it is no JSON for another reason too.
+    """
+    if not _ODD_NUMBER.search(text if isinstance(text, bytes) else text.encode(errors="surrogatepass")):
+        return load(text)
+    try:
+        return _decoder(remark).decode(_mended(text)[1].decode())
+    except (ValueError, RecursionError):
+        return load(text)
+
+
+def may_hold_long_numbers(text: bytes) -> bool:
+    """Whether there may be 20 digits in a row somewhere, fewer than which no number of more than 64 bits has."""
+    digits = (np.frombuffer(text, np.uint8)[::5] - ord("0")) < 10
+    # Wherever 20 letters begin, every fifth letter of the text is four times among them.
+    return bool((digits[:-3] & digits[1:-2] & digits[2:-1] & digits[3:]).any()) if len(digits) > 3 else False
+
+
+def dump_exactly(value: Any) -> bytes:
+    """Return JSON in which whole numbers are text where JavaScript would round them, which PostHog's pipeline is.
+
+    Raises:
+        TypeError: JSON has no room for it, such as 255 levels of nesting.
+    """
+    try:
+        return orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER)
+    except TypeError:
+        return _dump(_within(value, -(2**53), 2**53))
+
+
+def dump_numbers(value: Any) -> bytes:
+    """Return JSON in which whole numbers are numbers as far as 64 bits hold them, and text beyond; raises TypeError."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return _dump(_within(value, -(2**63), 2**64 - 1))
+
+
+def _dump(value: Any) -> bytes:
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _within(value: Any, lowest: int, highest: int) -> Any:
+    """Return *value* with whole numbers outside the bounds as their digits; raises TypeError."""
+    try:
+        return _bounded(value, lambda number: number if lowest <= number <= highest else _digits(number))
+    except RecursionError:
+        raise TypeError("Recursion limit reached") from None
+
+
+def rounded(value: Any) -> Any:
+    """Return *value* with whole numbers of more than 64 bits as floats, as release 0.1 read them; raises TypeError."""
+    try:
+        return _bounded(value, lambda number: number if -(2**63) <= number < 2**64 else _float(number))
+    except RecursionError:
+        raise TypeError("Recursion limit reached") from None
+
+
+def _bounded(value: Any, bound: Callable[[int], Any]) -> Any:
+    if type(value) is int:
+        return bound(value)
+    if isinstance(value, dict):
+        return {key: _bounded(item, bound) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_bounded(item, bound) for item in value]
+    return value
+
+
+def _digits(number: int) -> str:
+    try:
+        return str(number)
+    except ValueError:
+        raise TypeError("a whole number of more digits than Python writes") from None
+
+
+def _float(number: int) -> float | str:
+    try:
+        return float(number)
+    except OverflowError:
+        return _digits(number)
+
+
+def _decoder(remark: Callable[[str], None]) -> json.JSONDecoder:
+    def nothing(text: str) -> None:
+        remark(NO_NUMBER)
+
+    def real(text: str) -> float | None:
+        return number if math.isfinite(number := float(text)) else nothing(text)
+
+    def whole(text: str) -> int | None:
+        return int(text) if len(text) < _MOST_DIGITS else nothing(text)
+
+    return json.JSONDecoder(parse_constant=nothing, parse_float=real, parse_int=whole)
+
+
+def _mended(text: bytes | str) -> tuple[bytes, bytes]:
+    """Return the bytes of a text, and those with U+FFFD in place of half a pair of surrogates."""
+    given = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    return given, _ESCAPES.sub(lambda found: b"\\ufffd" if found["lone"] else found[0], given)
 
 
 def numbered(value: Any) -> list[Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 
@@ -20,12 +20,18 @@ class RecordChunk:
 
     `positions[i]` is the line (text formats) or row (Parquet, Avro, JSON array, CSV rows: the line on which the row
     starts) of `records[i]`, counted from 1. `records` may make its members as it gives them, new ones every time.
-    `untyped` says that the values are text without a type, as in CSV.
+    `untyped` says that the values are text without a type, as in CSV. `remarks` counts what reading noticed, complete
+    once all records were given.
     """
 
     positions: Sequence[int]
     records: Sequence[dict[str, Any] | Unreadable]
     untyped: bool = False
+    remarks: dict[str, int] = field(default_factory=dict)
+
+    def remark(self, sentence: str) -> None:
+        """Count *sentence*."""
+        self.remarks[sentence] = self.remarks.get(sentence, 0) + 1
 
     def used_up(self) -> Iterator[dict[str, Any] | Unreadable]:
         """Yield the records, of which the chunk then holds none: each is gone before much else is in memory."""

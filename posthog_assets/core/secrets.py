@@ -1,7 +1,7 @@
 """Keeping credentials out of everything that is shown.
 
-Belongs here: finding a known secret in a text, in whatever form it was repeated. Does not belong here: which secrets
-there are.
+Belongs here: finding a known secret in a text, in whatever form it was repeated, and an unknown one by its shape. Does
+not belong here: which secrets there are.
 
 A server may repeat what it was sent: as it was, within quotes, percent-encoded, as base64 (of the secret, or of a
 header that holds it), in other letters, or without the prefix that says what kind of key it is.
@@ -23,6 +23,27 @@ _PREFIX: Final = re.compile(r"^[a-z]{2,5}_(?=.{8})", re.IGNORECASE)
 
 #: A shorter base64 text says nothing: it would be found in other words.
 _LEAST_BASE64: Final = 8
+
+
+#: A password in an address: `postgresql://user:password@host`. It may hold @ and / that should have been encoded.
+_IN_ADDRESS: Final = re.compile(r"([a-z][a-z0-9+.-]*://[^\s/'\":@]*:)[^\s'\"]+(?=@)", re.IGNORECASE)
+
+#: Keys by how they begin: PostHog's, Stripe's, GitHub's, GitLab's, Slack's, Amazon's.
+_KEYS: Final = re.compile(
+    r"\b(ph[cxsr]_|[srp]k_(?:live|test)_|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|AKIA)[A-Za-z0-9_-]{8,}"
+)
+
+#: `name=value` as options and signed addresses have it.
+_NAMED: Final = re.compile(
+    r"((?:key|secret|password|passwd|token|credential|signature|auth)\w*=)[^\s&;,'\"]+", re.IGNORECASE
+)
+
+
+def without_credentials(text: str) -> str:
+    """Return *text* without what has the shape of a credential: passwords in addresses, keys, `secret=value`."""
+    for shape in (_IN_ADDRESS, _KEYS, _NAMED):
+        text = shape.sub(r"\1***", text)
+    return text
 
 
 def hidden(body: bytes, *secrets: str) -> bytes:

@@ -6,12 +6,10 @@ Belongs here: one HogQL query, its limits and its errors. Does not belong here: 
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -24,6 +22,7 @@ from posthog_assets.core.hogql import Answer, read_answer
 from posthog_assets.core.http import failure_reason, parse_retry_after, words
 from posthog_assets.destination.settings import Destination
 from posthog_assets.storage.rates import Pace
+from posthog_assets.storage.scratch import private_folder
 
 #: PostHog allows 240 queries a minute and project; half of that leaves room for people.
 _PER_SECOND: Final = 2.0
@@ -52,7 +51,7 @@ class QueryClient:
         self._pool = pool(self._seconds)
         # Shared by all processes of this machine: the limits are the project's.
         name = xxhash.xxh3_64_hexdigest(self._url.encode())
-        self._pace = Pace(None, _PER_SECOND, Path(tempfile.gettempdir()) / f"posthog-assets-queries-{name}")
+        self._pace = Pace(None, _PER_SECOND, private_folder() / f"queries-{name}")
         self._never = threading.Event()
         self._next = 0.0
 

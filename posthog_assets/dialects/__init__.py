@@ -26,6 +26,7 @@ from posthog_assets.dialects.rudderstack import RudderStack
 from posthog_assets.dialects.segment import Segment
 from posthog_assets.dialects.several_events import SeveralEvents
 from posthog_assets.dialects.snowplow import Snowplow
+from posthog_assets.dialects.umami import Umami
 
 __all__ = ["DIALECTS", "Amplitude", "Columns", "Dialect", "Mixpanel", "PostHogEvents", "load_dialect"]
 
@@ -41,6 +42,7 @@ DIALECTS: Final[dict[str, type[Dialect]]] = {
     "rudderstack": RudderStack,
     "segment": Segment,
     "snowplow": Snowplow,
+    "umami": Umami,
 }
 
 

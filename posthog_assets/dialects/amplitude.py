@@ -82,7 +82,10 @@ class Amplitude(Vendor):
         "[Amplitude] Page Viewed": "$pageview",
         **dict.fromkeys(_ELEMENTS, "$autocapture"),
     }
-    left_out: ClassVar[Mapping[str, str]] = {"session_start": "Amplitude's mark of a session, no event of the user"}
+    # PostHog#47001: both are Amplitude's own, and counting them as events of users makes every number wrong.
+    left_out: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("session_start", "session_end"), "Amplitude's mark of a session, no event of the user"
+    )
 
     spread = ("event_properties",)
     objects = frozenset({"user_properties", "groups", "group_properties"})
@@ -275,7 +278,7 @@ def _read_groups(groups: Any, reading: Reading) -> None:
 
 
 def _key(key: Any) -> str:
-    return key if type(key) is str else orjson.dumps(key).decode()
+    return key if type(key) is str else str(key) if type(key) is int else orjson.dumps(key).decode()
 
 
 def _read_group_properties(told: Any, reading: Reading) -> None:

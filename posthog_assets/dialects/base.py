@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Callable
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Self
 
 import orjson
 import pyarrow as pa
 from pydantic import Field, PrivateAttr
 
+from posthog_assets.core.json_text import dump_exactly, dump_numbers, rounded
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.core.schemas import STAGED_EVENTS, STAGED_VERSIONS
 from posthog_assets.core.sections import Section
 from posthog_assets.core.timestamps import Window
+from posthog_assets.dialects.column import inferred
+from posthog_assets.dialects.record import nested
 
 #: Marks a source id that stands for the record's content, because the record has no id of its own.
 CONTENT: Final = "content:"
@@ -50,6 +54,12 @@ class Dialect(Section):
         "already as it is; 2, for new imports: those of release 0.2, see the page of the dialect",
     )
     keep_unset: bool = Field(False, description="Import $unset, which deletes properties of living people")
+
+    big_numbers: Literal["text", "number"] = Field(
+        "text",
+        description="What whole numbers above 2^53 become, which PostHog's pipeline would round: text with all digits, "
+        "or numbers all the same, up to 64 bits",
+    )
 
     #: Whether the source's id, where it is a uuid, is PostHog's uuid as it stands.
     verbatim_uuid: ClassVar[bool] = False
@@ -122,6 +132,20 @@ class Dialect(Section):
         """The columns of the staged rows."""
         return STAGED_VERSIONS if self.replaces_versions else STAGED_EVENTS
 
+    @property
+    def dumps(self) -> Callable[[Any], bytes]:
+        """What writes the values of a record as JSON; raises TypeError for what JSON has no room for."""
+        return dump_exactly if self.big_numbers == "text" else dump_numbers
+
+    def id_of_content(self, record: dict[str, Any]) -> str:
+        """Return an id for a record that has none; in edition 2 it is the same in CSV, where all values are text."""
+        return content_id(record if self.edition == 1 else _values(record))
+
+    @property
+    def dump_option(self) -> int | None:
+        """The option of orjson with which it raises TypeError for whole numbers that are to be text."""
+        return orjson.OPT_STRICT_INTEGER if self.big_numbers == "text" else None
+
     def uuid_namespace(self, import_name: str) -> uuid.UUID:
         """Return the namespace of this import's uuids: the vendor's convention, or one per import name."""
         return uuid.uuid5(NAMESPACE, self.namespace or import_name)
@@ -132,10 +156,26 @@ class Dialect(Section):
         return False
 
 
+def _values(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what a record's texts say, as objects, numbers and booleans, and no fields without a value."""
+    said = {key: value for key, value in record.items() if value is not None and value != ""}
+    return {key: _value(value) if type(value) is str else value for key, value in said.items()}
+
+
+def _value(text: str) -> Any:
+    found = nested(text)
+    return inferred(found) if type(found) is str else found
+
+
 def content_id(record: Any) -> str:
     """Return an id made of a record's content, or of what tells it from others.
 
     It is the same whatever the order of the keys or the file's format.
     """
-    text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+    option = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+    try:
+        text = orjson.dumps(record, option=option, default=str)
+    except TypeError:
+        # Ids do not change by what is read more exactly than before.
+        text = orjson.dumps(rounded(record), option=option, default=str)
     return CONTENT + hashlib.blake2b(text, digest_size=16).hexdigest()

@@ -19,7 +19,7 @@ from posthog_assets.core.rejection import reason_head
 from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.core.sections import Section
 from posthog_assets.core.timestamps import pattern_flaw, read_timestamps
-from posthog_assets.dialects.base import Dialect, content_id
+from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column import ABSENT, Column, inferred
 from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.record import (
@@ -133,6 +133,7 @@ class Columns(Dialect):
             ],
             schema=STAGED_EVENTS,
         )
+        notes.add(Notes(remarks=chunk.remarks))
         return notes.on(batch)
 
     def _readable(self, chunk: RecordChunk, reasons: dict[int, str]) -> list[dict[str, Any]]:
@@ -156,7 +157,7 @@ class Columns(Dialect):
         users, anonymous = self._people(records, reasons, notes)
         sources = _ids(self.source_id, records, "source_id", reasons, optional=False)
         if sources is None:
-            sources = _each(content_id, records, reasons)
+            sources = _each(self.id_of_content, records, reasons)
         groups = self._groups(records, reasons)
         if self.properties != "all":
             self._count_left_out(records, reasons, notes)
@@ -209,7 +210,7 @@ class Columns(Dialect):
             if "$set" in record or "$set_once" in record or "$unset" in record:
                 last, first = last or [{} for _ in records], first or [{} for _ in records]
                 self._set_apart(index, record, last, first, reasons)
-        return _each(_object_text, last, reasons), _each(_object_text, first, reasons)
+        return _each(self._object_text, last, reasons), _each(self._object_text, first, reasons)
 
     def _set_apart(
         self,
@@ -295,7 +296,11 @@ class Columns(Dialect):
             records = [{key: record[key] for key in self.properties if key in record} for record in records]
         if untyped and self.types == "infer":
             records = [self._typed(record) for record in records]
-        return _json_texts(records, reasons)
+        # orjson writes valid UTF-8, so the bytes are text as they stand.
+        return pa.array(_each(self.dumps, records, reasons), pa.binary()).view(pa.string())
+
+    def _object_text(self, value: dict[str, Any]) -> bytes | None:
+        return self.dumps(value) if value else None
 
     def _typed(self, record: dict[str, Any]) -> dict[str, Any]:
         return {key: inferred(value) for key, value in record.items()} if self.types == "infer" else record
@@ -317,16 +322,6 @@ def _take_out(record: dict[str, Any], keys: list[str]) -> None:
             del record[head]
 
 
-def _json_texts(records: list[dict[str, Any]], reasons: dict[int, str]) -> pa.Array:
-    dumps = orjson.dumps
-    try:
-        texts: list[bytes | None] = [dumps(record) for record in records]
-    except TypeError:
-        texts = _each(_dumps, records, reasons)
-    # orjson writes valid UTF-8, so the bytes are text as they stand.
-    return pa.array(texts, pa.binary()).view(pa.string())
-
-
 def _each(write: Callable[[Any], Made], records: list[dict[str, Any]], reasons: dict[int, str]) -> list[Made | None]:
     """Return what *write* makes of each record; what JSON cannot hold, such as 255 levels of nesting, is rejected."""
     try:
@@ -341,14 +336,6 @@ def _each(write: Callable[[Any], Made], records: list[dict[str, Any]], reasons: 
             reasons.setdefault(index, f"record cannot be written as JSON: {error}")
             made.append(None)
     return made
-
-
-def _object_text(value: dict[str, Any]) -> bytes | None:
-    return _dumps(value) if value else None
-
-
-def _dumps(value: Any) -> bytes:
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
 def _ids(

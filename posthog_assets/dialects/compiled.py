@@ -197,6 +197,8 @@ def rows_source(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> st
         "read, reasons, noted = dialect.read, {}, []",
         "(source_ids, kinds, events, user_ids, anonymous_ids, times,",
         " properties, sets, set_onces, groups, group_sets, clocks) = columns",
+        "option, write = dialect.dump_option, dialect.dumps",
+        *(["carefully, records = records.carefully, records.texts"] if of_texts else []),
         *([] if vendor.takes_others else ["find_left_out, is_known = dialect._members.left_out, dialect.is_known"]),
         "for index, record in enumerate(records):",
         "    try:",
@@ -237,12 +239,12 @@ def rows_source(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> st
         "        if user_id is None and anonymous_id is None and row.kind != 'group':",
         f"            raise Rejected({f'record has no id of a user or device: {people}'!r})",
         "        try:",
-        "            text, other = dumps(told), (row.groups, row.group_set)",
-        "            last = dumps(last) if last else None",
-        "            first = dumps(first) if first else None",
-        "            of_groups, said = [dumps(item) if item else None for item in other] if any(other) else NEITHER",
+        "            text, other = dumps(told, None, option), (row.groups, row.group_set)",
+        "            last = dumps(last, None, option) if last else None",
+        "            first = dumps(first, None, option) if first else None",
+        "            of_groups, said = [write(item) if item else None for item in other] if any(other) else NEITHER",
         "        except TypeError:",
-        "            text, last, first, of_groups, said = written(row)",
+        "            text, last, first, of_groups, said = written(row, write)",
         "    except Rejected as reason:",
         "        reasons[index] = str(reason)",
         "        for column in columns:",
@@ -278,7 +280,7 @@ def _write_opened(code: Code, of_texts: bool) -> None:
             "        except JSONDecodeError:",
             "            record = None",
             "        if type(record) is not dict:",
-            "            record = parse(text.removesuffix(b'\\n'))",
+            "            record = carefully(text)",
         )
     code.add("        if type(record) is Unreadable:", "            raise Rejected(record.reason)")
 
@@ -292,7 +294,7 @@ def _write_fallback(code: Code, vendor: type[Vendor]) -> None:
     inner = Code(indent=3)
     _write_first(inner, vendor.source_id)
     code.add(*inner.text().splitlines() if vendor.source_id else ["            value = None"])
-    code.add("            fallback = content_id(record) if is_nothing(value) else None")
+    code.add("            fallback = dialect.id_of_content(record) if is_nothing(value) else None")
 
 
 def _write_ids(code: Code) -> None:

@@ -9,13 +9,14 @@ that importing an event twice, or into the project it comes from, replaces it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import orjson
 import pyarrow as pa
 
-from posthog_assets.core.json_text import load
+from posthog_assets.core.json_text import load_any
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_VERSIONS, TIMESTAMP
 from posthog_assets.dialects.record import Record, Rejected, as_object
@@ -96,8 +97,8 @@ class PostHogEvents(Vendor):
         records: list[Record | Unreadable] = []
         for record in chunk.used_up():
             stored.append(_stored(record))
-            records.append(_opened(record))
-        batch = super().stage(RecordChunk(chunk.positions, records, chunk.untyped), part)
+            records.append(_opened(record, chunk.remark))
+        batch = super().stage(RecordChunk(chunk.positions, records, chunk.untyped, chunk.remarks), part)
         stamps = self.instants(stored)[0] if any(stored) else pa.nulls(len(stored), TIMESTAMP)
         return pa.RecordBatch.from_arrays(
             [*batch.columns, stamps], schema=STAGED_VERSIONS.with_metadata(batch.schema.metadata)
@@ -125,11 +126,11 @@ def _stored(record: Record | Unreadable) -> Any:
     return None if isinstance(record, Unreadable) else record.get("_inserted_at") or record.get("created_at")
 
 
-def _opened(record: Record | Unreadable) -> Record | Unreadable:
+def _opened(record: Record | Unreadable, remark: Callable[[str], None]) -> Record | Unreadable:
     """Return a record with its properties as an object, where they are JSON text."""
     if isinstance(record, Unreadable) or type(text := record.get("properties")) is not str:
         return record
     try:
-        return record | {"properties": load(text) if text else {}}
+        return record | {"properties": load_any(text, remark) if text else {}}
     except orjson.JSONDecodeError as error:
         return Unreadable(f"properties are no JSON: {error}")

@@ -21,11 +21,11 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from posthog_assets.core.errors import shorten
-from posthog_assets.core.json_records import Unparsed, parse
+from posthog_assets.core.json_records import Unparsed
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
-from posthog_assets.dialects.base import Dialect, content_id
+from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column import Column, inferred
 from posthog_assets.dialects.compiled import fields_source, made, rows_source
 from posthog_assets.dialects.members import Members
@@ -345,13 +345,14 @@ class Vendor(Dialect):
         if not self.compiled:
             reasons, noted = self.rows_by_row(chunk.used_up(), chunk.untyped, columns)
         else:
-            texts = chunk.records.texts if isinstance(chunk.records, Unparsed) else None
-            rows = rows_of(type(self), of_texts=texts is not None, has_groups=bool(self.groups))
-            reasons, noted = rows(self, chunk.used_up() if texts is None else texts, chunk.untyped, columns)
+            of_texts = isinstance(chunk.records, Unparsed) and not chunk.records.has_long_numbers
+            rows = rows_of(type(self), of_texts=of_texts, has_groups=bool(self.groups))
+            reasons, noted = rows(self, chunk.records if of_texts else chunk.used_up(), chunk.untyped, columns)
         notes = self._add_instants(columns, reasons)
         batch = _batch(columns[:_CLOCKS], reasons, part, chunk.positions)
         if noted:
             notes.add(_notes(note for note in noted if note[0] not in reasons))
+        notes.add(Notes(remarks=chunk.remarks))
         return notes.on(batch)
 
     def rows_by_row(self, records: Iterable[Record | Unreadable], untyped: bool, columns: _Columns) -> _Noted:
@@ -367,7 +368,7 @@ class Vendor(Dialect):
                 row = self._row(record, untyped)
                 if row.left_out or row.remarks:
                     noted.append((index, row.left_out, row.remarks))
-                texts = _written(row)
+                texts = _written(row, self.dumps)
                 head = (row.source_id, row.kind, row.event, row.user_id, row.anonymous_id, row.timestamp)
                 values = (*head, *texts, row.clocks)
             except Rejected as reason:
@@ -441,7 +442,7 @@ class Vendor(Dialect):
             raise Rejected(record.reason)
         try:
             # Made first: reading uses the record up, and how the texts of CSV are read must not change an id.
-            fallback = content_id(record) if not self.makes_ids and is_nothing(self._first[1](record)) else None
+            fallback = self.id_of_content(record) if not self.makes_ids and is_nothing(self._first[1](record)) else None
             record = self.typed(record) if untyped else record
             left_out = None if self.takes_others else self._members.left_out(record, self.is_known)
             row = self.read(record)
@@ -561,14 +562,10 @@ def _first_of(paths: Iterable[str]) -> _Getter:
     return first
 
 
-def _written(row: Reading) -> _Texts:
+def _written(row: Reading, dumps: Callable[[Any], bytes]) -> _Texts:
     """Return a row's objects as JSON text; raises Rejected."""
     try:
-        return _texts(row, orjson.dumps)
-    except TypeError:
-        pass
-    try:
-        return _texts(row, lambda item: orjson.dumps(item, default=str, option=orjson.OPT_NON_STR_KEYS))
+        return _texts(row, dumps)
     except TypeError as error:
         raise Rejected(f"record cannot be written as JSON: {shorten(str(error))}") from error
 
@@ -615,7 +612,7 @@ def rows_of(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> Callab
 _SEEN: Final[dict[str, Any]] = {
     "FLAWS": FLAWS, "JSONDecodeError": orjson.JSONDecodeError, "NEITHER": (None, None), "Reading": Reading,
     "Rejected": Rejected, "Unreadable": Unreadable, "as_id": as_id,
-    "content_id": content_id, "dumps": orjson.dumps, "group_keys": group_keys, "is_nothing": is_nothing,
-    "loads": orjson.loads, "not_of": not_of, "parse": parse, "read_ids": _read_ids, "read_own_groups": read_own_groups,
+    "dumps": orjson.dumps, "group_keys": group_keys, "is_nothing": is_nothing,
+    "loads": orjson.loads, "not_of": not_of, "read_ids": _read_ids, "read_own_groups": read_own_groups,
     "trim_groups": _trim_groups, "written": _written,
 }  # fmt: skip

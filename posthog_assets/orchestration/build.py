@@ -20,6 +20,7 @@ from posthog_assets.orchestration.checks import build_check_job, build_failed_da
 from posthog_assets.orchestration.history import job_name
 from posthog_assets.orchestration.jobs.preview_day import build_preview_job
 from posthog_assets.orchestration.jobs.prune_days import build_prune_job
+from posthog_assets.orchestration.jobs.report_import import build_report_job
 from posthog_assets.orchestration.sensors import build_sensors
 from posthog_assets.orchestration.sensors.schedules import build_daily_schedule
 from posthog_assets.pipeline.config.import_file import Import
@@ -60,7 +61,7 @@ def build_definitions(imp: Import) -> dg.Definitions:
             *([build_person_profiles(imp)] if imp.people else []),
         ],
         asset_checks=[build_failed_days_check(imp, partitions)],
-        jobs=[job, check_job, preview, *([prune[0]] if prune else [])],
+        jobs=[job, check_job, preview, build_report_job(imp, partitions), *([prune[0]] if prune else [])],
         sensors=build_sensors(imp, partitions, job),
         schedules=[check_schedule, *([daily] if daily else []), *([prune[1]] if prune else [])],
     )

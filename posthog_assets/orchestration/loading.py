@@ -21,6 +21,8 @@ import dagster as dg
 from pydantic import ValidationError
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.markup import code_block
+from posthog_assets.core.secrets import without_credentials
 from posthog_assets.core.sections import explain as sentences
 from posthog_assets.orchestration.project_folder import OWN
 
@@ -164,7 +166,7 @@ class _Broken:
         name = re.sub(r"\W", "_", self.place.with_suffix("").as_posix())
         words = self.words
         # Whatever it holds is shown as it is.
-        shown = f"```\n{words}\n```"
+        shown = code_block(words)
 
         @dg.asset(
             key=["broken_imports", name],
@@ -188,7 +190,7 @@ def explain(error: BaseException) -> str:
             return "defs.yaml is wrong:\n" + "\n".join(f"  - {sentence}" for sentence in sentences(cause))
     lines = [line for line in str(chain[-1]).splitlines() if not _DRAWING.search(line)]
     words = "\n".join(lines).strip() or type(chain[-1]).__name__
-    return _SECRET.sub(r"\1***", f"{type(chain[-1]).__name__}: {words}")[:4000]
+    return without_credentials(_SECRET.sub(r"\1***", f"{type(chain[-1]).__name__}: {words}"))[:4000]
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -6,7 +6,6 @@ Belongs here: finding and reading them. Does not belong here: what is done with 
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from posthog_assets.core.errors import ImportFileError, SourceError, shorten
 from posthog_assets.mapping.settings import IdentityMap
 from posthog_assets.sources.files.locations import Found, Location
 from posthog_assets.sources.formats import Unreadable, detect, read_records
+from posthog_assets.storage.scratch import scratch_folder
 
 #: The last table read, by its files: every day of a backfill wants the same one.
 _last: tuple[object, dict[str, str]] | None = None
@@ -92,7 +92,7 @@ class StepFiles:
         local = Path(found.path)
         # The reader wants a file on this machine.
         if not found.url.startswith(("file://", "local://", "python-package://")):
-            local = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="posthog-assets-"))) / "ip.mmdb"
+            local = Path(self._stack.enter_context(scratch_folder())) / "ip.mmdb"
             with location.open(found) as source, local.open("wb") as sink:
                 shutil.copyfileobj(source, sink, 4 << 20)
         try:

@@ -13,14 +13,12 @@ died, or could not read them, are staged here. Processes of all runs on a machin
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pickle
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -31,10 +29,13 @@ from types import TracebackType
 from typing import IO, Any, Final
 
 import pyarrow as pa
+from filelock import FileLock, Timeout
 
+from posthog_assets.core.errors import StorageError
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.sources.formats import Framing, Lines, read_lazily
+from posthog_assets.storage.scratch import private_folder
 
 #: Above this the process that unpacks, writes and puts together is the slowest.
 _MOST: Final = 4
@@ -67,7 +68,8 @@ class Stagers:
         """
         self._dialect = dialect
         self._left = records
-        self._most = min(_MOST, cores()) if most is None else most
+        # Processes are given their end of a socket, which only POSIX does.
+        self._most = 1 if os.name != "posix" else min(_MOST, cores()) if most is None else most
         self._seconds, self._staged = 0.0, 0
         self._places = _Places()
         self._starting: list[_Stager] = []
@@ -190,7 +192,7 @@ class _Places:
     """The right to so many processes: all runs on a machine together have one for each core."""
 
     def __init__(self) -> None:
-        self._held: list[IO[str]] = []
+        self._held: list[FileLock] = []
 
     def take(self, most: int) -> int:
         """Take at most *most* of the places that are free; return how many. They are free again when this ends."""
@@ -198,21 +200,20 @@ class _Places:
             if len(self._held) == most:
                 break
             try:
-                file = (Path(tempfile.gettempdir()) / f"posthog-assets-stager-{os.getuid()}-{number}").open("a")
-            except OSError:
+                lock = FileLock(private_folder() / f"stager-{number}", timeout=0, mode=0o600)
+                lock.acquire()
+            except Timeout:
+                continue
+            except (OSError, StorageError):
                 # Nowhere to say that a place is taken: then none is.
                 break
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._held.append(file)
-            except OSError:
-                file.close()
+            self._held.append(lock)
         return len(self._held)
 
     def leave(self) -> None:
         """Free the places."""
         while self._held:
-            self._held.pop().close()
+            self._held.pop().release()
 
 
 class _Stager:

@@ -6,7 +6,12 @@ Belongs here: routes, and answers in PostHog's shape. Does not belong here: rule
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import shutil
+import signal
 import sys
+import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -213,6 +218,20 @@ async def _no_pages(request: Request) -> Response:
     )
 
 
+def _clear_away() -> None:
+    """Delete the folders of sandboxes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob("posthog-sandbox-*"):
+        owner = re.fullmatch(r"posthog-sandbox-(\d+)-\w+", folder.name)
+        try:
+            if owner:
+                os.kill(int(owner[1]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            # It is alive, and another user's.
+            continue
+
+
 def serve(
     port: int = 8010,
     data: Path | None = None,
@@ -226,7 +245,6 @@ def serve(
     Says in one sentence where the port is taken or embedded ClickHouse is not installed.
     """
     import socket
-    import tempfile
 
     try:
         import chdb  # noqa: F401
@@ -242,13 +260,16 @@ def serve(
     except OSError as error:
         print(f"port {port} of {host} cannot be used ({error.strerror}); choose another with --port", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory(prefix="posthog-sandbox-") as temporary:
+    _clear_away()
+    with tempfile.TemporaryDirectory(prefix=f"posthog-sandbox-{os.getpid()}-") as temporary:
         store = EventStore(data or Path(temporary))
         app = _App(store, SandboxSettings(project_key, v1, most_rows))
         server = uvicorn.Server(
             uvicorn.Config(Starlette(routes=app.routes()), log_level="warning", access_log=False, lifespan="off")
         )
         print(f"PostHog sandbox on http://{host}:{listener.getsockname()[1]} (project {PROJECT_ID})", flush=True)
+        # uvicorn ends in order and then raises the signal again, which would end the process before its folder is gone.
+        signal.signal(signal.SIGTERM, lambda number, frame: None)
         try:
             server.run(sockets=[listener])
         except KeyboardInterrupt:

@@ -7,7 +7,6 @@ ClickHouse runs inside this process and takes one statement at a time, so all ac
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -77,7 +76,8 @@ class EventStore:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._session = session.Session(str(folder))
-        self._temporary = tempfile.TemporaryDirectory(prefix="posthog-sandbox-")
+        # ClickHouse reads new rows from there; beside them, so that a killed process leaves nothing elsewhere.
+        self._incoming = folder.absolute() / "incoming.parquet"
         self._last = 0
         self._run("CREATE DATABASE IF NOT EXISTS posthog")
         self._run("USE posthog")
@@ -103,13 +103,12 @@ class EventStore:
                 ],
                 schema=_ROWS,
             )
-            path = Path(self._temporary.name) / "rows.parquet"
-            pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
+            pq.write_table(table, self._incoming, compression="none", use_dictionary=False, write_statistics=False)
             self._run(
                 "INSERT INTO events SELECT toUUID(uuid), event, properties, "
                 f"fromUnixTimestamp64Micro(timestamp, 'UTC'), {_TEAM}, distinct_id, "
                 "fromUnixTimestamp64Micro(arrived, 'UTC'), historical_migration, "
-                f"fromUnixTimestamp64Micro(arrived, 'UTC') FROM file('{path}', Parquet)"
+                f"fromUnixTimestamp64Micro(arrived, 'UTC') FROM file('{self._incoming}', Parquet)"
             )
 
     def query(self, sql: str) -> dict[str, Any]:
@@ -132,7 +131,7 @@ class EventStore:
 
     def close(self) -> None:
         self._session.close()
-        self._temporary.cleanup()
+        self._incoming.unlink(missing_ok=True)
 
     def _run(self, sql: str, shape: str = "CSV") -> bytes:
         try:

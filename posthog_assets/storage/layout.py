@@ -5,7 +5,12 @@ Belongs here: the path of each file, relative to the folder of an import. Does n
 
 from __future__ import annotations
 
+from typing import Final
+
 from posthog_assets.core.partitions import Partition, key_of
+
+#: The page that the job `report_<import>` writes.
+REPORT: Final = "report.html"
 
 
 def staged_path(day: Partition) -> str:

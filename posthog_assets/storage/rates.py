@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import struct
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Final
 import xxhash
 
 from posthog_assets.storage.machine_lock import held
+from posthog_assets.storage.scratch import private_folder
 from posthog_assets.storage.store import Store
 from posthog_assets.storage.turns import TURN, Turns, Unshared
 
@@ -107,5 +107,5 @@ def pace(events_per_second: float | None, requests_per_second: float | None, sha
     name = xxhash.xxh3_64_hexdigest(str(shared.root).encode())
     folder = f".turns/{events_per_second or 0:g}-{requests_per_second or 0:g}"
     turns = Turns(shared, folder, max(TURN, 1 / requests_per_second if requests_per_second else 0.0))
-    file = Path(tempfile.gettempdir()) / f"posthog-assets-pace-{name}"
+    file = private_folder() / f"pace-{name}"
     return Pace(events_per_second, requests_per_second, file, turns)

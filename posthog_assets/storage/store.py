@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import tempfile
 import threading
@@ -25,6 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
+from filelock import AcquireReturnProxy, FileLock, Timeout
 from upath import UPath
 
 from posthog_assets.core.errors import (
@@ -37,6 +37,7 @@ from posthog_assets.core.errors import (
 )
 from posthog_assets.storage.downloads import Downloads, create, steadily
 from posthog_assets.storage.leases import Held, lease
+from posthog_assets.storage.scratch import scratch_folder
 
 T = TypeVar("T")
 
@@ -74,6 +75,7 @@ class Store:
         if self._local:
             self.root = UPath(Path(self.root.path).absolute())
         self._downloads: Downloads | None = None
+        self._uploads: tempfile.TemporaryDirectory[str] | None = None
         self._making = threading.Lock()
         #: The import whose raw export this store holds.
         self.raw_owner = import_name
@@ -149,6 +151,11 @@ class Store:
         with self._answers(relative), self._downloaded().peek(self.path(relative).path) as file:
             yield file
 
+    def _scratch(self) -> tempfile.TemporaryDirectory[str]:
+        with self._making:
+            self._uploads = self._uploads or scratch_folder()
+            return self._uploads
+
     def _downloaded(self) -> Downloads:
         with self._making:
             self._downloads = self._downloads or Downloads(self._files)
@@ -197,7 +204,7 @@ class Store:
             folder = Path(target.path).parent
             folder.mkdir(parents=True, exist_ok=True)
         else:
-            folder = Path(tempfile.gettempdir())
+            folder = Path(self._scratch().name)
         temporary = folder / f"{_TEMPORARY}{uuid.uuid4().hex}-{target.name}"
         try:
             yield temporary
@@ -269,11 +276,11 @@ class Store:
             with self._leased(f".locks/{asset}-{day}.json", busy):
                 yield
             return
-        with self._lock_file(f"{asset}-{day}") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise PartitionBusy(f"{busy}; wait for it to finish, then run this one again") from error
+        try:
+            lock = self._acquired(f"{asset}-{day}", timeout=0)
+        except Timeout:
+            raise PartitionBusy(f"{busy}; wait for it to finish, then run this one again") from None
+        with lock:
             yield
 
     @contextlib.contextmanager
@@ -292,15 +299,14 @@ class Store:
         if not self._local:
             yield
             return
-        with self._lock_file(name) as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with self._acquired(name, timeout=-1):
             yield
 
-    def _lock_file(self, name: str) -> IO[str]:
+    def _acquired(self, name: str, timeout: float) -> AcquireReturnProxy:
         path = Path(self.path(f".locks/{name}").path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return path.open("w")
+            return FileLock(path).acquire(timeout)
         except PermissionError as error:
             raise StorageError(
                 f"no permission to write {path}: whatever works on {self.root} must run as the user whose it is"
@@ -308,6 +314,9 @@ class Store:
 
 
 def _sync(path: Path) -> None:
+    if path.is_dir() and os.name != "posix":
+        # There a folder is no file, and its entries are written with the files.
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

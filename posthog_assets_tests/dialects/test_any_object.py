@@ -30,6 +30,7 @@ from posthog_assets_tests.dialects import (
     test_posthog,
     test_segment,
     test_snowplow,
+    test_umami,
 )
 from posthog_assets_tests.dialects.staging import stage
 from posthog_assets_tests.examples import examples
@@ -46,6 +47,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "rudderstack": test_segment.TRACK,
     "segment": test_segment.TRACK,
     "snowplow": test_snowplow.PAGE_VIEW,
+    "umami": test_umami.VIEW | {"event_data": {"plan": "pro"}},
 }
 
 #: What a dialect needs or may be told, beside its type.
@@ -176,7 +178,12 @@ def test_no_odd_time_stops_a_day_where_the_unit_is_given(unit: str) -> None:
 def test_what_json_cannot_write_rejects_its_row_alone(name: str) -> None:
     deep = nesting(300)
     example = EXAMPLES[name]
-    place = {"ga4": "user_properties", "matomo": "actionDetails", "amplitude": "event_properties"}
+    place = {
+        "ga4": "user_properties",
+        "matomo": "actionDetails",
+        "amplitude": "event_properties",
+        "umami": "event_data",
+    }
     within = place.get(name, "properties" if "properties" in example else None)
     odd = example | ({within: {**_as_object(example[within]), "deep": deep}} if within else {"deep": deep})
     records = [copy.deepcopy(record) for record in (example, odd, example)]

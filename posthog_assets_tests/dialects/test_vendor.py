@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from posthog_assets.core.records import RecordChunk, Unreadable
+from posthog_assets.dialects.base import content_id
 from posthog_assets.dialects.record import Record, Rejected
 from posthog_assets.dialects.vendor import Reading, Vendor
 
@@ -189,8 +190,36 @@ def test_values_orjson_does_not_know_are_written_as_text() -> None:
     assert json.loads(row.to_pylist()[0]["properties"])["day"] == {"1": "2024-03-01T00:00:00+00:00"}
 
 
-def test_values_json_has_no_room_for_reject_their_record_alone() -> None:
-    records = [RECORD | {"properties": {"n": 2**70}}, dict(RECORD)]
-    odd, good = Acme().stage(RecordChunk([1, 2], records), "part").to_pylist()
-    assert odd["reject_reason"] == "record cannot be written as JSON: Integer exceeds 64-bit range"
-    assert good["reject_reason"] is None
+@pytest.mark.parametrize(
+    ("number", "as_text", "as_number"),
+    [
+        (2**53, 2**53, 2**53),
+        (2**53 + 1, "9007199254740993", 9007199254740993),
+        (-(2**53) - 1, "-9007199254740993", -9007199254740993),
+        (2**64 - 1, "18446744073709551615", 18446744073709551615),
+        (2**64, "18446744073709551616", "18446744073709551616"),
+        (10**40, "1" + "0" * 40, "1" + "0" * 40),
+    ],
+)
+def test_a_whole_number_that_javascript_rounds_is_text_unless_it_is_wanted_as_a_number(
+    number: int, as_text: Any, as_number: Any
+) -> None:
+    # Without JSON: the records' numbers are as a format reads them.
+    for option, expected in (("text", as_text), ("number", as_number)):
+        record = RECORD | {"properties": {"n": number, "deep": [{"n": number}]}, "user": {"id": "ann", "plan": number}}
+        (row,) = Acme(big_numbers=option).stage(RecordChunk([1], [record]), "part").to_pylist()
+        assert json.loads(row["properties"])["n"] == expected
+        assert json.loads(row["properties"])["deep"] == [{"n": expected}]
+        assert json.loads(row["set"]) == {"plan": expected}
+
+
+def test_ids_of_any_length_keep_their_digits() -> None:
+    record = RECORD | {"id": 10**30 + 1, "user": {"id": 2**64 + 1}, "device": 2**70}
+    (row,) = Acme().stage(RecordChunk([1], [record]), "part").to_pylist()
+    assert (row["source_id"], row["user_id"]) == ("1000000000000000000000000000001", "18446744073709551617")
+    assert row["anonymous_id"] == "1180591620717411303424"
+
+
+def test_the_id_made_of_content_is_what_it_was_when_large_numbers_were_rounded() -> None:
+    assert content_id({"n": 2**64}) == content_id({"n": 1.8446744073709552e19})
+    assert content_id({"n": 2**64 - 1}) != content_id({"n": 1.8446744073709552e19})

@@ -28,6 +28,7 @@ VALUES = {
     "POSTHOG_PROJECT_ID": "1",
     "POSTHOG_TEST_KEY": "phc_test_project",
     "SHOP_DATABASE_URL": "sqlite:////tmp/shop.db",
+    "UMAMI_DATABASE_URL": "sqlite:////tmp/umami.db",
     "HASH_KEY": "a key of sixteen letters",
     "SLACK_WEBHOOK": "https://hooks.example.com/services/T0/B0",
 }

@@ -293,3 +293,30 @@ def test_help_imports_nothing_heavy() -> None:
     result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert "--missing" in result.stdout
     assert result.stderr.strip() == "set()"
+
+
+def test_days_of_another_mapping_are_behind_and_those_it_would_duplicate_are_named(
+    shop: Callable[[int], Shop], tmp_path: Path
+) -> None:
+    project = shop(2)
+    file = tmp_path / project.package / "defs/shop/defs.yaml"
+    with CaptureServer() as server:
+        project.write(server.url, 2)
+        assert project.call("backfill", "shop").exit_code == 0
+        assert (len(server.stored), project.facts()["assets"]["posthog_events"]["behind"]) == (6, 0)
+
+        # Other properties: the days are to be made again, and PostHog replaces their events.
+        file.write_text(file.read_text().replace("mapping:\n", "mapping:\n    properties: {add: {origin: shop}}\n"))
+        facts = project.facts()
+        assert facts["assets"]["posthog_events"]["behind"] == 2
+        assert facts["next"].startswith("2 days were made by other settings of mapping and dialect: posthog-assets")
+        assert project.call("backfill", "shop", "--missing").exit_code == 0
+        assert (len(server.stored), project.facts()["assets"]["posthog_events"]["behind"]) == (12, 0)
+
+        # Another name of the events would be another event: named, not begun.
+        project.write(server.url, 2)
+        file.write_text(file.read_text().replace("mapping:\n", "mapping:\n    events: {page: renamed}\n"))
+        result = project.call("backfill", "shop", "--missing")
+    assert "Left out, 2 days: the changed mapping would give 6 events another day, name or distinct_id" in result.output
+    assert "Every other day is complete." in result.output
+    assert len(server.stored) == 12

@@ -450,3 +450,20 @@ CASES = [
     Case("typeform", "responses", Typeform, "", {"token": Vendor.secret}, {"params": {"page_size": 2}},
          lambda n: [("typeform.response.submitted", f"user{n}" if n % 3 else f"token{n}", _at(n))]),
 ]  # fmt: skip
+
+
+class Calendly(Vendor):
+    """Scheduled events of an organization; both ends included; 100 a page; the URL of the next page in the answer."""
+
+    def answer(self, asked: Asked) -> tuple[Any, dict[str, str]]:
+        require(asked.path == "/scheduled_events" and "organization" in asked.fields, "Not Found", 404)
+        low, high = moment_of(asked.fields["min_start_time"]), moment_of(asked.fields["max_start_time"])
+        found = [
+            {"uri": f"https://api.calendly.com/scheduled_events/{n}", "start_time": iso(TIMES[n]),
+             "event_memberships": [{"user_email": f"u{n % 3}@x.de"}]}
+            for n in range(13) if low <= TIMES[n] <= high
+        ]  # fmt: skip
+        start = int(asked.fields.get("page_token", 0))
+        part, more = self.page_of(found, int(asked.fields.get("count", 20)), 100, start)
+        link = f"{self.url}{asked.path}?{urlencode(asked.fields | {'page_token': more})}" if more is not None else None
+        return {"collection": part, "pagination": {"count": len(part), "next_page": link}}, {}

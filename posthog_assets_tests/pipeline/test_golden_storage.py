@@ -56,7 +56,15 @@ VERSIONS: Final = {"columns": "fd57fcca", "mixpanel": "be9c1fc9", "amplitude": "
 KEYS: Final = ("uuid", "event", "distinct_id", "timestamp", "properties", "options")
 
 #: Events that are sent again on purpose: uuid -> the properties that differ from those of release 0.1, as they are now.
-CHANGED: Final[dict[str, dict[str, Any]]] = {}
+#: Whole numbers above 2^53 are text now, since PostHog's pipeline would round them.
+CHANGED: Final[dict[str, dict[str, Any]]] = {
+    "bfa4d1e4-1420-5173-a701-13ebcd7265e1": {"odd": "12345678901234567890"},
+    "c928f152-76f3-5f2f-95a8-f3f792ca0314": {"odd": "9007199254740993"},
+    "371b5227-92f8-59ec-b0c4-5d25894da697": {"odd": "12345678901234567890"},
+    "edc65d21-78fd-5bea-881f-6e80e791d053": {"odd": "9007199254740993"},
+    "8e389fb9-14bd-10d1-8df0-684307060157": {"odd": "12345678901234567890"},
+    "fffd1316-15e4-1a7b-90ca-417b09914e0e": {"odd": "9007199254740993"},
+}
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,8 @@ def test_the_version_of_the_mapping_tells_that_records_read_otherwise_now(import
     version, _, _ = IMPORTS[imported.imp.name]
     assert imported.imp.mapping_version == VERSIONS[imported.imp.name] != version
     ledger = pq.read_table(imported.imp.store.path(f"imported_batches/{DAY}/ledger.parquet").path)
-    assert set(ledger["mapping"].to_pylist()) == {version}
+    newer = {VERSIONS[imported.imp.name]} if imported.changed else set()
+    assert set(ledger["mapping"].to_pylist()) == {version} | newer
 
 
 def test_a_first_import_sends_the_events_that_release_0_1_sent(imported: Imported, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from posthog_assets_tests.records.shapes_mixpanel import mixpanel
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test the machine's places for itself, whatever else runs on the machine."""
-    monkeypatch.setattr(stagers.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
 def _lines(count: int) -> list[bytes]:

@@ -21,9 +21,13 @@ from typing import Any, Final
 import dagster as dg
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.secrets import without_credentials
 from posthog_assets.destination.explore import explore_url
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.profile import Hours, first_rows, hours, span
+
+#: Where an asset's entry says which rules of this package made it, beside the version of the mapping.
+RULES_ENTRY: Final = "mapping_rules"
 
 #: Tables stop here; Dagster keeps metadata in its database.
 _ROWS: Final = 100
@@ -68,7 +72,7 @@ def day_profile(imp: Import, path: str, day: date, columns: list[str]) -> dict[s
 
 def location(imp: Import, path: str, entry: str = "file") -> dict[str, dg.MetadataValue]:
     """Return where something is stored."""
-    return {entry: dg.MetadataValue.path(str(imp.store.path(path)))}
+    return {entry: dg.MetadataValue.path(without_credentials(str(imp.store.path(path))))}
 
 
 def in_posthog(imp: Import, events: str, day: date) -> dict[str, dg.MetadataValue]:

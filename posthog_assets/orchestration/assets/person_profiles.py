@@ -8,7 +8,7 @@ from posthog_assets.destination.landing import LandedReport
 from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.orchestration.assets.declaration import RETRIES, Progress, explained
 from posthog_assets.orchestration.assets.imported_batches import pool_of
-from posthog_assets.orchestration.assets.metadata import table
+from posthog_assets.orchestration.assets.metadata import location, table
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.people import PEOPLE
 from posthog_assets.pipeline.deliver import deliver_day
@@ -68,7 +68,7 @@ def build_person_profiles(imp: Import) -> dg.AssetsDefinition:
                 "dropped": report.dropped,
                 **table("dropped_by_reason", report.drop_reasons, "reason"),
                 "fetched_at": manifest.fetched_at,
-                "rejected_and_dropped": dg.MetadataValue.path(str(imp.store.path(rejected_path(PEOPLE)))),
+                **location(imp, rejected_path(PEOPLE), "rejected_and_dropped"),
             },
             check_results=[
                 dg.AssetCheckResult(

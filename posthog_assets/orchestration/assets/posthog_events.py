@@ -6,8 +6,9 @@ import dagster as dg
 
 from posthog_assets.core.schemas import POSTHOG_EVENTS
 from posthog_assets.mapping import MappingReport
+from posthog_assets.mapping.version import RULES
 from posthog_assets.orchestration.assets.declaration import Progress, day_of, declare, explained
-from posthog_assets.orchestration.assets.metadata import day_profile, location, speed, table, times
+from posthog_assets.orchestration.assets.metadata import RULES_ENTRY, day_profile, location, speed, table, times
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.rejects import Lost, Verdict
 from posthog_assets.pipeline.transform import transform_day
@@ -59,6 +60,7 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
                 **_lost(lost),
                 **_history(report),
                 "mapping": imp.mapping_version,
+                RULES_ENTRY: str(RULES),
                 **times(report.first, report.last),
                 **day_profile(imp, events_path(day), day, ["event", "distinct_id", "timestamp", "properties"]),
                 **speed(report.rows, report.seconds),

@@ -12,9 +12,9 @@ from typing import Final
 
 import dagster as dg
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.local.instance import BY, CALL, call_in_progress
 from posthog_assets.orchestration.local.project import ImportJob
 from posthog_assets.orchestration.local.workers import DayRun, StopRequests, Task, Workers
@@ -72,7 +72,7 @@ def run_days(
             for run in workers.run(tasks, stop):
                 ran.days.append(run)
                 if run.failure:
-                    bar.console.print(f"[red]{run.day}: {escape(reason_of(run))}[/red]", soft_wrap=True)
+                    bar.console.print(f"[red]{run.day}: {as_shown(reason_of(run))}[/red]", soft_wrap=True)
                 if not stop.count:
                     bar.update(line, description=f"days, {len(ran.failed)} failed" if ran.failed else "days")
                 bar.advance(line)

@@ -16,6 +16,8 @@ from typing import Any, Final
 import dagster as dg
 
 from posthog_assets.core.errors import PosthogAssetsError
+from posthog_assets.mapping.version import RULES
+from posthog_assets.orchestration.assets.metadata import RULES_ENTRY
 from posthog_assets.orchestration.failures import Failure, failure_of, numbers
 from posthog_assets.orchestration.local.project import ImportJob
 from posthog_assets.pipeline.config.import_file import Import
@@ -50,6 +52,8 @@ class Standing:
     behind: dict[str, set[date]]
     #: Events without a verdict; a day whose events are not stored yet is not in it.
     owed: dict[date, int]
+    #: Days whose events other settings of mapping and dialect made; those of the events' asset are behind too.
+    other_mapping: frozenset[date] = frozenset()
     #: By day whose events are made: records that should be events and are not.
     lost: dict[date, Lost] = field(default_factory=dict)
     #: The last day the source has something of; None where that is not known, or the import has an end.
@@ -112,6 +116,9 @@ def read_day_states(instance: dg.DagsterInstance, job: ImportJob, days: list[dat
         days = [day for day in days if day <= reach or day in tried]
         states = {asset: {day: known[day] for day in days} for asset, known in states.items()}
     behind = _behind(instance, job, days)
+    other_mapping = _by_other_mapping(instance, job, days)
+    if _EVENTS in behind:
+        behind[_EVENTS] |= other_mapping
     owed: dict[date, int] = {}
     if _DELIVERY in job.assets:
         claimed = _claimed(instance, job, days)
@@ -126,7 +133,7 @@ def read_day_states(instance: dg.DagsterInstance, job: ImportJob, days: list[dat
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             counts = pool.map(lambda day: _owed(job, day, settled=day in settled), started)
             owed = {day: count for day, count in zip(started, counts, strict=True) if count is not None}
-    return Standing(job, days, states, behind, owed, read_lost(instance, job, days), reach)
+    return Standing(job, days, states, behind, owed, other_mapping, read_lost(instance, job, days), reach)
 
 
 def reach_of(imp: Import, days: list[date]) -> date | None:
@@ -174,6 +181,28 @@ def _behind(instance: dg.DagsterInstance, job: ImportJob, days: list[date]) -> d
         }
         for asset in job.assets
     }
+
+
+def _by_other_mapping(instance: dg.DagsterInstance, job: ImportJob, days: list[date]) -> frozenset[date]:
+    """Return the days whose events were made by other settings than the import file's of now.
+
+    Days that other rules of this package made are not among them: an upgrade puts no day back, and `changes` says what
+    it would do.
+    """
+    present = job.imp.mapping_version
+    newest = _newest(instance, job, _EVENTS) if _EVENTS in job.assets else {}
+    ids = [newest[day.isoformat()] for day in days if day.isoformat() in newest]
+    found: set[date] = set()
+    for start in range(0, len(ids), _MOST):
+        some = ids[start : start + _MOST]
+        wanted = dg.AssetRecordsFilter(job.key(_EVENTS), storage_ids=some)
+        for record in instance.fetch_materializations(wanted, limit=len(some)).records:
+            event = record.asset_materialization
+            if event and event.partition:
+                said = {name: event.metadata[name].value for name in ("mapping", RULES_ENTRY) if name in event.metadata}
+                if said.get(RULES_ENTRY) == str(RULES) and said.get("mapping") != present:
+                    found.add(date.fromisoformat(event.partition))
+    return frozenset(found)
 
 
 def _newest(instance: dg.DagsterInstance, job: ImportJob, asset: str) -> dict[str, int]:

@@ -6,16 +6,16 @@ Belongs here: questions to one instance about single runs. Does not belong here:
 
 from __future__ import annotations
 
-import fcntl
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import dagster as dg
 from dagster import DagsterInstance, RunsFilter
+from filelock import FileLock, Timeout
 
 from posthog_assets.core.errors import ImportFileError
 
@@ -58,8 +58,7 @@ def opened_instance(*, create: bool = False) -> Iterator[DagsterInstance]:
     os.environ["DAGSTER_HOME"] = str(folder)
     (folder / _FOLDER).mkdir(exist_ok=True)
     # Two processes that create Dagster's database at the same moment break each other.
-    with (folder / _FOLDER / "open").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(folder / _FOLDER / "open"):
         instance = DagsterInstance.get()
         # The first question creates what is missing.
         instance.get_runs_count()
@@ -86,8 +85,7 @@ def call_in_progress() -> Iterator[str]:
     """
     call = uuid.uuid4().hex[:12]
     path = home() / _FOLDER / f"{call}.call"
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with FileLock(path):
         try:
             yield call
         finally:
@@ -98,14 +96,9 @@ def sweep(instance: DagsterInstance) -> int:
     """Mark the unfinished runs of calls that were killed as failed, so that they can be found; returns how many."""
     count = 0
     for path in sorted((home() / _FOLDER).glob("*.call")):
-        with suppress(FileNotFoundError, BlockingIOError), path.open("r+") as handle:
-            _lock_now(handle)
+        with suppress(FileNotFoundError, Timeout), FileLock(path, timeout=0):
             for run in instance.get_runs(RunsFilter(tags={CALL: path.stem}, statuses=_UNFINISHED)):
                 mark_failed(instance, run.run_id, "The process that ran this day was killed; run the day again")
                 count += 1
             path.unlink(missing_ok=True)
     return count
-
-
-def _lock_now(handle: IO[str]) -> None:
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -44,6 +44,10 @@ _PATIENCE: Final = 10.0
 _MOST_FAILED_STARTS: Final = 3
 
 
+#: Its number, where there is none of that name.
+_SIGKILL: Final = getattr(signal, "SIGKILL", 9)
+
+
 class WorkerFailed(PosthogAssetsError):
     """No process can run days: the project does not load, or loading it kills the process."""
 
@@ -169,7 +173,7 @@ class _Worker:
     def death_message(self) -> str:
         code = self.process.exitcode or 0
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        why = ", often because the machine had no memory left" if code == -signal.SIGKILL else ""
+        why = ", often because the machine had no memory left" if code == -_SIGKILL else ""
         return (
             f"The process that ran this day died ({how}){why}. Nothing is lost: run the day again, and only what "
             "PostHog has not acknowledged is sent"
@@ -287,7 +291,8 @@ class Workers:
 def _work(connection: Connection, name: str, project: Path | None, tags: dict[str, str]) -> None:
     # Ctrl-C in a terminal reaches every process of the session. During a run Dagster listens to it whatever was
     # ignored before, and would end the day in the middle.
-    os.setsid()
+    if hasattr(os, "setsid"):
+        os.setsid()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")
     from posthog_assets.orchestration.local.project import find_job

@@ -13,6 +13,7 @@ from typing import Final
 import urllib3
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.markup import visible
 from posthog_assets.orchestration.history import Cause
 from posthog_assets.pipeline.config.automation import Notify
 
@@ -56,7 +57,7 @@ def _sentence(name: str, members: list[Failed], ui_url: str | None) -> str:
     shown = ", ".join(days[:_DAYS]) + (f" and {len(days) - _DAYS:,} more" if len(days) > _DAYS else "")
     what = f"{name}/{cause.asset}" if cause.asset else f"a run of {name}"
     where = f"{ui_url.rstrip('/') if ui_url else ''}/runs/{members[-1].run_id}"
-    words = shorten(" ".join(cause.words.split()), 600)
+    words = visible(shorten(" ".join(cause.words.split()), 600))
     return f"{what} failed for {shown or 'no day in particular'}: {words.rstrip('.')}. {_to_do(cause)} ({where})"
 
 
@@ -76,7 +77,12 @@ def post(notify: Notify, text: str) -> str | None:
     timeout = urllib3.Timeout(total=notify.timeout_seconds)
     try:
         with urllib3.PoolManager(retries=False, timeout=timeout) as pool:
-            status = pool.request("POST", url, json={"text": text}, redirect=False).status
+            status = pool.request("POST", url, json={"text": _for_slack(text)}, redirect=False).status
     except Exception as error:
         return f"the webhook did not answer ({type(error).__name__})"
     return None if status < 300 else f"the webhook answers HTTP {status}"
+
+
+def _for_slack(text: str) -> str:
+    """Return *text* so that no mention or link comes of it: https://api.slack.com/reference/surfaces/formatting#escaping"""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

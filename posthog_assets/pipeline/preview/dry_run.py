@@ -6,7 +6,6 @@ not belong here: showing it (`preview`, `changes`).
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from posthog_assets.core.partitions import key_of
-from posthog_assets.destination.ledger import Ledger
+from posthog_assets.destination.ledger import REOPENING, Ledger
 from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.destination.survey import RECENT, survey
 from posthog_assets.mapping import MappingReport
@@ -24,6 +23,7 @@ from posthog_assets.pipeline.stage import StagingReport, stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.pipeline.upstream import stored_events
 from posthog_assets.storage.overlays import Overlay
+from posthog_assets.storage.scratch import scratch_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def dry_run(imp: Import, day: date) -> Iterator[DryRun]:
     """
     if not imp.store.exists(f"raw_export/{key_of(day)}/manifest.json"):
         export_day(imp, day)
-    with tempfile.TemporaryDirectory(prefix="posthog-assets-dry-") as folder:
+    with scratch_folder() as folder:
         dry = imp.stored_in(Overlay(imp.store, Path(folder)))
         staging = stage_day(dry, day)
         yield DryRun(dry, day, staging, transform_day(dry, day))
@@ -64,5 +64,5 @@ def dry_run(imp: Import, day: date) -> Iterator[DryRun]:
 
 def imported_versions(imp: Import, day: date) -> list[str | None]:
     """Return the versions of the mapping whose events of *day* PostHog answered for, oldest first, each once."""
-    found = [row["mapping"] for row in Ledger(imp.store, key_of(day)).facts() if row["protocol"] != "query"]
+    found = [row["mapping"] for row in Ledger(imp.store, key_of(day)).facts() if row["protocol"] not in REOPENING]
     return list(dict.fromkeys(str(version) if version else None for version in found))

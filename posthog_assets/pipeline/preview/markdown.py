@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.markup import code_block, markdown_text, visible
 from posthog_assets.core.posthog_rules import BEFORE_SINCE, NOT_BEFORE_UNTIL
 from posthog_assets.pipeline.preview.field_changes import Difference, Kind, differences
 from posthog_assets.pipeline.preview.preview import NewNames, Preview, Sample
@@ -112,7 +113,8 @@ def _json(value: Any) -> str:
 
 def markdown(preview: Preview) -> str:
     """Return a preview as Markdown."""
-    parts = [f"**{preview.import_name}, {preview.day}**: nothing is sent", *(f"- {s}" for s in sentences(preview)), ""]
+    parts = [f"**{preview.import_name}, {preview.day}**: nothing is sent", ""]
+    parts += [*(f"- {markdown_text(sentence)}" for sentence in sentences(preview)), ""]
     parts += [_rows("event", preview.events_by_name), ""]
     if preview.rejected:
         parts += [_rows("rejected because", preview.rejected), ""]
@@ -122,16 +124,15 @@ def markdown(preview: Preview) -> str:
         parts += [_rows("remark", preview.remarks, "records"), ""]
     parts.append(LEGEND)
     for sample in preview.samples:
-        parts += ["", f"`{_title(sample)}`", "", "```diff"]
         if sample.after is None:
-            parts += [f"! {sample.reason}", shorten(_json(sample.before), 1000)]
+            lines = [f"! {sample.reason}", shorten(_json(sample.before), 1000)]
         else:
-            parts += [_line(item) for item in differences(sample.before or {}, sample.after)]
-        parts.append("```")
+            lines = [_line(item) for item in differences(sample.before or {}, sample.after)]
+        parts += ["", markdown_text(_title(sample)), "", code_block("\n".join(map(visible, lines)), "diff")]
     return "\n".join(parts)
 
 
 def _rows(name: str, counts: dict[str, int], number: str = "rows") -> str:
     rows = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    cells = [f"| {key.replace('|', '&#124;')} | {count:,} |" for key, count in rows]
+    cells = [f"| {markdown_text(key)} | {count:,} |" for key, count in rows]
     return "\n".join([f"| {name} | {number} |", "|---|---|", *cells])

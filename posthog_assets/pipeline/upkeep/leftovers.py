@@ -20,7 +20,7 @@ from typing import Final
 
 from posthog_assets.core.errors import PosthogAssetsError
 from posthog_assets.pipeline.config.import_file import Import
-from posthog_assets.storage.scratch import process_of
+from posthog_assets.storage import scratch
 from posthog_assets.storage.store import Store
 
 _AGE: Final = timedelta(days=1)
@@ -28,7 +28,15 @@ _AGE: Final = timedelta(days=1)
 #: `Store.replace` gives these names.
 _TEMPORARY: Final = re.compile(r"\.tmp-[0-9a-f]{32}-.+")
 
+_OLDER: Final = re.compile(r"posthog-assets-(\d+)-.+")
+
 _SPLIT: Final = "raw_export/.split"
+
+#: Before the name of the settings in the folder that holds all pages of an API (`sources.rest.whole`).
+_WHOLE: Final = ".whole-"
+
+#: What lists the other files of such folders.
+_LISTS: Final = ("-index.json", "manifest.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +67,20 @@ def _temporary(store: Store, now: datetime, *, dry_run: bool) -> Iterator[Leftov
 
 
 def _scratch(now: datetime, *, dry_run: bool) -> Iterator[Leftover]:
+    for path in scratch.leftovers():
+        files = [path, *path.rglob("*")] if path.is_dir() else [path]
+        size = sum(file.stat().st_size for file in files if file.is_file())
+        yield Leftover(str(path), "working folder of a killed process", size)
+        if not dry_run:
+            scratch.delete(path)
+    yield from _older_scratch(now, dry_run=dry_run)
+
+
+def _older_scratch(now: datetime, *, dry_run: bool) -> Iterator[Leftover]:
+    """Yield the working folders of release 0.1, which stood beside everybody's and named their process."""
     for folder in sorted(Path(tempfile.gettempdir()).glob("posthog-assets-*")):
-        number = process_of(folder)
+        found = _OLDER.fullmatch(folder.name)
+        number = int(found[1]) if found else None
         files = [path for path in folder.rglob("*") if path.is_file()] if number else []
         if number is None or _lives(number) or not all(_is_old(path, now) for path in (folder, *files)):
             continue
@@ -70,8 +90,16 @@ def _scratch(now: datetime, *, dry_run: bool) -> Iterator[Leftover]:
 
 
 def _splits(imp: Import, *, dry_run: bool) -> Iterator[Leftover]:
-    """Yield the caches of files that were split into days and are no files of the source any more."""
-    there = imp.store.folders(_SPLIT)
+    """Yield the caches of files that were split into days and are no files of the source any more.
+
+    Of an API that is read as a whole these are its pages, too, once it is asked for something else.
+    """
+    there = {f"{_SPLIT}/{name}": name for name in imp.store.folders(_SPLIT)}
+    there |= {
+        f"raw_export/{name}": name.removeprefix(_WHOLE)
+        for name in imp.store.folders("raw_export")
+        if name.startswith(_WHOLE)
+    }
     if not there:
         return
     try:
@@ -79,16 +107,14 @@ def _splits(imp: Import, *, dry_run: bool) -> Iterator[Leftover]:
     except PosthogAssetsError:
         # Nobody knows; a cache that is kept costs nothing but room.
         return
-    for file in there:
-        names = imp.store.names(f"{_SPLIT}/{file}") if file not in needed else []
+    for folder, file in there.items():
+        names = imp.store.names(folder) if file not in needed else []
         if names:
-            sizes = [imp.store.size(f"{_SPLIT}/{file}/{name}") for name in names]
-            yield Leftover(
-                str(imp.store.path(f"{_SPLIT}/{file}")), "cache of a file the source no longer has", sum(sizes)
-            )
-            # The index goes first: without it nothing is looked for in the segments.
-            for name in sorted(names, key=lambda name: not name.endswith("-index.json")) if not dry_run else ():
-                imp.store.delete(f"{_SPLIT}/{file}/{name}")
+            sizes = [imp.store.size(f"{folder}/{name}") for name in names]
+            yield Leftover(str(imp.store.path(folder)), "cache of a file the source no longer has", sum(sizes))
+            # The list goes first: without it nothing is looked for in the others.
+            for name in sorted(names, key=lambda name: not name.endswith(_LISTS)) if not dry_run else ():
+                imp.store.delete(f"{folder}/{name}")
 
 
 def _is_old(path: Path, now: datetime) -> bool:
@@ -99,6 +125,9 @@ def _is_old(path: Path, now: datetime) -> bool:
 
 
 def _lives(process: int) -> bool:
+    if os.name != "posix":
+        # Elsewhere asking would end it.
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:

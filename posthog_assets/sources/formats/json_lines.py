@@ -6,13 +6,14 @@ Belongs here: one JSON object per line. Does not belong here: compression.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from posthog_assets.core.json_records import LONGEST_LINE, TOO_LONG, Unparsed
+from posthog_assets.core.json_text import may_hold_long_numbers
 from posthog_assets.core.records import RecordChunk
 
 _SPACE: Final = b" \t\r"
@@ -99,10 +100,12 @@ def read_lines(blocks: Iterable[bytes], rows: int, first: int = 1) -> Iterator[R
 
 def unparsed(texts: list[bytes], number: int) -> RecordChunk:
     """Return the records of consecutive texts, the first of which is at position *number*; blank ones are none."""
-    if all(text[:1] == b"{" for text in texts):
-        return RecordChunk(range(number, number + len(texts)), Unparsed(texts))
-    full = [(position, text) for position, text in enumerate(texts, number) if not is_blank(text.removesuffix(b"\n"))]
-    return RecordChunk([position for position, _ in full], Unparsed([text for _, text in full]))
+    positions: Sequence[int] = range(number, number + len(texts))
+    if not all(text[:1] == b"{" for text in texts):
+        full = [place for place in zip(positions, texts, strict=True) if not is_blank(place[1].removesuffix(b"\n"))]
+        positions, texts = [position for position, _ in full], [text for _, text in full]
+    records = Unparsed(texts, has_long_numbers=may_hold_long_numbers(b"".join(texts)))
+    return RecordChunk(positions, records, remarks=records.remarks)
 
 
 def is_blank(line: bytes) -> bool:

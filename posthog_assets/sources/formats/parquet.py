@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import IO, Any, Final
 
 import pyarrow as pa
@@ -16,13 +17,18 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from posthog_assets.core.errors import BrokenPart, shorten
-from posthog_assets.core.json_text import load
+from posthog_assets.core.json_text import NO_NUMBER, load
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.sources.formats.csv_rows import distinct
 from posthog_assets.sources.formats.json_values import of_bytes, of_decimal
 
 # Arrow makes its functions when it is imported; type checkers cannot see them.
 pc: Any = pyarrow.compute
+
+_Remark = Callable[..., None]
+
+#: A remark about a map.
+KEY_TWICE: Final = "a map has a key several times: its values became a list"
 
 #: A chunk holds about this many bytes at most, unless a row is larger.
 _CHUNK_BYTES: Final = 16 << 20
@@ -49,11 +55,12 @@ def read_parquet(file: IO[bytes], name: str, rows: int, first: int = 1) -> Itera
     """
     try:
         with pq.ParquetFile(file, pre_buffer=False) as reader:
-            clean = _cleaners(reader.schema_arrow)
+            noticed = Noticed()
+            clean = _cleaners(reader.schema_arrow, noticed.remark)
             names = distinct(reader.schema_arrow.names)
             for batch in reader.iter_batches(batch_size=min(rows, rows_within(reader.metadata, _CHUNK_BYTES))):
-                records = _records(batch.rename_columns(names), clean)
-                yield RecordChunk(range(first, first + len(records)), records)
+                records = _records(batch.rename_columns(names), clean, noticed.remark)
+                yield RecordChunk(range(first, first + len(records)), records, remarks=noticed.taken())
                 first += len(records)
     except (pa.ArrowException, OSError) as error:
         raise BrokenPart(f"{name} cannot be read as Parquet: {shorten(str(error))}") from error
@@ -74,9 +81,26 @@ def rows_within(metadata: pq.FileMetaData, limit: int) -> int:
     return max(1, int(limit / max(widest, 1.0)))
 
 
-def _records(batch: pa.RecordBatch, clean: dict[int, Callable[[Any], Any]]) -> list[dict[str, Any] | Unreadable]:
+class Noticed:
+    """Counts what reading notices of values."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def remark(self, sentence: str, count: int = 1) -> None:
+        self._counts[sentence] = self._counts.get(sentence, 0) + count
+
+    def taken(self) -> dict[str, int]:
+        """Return the counts since they were taken last."""
+        counts, self._counts = self._counts, {}
+        return counts
+
+
+def _records(
+    batch: pa.RecordBatch, clean: dict[int, Callable[[Any], Any]], remark: _Remark
+) -> list[dict[str, Any] | Unreadable]:
     for index, column in enumerate(batch.columns):
-        batch = batch.set_column(index, batch.schema.field(index).name, _plain(column))
+        batch = batch.set_column(index, batch.schema.field(index).name, _plain(column, remark))
     try:
         records: list[Any] = batch.to_pylist()
     except (ValueError, OverflowError, pa.ArrowException):
@@ -96,14 +120,16 @@ def _one(row: pa.RecordBatch) -> dict[str, Any] | Unreadable:
         return Unreadable(shorten(f"a value that Python cannot hold: {error}"))
 
 
-def _plain(column: pa.Array) -> pa.Array:
+def _plain(column: pa.Array, remark: _Remark) -> pa.Array:
     """Return the column with what Arrow changes faster than Python: zones, nanoseconds, NaN."""
     kind = column.type
     if pa.types.is_timestamp(kind):
         return column.cast(pa.timestamp("us", "UTC" if kind.tz else None), safe=False)
     if pa.types.is_float32(kind) or pa.types.is_float64(kind):
         finite = pc.is_finite(column)
-        return column if pc.all(finite).as_py() is not False else pc.if_else(finite, column, pa.scalar(None, kind))
+        if pc.all(finite).as_py() is False:
+            remark(NO_NUMBER, pc.sum(pc.invert(finite)).as_py())
+            return pc.if_else(finite, column, pa.scalar(None, kind))
     return column
 
 
@@ -113,12 +139,12 @@ _SIMPLE: Final = (
 )  # fmt: skip
 
 
-def _cleaners(schema: pa.Schema) -> dict[int, Callable[[Any], Any]]:
+def _cleaners(schema: pa.Schema, remark: _Remark) -> dict[int, Callable[[Any], Any]]:
     """Return the columns, by place, whose values need a look before JSON can hold them."""
     held = {HOLDS_JSON: _json, HOLDS_DECIMAL: _decimal}
     marked = {index: held.get((field.metadata or {}).get(HOLDS, b"")) for index, field in enumerate(schema)}
     return {index: function for index, function in marked.items() if function} | {
-        index: _clean_map if pa.types.is_map(field.type) else _clean
+        index: partial(_clean_map if pa.types.is_map(field.type) else _clean, remark=remark)
         for index, field in enumerate(schema)
         if not any(test(field.type) for test in _SIMPLE)
     }
@@ -135,16 +161,30 @@ def _decimal(text: str | None) -> int | float | str | None:
     return None if text is None else of_decimal(Decimal(text))
 
 
-def _clean_map(value: Any) -> Any:
-    return None if value is None else {str(key): _clean(item) for key, item in value}
+def _clean_map(value: Any, remark: _Remark) -> Any:
+    """Return a map as an object; of a key that is there several times all values, as a list."""
+    if value is None:
+        return None
+    found: dict[str, Any] = {}
+    several: dict[str, list[Any]] = {}
+    for key, item in value:
+        name, item = str(key), _clean(item, remark)
+        if name in found:
+            several.setdefault(name, [found[name]]).append(item)
+        else:
+            found[name] = item
+    for name, items in several.items():
+        found[name] = items
+        remark(KEY_TWICE)
+    return found
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: Any, remark: _Remark) -> Any:
     match value:
         case None | bool() | int() | str():
             return value
         case float():
-            return value if math.isfinite(value) else None
+            return value if math.isfinite(value) else remark(NO_NUMBER)
         case datetime():
             return _time(value)
         case Decimal():
@@ -152,12 +192,12 @@ def _clean(value: Any) -> Any:
         case bytes():
             return of_bytes(value)
         case dict():
-            return {str(key): _clean(item) for key, item in value.items()}
+            return {str(key): _clean(item, remark) for key, item in value.items()}
         case list():
             # Arrow gives a map inside other values as a list of pairs.
             if value and all(isinstance(item, tuple) for item in value):
-                return _clean_map(value)
-            return [_clean(item) for item in value]
+                return _clean_map(value, remark)
+            return [_clean(item, remark) for item in value]
         case timedelta():
             return value.total_seconds()
         case time():

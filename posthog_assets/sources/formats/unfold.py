@@ -19,6 +19,7 @@ def unfolded(chunks: Iterable[RecordChunk], field: str, rows: int) -> Iterator[R
     empty, stays as it is.
     """
     for chunk in chunks:
+        remarks = chunk.remarks
         positions: list[int] = []
         records: list[dict[str, Any] | Unreadable] = []
         for position, record in zip(chunk.positions, chunk.records, strict=True):
@@ -26,10 +27,11 @@ def unfolded(chunks: Iterable[RecordChunk], field: str, rows: int) -> Iterator[R
                 positions.append(position)
                 records.append(one)
                 if len(records) == rows:
-                    yield RecordChunk(positions, records, chunk.untyped)
-                    positions, records = [], []
+                    yield RecordChunk(positions, records, chunk.untyped, remarks)
+                    # Given along once: all of a chunk's remarks are known with its last record.
+                    positions, records, remarks = [], [], {}
         if records:
-            yield RecordChunk(positions, records, chunk.untyped)
+            yield RecordChunk(positions, records, chunk.untyped, remarks)
 
 
 def _members(record: dict[str, Any] | Unreadable, field: str) -> Iterable[dict[str, Any] | Unreadable]:

@@ -16,7 +16,6 @@ any vendor's endpoints, and what a day consists of (each source's own file).
 from __future__ import annotations
 
 import base64
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ from posthog_assets.core.http import backoff, failure_reason, parse_retry_after,
 from posthog_assets.core.secrets import hidden, hidden_text
 from posthog_assets.sources.http.answer import Answer, Stopped
 from posthog_assets.storage.machine_lock import held
+from posthog_assets.storage.scratch import private_folder
 
 #: No error message is longer.
 _WORDS_BYTES: Final = 64 << 10
@@ -90,7 +90,7 @@ class Api:
     def __post_init__(self) -> None:
         self._pool = pool(self.timeout_seconds, connect_seconds=15)
         account = xxhash.xxh3_64_hexdigest("\n".join([self.base, *self.secrets]).encode())
-        self._rate = Rate(self.limits, Path(tempfile.gettempdir()) / f"posthog-assets-rate-{account}")
+        self._rate = Rate(self.limits, private_folder() / f"rate-{account}")
 
     @contextmanager
     def request(

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from types import new_class
 from typing import Any, Final
 
 import yaml
@@ -157,7 +158,7 @@ def recipe_class(recipe: Recipe) -> type[Rest]:
         }
 
     members = {"__module__": __name__, "__doc__": recipe.title, "__get_pydantic_json_schema__": classmethod(schema)}
-    return type(Rest)(f"{recipe.title}Source", (Rest,), members)
+    return new_class(f"{recipe.title}Source", (Rest,), exec_body=lambda namespace: namespace.update(members))
 
 
 def sections(recipe: Recipe, resource: str) -> str:

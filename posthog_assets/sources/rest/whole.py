@@ -48,7 +48,9 @@ class Whole:
 
         An interrupted reading goes on where it stopped, if it began late enough.
         """
-        with self._store.shared_lock(f"whole-{self._name}"):
+        # Only one may read; on a local disk the others wait for it, elsewhere they run again later.
+        lock = self._store.shared_lock(f"whole-{self._name}")
+        with lock if self._store.is_local else self._store.lock("whole", self._name):
             raw = RawExport(self._store, f".whole-{self._name}")
             begun = _begun(raw)
             if begun is None or begun < needed_at:

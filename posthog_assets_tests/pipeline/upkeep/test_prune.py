@@ -30,6 +30,7 @@ from posthog_assets.storage.store import Store
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.fakes.capture_server import CaptureServer, Reply
 from posthog_assets_tests.fakes.object_store import options, s3_server
+from posthog_assets_tests.fakes.records_api import RecordsApi, day_of_records, settings
 from posthog_assets_tests.records.shop import invoke, write_import
 
 DAY = date(2024, 3, 1)
@@ -335,6 +336,18 @@ def test_the_cache_of_a_file_that_is_gone_goes_and_that_of_one_that_is_there_sta
     assert imp.store.names("raw_export/.split/cafe") == []
     assert len(imp.store.names(f"raw_export/.split/{there}")) == 2
     assert prune(imp, dry_run=True).leftovers == []
+
+
+def test_all_pages_of_an_api_go_once_it_is_asked_for_something_else(tmp_path: Path) -> None:
+    with RecordsApi(day_of_records(3)) as api:
+        source = settings(api.url, whole=True, day_column="at", endpoint_incremental=None)
+        imp = small_import(tmp_path, source=source)
+        export_day(imp, DAY)
+        assert prune(imp, dry_run=True).leftovers == []
+        other = small_import(tmp_path, source=source | {"day_column": "user"})
+        done = prune(other, dry_run=False)
+    assert [item.why for item in done.leftovers] == ["cache of a file the source no longer has"] * 2
+    assert prune(other, dry_run=True).leftovers == []
 
 
 # --- the import file, the command, the schedule -------------------------------------------------------------

@@ -474,3 +474,11 @@ def test_a_process_that_is_killed_between_files_leaves_a_day_that_can_be_finishe
         transform_day(imp, DAY)
         deliver_day(imp, DAY)
     assert sorted(event["distinct_id"] for event in posthog.stored) == sorted(f"user-{n}" for n in range(40))
+
+
+def test_brackets_in_a_path_are_said_to_be_a_pattern(tmp_path: Path) -> None:
+    raw = RawExport(Store(str(tmp_path / "data"), "imported"), date(2015, 9, 12))
+    source = Files.model_validate({"path": f"{tmp_path}/[raw]/{{day}}.jsonl"})
+    with pytest.raises(NoExport) as refused:
+        source.export(date(2015, 9, 12), raw, date(2015, 9, 12))
+    assert "; [raw] in it is a pattern, any one of its letters: as a name it is [[]raw]" in str(refused.value)

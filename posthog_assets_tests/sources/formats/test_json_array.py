@@ -38,12 +38,12 @@ def test_an_array_an_object_and_objects_in_a_row_are_told_apart(data: bytes, rec
 
 
 def test_a_bad_element_is_one_unreadable_record() -> None:
-    found = read(b'[{"a":1}, 7, {"b": NaN}, {"c":3}]', "a.json")
+    found = read(b'[{"a":1}, 7, {"b": nan}, {"c":3}]', "a.json")
     assert found[0] == {"a": 1}
     assert found[1] == Unreadable("not a JSON object but a number")
     assert isinstance(found[2], Unreadable)
     assert found[3] == {"c": 3}
-    assert positions(b'[{"a":1}, 7, {"b": NaN}, {"c":3}]', "a.json") == [1, 2, 3, 4]
+    assert positions(b'[{"a":1}, 7, {"b": nan}, {"c":3}]', "a.json") == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_an_array_that_ends_early_or_loses_its_boundaries_is_broken(data: bytes,
 
 
 def test_a_bad_line_in_json_lines_under_the_name_json_is_unreadable() -> None:
-    found = read(b'{"a":NaN}\n{"b":2}\n', "a.json")
+    found = read(b'{"a":nan}\n{"b":2}\n', "a.json")
     assert isinstance(found[0], Unreadable)
     assert found[1] == {"b": 2}
 

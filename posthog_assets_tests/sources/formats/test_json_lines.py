@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import tarfile
 from typing import Any
 
@@ -10,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posthog_assets.core.errors import BrokenPart
-from posthog_assets.core.json_text import load
-from posthog_assets.sources.formats import Lines, RecordChunk, Unreadable
+from posthog_assets.core.json_text import NO_NUMBER, load
+from posthog_assets.sources.formats import Lines, RecordChunk, Unreadable, detect, read_records
 from posthog_assets.sources.formats.json_lines import last_line
 from posthog_assets_tests.sources.formats.reading import positions, read, shared
 
@@ -29,12 +31,8 @@ def _reason(line: bytes) -> str:
     ("line", "reason"),
     [
         (b'{"a":', "not valid JSON: unexpected end of data (column 6, at '')"),
-        (b'{"a": NaN}', "not valid JSON: unexpected character, expected a JSON value (column 7, at 'NaN}')"),
-        (b'{"a": 1e400}', "not valid JSON: number is infinity when parsed as double (column 7, at '1e400}')"),
-        (
-            b'{"a": "\\ud800", "b": NaN}',
-            "not valid JSON: unexpected character, expected a JSON value (column 22, at 'NaN}')",
-        ),
+        (b'{"a": @}', "not valid JSON: unexpected character, expected a JSON value (column 7, at '@}')"),
+        (b'{"a": 1e400', "not valid JSON: number is infinity when parsed as double (column 7, at '1e400')"),
         (b'{"a": "\xff"}', "not valid JSON: not UTF-8, byte 0xff at byte 8"),
         (b"[1, 2]", "not a JSON object but an array"),
         (b"12", "not a JSON object but a number"),
@@ -118,9 +116,28 @@ def test_utf_16_is_refused_with_what_to_do() -> None:
         read('{"a":1}\n'.encode("utf-16"), "a.jsonl")
 
 
-def test_integers_stay_exact_up_to_64_bits_and_become_floats_beyond() -> None:
-    found = read(b'{"a":18446744073709551615,"b":-9223372036854775808,"c":18446744073709551616}', "a.jsonl")
-    assert found == [{"a": 18446744073709551615, "b": -9223372036854775808, "c": 1.8446744073709552e19}]
+def test_whole_numbers_stay_exact_however_large() -> None:
+    numbers = [
+        18446744073709551615,
+        -9223372036854775808,
+        18446744073709551616,
+        -(10**25),
+        123456789012345678901234567890,
+    ]
+    text = json.dumps({"n": numbers, "text": "12345678901234567890123", "real": 0.12345678901234567890123})
+    (found,) = read(text.encode(), "a.jsonl")
+    assert found == {"n": numbers, "text": "12345678901234567890123", "real": 0.12345678901234568}
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e400", b"-1.5E+999", b"9" * 400])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_a_number_that_json_cannot_hold_is_null_and_counted(number: bytes, name: str) -> None:
+    line = b'{"a": 1, "b": [' + number + b'], "c": "\\ud800"}'
+    text = b"[" + line + b", " + line + b"]" if name == "a.json" else line + b"\n" + line
+    chunks = list(read_records(io.BytesIO(text), detect(name), name))
+    records = [record for chunk in chunks for record in chunk.records]
+    assert records == [{"a": 1, "b": [None], "c": "\ufffd"}] * 2
+    assert sum(chunk.remarks[NO_NUMBER] for chunk in chunks) == 2
 
 
 def test_a_line_longer_than_64_mib_is_unreadable_and_its_neighbours_are_not() -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from posthog_assets.sources.formats import Unreadable
+from posthog_assets.sources.formats import Unreadable, detect, read_records
 from posthog_assets.sources.formats.parquet import HOLDS, HOLDS_JSON
 from posthog_assets_tests.sources.formats.reading import positions, read
 
@@ -92,3 +92,22 @@ def test_positions_count_rows_through_row_groups() -> None:
     sink = io.BytesIO()
     pq.write_table(pa.table({"a": list(range(25))}), sink, row_group_size=10)
     assert positions(sink.getvalue(), "a.parquet", rows=7) == list(range(1, 26))
+
+
+def test_a_map_with_a_key_twice_keeps_both_values_and_is_counted() -> None:
+    array = pa.array([[("k", 1), ("k", 2), ("l", 3)], [("k", 1)]], pa.map_(pa.string(), pa.int64()))
+    nested = pa.array([[[("k", 1), ("k", 2)]], []], pa.list_(pa.map_(pa.string(), pa.int64())))
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"m": array, "deep": nested}), sink)
+    (chunk,) = read_records(sink, detect("a.parquet"), "a.parquet")
+    assert list(chunk.records) == [{"m": {"k": [1, 2], "l": 3}, "deep": [{"k": [1, 2]}]}, {"m": {"k": 1}, "deep": []}]
+    assert chunk.remarks == {"a map has a key several times: its values became a list": 2}
+
+
+def test_numbers_that_json_cannot_hold_are_counted() -> None:
+    sink = io.BytesIO()
+    reals = pa.array([float("nan"), 1.5, float("inf"), None])
+    pq.write_table(pa.table({"n": reals, "deep": pa.array([[float("nan")], [], [], []])}), sink)
+    (chunk,) = read_records(sink, detect("a.parquet"), "a.parquet")
+    assert [record["n"] for record in chunk.records if isinstance(record, dict)] == [None, 1.5, None, None]
+    assert chunk.remarks == {"a value is a number that JSON cannot hold (NaN, infinity, 1e400): it became null": 3}

@@ -133,7 +133,8 @@ def test_a_day_lands_as_it_was_sent(script: Script, requests: int, tmp_path: Pat
     ("last", "rejected"),
     [
         (rb'{"event": "Sign Up", "properties": {"time": 1709287200, "distinct_id": "ann", "bio": "\ud83d"}}', 0),
-        (b'{"event": "Sign Up", "properties": {"time": 1709287200, "distinct_id": "ann", "n": NaN}}', 1),
+        (b'{"event": "Sign Up", "properties": {"time": 1709287200, "distinct_id": "ann", "n": NaN}}', 0),
+        (b'{"event": "Sign Up", "properties": {"time": 1709287200, "distinct_id": "ann", "n": nan}}', 1),
         (b'{"event": "Sign Up", "properties": {"time": 1709287200, "distinct_id": "ann", "bio": "\xff}"}}', 1),
     ],
 )

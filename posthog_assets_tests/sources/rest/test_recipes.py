@@ -22,7 +22,7 @@ from posthog_assets.sources.http import api as api_module
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.sources.rest.recipes import merged, recipes
 from posthog_assets_tests.fakes.export_server import Asked, Reply
-from posthog_assets_tests.fakes.vendors import CASES, Case, HubSpot, Vendor
+from posthog_assets_tests.fakes.vendors import CASES, Calendly, Case, HubSpot, Vendor
 
 DAYS = [date(2024, 3, 1), date(2024, 3, 2)]
 NAMES = [f"{case.recipe} {case.resource}" for case in CASES]
@@ -182,3 +182,16 @@ def test_a_secret_that_is_written_out_is_refused_and_not_repeated(source: dict[s
 def test_a_secret_from_the_environment_is_fine() -> None:
     auth = {"type": "api_key", "name": "X-Key", "api_key": "{{ env.KEY }}"}
     refuse_written_secrets({"source": {"type": "rest", "client": {"auth": auth}}}, "defs.yaml")
+
+
+def test_the_vendor_that_the_docs_describe_in_twenty_lines_is_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/pages/sources/rest.md").read_text()
+    attributes = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    with Calendly() as vendor:
+        client = {"base_url": vendor.url, "auth": {"token": Vendor.secret, "type": "bearer"}}
+        small = {"source": {"client": client, "endpoint": {"params": {"count": 2}}}, "storage": str(tmp_path)}
+        imp = Import.read(merged(attributes, small))
+        for day in DAYS:
+            export_day(imp, day)
+            stage_day(imp, day)
+    assert [transform_day(imp, day).events_by_name for day in DAYS] == [{"meeting": 6}, {"meeting": 6}]
