@@ -364,6 +364,19 @@ def undo(
     sys.exit(run_undo(name, project, _day(first), _day(last), folder=folder, mark=mark))
 
 
+@cli.command()
+@click.argument("name", metavar="IMPORT")
+@click.option("--day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The partition.")
+@click.option("--reason", default=None, help="Only events whose reason contains this text; default: all of them.")
+@click.option("--dry-run", is_flag=True, help="Say what would be released; change nothing.")
+@_project
+def release(name: str, day: datetime, reason: str | None, dry_run: bool, project: Path | None) -> None:
+    """Make events that PostHog dropped owed again, once the cause is gone; the next delivery sends them."""
+    from posthog_assets.cli.release import run_release
+
+    sys.exit(run_release(name, day.date(), project, reason=reason, dry_run=dry_run))
+
+
 def _day(moment: datetime | None) -> date | None:
     return moment.date() if moment else None
 

@@ -98,7 +98,7 @@ LEDGER: Final = pa.schema(
     [
         column("number", pa.int64(), "The batch, counted from 1 over all runs of the day"),
         column("answered_at", TIMESTAMP, "When PostHog answered, UTC"),
-        column("protocol", pa.string(), "v1 or batch (see the README); query: a look took acknowledgements back"),
+        column("protocol", pa.string(), "v1 or batch; query, undo, release: verdicts were taken back"),
         column("request_id", pa.string(), "Our id of the last request, which PostHog's answer repeats"),
         column("requests", pa.int64(), "Requests it took, repeated ones included"),
         column("events", pa.int64(), "Events in the batch"),

@@ -169,15 +169,15 @@ class _Delivery:
         self._sender = Sender(
             destination,
             client,
-            pace(destination.max_events_per_second, destination.max_requests_per_second, shared),
+            pace(destination.events_per_second, destination.max_requests_per_second, shared),
             Gate(destination.retry_seconds, self._stopped),
             self._stopped,
             Protocol.BATCH if destination.protocol == "batch" else Protocol.V1,
             Probes(probe),
         )
         self._limit = destination.batch_events
-        if destination.max_events_per_second:
-            self._limit = min(self._limit, math.ceil(destination.max_events_per_second * _BATCH_SECONDS))
+        if destination.events_per_second:
+            self._limit = min(self._limit, math.ceil(destination.events_per_second * _BATCH_SECONDS))
 
     def run(self, events: Iterable[EncodedEvents]) -> None:
         """Send *events*; raises what ended the first lane that ended before its time."""

@@ -33,6 +33,10 @@ from posthog_assets.destination.entries import CODES, VERDICTS, Entries, Growing
 from posthog_assets.destination.verdicts import Verdict
 from posthog_assets.storage.store import Store
 
+#: What stands for the protocol of an entry that takes verdicts back, so that events are owed again: a look that did not
+#: find them, an undo, a release.
+REOPENING: Final = ("query", "undo", "release")
+
 T = TypeVar("T")
 
 

@@ -54,6 +54,7 @@ def preflight(
         yield Finding(WARNING, "host", f"{host} is not encrypted: key and events can be read on the way")
     yield _protocol(destination)
     yield _flag(destination)
+    yield _rate(destination)
     yield _age(destination, last_day, now)
     if destination.verifies:
         yield from _project(destination, first_day, now)
@@ -107,6 +108,16 @@ def _flag(destination: Destination) -> Finding:
         "historical_migration",
         "off: PostHog bills the events as live ones, and its spike detection sees them",
     )
+
+
+def _rate(destination: Destination) -> Finding:
+    rate, requests = destination.events_per_second, destination.max_requests_per_second
+    words = f"at most {rate:,g} events a second over all workers" if rate else "no limit of events per second"
+    if rate and not destination.max_events_per_second:
+        words += ", the default for PostHog Cloud; destination.max_events_per_second changes it"
+    if requests:
+        words += f", at most {requests:,g} requests a second"
+    return Finding(OK, "rate", words)
 
 
 def _age(destination: Destination, last_day: date | None, now: datetime) -> Finding:

@@ -53,6 +53,8 @@ class Probes:
     last_taken: float = field(default=float("-inf"), init=False)
     #: Looks in a row, over all lanes, at which PostHog took nothing.
     failures: int = field(default=0, init=False)
+    #: Single events refused at these looks.
+    refused: int = field(default=0, init=False)
     #: Whether an event was refused and then taken unchanged: a refusal says less than it seems to.
     wavering: bool = field(default=False, init=False)
     _any: EncodedEvents | None = field(default=None, init=False)
@@ -67,17 +69,18 @@ class Probes:
         """Note that PostHog took *events* (at least one), in a request that left at *left_at*."""
         lane.event = events.take(np.array([len(events) - 1]))
         with self._lock:
-            self.failures = 0
+            self.failures = self.refused = 0
             self.last_taken = max(self.last_taken, left_at)
             self._any = self._any or lane.event
             if self.known is None and (harmless := np.flatnonzero(without_overwrites(events))).size:
                 self.known = events.take(harmless[-1:])
 
-    def none_taken(self) -> int:
-        """Note a look at which PostHog took nothing; return how many there were in a row."""
+    def none_taken(self, tried: int) -> tuple[int, int]:
+        """Note a look at which PostHog took none of *tried* events; return how many looks and events that makes."""
         with self._lock:
             self.failures += 1
-            return self.failures
+            self.refused += tried
+            return self.failures, self.refused
 
     def candidates(self, batch: EncodedEvents, lane: LaneProbe, look: int) -> Iterator[EncodedEvents]:
         """Yield events, each alone, of which PostHog should take at least one while it takes anything.

@@ -19,7 +19,6 @@ from typing import Final
 import numpy as np
 
 from posthog_assets.core.errors import DeliveryError, Refused, Unavailable
-from posthog_assets.core.http import backoff
 from posthog_assets.destination.client import CaptureClient, Origin, Request, compressed
 from posthog_assets.destination.encoder import EncodedEvents
 from posthog_assets.destination.entries import CODES, NO_REASON
@@ -29,9 +28,12 @@ from posthog_assets.destination.settings import Destination, Protocol
 from posthog_assets.destination.verdicts import BILLING, Answer, Consequence, Verdict
 from posthog_assets.storage.rates import Pace, Stopped
 
-#: Looks in a row at which PostHog took no event, before the run stops: where it took some earlier, where it did not.
+#: Looks in a row at which PostHog took no event, before the run stops, where it took some earlier.
 _LOOKS: Final = 8
-_FIRST_LOOKS: Final = 4
+
+#: Where it never took one: single events refused in a row, over all batches, or attempts at one batch.
+_FIRST_REFUSED: Final = 10
+_FIRST_ATTEMPTS: Final = 5
 
 #: How often a refused event is sent again, after PostHog took another one; more often where that was to no avail once.
 _SENT_AGAIN: Final = 2
@@ -71,6 +73,10 @@ class Outcome:
     def owed(self) -> np.ndarray:
         """Which events have no verdict (boolean mask)."""
         return self.codes == _OWED
+
+
+class _Undecided(Exception):
+    """A batch is refused, and PostHog has not taken an event by which to tell whether it is the batch's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,8 @@ class Sender:
         outcome = Outcome(np.full(len(batch), _OWED, dtype=np.int8), [None] * len(batch), request, lane or LaneProbe())
         try:
             self._settle(batch, request, outcome, 0)
+        except _Undecided:
+            pass  # Held like events that were answered `retry`, while others leave.
         except (DeliveryError, Stopped) as failure:
             self.stopped.set()
             outcome.failure = failure
@@ -208,35 +216,35 @@ class Sender:
         """Return once PostHog takes an event, after it refused *batch*: whether it did so at once.
 
         Raises:
-            Refused: it takes nothing, and never took an event of this day.
+            _Undecided: it took nothing, and never took an event of this day.
+            Refused: that has happened too often.
             Unavailable: it takes nothing any more.
         """
-        refused_at, look = time.monotonic(), 0
+        refused_at, at_once = time.monotonic(), True
         while self.probes.last_taken < refused_at:
-            for event in self.probes.candidates(batch, outcome.lane, look):
+            tried = 0
+            for event in self.probes.candidates(batch, outcome.lane, self.probes.failures):
                 self._ask(event, self.request(event), outcome)
+                tried += 1
                 if self.probes.last_taken >= refused_at:
-                    return look == 0
-            self._none_taken(said)
-            look += 1
-        return look == 0
+                    return at_once
+            self._none_taken(said, outcome, tried)
+            at_once = False
+        return at_once
 
-    def _none_taken(self, said: _Said) -> None:
-        """Wait after a look at which PostHog took nothing; raises what `_takes_others` does."""
-        queries = self.probes.none_taken()
+    def _none_taken(self, said: _Said, outcome: Outcome, tried: int) -> None:
+        """Wait after *tried* events of which PostHog took none; raises what `_takes_others` does."""
+        looks, refused = self.probes.none_taken(tried)
         if not self.probes.ever:
-            if queries >= _FIRST_LOOKS:
+            if refused >= _FIRST_REFUSED or outcome.request.origin.attempts >= _FIRST_ATTEMPTS:
                 raise Refused(
                     f"PostHog refuses every event ({said.words}). It has taken no other event of this day by which to "
                     "tell whether the events or the requests are at fault, so nothing is dropped and all of them stay "
                     "owed. Check destination.host, the proxies on the way to it, and what its words say of the events"
                 )
-            # The other lanes go on meanwhile: what PostHog takes of them counts.
-            if self.stopped.wait(backoff(queries)):
-                raise Stopped
-            return
+            raise _Undecided
         self.gate.failed(0.0, 0.0)
-        if queries >= _LOOKS or self.gate.exhausted:
+        if looks >= _LOOKS or self.gate.exhausted:
             raise Unavailable(
                 f"PostHog has begun to refuse every event ({said.words}), also one that it took before: nothing of "
                 "that is dropped, the events stay owed. When it takes events again, materialize this day again"

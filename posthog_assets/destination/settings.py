@@ -6,6 +6,7 @@ Belongs here: the `destination` section of the import file. Does not belong here
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from posthog.request import determine_server_host
@@ -13,6 +14,12 @@ from pydantic import Field, SecretStr, field_validator
 
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.sections import Section
+
+#: Hosts that take events for PostHog Cloud: us.i.posthog.com, eu.i.posthog.com.
+_CLOUD: Final = ".i.posthog.com"
+
+#: PostHog's own importer sends 1,000 events a second into a project that others share with it.
+_CLOUD_RATE: Final = 2_000.0
 
 
 class Protocol(StrEnum):
@@ -39,7 +46,9 @@ class Destination(Section):
         8 << 20, ge=1 << 20, le=9 << 20, description="Most bytes in one request, before compression"
     )
     concurrency: int = Field(4, ge=1, le=32, description="Requests in flight; one person's events never overtake")
-    max_events_per_second: float | None = Field(None, gt=0, description="Most events per second; absent: no limit")
+    max_events_per_second: float | None = Field(
+        None, gt=0, description="Most events per second; absent: 2,000 into PostHog Cloud, else no limit"
+    )
     max_requests_per_second: float | None = Field(None, gt=0, description="Most requests per second; absent: no limit")
     timeout_seconds: float = Field(60, gt=0, description="Longest wait for one answer")
     retry_seconds: float = Field(
@@ -80,6 +89,17 @@ class Destination(Section):
     def verifies(self) -> bool:
         """Whether there is a personal key to look with."""
         return bool(self.personal_api_key and self.personal_api_key.get_secret_value() and self.project_id)
+
+    @property
+    def is_cloud(self) -> bool:
+        """Whether events go to PostHog Cloud."""
+        name = urlsplit(determine_server_host(self.host)).hostname if self.host else None
+        return name is not None and name.endswith(_CLOUD)
+
+    @property
+    def events_per_second(self) -> float | None:
+        """Most events per second over all workers of the import: as set, or what does not hurt; None: no limit."""
+        return self.max_events_per_second or (_CLOUD_RATE if self.is_cloud else None)
 
     def ingestion_host(self) -> str:
         """Return the URL that takes events; the app's own hosts are replaced as PostHog's SDK does.

@@ -17,7 +17,7 @@ import pytest
 
 from posthog_assets.core.errors import LookUnavailable, Unavailable, VerificationError
 from posthog_assets.core.http import backoff, parse_retry_after
-from posthog_assets.destination import gate, lane, query_client, sender
+from posthog_assets.destination import gate, lane, query_client
 from posthog_assets.destination.ledger import Ledger
 from posthog_assets.destination.query_client import QueryClient
 from posthog_assets.destination.report import DeliveryReport
@@ -29,7 +29,7 @@ from posthog_assets_tests.fakes.capture_server import Asked, CaptureServer, Repl
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (gate, lane, sender):
+    for module in (gate, lane):
         monkeypatch.setattr(module, "backoff", lambda failures: 0.005)
 
 

@@ -102,3 +102,23 @@ def test_what_costs_money_is_said() -> None:
         assert findings(server.url, last=None, recent_events="hold_back")["age"][0] == "ok"
         assert findings(server.url, historical_migration=False)["historical_migration"][0] == "warning"
         assert findings(server.url, personal_api_key=None)["verification"][0] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("host", "set_rate", "rate"),
+    [
+        ("https://us.i.posthog.com", None, 2_000), ("https://eu.posthog.com", None, 2_000),
+        ("https://eu.i.posthog.com", 9_000, 9_000), ("https://posthog.example.com", None, None),
+        ("http://localhost:8010", 50, 50), ("https://i.posthog.com.evil.example", None, None),
+    ],
+)  # fmt: skip
+def test_posthog_cloud_has_a_rate_that_does_not_hurt_and_other_hosts_have_none(
+    host: str, set_rate: float | None, rate: float | None
+) -> None:
+    assert Destination(host=host, max_events_per_second=set_rate).events_per_second == rate
+
+
+def test_check_shows_the_rate() -> None:
+    with CaptureServer() as server:
+        found = findings(server.url, personal_api_key=None, max_events_per_second=70)
+    assert found["rate"] == ("ok", "at most 70 events a second over all workers")

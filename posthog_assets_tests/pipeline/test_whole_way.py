@@ -92,6 +92,7 @@ def test_a_day_of_wikipedia_lands_as_it_is_in_the_file(
         "few_records_are_rejected": True,
         "nothing_lost": True,
         "nothing_orphaned": True,
+        "few_dropped": True,
         "everything_acknowledged_has_landed": True,
         "no_partition_left_failed": True,
     }

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from posthog_assets.core.errors import shorten
 from posthog_assets.core.partitions import key_of
 from posthog_assets.core.schemas import LEDGER
 from posthog_assets.destination.report import DeliveryReport
@@ -16,6 +17,9 @@ from posthog_assets.storage.layout import events_path, rejected_path
 
 #: Bump when the same events would be sent another way.
 CODE_VERSION: Final = "1"
+
+#: A larger share of dropped events is worth a warning; a day of which PostHog took nothing fails its check.
+MOST_DROPPED: Final = 0.01
 
 DESCRIPTION = """Sends the day's events to PostHog, and keeps a ledger of every answer.
 
@@ -35,6 +39,7 @@ def build_imported_batches(imp: Import, partitions: dg.DailyPartitionsDefinition
     checks = {
         "nothing_lost": "PostHog events - rejected = acknowledged + dropped, nothing owed",
         "nothing_orphaned": "Every event that PostHog acknowledged is still one of the day's events",
+        "few_dropped": "PostHog dropped at most 1 % of the day's events",
     }
 
     @declare(
@@ -79,10 +84,28 @@ def build_imported_batches(imp: Import, partitions: dg.DailyPartitionsDefinition
                     description=_orphaned(imp, day, report),
                     metadata={"orphaned": report.orphaned},
                 ),
+                dg.AssetCheckResult(
+                    passed=report.dropped <= MOST_DROPPED * report.events,
+                    check_name="few_dropped",
+                    severity=dg.AssetCheckSeverity.WARN if report.acknowledged else dg.AssetCheckSeverity.ERROR,
+                    description=_dropped(imp, day, report),
+                    metadata={"dropped": report.dropped, "events": report.events},
+                ),
             ],
         )
 
     return imported_batches
+
+
+def _dropped(imp: Import, day: date, report: DeliveryReport) -> str | None:
+    if not report.dropped:
+        return None
+    reason, count = max(report.drop_reasons.items(), key=lambda item: item[1])
+    return (
+        f"PostHog dropped {report.dropped:,} of {report.events:,} events, {count:,} of them for: {shorten(reason)}. "
+        f"posthog-assets rejected {imp.name} --day {day} shows them. When the cause is gone, posthog-assets release "
+        f"{imp.name} --day {day} makes them owed again"
+    )
 
 
 def _held_back(report: DeliveryReport) -> str | None:

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from posthog_assets.core.partitions import key_of
-from posthog_assets.destination.ledger import Ledger
+from posthog_assets.destination.ledger import REOPENING, Ledger
 from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.destination.survey import RECENT, survey
 from posthog_assets.mapping import MappingReport
@@ -64,5 +64,5 @@ def dry_run(imp: Import, day: date) -> Iterator[DryRun]:
 
 def imported_versions(imp: Import, day: date) -> list[str | None]:
     """Return the versions of the mapping whose events of *day* PostHog answered for, oldest first, each once."""
-    found = [row["mapping"] for row in Ledger(imp.store, key_of(day)).facts() if row["protocol"] != "query"]
+    found = [row["mapping"] for row in Ledger(imp.store, key_of(day)).facts() if row["protocol"] not in REOPENING]
     return list(dict.fromkeys(str(version) if version else None for version in found))

@@ -123,7 +123,7 @@ def preview_day(imp: Import, day: date, samples: int = 10) -> Preview:
             to_send=to_send,
             requests=requests if to_send else 0,
             bytes=size,
-            seconds_at_rate=_seconds(to_send, requests, destination.max_events_per_second,
+            seconds_at_rate=_seconds(to_send, requests, destination.events_per_second,
                                      destination.max_requests_per_second),
             billable=report.recent if destination.historical_migration else to_send,
             new_names=_new_names(imp, events, properties),

@@ -487,3 +487,11 @@ def test_the_last_day_that_has_a_file_is_known_from_one_listing(tmp_path: Path) 
 def test_segments_folders_are_days_in_epoch_milliseconds_wherever_this_runs() -> None:
     source = Files.model_validate({"path": "logs/{day:%s000}/*.gz"})
     assert source.url(date(2024, 3, 1)) == "logs/1709251200000/*.gz"
+
+
+def test_brackets_in_a_path_are_said_to_be_a_pattern(tmp_path: Path) -> None:
+    raw = RawExport(Store(str(tmp_path / "data"), "imported"), date(2015, 9, 12))
+    source = Files.model_validate({"path": f"{tmp_path}/[raw]/{{day}}.jsonl"})
+    with pytest.raises(NoExport) as refused:
+        source.export(date(2015, 9, 12), raw, date(2015, 9, 12))
+    assert "; [raw] in it is a pattern, any one of its letters: as a name it is [[]raw]" in str(refused.value)

@@ -1,0 +1,35 @@
+"""The command `posthog-assets release`.
+
+Belongs here: what is printed. Does not belong here: the ledger (`pipeline.upkeep.release`).
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+
+from posthog_assets.orchestration.local.project import find_import
+from posthog_assets.pipeline.upkeep.release import release_day
+
+
+def run_release(name: str, day: date, project: Path | None, *, reason: str | None, dry_run: bool) -> int:
+    """Make dropped events of a day owed again; returns 1 where there are none."""
+    imp, console = find_import(name, project), Console()
+    released = release_day(imp, day, reason, dry_run=dry_run)
+    if not released:
+        which = f" for a reason that contains {reason!r}" if reason else ""
+        console.print(f"{name}: PostHog dropped no event of {day}{which}", markup=False, soft_wrap=True)
+        return 1
+    for words, count in released.most_common():
+        console.print(f"{count:>9,}  {words}", markup=False, soft_wrap=True)
+    if dry_run:
+        console.print(f"{released.total():,} events would be owed again; nothing was changed", markup=False)
+    else:
+        console.print(
+            f"{released.total():,} events are owed again. To send them: posthog-assets backfill {name} --from {day} "
+            f"--to {day} --assets imported_batches,landed_events",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+    return 0
