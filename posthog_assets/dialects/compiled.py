@@ -251,7 +251,7 @@ def rows_source(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> st
         "            column.append(None)",
         "        continue",
         "    if row.left_out or row.remarks:",
-        "        noted.append((index, row))",
+        "        noted.append((index, row.left_out, row.remarks))",
         "    source_ids.append(source_id)",
         "    kinds.append(row.kind)",
         "    events.append(row.event)",

@@ -30,8 +30,8 @@ from posthog_assets.dialects.notes import Notes, notes_of
 class OneEvent(Section):
     """One of the events a record becomes."""
 
-    event: Value | Column
-    timestamp: TimestampColumn
+    event: Value | Column = Field(description="Name of this event")
+    timestamp: TimestampColumn = Field(description="Column of its time")
     key: str | None = Field(
         None, min_length=1, description="Tells the events of a record apart in their uuids; absent: the event's name"
     )
