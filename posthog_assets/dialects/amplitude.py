@@ -82,7 +82,10 @@ class Amplitude(Vendor):
         "[Amplitude] Page Viewed": "$pageview",
         **dict.fromkeys(_ELEMENTS, "$autocapture"),
     }
-    left_out: ClassVar[Mapping[str, str]] = {"session_start": "Amplitude's mark of a session, no event of the user"}
+    # PostHog#47001: both are Amplitude's own, and counting them as events of users makes every number wrong.
+    left_out: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("session_start", "session_end"), "Amplitude's mark of a session, no event of the user"
+    )
 
     spread = ("event_properties",)
     objects = frozenset({"user_properties", "groups", "group_properties"})

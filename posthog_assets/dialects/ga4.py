@@ -9,9 +9,10 @@ exported before it changed is another one afterwards. `events_intraday_…` hold
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pyarrow as pa
+from pydantic import Field
 
 from posthog_assets.core.schemas import TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
@@ -129,6 +130,12 @@ class GA4(Vendor):
         (f"{', '.join(_IDENTITY)}, event_params", "the id: a hash over them; events alike in all are all kept"),
     )
 
+    without_id: Literal["reject", "personless"] = Field(
+        "reject",
+        description="What an event without user_id and user_pseudo_id, as of consent mode, becomes: rejected, or "
+        "an event of nobody, each under an id of its own and without a person",
+    )
+
     def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
         if set(map(type, values)) <= {int, str}:
             try:
@@ -155,6 +162,10 @@ class GA4(Vendor):
                 properties[name] = _whole(properties[name])
         if items := self._items(record.get("items")):
             properties["items"] = items
+        if self.without_id == "personless" and not (reading.user_id or reading.anonymous_id):
+            # Consent mode sends such events: each is somebody else's, of whom PostHog is to know nothing.
+            reading.anonymous_id = reading.source_id
+            properties["$process_person_profile"] = False
         if found := record.get("user_properties"):
             reading.set |= self._said(self._flat(found))
         return reading

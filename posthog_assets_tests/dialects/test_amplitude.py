@@ -171,6 +171,11 @@ def test_events_have_posthogs_names_where_it_has_some(sent: str, event: str, kin
     assert (row["event"], json.loads(row["properties"]).get("$event_type")) == (event, kind)
 
 
+def test_a_session_end_is_left_out_as_its_start_is() -> None:
+    (row,) = stage(WEB | {"event_type": "session_end"})
+    assert row["reject_reason"] == "left out, Amplitude's mark of a session, no event of the user: session_end"
+
+
 def test_a_session_start_is_counted_and_left_out_unless_it_is_kept() -> None:
     session = WEB | {"event_type": "session_start"}
     (row,) = stage(session)

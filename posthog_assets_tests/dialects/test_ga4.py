@@ -236,3 +236,14 @@ def test_value_and_currency_of_an_order_are_imported_and_those_of_the_parameters
     assert (properties["value"], properties["currency"]) == (25.5, "EUR")
     row["event_params"] = [*ROW["event_params"], param("currency", string_value="USD")]
     assert stage_one(GA4, row)["properties"]["currency"] == "USD"
+
+
+def test_events_of_consent_mode_are_rejected_or_nobodys() -> None:
+    row = {key: value for key, value in ROW.items() if key not in ("user_id", "user_pseudo_id")}
+    assert (reason(GA4, row) or "").startswith("record has no id of a user or device")
+    first, second = stage(GA4 | {"without_id": "personless"}, row, row | {"event_timestamp": "1709287200123457"})
+    assert first["reject_reason"] is None
+    assert first["properties"]["$process_person_profile"] is False
+    assert first["user_id"] is None
+    assert first["anonymous_id"] == first["source_id"] != second["anonymous_id"]
+    assert "$process_person_profile" not in stage_one(GA4 | {"without_id": "personless"}, ROW)["properties"]

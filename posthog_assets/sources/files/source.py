@@ -373,6 +373,9 @@ class Files(Source):
         pattern = _DAY.sub("*", self.path)
         if nearest := location.nearest(pattern) if pattern != self.path else []:
             words += f" (nearest: {', '.join(nearest)})"
+        if bracket := re.search(r"\[[^\]]*\]", self.path):
+            literal = bracket.group().replace("[", "[[]", 1)
+            words += f"; {bracket.group()} in it is a pattern, any one of its letters: as a name it is {literal}"
         if self.day_column:
             return f"{words}; correct source.path"
         return (
