@@ -68,10 +68,34 @@ def load_any(text: bytes | str, remark: Callable[[str], None]) -> Any:
 
 
 def may_hold_long_numbers(text: bytes) -> bool:
-    """Whether there may be 20 digits in a row somewhere, fewer than which no number of more than 64 bits has."""
-    digits = (np.frombuffer(text, np.uint8)[::5] - ord("0")) < 10
-    # Wherever 20 letters begin, every fifth letter of the text is four times among them.
-    return bool((digits[:-3] & digits[1:-2] & digits[2:-1] & digits[3:]).any()) if len(digits) > 3 else False
+    """Whether a whole number of more than 64 bits may be there, which has 20 digits or more.
+
+    Digits of hexadecimal ids, uuids and fractions do not count: they do not begin where a number may.
+    """
+    letters = np.frombuffer(text, np.uint8)
+    digits = (letters[::5] - ord("0")) < 10
+    if len(digits) < 4:
+        return False
+    # Wherever 20 digits stand, every fifth letter of the text is four times among them, and 16 follow the first of it.
+    places = 5 * np.flatnonzero(digits[:-3] & digits[1:-2] & digits[2:-1] & digits[3:])
+    between = (letters[places[:, None] + _NEXT] - ord("0")) < 10
+    return any(_is_long_number(text, place) for place in places[between.all(axis=1)].tolist())
+
+
+_NEXT: Final = np.arange(16)
+
+#: What stands before a number in JSON.
+_BEFORE: Final = frozenset(b":,[-+ \t\r\n")
+
+
+def _is_long_number(text: bytes, place: int) -> bool:
+    """Whether 20 digits begin at most four letters before *place*, where a number may begin."""
+    begin = place
+    while begin > place - 5 and begin > 0 and 48 <= text[begin - 1] < 58:
+        begin -= 1
+    # More digits before those: the run has another place, nearer to its begin.
+    run = text[begin : begin + 20]
+    return begin > place - 5 and len(run) == 20 and run.isdigit() and (begin == 0 or text[begin - 1] in _BEFORE)
 
 
 def dump_exactly(value: Any) -> bytes:

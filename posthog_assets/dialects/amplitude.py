@@ -56,6 +56,10 @@ _INITIAL: Final = {
 }  # fmt: skip
 
 
+#: Fields that no table names, since `read` looks at them itself.
+_READ_HERE: Final = frozenset({"$insert_id", "session_id", "os_name", "os_version"})
+
+
 class Amplitude(Vendor):
     """One Amplitude project's events."""
 
@@ -179,6 +183,9 @@ class Amplitude(Vendor):
         ("session_id", "$amplitude_session_id, unless -1"),
         ("$identify, $groupidentify", "PostHog's own call of that name"),
     )
+
+    def is_known(self, field: str) -> bool:
+        return field in _READ_HERE
 
     def read(self, record: Record) -> Reading:
         source_id = as_id(record.get("uuid"), "uuid") or _made_id(record)

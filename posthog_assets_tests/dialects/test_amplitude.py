@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import uuid
 from datetime import UTC, date, datetime
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.dialects.amplitude import Amplitude
+from posthog_assets.dialects.notes import notes_of
 from posthog_assets.mapping import EventMapper, Mapping
 from posthog_assets_tests.dialects.staging import stage_one
 from posthog_assets_tests.examples import examples
@@ -350,3 +352,10 @@ def test_revenue_beside_the_properties_is_imported_and_that_among_them_wins() ->
     assert [properties[name] for name in ("revenue", "price", "quantity", "productId", "revenueType")] == [
         9.5, 5, 2, "p-1", "sale",
     ]  # fmt: skip
+
+
+def test_fields_that_are_read_are_not_counted_as_left_out() -> None:
+    batch = Amplitude.model_validate({}).stage(
+        RecordChunk(range(1, 2), [copy.deepcopy(WEB) | {"of_nobody": 1}]), "part"
+    )
+    assert notes_of(batch.schema.metadata).fields_left_out == {"of_nobody": 1, "data.path": 1}
