@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from posthog_assets.core.posthog_rules import BEFORE_SINCE, NOT_BEFORE_UNTIL
+
 #: How reasons begin that the import file, or the dialect, asks for; such a record is not lost.
 _ON_PURPOSE: Final = (
     "left out", "excluded by mapping.events", "sampled out", "user agent is a bot", "repeats an earlier record",
-    "replaced by a newer version", "visit has no actions",
+    "replaced by a newer version", "visit has no actions", BEFORE_SINCE, NOT_BEFORE_UNTIL,
 )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ Belongs here: one HogQL query, its limits and its errors. Does not belong here: 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,19 +13,13 @@ from typing import Any, Final
 
 import orjson
 import urllib3
-import xxhash
 
 from posthog_assets.core.deadlines import pool, read_body
 from posthog_assets.core.errors import LookUnavailable, VerificationError, shorten
-from posthog_assets.core.hogql import Answer, read_answer
+from posthog_assets.core.hogql import QUERY_LIMITS, Answer, read_answer
 from posthog_assets.core.http import failure_reason, parse_retry_after, words
 from posthog_assets.destination.settings import Destination
-from posthog_assets.storage.rates import Pace
-from posthog_assets.storage.scratch import private_folder
-
-#: PostHog allows 240 queries a minute and project; half of that leaves room for people.
-_PER_SECOND: Final = 2.0
-
+from posthog_assets.storage.rates import Limit, rate_of
 
 #: No page of rows is longer.
 _ANSWER_BYTES: Final = 64 << 20
@@ -49,10 +42,8 @@ class QueryClient:
         self._url = f"{self._project}query/"
         self._seconds = destination.timeout_seconds
         self._pool = pool(self._seconds)
-        # Shared by all processes of this machine: the limits are the project's.
-        name = xxhash.xxh3_64_hexdigest(self._url.encode())
-        self._pace = Pace(None, _PER_SECOND, private_folder() / f"queries-{name}")
-        self._never = threading.Event()
+        # Exports from this project ask it too, perhaps in another process.
+        self._rate = rate_of(destination.app_host(), (self._key,), tuple(Limit(*limit) for limit in QUERY_LIMITS))
         self._next = 0.0
 
     def ask(self, hogql: str) -> Answer:
@@ -65,7 +56,7 @@ class QueryClient:
         said, asked = "", None
         for attempt in range(_TRIES):
             time.sleep(max(0.0, self._next - time.monotonic()))
-            self._pace.wait(1, self._never)
+            self._rate.wait()
             try:
                 status, headers, body = self._post(hogql)
             except (urllib3.exceptions.HTTPError, OSError) as error:

@@ -19,6 +19,8 @@ from posthog_assets.core.records import RecordChunk
 from posthog_assets.core.schemas import STAGED_EVENTS, STAGED_VERSIONS
 from posthog_assets.core.sections import Section
 from posthog_assets.core.timestamps import Window
+from posthog_assets.dialects.column import inferred
+from posthog_assets.dialects.record import nested
 
 #: Marks a source id that stands for the record's content, because the record has no id of its own.
 CONTENT: Final = "content:"
@@ -135,6 +137,10 @@ class Dialect(Section):
         """What writes the values of a record as JSON; raises TypeError for what JSON has no room for."""
         return dump_exactly if self.big_numbers == "text" else dump_numbers
 
+    def id_of_content(self, record: dict[str, Any]) -> str:
+        """Return an id for a record that has none; in edition 2 it is the same in CSV, where all values are text."""
+        return content_id(record if self.edition == 1 else _values(record))
+
     @property
     def dump_option(self) -> int | None:
         """The option of orjson with which it raises TypeError for whole numbers that are to be text."""
@@ -148,6 +154,17 @@ class Dialect(Section):
     def links_identities(self) -> bool:
         """Whether records may carry both an anonymous and a user id."""
         return False
+
+
+def _values(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what a record's texts say, as objects, numbers and booleans, and no fields without a value."""
+    said = {key: value for key, value in record.items() if value is not None and value != ""}
+    return {key: _value(value) if type(value) is str else value for key, value in said.items()}
+
+
+def _value(text: str) -> Any:
+    found = nested(text)
+    return inferred(found) if type(found) is str else found
 
 
 def content_id(record: Any) -> str:

@@ -19,7 +19,7 @@ from posthog_assets.core.rejection import reason_head
 from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.core.sections import Section
 from posthog_assets.core.timestamps import pattern_flaw, read_timestamps
-from posthog_assets.dialects.base import Dialect, content_id
+from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column import ABSENT, Column, inferred
 from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.record import (
@@ -157,7 +157,7 @@ class Columns(Dialect):
         users, anonymous = self._people(records, reasons, notes)
         sources = _ids(self.source_id, records, "source_id", reasons, optional=False)
         if sources is None:
-            sources = _each(content_id, records, reasons)
+            sources = _each(self.id_of_content, records, reasons)
         groups = self._groups(records, reasons)
         if self.properties != "all":
             self._count_left_out(records, reasons, notes)

@@ -251,7 +251,7 @@ def rows_source(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> st
         "            column.append(None)",
         "        continue",
         "    if row.left_out or row.remarks:",
-        "        noted.append((index, row))",
+        "        noted.append((index, row.left_out, row.remarks))",
         "    source_ids.append(source_id)",
         "    kinds.append(row.kind)",
         "    events.append(row.event)",
@@ -294,7 +294,7 @@ def _write_fallback(code: Code, vendor: type[Vendor]) -> None:
     inner = Code(indent=3)
     _write_first(inner, vendor.source_id)
     code.add(*inner.text().splitlines() if vendor.source_id else ["            value = None"])
-    code.add("            fallback = content_id(record) if is_nothing(value) else None")
+    code.add("            fallback = dialect.id_of_content(record) if is_nothing(value) else None")
 
 
 def _write_ids(code: Code) -> None:

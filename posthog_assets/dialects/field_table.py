@@ -53,10 +53,22 @@ def _of_vendor(vendor: type[Vendor]) -> Iterator[Entry]:
         yield Entry(vendor.session.property, "$session_id", "with mapping.sessions: auto")
     for what, becomes in vendor.notes:
         yield Entry(what, becomes)
+    yield from fields_not_imported(vendor)
     if vendor.dropped:
         yield Entry(", ".join(sorted(vendor.dropped)), "no property")
     if nothing := sorted(vendor.nothing - {""}):
         yield Entry(", ".join(nothing), "no value")
+
+
+def fields_not_imported(dialect: type[Dialect]) -> Iterator[Entry]:
+    """Yield the fields that a dialect knows and does not import, with the reason, and what becomes of unknown ones."""
+    if not issubclass(dialect, Vendor):
+        yield Entry("columns that `properties` does not choose", "not imported", "counted per day: fields_left_out")
+        return
+    for path, why in dialect.not_imported.items():
+        yield Entry(path, "not imported", why)
+    if not dialect.takes_others:
+        yield Entry("fields that this table does not name", "not imported", "counted per day: fields_left_out")
 
 
 def _chain(paths: Iterable[str], becomes: str, note: str = "") -> Iterator[Entry]:

@@ -30,6 +30,8 @@ class Members:
                 below.setdefault(head, []).append(rest)
         self._prefix = f"{path}." if path else ""
         self._known = frozenset(known)
+        #: Which names are not known among those of a record: most records have the names of one before them.
+        self._unknown: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._whole = tuple(name for name in kept if "." not in name)
         self._objects = tuple(
             (head, Members(rests, _below(head, kept), f"{self._prefix}{head}"))
@@ -44,8 +46,13 @@ class Members:
         is not known either, unless the object is kept whole.
         """
         found: list[str] | None = None
-        if not record.keys() <= self._known:
-            unknown = record.keys() - self._known
+        shape = tuple(record)
+        unknown = self._unknown.get(shape)
+        if unknown is None:
+            unknown = tuple(name for name in shape if name not in self._known)
+            if len(self._unknown) < _MOST_SHAPES:
+                self._unknown[shape] = unknown
+        if unknown:
             found = [self._prefix + name for name in unknown if record[name] not in _NOTHING and not is_known(name)]
         for name in self._whole:
             if type(text := record.get(name)) is str and text:
@@ -63,6 +70,9 @@ class Members:
                 found = found + inner if found else inner
         return found or None
 
+
+#: Records of more different names are looked at one by one.
+_MOST_SHAPES: Final = 10_000
 
 #: What has nothing in it; compared by value, since 0 and false are something.
 _NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})

@@ -30,8 +30,8 @@ from posthog_assets.dialects.notes import Notes, notes_of
 class OneEvent(Section):
     """One of the events a record becomes."""
 
-    event: Value | Column
-    timestamp: TimestampColumn
+    event: Value | Column = Field(description="Name of this event")
+    timestamp: TimestampColumn = Field(description="Column of its time")
     key: str | None = Field(
         None, min_length=1, description="Tells the events of a record apart in their uuids; absent: the event's name"
     )
@@ -50,13 +50,13 @@ class SeveralEvents(Columns):
 
     timezone_setting: ClassVar[str | None] = "events.timestamp.timezone"
 
-    events: tuple[OneEvent, ...] = Field(min_length=1, description="The events a record becomes, each with its time")
+    events: list[OneEvent] = Field(min_length=1, description="The events a record becomes, each with its time")
     event: None = None  # type: ignore[assignment]
     timestamp: None = None  # type: ignore[assignment]
 
     @field_validator("events")
     @classmethod
-    def _can_be_told_apart(cls, value: tuple[OneEvent, ...]) -> tuple[OneEvent, ...]:
+    def _can_be_told_apart(cls, value: list[OneEvent]) -> list[OneEvent]:
         marks = [event.mark for event in value]
         if twice := next((mark for mark in marks if marks.count(mark) > 1), None):
             raise ValueError(f"two events are called {twice!r}: give one of them a key, which goes into its uuids")
@@ -93,12 +93,12 @@ class SeveralEvents(Columns):
         return zones.pop() if len(zones) == 1 else None
 
     def with_timezone(self, zone: str) -> Self:
-        events = tuple(
+        events = [
             event if _says_zone(event) else event.model_copy(
                 update={"timestamp": event.timestamp.model_copy(update={"timezone": zone})}
             )
             for event in self.events
-        )  # fmt: skip
+        ]  # fmt: skip
         return type(self).model_validate(self._shared | {"events": events})
 
     @property

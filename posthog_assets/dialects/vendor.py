@@ -10,6 +10,7 @@ cannot. Nothing a record holds may stop the day: a record that cannot be read is
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
@@ -24,7 +25,7 @@ from posthog_assets.core.json_records import Unparsed
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
-from posthog_assets.dialects.base import Dialect, content_id
+from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column import Column, inferred
 from posthog_assets.dialects.compiled import fields_source, made, rows_source
 from posthog_assets.dialects.members import Members
@@ -52,8 +53,11 @@ FLAWS: Final = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeE
 #: record, where its dialect knows several.
 _Columns = tuple[list[Any], ...]
 
-#: The reasons of rejected records by their index, and the index of each row that has notes.
-_Noted = tuple[dict[int, str], list[tuple[int, "Reading"]]]
+#: Index, fields left out, remarks. Not the row itself: its objects would stay in memory until the block is done.
+_Note = tuple[int, list[str] | None, list[str] | None]
+
+#: The reasons of rejected records by their index, and the notes of rows that have some.
+_Noted = tuple[dict[int, str], list[_Note]]
 
 _TIMES: Final = 5
 _CLOCKS: Final = 11
@@ -347,7 +351,7 @@ class Vendor(Dialect):
         notes = self._add_instants(columns, reasons)
         batch = _batch(columns[:_CLOCKS], reasons, part, chunk.positions)
         if noted:
-            notes.add(_notes(row for index, row in noted if index not in reasons))
+            notes.add(_notes(note for note in noted if note[0] not in reasons))
         notes.add(Notes(remarks=chunk.remarks))
         return notes.on(batch)
 
@@ -357,13 +361,13 @@ class Vendor(Dialect):
         What is compiled for each dialect does the same (`compiled.rows_source`).
         """
         reasons: dict[int, str] = {}
-        noted: list[tuple[int, Reading]] = []
+        noted: list[_Note] = []
         for index, record in enumerate(records):
             values: Sequence[Any]
             try:
                 row = self._row(record, untyped)
                 if row.left_out or row.remarks:
-                    noted.append((index, row))
+                    noted.append((index, row.left_out, row.remarks))
                 texts = _written(row, self.dumps)
                 head = (row.source_id, row.kind, row.event, row.user_id, row.anonymous_id, row.timestamp)
                 values = (*head, *texts, row.clocks)
@@ -438,7 +442,7 @@ class Vendor(Dialect):
             raise Rejected(record.reason)
         try:
             # Made first: reading uses the record up, and how the texts of CSV are read must not change an id.
-            fallback = content_id(record) if not self.makes_ids and is_nothing(self._first[1](record)) else None
+            fallback = self.id_of_content(record) if not self.makes_ids and is_nothing(self._first[1](record)) else None
             record = self.typed(record) if untyped else record
             left_out = None if self.takes_others else self._members.left_out(record, self.is_known)
             row = self.read(record)
@@ -497,13 +501,15 @@ def _read_ids(row: Reading) -> None:
             row.remark(flaw)
 
 
-def _notes(rows: Iterable[Reading]) -> Notes:
+def _notes(found: Iterable[_Note]) -> Notes:
     notes = Notes()
-    for row in rows:
-        for path in row.left_out or ():
-            notes.leave_out(path)
-        for sentence in row.remarks or ():
+    fields: Counter[str] = Counter()
+    for _, left_out, remarks in found:
+        fields.update(left_out or ())
+        for sentence in remarks or ():
             notes.remark(sentence)
+    for path, count in fields.items():
+        notes.leave_out(path, count)
     return notes
 
 
@@ -606,7 +612,7 @@ def rows_of(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> Callab
 _SEEN: Final[dict[str, Any]] = {
     "FLAWS": FLAWS, "JSONDecodeError": orjson.JSONDecodeError, "NEITHER": (None, None), "Reading": Reading,
     "Rejected": Rejected, "Unreadable": Unreadable, "as_id": as_id,
-    "content_id": content_id, "dumps": orjson.dumps, "group_keys": group_keys, "is_nothing": is_nothing,
+    "dumps": orjson.dumps, "group_keys": group_keys, "is_nothing": is_nothing,
     "loads": orjson.loads, "not_of": not_of, "read_ids": _read_ids, "read_own_groups": read_own_groups,
     "trim_groups": _trim_groups, "written": _written,
 }  # fmt: skip

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -233,6 +232,9 @@ class EventMapper:
 
     def _transformed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Apply the user's own function; a row it leaves out stays, rejected."""
+        # Half a second to import, for those who have such a function.
+        import pandas as pd
+
         frame = batch.to_pandas()
         frame["properties"] = [orjson.loads(text) for text in frame["properties"]]
         sendable = frame[frame["reject_reason"].isna()]

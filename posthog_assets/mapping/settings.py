@@ -85,7 +85,9 @@ class IdentityMap(Section):
 class Sessions(Section):
     """Which session an event belongs to: `auto`, `off`, or settings, with which they are on."""
 
-    mode: Literal["auto", "off"] = "auto"
+    mode: Literal["auto", "off"] = Field(
+        "auto", description="auto: the source's own session becomes the event's; off: no session"
+    )
     idle_minutes: int | None = Field(
         None,
         ge=1,

@@ -53,7 +53,9 @@ class Dlt(Source):
     resource: str = Field(
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="package.module:function, which returns a resource"
     )
-    day: DayArguments = Field(default_factory=lambda: DayArguments.model_validate({}))
+    day: DayArguments = Field(
+        default_factory=lambda: DayArguments.model_validate({}), description="How the function is given the day"
+    )
     arguments: dict[str, Any] = Field(default_factory=dict, description="Further arguments of the function", repr=False)
     timezone: TimeZone = Field("UTC", description="Whose days they are")
     settle_minutes: float = Field(0, ge=0, description="Minutes after a day's end until its data is complete")

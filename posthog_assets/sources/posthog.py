@@ -23,15 +23,13 @@ import orjson
 from pydantic import Field, SecretStr, field_validator
 
 from posthog_assets.core.errors import ImportFileError, SourceRefused, SourceUnavailable, shorten
-from posthog_assets.core.hogql import Answer, read_answer
+from posthog_assets.core.hogql import QUERY_LIMITS, Answer, read_answer
 from posthog_assets.sources.base import Source
 from posthog_assets.sources.formats import Compression, Format, Framing
 from posthog_assets.sources.http.api import Api, Limit, TooMuch
 from posthog_assets.sources.manifest import RawExport
 
-#: PostHog allows 240 queries a minute and 2,400 an hour and project (posthog.com/docs/api/queries); some are left for
-#: people and for the look into the destination, which may be the same project.
-_LIMITS: Final = (Limit(200, 60), Limit(2_000, 3_600))
+_LIMITS: Final = tuple(Limit(*limit) for limit in QUERY_LIMITS)
 
 #: A query that takes longer than PostHog allows (10 s), needs more memory, or reads too much:
 #: posthog/errors and posthog/exceptions.py. Versions differ in the status, so the words count too.

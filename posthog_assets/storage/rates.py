@@ -9,9 +9,12 @@ import logging
 import struct
 import threading
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import xxhash
 
 from posthog_assets.storage.machine_lock import held
@@ -109,3 +112,53 @@ def pace(events_per_second: float | None, requests_per_second: float | None, sha
     turns = Turns(shared, folder, max(TURN, 1 / requests_per_second if requests_per_second else 0.0))
     file = private_folder() / f"pace-{name}"
     return Pace(events_per_second, requests_per_second, file, turns)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `requests` in any stretch of `seconds`."""
+
+    requests: int
+    seconds: float
+
+
+class Rate:
+    """Several limits at once, kept by all processes of this machine that name the same *file*."""
+
+    def __init__(self, limits: tuple[Limit, ...], file: Path, sleep: Callable[[float], object] = time.sleep) -> None:
+        self._limits = limits
+        self._file = file
+        self._sleep = sleep
+
+    def wait(self) -> None:
+        """Return when a request may leave; raises StorageError where the file cannot be used."""
+        if self._limits:
+            self._sleep(max(0.0, self._reserve(time.time()) - time.time()))
+
+    def _reserve(self, now: float) -> float:
+        longest = max(limit.seconds for limit in self._limits)
+        with held(self._file) as file:
+            content = file.read()
+            taken = np.frombuffer(content[: len(content) // 8 * 8], dtype="<f8")
+            # Times too far ahead come from a clock that was set back.
+            taken = np.sort(taken[(taken > now - longest) & (taken < now + 2 * longest)])
+            start = now
+            for limit in self._limits:
+                if len(taken) >= limit.requests:
+                    start = max(start, float(taken[-limit.requests]) + limit.seconds)
+            file.seek(0)
+            file.truncate()
+            file.write(np.append(taken, start).astype("<f8").tobytes())
+        return start
+
+
+def rate_of(
+    host: str, secrets: Sequence[str], limits: tuple[Limit, ...], sleep: Callable[[float], object] = time.sleep
+) -> Rate:
+    """Return the rate of one account, known by its *host* and credentials, whoever asks on its behalf.
+
+    Raises:
+        StorageError: there is no folder to keep it in.
+    """
+    account = xxhash.xxh3_64_hexdigest("\n".join([host, *secrets]).encode())
+    return Rate(limits, private_folder() / f"rate-{account}", sleep)

@@ -33,12 +33,12 @@ _PROJECT: Final = Path(__file__).parents[2]
 
 #: Of each step, the modules that have had it, the newest first.
 _STEPS: Final = {
-    "raw_export": ("export_day", ("posthog_assets.pipeline.export", "posthog_assets.pipeline.deliver")),
-    "staged_events": ("stage_day", ("posthog_assets.pipeline.stage", "posthog_assets.pipeline.deliver")),
-    "posthog_events": ("transform_day", ("posthog_assets.pipeline.transform", "posthog_assets.pipeline.deliver")),
-    "imported_batches": ("deliver_day", ("posthog_assets.pipeline.deliver", "posthog_assets.pipeline.deliver")),
+    "raw_export": ("export_day", ("posthog_assets.pipeline.export", "posthog_assets.steps")),
+    "staged_events": ("stage_day", ("posthog_assets.pipeline.stage", "posthog_assets.steps")),
+    "posthog_events": ("transform_day", ("posthog_assets.pipeline.transform", "posthog_assets.steps")),
+    "imported_batches": ("deliver_day", ("posthog_assets.pipeline.deliver", "posthog_assets.steps")),
 }
-_IMPORTS: Final = ("posthog_assets.pipeline.config.import_file", "posthog_assets.pipeline.config.import_file")
+_IMPORTS: Final = ("posthog_assets.pipeline.config.import_file", "posthog_assets.import_file")
 
 #: Processor time a step of a day, in µs an event.
 Costs = dict[str, float]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.sections import Section
 from posthog_assets.orchestration.local.project import find_import
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets_tests.records.shop import package_of
@@ -85,3 +87,22 @@ def test_a_misspelt_section_is_explained_too(project: Path) -> None:
     write(project, GOOD | {"maping": {}})
     with pytest.raises(ImportFileError, match=r"maping \(line \d+\): is no field here; did you mean mapping\?"):
         find_import("shop", project)
+
+
+def sections(base: type[Section] = Section) -> Iterator[type[Section]]:
+    for section in base.__subclasses__():
+        yield section
+        yield from sections(section)
+
+
+def test_every_field_of_the_import_file_has_a_description() -> None:
+    assert Import in set(sections())
+    without = [
+        f"{section.__name__}.{name}"
+        for section in sections()
+        if section.__module__.startswith("posthog_assets.")
+        for name, field in section.model_fields.items()
+        # A field that can only be empty is closed in a subclass.
+        if name not in ("type", "step") and field.annotation is not type(None) and not field.description
+    ]
+    assert without == []

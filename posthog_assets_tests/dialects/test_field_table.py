@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from posthog_assets.cli.main import cli
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.dialects import DIALECTS
-from posthog_assets.dialects.field_table import as_markdown, mapping_table
+from posthog_assets.dialects.field_table import as_markdown, fields_not_imported, mapping_table
 from posthog_assets.dialects.vendor import Vendor
 
 VENDORS = sorted(name for name, dialect in DIALECTS.items() if issubclass(dialect, Vendor))
@@ -69,3 +69,13 @@ def test_an_unknown_dialect_is_named_with_those_there_are() -> None:
     result = CliRunner().invoke(cli, ["dialects", "acme"])
     assert isinstance(result.exception, ImportFileError)
     assert str(result.exception).startswith("dialect 'acme' is unknown; there are: ")
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+def test_what_is_not_imported_is_named_with_its_reason(name: str) -> None:
+    entries = list(fields_not_imported(DIALECTS[name]))
+    assert all(entry.becomes == "not imported" and entry.note for entry in entries)
+    vendor = DIALECTS[name]
+    if issubclass(vendor, Vendor):
+        named = set(vendor.not_imported) & set(vendor.properties)
+        assert not named, "a field is imported or it is not"

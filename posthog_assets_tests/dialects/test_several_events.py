@@ -118,8 +118,9 @@ def test_one_event_beside_the_list_is_refused() -> None:
 
 def test_a_wrong_event_of_the_list_is_named(tmp_path: Path) -> None:
     dialect = DIALECT | {"events": [{"event": {"value": "x"}, "timestamp": {"colunm": "at"}}]}
-    with pytest.raises(ImportFileError, match=r"dialect.events.0.timestamp.column: Field required"):
+    with pytest.raises(ImportFileError, match=r"dialect.events.0.timestamp.column: is required") as error:
         Import.read(small_attributes(tmp_path, dialect=dialect))
+    assert "dialect.events:" not in str(error.value)
 
 
 def test_the_zone_of_the_source_is_that_of_all_times_without_one() -> None:

@@ -64,3 +64,25 @@ def test_how_texts_are_read_does_not_change_the_id_of_a_record_without_one() -> 
     inferred, text = (stage({"type": "pendo", "types": types}, record, untyped=True)[0] for types in ("infer", "text"))
     # As it was before texts were looked into: an import that is run again must not duplicate.
     assert inferred["source_id"] == text["source_id"] == stage({"type": "pendo"}, record)[0]["source_id"]
+
+
+RECORD = {"u": "a", "t": "2024-03-01T10:00:00Z", "n": 5, "price": 1.5, "paid": True, "zip": "01234", "none": None}
+AS_TEXT = {"u": "a", "t": "2024-03-01T10:00:00Z", "n": "5", "price": "1.5", "paid": "true", "zip": "01234", "none": ""}
+
+
+@pytest.mark.parametrize(
+    "dialect",
+    [
+        {"type": "columns", "event": {"value": "x"}, "user_id": {"column": "u"}, "timestamp": {"column": "t"}},
+        {"type": "segment"},
+    ],
+)
+def test_the_id_of_a_record_without_one_is_the_same_in_csv_in_edition_2(dialect: dict[str, Any]) -> None:
+    more = {"type": "track", "event": "x", "userId": "a", "timestamp": "2024-03-01T10:00:00Z"}
+    record, as_text = (found | (more if dialect["type"] == "segment" else {}) for found in (RECORD, AS_TEXT))
+    newest = dialect | {"edition": 2}
+    found, in_csv = stage_one(newest, record), stage_one(newest, as_text, untyped=True)
+    assert found["source_id"] == in_csv["source_id"]
+    assert stage_one(newest, record | {"n": 6})["source_id"] != found["source_id"]
+    # What release 0.1 imported keeps its ids.
+    assert stage_one(dialect, record)["source_id"] != stage_one(dialect, as_text, untyped=True)["source_id"]

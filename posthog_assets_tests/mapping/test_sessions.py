@@ -123,7 +123,7 @@ def test_what_yaml_makes_of_on_and_off_is_understood(written: Any, mode: str) ->
 
 
 def test_an_unknown_word_is_refused_with_what_is_allowed(tmp_path: Path) -> None:
-    with pytest.raises(ImportFileError, match=r"mapping.sessions.mode: Input should be 'auto' or 'off'"):
+    with pytest.raises(ImportFileError, match=r"mapping.sessions: must be 'auto' or 'off'"):
         small_import(tmp_path, mapping={"sessions": "always"})
 
 

@@ -28,6 +28,10 @@ EVERY_FIELD = """
 name: shop
 start_date: 2024-03-01
 end_date: null
+since: "2024-03-01T00:00:00+01:00"
+until: "2024-03-09T12:00:00Z"
+history_facts: true
+rejects: {warn: 0.02, fail: 0.4}
 storage: "{{ env.SHOP_STORAGE }}"
 storage_options: {}
 owners: ["team:growth"]
@@ -47,6 +51,9 @@ mapping:
   repeats: collapse
   markers: {source: from, import: import_name, day: import_day, source_id: record, mapping: null}
   transform: my_package.hooks:clean
+  first_time: [bought]
+  since_previous: [bought]
+  sessions: {mode: auto, idle_minutes: 45, property: visit}
 people:
   source: {type: files, path: people.csv}
   dialect: {type: columns, user_id: {column: customer}}
@@ -68,6 +75,7 @@ destination:
   recent_events: hold_back
   allow_duplicates: true
   landing_seconds: 10
+  resend_persons: true
 automation:
   new_data: {enabled: true, every_seconds: 60, days_at_once: 5, settle_seconds: 1}
   retry_failed:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.pipeline.config.rejects import Lost, Verdict
 from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.preview.markdown import sentences
 from posthog_assets.pipeline.preview.preview import preview_day
@@ -64,6 +65,15 @@ def test_the_preview_says_how_many_events_lie_beyond(exports: Path) -> None:
     assert "3 of them lie outside since and until, and are left to another import or to live tracking." in list(
         sentences(seen)
     )
+
+
+def test_what_lies_beyond_is_left_out_on_purpose_and_fails_no_day(exports: Path) -> None:
+    imp = small_import(exports, until="2024-02-01T00:00:00Z")
+    export_day(imp, DAY)
+    stage_day(imp, DAY)
+    reasons = transform_day(imp, DAY).reject_reasons
+    assert reasons == {"timestamp is not before until": 4}
+    assert imp.rejects.judge(Lost.of(4, reasons, {"timestamp is before since": 0})) is Verdict.FINE
 
 
 def test_a_link_that_is_first_seen_beyond_is_not_sent(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 from posthog_assets.core.errors import PosthogAssetsError, StorageError
 from posthog_assets.destination.query_client import QueryClient
 from posthog_assets.destination.settings import Destination
-from posthog_assets.sources.http.api import Api, Limit, Rate
+from posthog_assets.sources.http.api import Api
 from posthog_assets.storage.machine_lock import held
-from posthog_assets.storage.rates import Pace
+from posthog_assets.storage.rates import Limit, Pace, Rate
 from posthog_assets.storage.store import Store
 
 NOBODY = 65534

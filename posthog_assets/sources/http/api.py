@@ -23,20 +23,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import numpy as np
 import urllib3
-import xxhash
 
 from posthog_assets.core.deadlines import pool, read_body
 from posthog_assets.core.errors import BrokenPart, SourceRefused, SourceUnavailable, shorten
 from posthog_assets.core.http import backoff, failure_reason, parse_retry_after, words
 from posthog_assets.core.secrets import hidden, hidden_text
 from posthog_assets.sources.http.answer import Answer, Stopped
-from posthog_assets.storage.machine_lock import held
-from posthog_assets.storage.scratch import private_folder
+from posthog_assets.storage.rates import Limit, rate_of
 
 #: No error message is longer.
 _WORDS_BYTES: Final = 64 << 10
@@ -65,14 +61,6 @@ class TooMuch(SourceUnavailable):
     """The vendor cannot deliver this much at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """At most `requests` in any stretch of `seconds`."""
-
-    requests: int
-    seconds: float
-
-
 @dataclass
 class Api:
     """One account at one vendor's API. Its limits hold across all processes of this machine.
@@ -89,8 +77,7 @@ class Api:
 
     def __post_init__(self) -> None:
         self._pool = pool(self.timeout_seconds, connect_seconds=15)
-        account = xxhash.xxh3_64_hexdigest("\n".join([self.base, *self.secrets]).encode())
-        self._rate = Rate(self.limits, private_folder() / f"rate-{account}")
+        self._rate = rate_of(self.base, self.secrets, self.limits, lambda seconds: pause(seconds))
 
     @contextmanager
     def request(
@@ -238,35 +225,6 @@ def _asked_to_wait(response: urllib3.BaseHTTPResponse) -> float | None:
             # Seconds since 1970, or from now.
             return max(0.0, float(reset) - (now.timestamp() if len(reset) > 8 else 0.0)) + 1.0
     return None
-
-
-class Rate:
-    """Several limits at once, kept by all processes of this machine that name the same *file*."""
-
-    def __init__(self, limits: tuple[Limit, ...], file: Path) -> None:
-        self._limits = limits
-        self._file = file
-
-    def wait(self) -> None:
-        """Return when a request may leave; raises StorageError where the file cannot be used."""
-        if self._limits:
-            pause(max(0.0, self._reserve(time.time()) - time.time()))
-
-    def _reserve(self, now: float) -> float:
-        longest = max(limit.seconds for limit in self._limits)
-        with held(self._file) as file:
-            content = file.read()
-            taken = np.frombuffer(content[: len(content) // 8 * 8], dtype="<f8")
-            # Times too far ahead come from a clock that was set back.
-            taken = np.sort(taken[(taken > now - longest) & (taken < now + 2 * longest)])
-            start = now
-            for limit in self._limits:
-                if len(taken) >= limit.requests:
-                    start = max(start, float(taken[-limit.requests]) + limit.seconds)
-            file.seek(0)
-            file.truncate()
-            file.write(np.append(taken, start).astype("<f8").tobytes())
-        return start
 
 
 def basic(user: str, password: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ class Bearer(Section):
     """A token in the header `Authorization: Bearer …`."""
 
     type: Literal["bearer"] = "bearer"
-    token: SecretStr | None = None
+    token: SecretStr | None = Field(None, description="The token")
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {_given(self.token, 'token')}"}
@@ -46,8 +46,8 @@ class ApiKey(Section):
 
     type: Literal["api_key"]
     name: str = Field("Authorization", min_length=1, description="Of the header, cookie or parameter")
-    api_key: SecretStr | None = None
-    location: Literal["header", "query", "param", "cookie"] = "header"
+    api_key: SecretStr | None = Field(None, description="The key")
+    location: Literal["header", "query", "param", "cookie"] = Field("header", description="Where the key is sent")
 
     def headers(self) -> dict[str, str]:
         key = _given(self.api_key, "api_key")
@@ -66,7 +66,7 @@ class HttpBasic(Section):
     """A user name and a password."""
 
     type: Literal["http_basic"]
-    username: SecretStr | None = None
+    username: SecretStr | None = Field(None, description="User name")
     password: SecretStr | None = Field(None, description="Empty where the API wants a key as the user name alone")
 
     def headers(self) -> dict[str, str]:
@@ -84,9 +84,9 @@ class ClientCredentials(Section):
     """OAuth 2.0 client credentials (RFC 6749 §4.4): a token is fetched, and again when it has ended."""
 
     type: Literal["oauth2_client_credentials"]
-    access_token_url: HttpUrl
-    client_id: SecretStr | None = None
-    client_secret: SecretStr | None = None
+    access_token_url: HttpUrl = Field(description="Where tokens are given")
+    client_id: SecretStr | None = Field(None, description="Id of the client")
+    client_secret: SecretStr | None = Field(None, description="Secret of the client")
     access_token_request_data: dict[str, str] = Field(default_factory=dict, description="Such as scope", repr=False)
     default_token_expiration: int = Field(3600, gt=0, description="Seconds, where the answer does not say")
 

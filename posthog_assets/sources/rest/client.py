@@ -56,8 +56,8 @@ class Client(Section):
     """One account at one API."""
 
     base_url: HttpUrl = Field(description="What all paths begin with")
-    headers: dict[str, str] = Field(default_factory=dict, repr=False)
-    auth: Auth | None = None
+    headers: dict[str, str] = Field(default_factory=dict, repr=False, description="Sent with each request")
+    auth: Auth | None = Field(None, description="How requests prove who asks")
     paginator: Paginator | None = Field(
         None, description="How one page leads to the next; endpoint.paginator comes first"
     )
@@ -100,8 +100,8 @@ def named_paginator(value: Any) -> Any:
 class ResponseAction(Section):
     """What an answer means that has this status, and this text somewhere in it; the first that matches counts."""
 
-    status_code: int | None = Field(None, ge=100, le=599)
-    content: str | None = Field(None, min_length=1)
+    status_code: int | None = Field(None, ge=100, le=599, description="The answer's status")
+    content: str | None = Field(None, min_length=1, description="Text that the answer holds")
     action: Literal["ignore", "halve", "retry", "raise"] = Field(
         description="ignore: there is nothing; halve: ask for half the time; retry: try again; raise: end the run"
     )

@@ -21,15 +21,17 @@ class Asking(Section):
     """A path and what is asked of it."""
 
     path: str = Field("", description="Below base_url, or a whole URL of the same host")
-    method: Literal["GET", "POST"] = "GET"
-    params: dict[str, Any] = Field(default_factory=dict)
+    method: Literal["GET", "POST"] = Field("GET", description="How it is asked")
+    params: dict[str, Any] = Field(default_factory=dict, description="Parameters of the address")
     body: dict[str, Any] | None = Field(None, alias="json", description="Sent as JSON; for search endpoints")
     data_selector: str = Field("$", description="Path of the list of records in the answer; $: the answer is the list")
     missing_data: Literal["error", "empty"] = Field(
         "error", description="What an answer without anything at data_selector is"
     )
     paginator: Paginator | None = Field(None, description="Absent: client.paginator")
-    response_actions: tuple[ResponseAction, ...] = ()
+    response_actions: tuple[ResponseAction, ...] = Field(
+        (), description="What answers of a certain status or text mean"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -50,7 +52,7 @@ class Asking(Section):
 class Endpoint(Asking):
     """Where the records are."""
 
-    incremental: Incremental | None = None
+    incremental: Incremental | None = Field(None, description="How a day is asked for")
     primary_key: tuple[str, ...] | None = Field(
         None, description="Path, or paths, of what identifies a record: what comes twice is read once; []: nothing does"
     )

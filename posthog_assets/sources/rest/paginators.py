@@ -118,7 +118,7 @@ class JsonLink(PaginatorSettings):
     """The answer holds the URL of the next page."""
 
     type: Literal["json_link"]
-    next_url_path: str = "next"
+    next_url_path: str = Field("next", description="Path of the next page's address in the answer")
 
     def ask(self, request: Request, place: Place) -> Request:
         return request if place is None else replace(request, link=str(place))
@@ -132,7 +132,7 @@ class HeaderLink(PaginatorSettings):
     """The header `Link` holds the URL of the next page."""
 
     type: Literal["header_link"]
-    links_next_key: str = "next"
+    links_next_key: str = Field("next", description="Name of the link in the header Link")
 
     def ask(self, request: Request, place: Place) -> Request:
         return request if place is None else replace(request, link=str(place))
@@ -145,9 +145,9 @@ class Cursor(PaginatorSettings):
     """The answer holds a cursor, which the next request gives back."""
 
     type: Literal["cursor"]
-    cursor_path: str = "cursors.next"
-    cursor_param: str | None = None
-    cursor_body_path: str | None = None
+    cursor_path: str = Field("cursors.next", description="Path of the cursor in the answer")
+    cursor_param: str | None = Field(None, description="Parameter of the address that takes the cursor")
+    cursor_body_path: str | None = Field(None, description="Path in the request's body that takes the cursor")
     stop_after_empty_page: bool = Field(False, description="Whether a page without records is the last one")
     drop_params: tuple[str, ...] = Field((), description="Parameters that must not come together with the cursor")
 
@@ -177,8 +177,8 @@ class HeaderCursor(PaginatorSettings):
     """A header holds a cursor, which the next request gives back as a parameter."""
 
     type: Literal["header_cursor"]
-    cursor_key: str = "next"
-    cursor_param: str = "cursor"
+    cursor_key: str = Field("next", description="Name of the header with the cursor")
+    cursor_param: str = Field("cursor", description="Parameter of the address that takes the cursor")
 
     def ask(self, request: Request, place: Place) -> Request:
         return request if place is None else request.with_param(self.cursor_param, str(place))
@@ -193,8 +193,8 @@ class HeaderCursor(PaginatorSettings):
 class Counted(PaginatorSettings):
     """What offset and page_number share: the end is a total, a word of the answer, or a page without records."""
 
-    total_path: str | None = None
-    stop_after_empty_page: bool = True
+    total_path: str | None = Field(None, description="Path of the total in the answer")
+    stop_after_empty_page: bool = Field(True, description="Whether an empty page is the last one")
 
     @model_validator(mode="after")
     def _has_an_end(self) -> Counted:
@@ -236,11 +236,11 @@ class Offset(Counted):
 
     type: Literal["offset"]
     limit: int = Field(gt=0, description="Records asked for at a time")
-    offset: int = 0
-    offset_param: str | None = "offset"
-    offset_body_path: str | None = None
-    limit_param: str | None = "limit"
-    limit_body_path: str | None = None
+    offset: int = Field(0, description="Where the first page begins")
+    offset_param: str | None = Field("offset", description="Parameter of the address that takes the offset")
+    offset_body_path: str | None = Field(None, description="Path in the body that takes the offset")
+    limit_param: str | None = Field("limit", description="Parameter of the address that takes the limit")
+    limit_body_path: str | None = Field(None, description="Path in the body that takes the limit")
 
     @property
     def first(self) -> Place:
@@ -261,8 +261,8 @@ class PageNumber(Counted):
 
     type: Literal["page_number"]
     base_page: int = Field(0, description="Number of the first page")
-    page_param: str | None = "page"
-    page_body_path: str | None = None
+    page_param: str | None = Field("page", description="Parameter of the address that takes the page")
+    page_body_path: str | None = Field(None, description="Path in the body that takes the page")
 
     @property
     def first(self) -> Place:

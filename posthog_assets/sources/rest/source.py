@@ -35,8 +35,8 @@ from posthog_assets.sources.rest.windows import day_window, midnight
 class RateLimit(Section):
     """At most `requests` in any stretch of `seconds`, over all processes of this machine."""
 
-    requests: int = Field(ge=1)
-    seconds: float = Field(gt=0)
+    requests: int = Field(ge=1, description="So many requests")
+    seconds: float = Field(gt=0, description="in so many seconds")
 
 
 def _as_list(value: Any) -> Any:
@@ -51,9 +51,11 @@ class Rest(Source):
     """The records of one endpoint of an API, a day at a time."""
 
     type: str = "rest"
-    client: Client
-    endpoint: Endpoint
-    for_each: ForEach | None = None
+    client: Client = Field(description="The API: base_url, auth, headers, paginator")
+    endpoint: Endpoint = Field(description="What is asked for, and how a day is")
+    for_each: ForEach | None = Field(
+        None, description="Members of another answer, for each of which the endpoint is asked"
+    )
     order: Literal["newest_first", "oldest_first"] | None = Field(
         None,
         description="The order of the records, where the API cannot be asked for both ends of a day: reading stops",
@@ -77,7 +79,9 @@ class Rest(Source):
     late_days: int = Field(
         0, ge=0, alias="look_back_days", description="Days after which a day is exported once more: records change"
     )
-    rate: Annotated[tuple[RateLimit, ...], BeforeValidator(_as_list)] = ()
+    rate: Annotated[tuple[RateLimit, ...], BeforeValidator(_as_list)] = Field(
+        (), description="Most requests in a time; several limits hold together"
+    )
     timeout_seconds: float = Field(60, gt=0, description="Longest wait for the next bytes")
     retry_seconds: float = Field(900, ge=0, description="How long failures of one request may go on")
 

@@ -38,8 +38,8 @@ class Incremental(Section):
     """
 
     cursor_path: str = Field(min_length=1, description="Where a record says its time: what the API filters by")
-    start_param: str | None = None
-    end_param: str | None = None
+    start_param: str | None = Field(None, description="Parameter that takes the beginning of the day")
+    end_param: str | None = Field(None, description="Parameter that takes the end of the day")
     format: str = Field(
         "iso8601", description="iso8601, epoch_seconds, epoch_milliseconds, date, or a strftime pattern"
     )

@@ -476,6 +476,19 @@ def test_a_process_that_is_killed_between_files_leaves_a_day_that_can_be_finishe
     assert sorted(event["distinct_id"] for event in posthog.stored) == sorted(f"user-{n}" for n in range(40))
 
 
+def test_the_last_day_that_has_a_file_is_known_from_one_listing(tmp_path: Path) -> None:
+    for day in ("2024-03-01", "2024-03-05"):
+        (tmp_path / f"{day}.jsonl").write_text("{}")
+    source = Files.model_validate({"path": str(tmp_path / "{day}.jsonl")})
+    assert source.reach(date(2024, 3, 1), date(2024, 12, 31)) == date(2024, 3, 5)
+    assert source.reach(date(2024, 6, 1), date(2024, 12, 31)) == date(2024, 5, 31)
+
+
+def test_segments_folders_are_days_in_epoch_milliseconds_wherever_this_runs() -> None:
+    source = Files.model_validate({"path": "logs/{day:%s000}/*.gz"})
+    assert source.url(date(2024, 3, 1)) == "logs/1709251200000/*.gz"
+
+
 def test_brackets_in_a_path_are_said_to_be_a_pattern(tmp_path: Path) -> None:
     raw = RawExport(Store(str(tmp_path / "data"), "imported"), date(2015, 9, 12))
     source = Files.model_validate({"path": f"{tmp_path}/[raw]/{{day}}.jsonl"})

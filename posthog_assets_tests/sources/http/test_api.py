@@ -17,7 +17,8 @@ from posthog_assets.core.errors import BrokenPart, SourceRefused, SourceUnavaila
 from posthog_assets.sources.formats import Compression
 from posthog_assets.sources.http import api as module
 from posthog_assets.sources.http.answer import Answer
-from posthog_assets.sources.http.api import Api, Limit, Rate, TooMuch, basic
+from posthog_assets.sources.http.api import Api, TooMuch, basic
+from posthog_assets.storage.rates import Limit, Rate
 from posthog_assets_tests.fakes.export_server import Asked, ExportServer, Reply, Script
 
 LINES = b'{"n":1}\n' * 1000
@@ -207,10 +208,9 @@ def test_no_stretch_of_time_holds_more_requests_than_a_limit_allows(
         nonlocal clock
         clock += seconds
 
-    monkeypatch.setattr(module, "pause", sleep)
     monkeypatch.setattr(time, "time", lambda: clock)
     # Two processes name the same file.
-    rates = [Rate((Limit(3, 1), Limit(10, 60)), tmp_path / "rate") for _ in range(2)]
+    rates = [Rate((Limit(3, 1), Limit(10, 60)), tmp_path / "rate", sleep) for _ in range(2)]
     for number in range(25):
         rates[number % 2].wait()
         left.append(clock)
