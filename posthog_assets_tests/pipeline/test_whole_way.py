@@ -65,6 +65,7 @@ def milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
+@pytest.mark.end_to_end
 def test_a_day_of_wikipedia_lands_as_it_is_in_the_file(
     tmp_path: Path, sandbox: Any, real_data: Callable[[str], Path]
 ) -> None:
