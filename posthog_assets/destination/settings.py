@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from posthog.request import determine_server_host
 from pydantic import Field, SecretStr, field_validator
 
 from posthog_assets.core.errors import ImportFileError
@@ -112,6 +111,9 @@ class Destination(Section):
                 "destination.host is empty: set it to your PostHog's ingestion host, such as "
                 "https://us.i.posthog.com (or set the environment variable the import file names)"
             )
+        # Half a second to import, which commands that only look at files need not wait for.
+        from posthog.request import determine_server_host
+
         return determine_server_host(self.host).rstrip("/")
 
     def look_key(self) -> str:
