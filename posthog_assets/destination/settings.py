@@ -92,7 +92,7 @@ class Destination(Section):
     @property
     def is_cloud(self) -> bool:
         """Whether events go to PostHog Cloud."""
-        name = urlsplit(determine_server_host(self.host)).hostname if self.host else None
+        name = urlsplit(_server_of(self.host)).hostname if self.host else None
         return name is not None and name.endswith(_CLOUD)
 
     @property
@@ -111,10 +111,7 @@ class Destination(Section):
                 "destination.host is empty: set it to your PostHog's ingestion host, such as "
                 "https://us.i.posthog.com (or set the environment variable the import file names)"
             )
-        # Half a second to import, which commands that only look at files need not wait for.
-        from posthog.request import determine_server_host
-
-        return determine_server_host(self.host).rstrip("/")
+        return _server_of(self.host).rstrip("/")
 
     def look_key(self) -> str:
         """Return the personal key.
@@ -163,3 +160,11 @@ class Destination(Section):
                 "destination.project_api_key cannot be a project key: it must be at most 64 visible ASCII characters"
             )
         return key
+
+
+def _server_of(host: str) -> str:
+    """Return the server that events for *host* go to, by the rule of PostHog's own SDK."""
+    # Half a second to import, which commands that only look at files need not wait for.
+    from posthog.request import determine_server_host
+
+    return determine_server_host(host)

@@ -27,8 +27,6 @@ SharedDevices = Literal["first", "skip", "all"]
 
 _NAMES: Final = ["anonymous", "user", "is_link", "stamp"]
 
-_LINKS: Final = pa.array(sorted(LINKS), pa.string())
-
 
 @dataclass(frozen=True, slots=True)
 class Links:
@@ -56,7 +54,7 @@ class Identities:
         both = pc.and_(pc.is_valid(staged["user_id"]), pc.is_valid(staged["anonymous_id"]))
         if not pc.any(both).as_py():
             return
-        links = pc.is_in(staged["kind"], value_set=_LINKS)
+        links = pc.is_in(staged["kind"], value_set=pa.array(sorted(LINKS), pa.string()))
         stamps = staged["timestamp"].cast(pa.int64())
         rows = pa.table([staged["anonymous_id"], staged["user_id"], links, stamps], names=_NAMES).filter(both)
         # Most pairs come again and again: Arrow finds the first of each several times as fast as a loop does.
