@@ -1,7 +1,7 @@
 """Recipes: an API that is known well enough to need a key only.
 
-Belongs here: reading `posthog_assets/sources/recipes/*.yaml`, and what an import file says on top of one. Does not belong
-here: any vendor, which is a file there.
+Belongs here: reading `posthog_assets/sources/recipes/*.yaml`, and what an import file says on top of one. Does not
+belong here: any vendor, which is a file there.
 
 A recipe has settings, a source, a dialect and a mapping, for all of its resources and for each. What the import file
 says wins, field by field:
