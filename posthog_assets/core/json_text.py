@@ -139,7 +139,7 @@ def _float(number: int) -> float | str:
 
 
 def _decoder(remark: Callable[[str], None]) -> json.JSONDecoder:
-    def nothing(text: str) -> None:
+    def nothing(text: str) -> Any:
         remark(NO_NUMBER)
 
     def real(text: str) -> float | None:
