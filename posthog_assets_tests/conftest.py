@@ -21,7 +21,7 @@ APART = ("end_to_end", "services")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test with the folder it stands in."""
+    """Mark every test with the folder it stands in; single tests of other folders are marked where they stand."""
     here = Path(__file__).parent
     for item in items:
         folder = item.path.relative_to(here).parts[0]

@@ -33,7 +33,7 @@ _LOOKS: Final = 8
 
 #: Where it never took one: single events refused in a row, over all batches, or attempts at one batch.
 _FIRST_REFUSED: Final = 10
-_FIRST_ATTEMPTS: Final = 5
+_FIRST_ATTEMPTS: Final = 6
 
 #: How often a refused event is sent again, after PostHog took another one; more often where that was to no avail once.
 _SENT_AGAIN: Final = 2

@@ -19,8 +19,9 @@ from typing import Any, ClassVar, Final, Literal
 import orjson
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import SessionField, content_id
-from posthog_assets.dialects.record import Record, Rejected, as_id, versions_as_text
+from posthog_assets.dialects.record import Record, as_id, versions_as_text
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 _PAGE: Final = "event_properties.[Amplitude]"

@@ -15,21 +15,14 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
 from posthog_assets.core.records import RecordChunk, Unreadable
-from posthog_assets.core.rejection import reason_head
+from posthog_assets.core.rejection import Rejected, reason_head
 from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.core.sections import Section
 from posthog_assets.core.timestamps import pattern_flaw, read_timestamps
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column import ABSENT, Column, inferred
 from posthog_assets.dialects.notes import Notes
-from posthog_assets.dialects.record import (
-    PERSONAL,
-    Rejected,
-    as_id,
-    extract_person_properties,
-    group_keys,
-    read_own_groups,
-)
+from posthog_assets.dialects.record import PERSONAL, as_id, extract_person_properties, group_keys, read_own_groups
 
 Made = TypeVar("Made")
 

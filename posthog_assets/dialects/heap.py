@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import SessionField
-from posthog_assets.dialects.record import Record, Rejected, nested
+from posthog_assets.dialects.record import Record, nested
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 #: How JSON text begins, escaped once or twice.

@@ -12,8 +12,9 @@ import functools
 from typing import Any, Final
 
 from posthog_assets.core.json_text import numbered
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import SessionField, content_id
-from posthog_assets.dialects.record import Record, Rejected, number, own_name
+from posthog_assets.dialects.record import Record, number, own_name
 from posthog_assets.dialects.urls import add_place
 from posthog_assets.dialects.vendor import Reading, Vendor
 

@@ -20,12 +20,13 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.core.sections import TimeZone
 from posthog_assets.core.timestamps import from_wall_clock, read_timestamps
 from posthog_assets.dialects.base import content_id
 from posthog_assets.dialects.compiled import chooser, reshaper
 from posthog_assets.dialects.countries import COUNTRIES
-from posthog_assets.dialects.record import Record, Rejected, as_id, usable_id
+from posthog_assets.dialects.record import Record, as_id, usable_id
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 #: PostHog's importer makes its uuids in this namespace; part of the contract with everything imported so far.

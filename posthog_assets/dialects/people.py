@@ -16,11 +16,13 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from posthog_assets.core.records import RecordChunk
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
 from posthog_assets.dialects.base import NAMESPACE
-from posthog_assets.dialects.columns import Column, Columns, TimestampColumn, Value
+from posthog_assets.dialects.column import Column
+from posthog_assets.dialects.columns import Columns, TimestampColumn, Value
 from posthog_assets.dialects.mixpanel import Mixpanel
-from posthog_assets.dialects.record import Record, Rejected
+from posthog_assets.dialects.record import Record
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 

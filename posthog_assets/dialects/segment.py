@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import Field
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import SessionField
-from posthog_assets.dialects.record import Record, Rejected, as_object, versions_as_text
+from posthog_assets.dialects.record import Record, as_object, versions_as_text
 from posthog_assets.dialects.urls import add_place
 from posthog_assets.dialects.vendor import Reading, Vendor
 

@@ -11,8 +11,9 @@ import re
 from typing import Any, Final
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import SessionField
-from posthog_assets.dialects.record import Record, Rejected, nested, number, own_name
+from posthog_assets.dialects.record import Record, nested, number, own_name
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 #: Whole numbers that TSV writes as text; also latitude, longitude and the value of structured events.

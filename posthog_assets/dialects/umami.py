@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import SessionField
-from posthog_assets.dialects.record import Record, Rejected, as_object, nested, own_name
+from posthog_assets.dialects.record import Record, as_object, nested, own_name
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 #: The kinds of events that have a name of their own only where somebody gave them one.

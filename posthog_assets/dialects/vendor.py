@@ -23,6 +23,7 @@ from pydantic import Field
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.json_records import Unparsed
 from posthog_assets.core.records import RecordChunk, Unreadable
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect
@@ -32,7 +33,6 @@ from posthog_assets.dialects.members import Members
 from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.record import (
     Record,
-    Rejected,
     as_id,
     extract_person_properties,
     group_keys,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -120,7 +120,7 @@ class Distinguisher:
         places = np.minimum(np.searchsorted(self._repeated, uuids), len(self._repeated) - 1)
         return np.where(self._repeated[places] == uuids, places, -1)
 
-    def _resolve(self, row: dict, place: int, before: int | None) -> tuple[str, str | None]:
+    def _resolve(self, row: dict[str, Any], place: int, before: int | None) -> tuple[str, str | None]:
         digest = _digest_of(row, before)
         source = row["source_id"] or row["uuid"]
         has_no_id = not _has_id(row)
@@ -143,7 +143,7 @@ class Distinguisher:
         self.reused_ids += 1
         return self._made(f"{source}#{digest:016x}"), None
 
-    def _version(self, newest: list[_Version], row: dict, digest: int) -> tuple[str, str | None]:
+    def _version(self, newest: list[_Version], row: dict[str, Any], digest: int) -> tuple[str, str | None]:
         """Resolve a row of a uuid of which there are these *newest* versions, one of each event."""
         mine = next((version for version in newest if version[-1] == _place_of(row)), None)
         if mine is None:
@@ -230,28 +230,28 @@ class _Versions:
         return [self._newest[place].item(), *self._others.get(place, {}).values()]
 
 
-def _event_of(record: dict) -> int:
+def _event_of(record: dict[str, Any]) -> int:
     """Return a hash of what PostHog tells events of one uuid apart by."""
     day = _microseconds(record["timestamp"]) // 86_400_000_000
     key = [day, record["event"], record["user_id"] or record["anonymous_id"]]
     return xxhash.xxh3_64_intdigest(orjson.dumps(key))
 
 
-def _version_of(row: dict, record: dict, before: int | None) -> _Version:
+def _version_of(row: dict[str, Any], record: dict[str, Any], before: int | None) -> _Version:
     stored, at = record.get("stored_at"), _microseconds(record["timestamp"])
     since = _microseconds(stored) if stored else np.iinfo(np.int64).min
     return before is not None, int(since), at, _digest_of(row, before), _place_of(row)
 
 
-def _place_of(row: dict) -> int:
+def _place_of(row: dict[str, Any]) -> int:
     return xxhash.xxh3_64_intdigest(f"{row['raw_line']} {row['raw_part']}")
 
 
-def _has_id(row: dict) -> bool:
+def _has_id(row: dict[str, Any]) -> bool:
     return not (row["source_id"] or row["uuid"]).startswith(CONTENT)
 
 
-def _digest_of(row: dict, before: int | None) -> int:
+def _digest_of(row: dict[str, Any], before: int | None) -> int:
     return _digest(row) if before is None or before == _UNKNOWN else before
 
 
@@ -259,6 +259,6 @@ def _microseconds(instant: datetime) -> int:
     return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
-def _digest(row: dict) -> int:
+def _digest(row: dict[str, Any]) -> int:
     key = [row["event"], row["distinct_id"], row["timestamp"].isoformat(), row["properties"]]
     return xxhash.xxh3_64_intdigest(orjson.dumps(key))

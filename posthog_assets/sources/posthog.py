@@ -26,8 +26,9 @@ from posthog_assets.core.errors import ImportFileError, SourceRefused, SourceUna
 from posthog_assets.core.hogql import QUERY_LIMITS, Answer, read_answer
 from posthog_assets.sources.base import Source
 from posthog_assets.sources.formats import Compression, Format, Framing
-from posthog_assets.sources.http.api import Api, Limit, TooMuch
+from posthog_assets.sources.http.api import Api, TooMuch
 from posthog_assets.sources.manifest import RawExport
+from posthog_assets.storage.rates import Limit
 
 _LIMITS: Final = tuple(Limit(*limit) for limit in QUERY_LIMITS)
 

@@ -21,10 +21,11 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
-from filelock import AcquireReturnProxy, FileLock, Timeout
+from filelock import FileLock, Timeout
 from upath import UPath
 
 from posthog_assets.core.errors import (
@@ -302,7 +303,7 @@ class Store:
         with self._acquired(name, timeout=-1):
             yield
 
-    def _acquired(self, name: str, timeout: float) -> AcquireReturnProxy:
+    def _acquired(self, name: str, timeout: float) -> AbstractContextManager[object]:
         path = Path(self.path(f".locks/{name}").path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ def init(*arguments: str) -> Any:
     return CliRunner().invoke(cli, ["init", *arguments], env={"COLUMNS": "200"}, catch_exceptions=False)
 
 
+@pytest.mark.end_to_end
 def test_in_an_empty_folder_a_project_is_made_whose_import_can_be_previewed(tmp_path: Path) -> None:
     exports, folder = tmp_path / "exports", tmp_path / "work"
     exports.mkdir()

@@ -386,6 +386,7 @@ run(sys.argv[1], Path(sys.argv[2]), events(2000), batch_events=20, concurrency=i
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
+@pytest.mark.end_to_end
 def test_a_process_killed_at_any_moment_loses_nothing_and_repeats_little(concurrency: int, tmp_path: Path) -> None:
     chance = random.Random(7)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}

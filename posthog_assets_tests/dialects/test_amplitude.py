@@ -202,7 +202,7 @@ def test_the_first_clock_that_says_something_counts(changes: dict[str, Any], mom
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"event_time": "soon"}, "timestamp cannot be read: 'soon'"),
+        (dict.fromkeys(Amplitude.timestamp, "soon"), "timestamp cannot be read: 'soon'"),
         (dict.fromkeys(Amplitude.timestamp), "timestamp is empty"),
         ({"user_id": None, "device_id": ""}, "record has no id of a user or device: user_id, device_id"),
         ({"event_type": None}, "event name is empty"),

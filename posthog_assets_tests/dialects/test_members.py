@@ -91,7 +91,12 @@ def test_columns_that_the_import_file_does_not_choose_are_counted() -> None:
 def test_the_fields_of_a_rejected_record_are_not_counted() -> None:
     segment = {"type": "segment"}
     good = test_segment.TRACK | {"odd": 1}
-    found = notes(segment, good, good | {"event": ""}, good | {"timestamp": "soon", "originalTimestamp": None})
+    found = notes(
+        segment,
+        good,
+        good | {"event": ""},
+        good | dict.fromkeys(("timestamp", "originalTimestamp", "receivedAt"), "soon"),
+    )
     assert found.fields_left_out["odd"] == 1
 
 

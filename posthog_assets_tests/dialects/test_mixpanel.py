@@ -11,9 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from posthog_assets.core.records import RecordChunk
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.countries import COUNTRIES
 from posthog_assets.dialects.mixpanel import Mixpanel
-from posthog_assets.dialects.record import Rejected
 from posthog_assets.mapping.uuids import uuids5
 
 TIME = 1_709_287_200_123

@@ -18,7 +18,7 @@ from posthog_assets_tests.dialects.test_any_object import EXAMPLES, dialect
 #: Where a sender's own properties stand; the others have them as columns.
 WITHIN = {
     "amplitude": "event_properties", "matomo": "actionDetails", "mixpanel": "properties", "posthog": "properties",
-    "rudderstack": "properties", "segment": "properties",
+    "rudderstack": "properties", "segment": "properties", "umami": "event_data",
 }  # fmt: skip
 
 TOLD = {"$set": {"plan": "sold", "x": 1}, "$set_once": {"x": 0, "y": 2}, "$unset": ["plan"]}

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 from posthog_assets.core.records import RecordChunk, Unreadable
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import content_id
-from posthog_assets.dialects.record import Record, Rejected
+from posthog_assets.dialects.record import Record
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 

@@ -85,7 +85,8 @@ def add_record(day: Day, chance: random.Random, hour: int, number: int, note: st
             record |= {"user_id": None, "device_id": ""}
             landing = None
         case 3:
-            record["event_time"], landing = "yesterday", None
+            record |= dict.fromkeys(("event_time", "server_upload_time"), "yesterday")
+            landing = None
         case 4:
             record |= {"event_time": None, "client_event_time": record["event_time"]}
         case 5:

@@ -223,6 +223,7 @@ def test_the_json_schema_has_the_fields_of_every_source_dialect_and_step() -> No
             assert f'"{field.alias or name}": {{' in text, (section.__name__, name)
 
 
+@pytest.mark.end_to_end
 def test_dg_checks_the_yaml_and_points_at_the_line(project: Path) -> None:
     write(project, EVERY_FIELD.replace("concurrency: 2", "concurrency: many"))
     dg = [str(Path(sys.executable).with_name("dg")), "check", "yaml", "--no-validate-requirements"]

@@ -43,6 +43,7 @@ assert state() == before, (before, state())
 """
 
 
+@pytest.mark.end_to_end
 def test_importing_any_module_leaves_the_process_as_it_was_and_needs_no_posix() -> None:
     pytest.importorskip("fastavro", reason="needs the extra posthog_assets[avro]")
     done = subprocess.run([sys.executable, "-c", IMPORT_EVERYTHING], capture_output=True, text=True, check=False)

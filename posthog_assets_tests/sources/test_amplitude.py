@@ -135,6 +135,7 @@ def test_what_lands_is_the_truth(tmp_path: Path, behaviour: str, hours: int) -> 
     faults=st.lists(st.sampled_from(sorted(PASSING)), max_size=4),
     hours=st.sampled_from([3, 12]),
 )
+@pytest.mark.end_to_end
 def test_any_row_of_faults_ends_with_the_truth_or_loudly(
     tmp_path_factory: pytest.TempPathFactory, seed: int, faults: list[str], hours: int
 ) -> None:
@@ -287,6 +288,7 @@ def export_and_wait(folder: str, url: str) -> None:
     export_day(importing(Path(folder), url, timeout_seconds=60), DATE)
 
 
+@pytest.mark.end_to_end
 def test_a_process_that_is_killed_between_parts_leaves_a_day_that_can_be_finished(tmp_path: Path) -> None:
     day = make_day(5)
     hang: Script = lambda asked, reply: replace(reply, trickle=0.2) if hours_of(asked)[0] == 6 else reply  # noqa: E731

@@ -133,7 +133,7 @@ class Api:
             except Stopped:
                 if time.monotonic() - began > self.retry_seconds:
                     raise
-            pause(backoff(failures) * 20)
+            pause(backoff(failures) * 5)
             failures += 1
 
     def safe(self, text: str) -> str:
@@ -177,7 +177,7 @@ class Api:
                 continue
             if status and status != 408 and status < 500:
                 raise SourceRefused(message)
-            wait = max(asked or 0.0, backoff(failures) * 20)
+            wait = max(asked or 0.0, backoff(failures) * 5)
             spent += time.monotonic() - began + wait
             if spent > self.retry_seconds:
                 raise SourceUnavailable(f"{message}; tried for {self.retry_seconds:.0f} s")

