@@ -19,6 +19,7 @@ from posthog_assets.core.markup import as_shown
 from posthog_assets.core.rejection import reason_head
 from posthog_assets.orchestration.local.project import find_import
 from posthog_assets.pipeline.day_state.rejected import rejections, was_staged
+from posthog_assets.pipeline.verify import read_warnings
 
 
 def show_rejected(name: str, day: date, project: Path | None, *, reason: str | None, limit: int) -> int:
@@ -44,7 +45,21 @@ def show_rejected(name: str, day: date, project: Path | None, *, reason: str | N
         return 1
     if limit:
         _print(imp.name, day, counts, shown)
+        _print_warnings(read_warnings(imp.store, day))
     return 0
+
+
+def _print_warnings(warnings: list[dict[str, str]]) -> None:
+    """Print why PostHog does not have events that it acknowledged, or has them changed."""
+    if not warnings:
+        return
+    table = Table("warning", "events", "meaning", "event", title="PostHog's ingestion warnings", title_justify="left")
+    table.add_column("details", overflow="fold")
+    for row in warnings:
+        table.add_row(*(as_shown(row[key]) for key in ("warning", "events", "meaning", "event", "details")))
+    console = Console()
+    console.print(table)
+    console.print("One example of each: PostHog writes one warning for many events, so these are reasons, not counts.")
 
 
 def _print(name: str, day: date, counts: Counter[tuple[str, str]], shown: list[dict[str, Any]]) -> None:

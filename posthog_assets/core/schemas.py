@@ -153,6 +153,12 @@ LANDED_EVENTS = pa.schema(
     ]
 )
 
+#: Why events of a day are missing in PostHog or were changed, as its ingestion warnings say: one of each kind, as text
+#: that may be shown.
+INGESTION_WARNINGS: Final = pa.schema(
+    [pa.field(name, pa.string()) for name in ("warning", "events", "meaning", "event", "uuid", "found_by", "details")]
+)
+
 #: What `history_facts` knows of events of one day: those that the mapping asks about.
 DAY_FACTS: Final = pa.schema(
     [

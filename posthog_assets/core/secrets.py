@@ -35,7 +35,8 @@ _KEYS: Final = re.compile(
 
 #: `name=value` as options and signed addresses have it.
 _NAMED: Final = re.compile(
-    r"((?:key|secret|password|passwd|token|credential|signature|auth)\w*=)[^\s&;,'\"]+", re.IGNORECASE
+    r"((?:key|secret|password|passwd|token|credential|signature|auth)\w*=)(?!\(the key\))[^\s&;,'\"]+",
+    re.IGNORECASE,
 )
 
 

@@ -20,6 +20,7 @@ from posthog_assets.core.arrow_columns import pack, unpack
 from posthog_assets.core.errors import VerificationError
 from posthog_assets.core.hogql import quoted
 from posthog_assets.core.markers import Markers
+from posthog_assets.destination.ingestion_warnings import IngestionWarning
 from posthog_assets.destination.query_client import QueryClient
 
 T = TypeVar("T")
@@ -58,6 +59,8 @@ class LandedReport:
     queries: int = 0
     #: Rows beyond one per uuid; PostHog merges them away in time when their de-duplication keys are equal.
     duplicates: int = 0
+    #: Why events are missing or changed, as PostHog's ingestion says; None where it cannot be asked.
+    warnings: list[IngestionWarning] | None = None
 
     @property
     def acknowledged(self) -> int:

@@ -246,6 +246,7 @@ class Lane:
             raise Unavailable(
                 f"PostHog kept answering `retry` for {len(held.events):,} events, over "
                 f"{self._sender.destination.retry_seconds:.0f} s"
+                + (f"; it refused some ({self._sender.undecided})" if self._sender.undecided else "")
             )
         self._settle(held.events, None, held)
 

@@ -46,15 +46,15 @@ class QueryClient:
         self._rate = rate_of(destination.app_host(), (self._key,), tuple(Limit(*limit) for limit in QUERY_LIMITS))
         self._next = 0.0
 
-    def ask(self, hogql: str) -> Answer:
-        """Return the answer to a query; results of an earlier look are never reused.
+    def ask(self, hogql: str, *, tries: int = _TRIES) -> Answer:
+        """Return the answer to a query, asked *tries* times at most; results of an earlier look are never reused.
 
         Raises:
             VerificationError: PostHog refused.
             LookUnavailable: PostHog did not answer in several tries.
         """
         said, asked = "", None
-        for attempt in range(_TRIES):
+        for attempt in range(tries):
             time.sleep(max(0.0, self._next - time.monotonic()))
             self._rate.wait()
             try:

@@ -120,6 +120,8 @@ class Sender:
     stopped: threading.Event
     protocol: Protocol = Protocol.V1
     probes: Probes = field(default_factory=Probes)
+    #: PostHog's words of the last refusal of which it cannot be told yet whether the events are at fault.
+    undecided: str = field(default="", init=False)
     #: The protocol in which PostHog took events, and how often in a row it has denied since that it serves it.
     _served: Protocol | None = field(default=None, init=False)
     _not_served: int = field(default=0, init=False)
@@ -242,6 +244,7 @@ class Sender:
                     "tell whether the events or the requests are at fault, so nothing is dropped and all of them stay "
                     "owed. Check destination.host, the proxies on the way to it, and what its words say of the events"
                 )
+            self.undecided = said.words
             raise _Undecided
         self.gate.failed(0.0, 0.0)
         if looks >= _LOOKS or self.gate.exhausted:

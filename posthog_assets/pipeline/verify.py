@@ -17,15 +17,16 @@ import pyarrow.parquet as pq
 from posthog_assets.core.arrow_columns import pack
 from posthog_assets.core.errors import MissingUpstream
 from posthog_assets.core.partitions import Partition, key_of
-from posthog_assets.core.schemas import LANDED_EVENTS
+from posthog_assets.core.schemas import INGESTION_WARNINGS, LANDED_EVENTS
 from posthog_assets.destination.entries import Known
+from posthog_assets.destination.ingestion_warnings import IngestionWarning, find_warnings
 from posthog_assets.destination.landing import Group, LandedReport, count_marked, find_landed
 from posthog_assets.destination.ledger import BatchFacts, Ledger
 from posthog_assets.destination.query_client import QueryClient
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.settled import Settled, note_landed
 from posthog_assets.pipeline.upstream import absent_upstream, materialize_first, stored_events
-from posthog_assets.storage.layout import events_path, landed_path
+from posthog_assets.storage.layout import events_path, landed_path, warnings_path
 from posthog_assets.storage.store import Store
 
 
@@ -57,6 +58,9 @@ def verify_day(
             # Whatever PostHog has of such a day should not be there: what was taken back is not deleted yet.
             left = count_marked(QueryClient(imp.destination), imp.name, key_of(day), imp.mapping.markers)
             landing.by_event = {event: (0, count) for event, count in left.items()}
+        if expected.counts:
+            landing.warnings = _warnings(QueryClient(imp.destination), store, day, ledger, landing)
+        _note_warnings(store, day, landing.warnings)
         if landing.missing:
             Settled.forget(store, day)
             _owe_again(ledger, known, [uuid for uuids in landing.missing.values() for uuid in uuids])
@@ -106,6 +110,45 @@ class _Acknowledged:
                 day, _, event = place.partition(" ")
                 if (day, event) in groups:
                     yield (day, event), pack(batch["uuid"].filter(pc.equal(coded, place)))
+
+
+def _warnings(
+    client: QueryClient, store: Store, day: Partition, ledger: Ledger, landing: LandedReport
+) -> list[IngestionWarning] | None:
+    """Return what PostHog says of the day's events since the first of them was sent."""
+    answers = [datetime.fromisoformat(facts.answered_at) for _, facts in ledger.batch_facts() if facts.requests]
+
+    def describe(uuids: set[str]) -> dict[str, tuple[str, str]]:
+        found: dict[str, tuple[str, str]] = {}
+        if not uuids:
+            return found
+        some = pa.array(sorted(uuids), pa.string())
+        for batch in stored_events(store, day, ["uuid", "event", "distinct_id", "reject_reason"]):
+            hit = batch.filter(pc.and_(pc.is_in(batch["uuid"], value_set=some), pc.is_null(batch["reject_reason"])))
+            for row in hit.to_pylist():
+                found[row["uuid"]] = row["event"], row["distinct_id"]
+        return found
+
+    return find_warnings(client, min(answers), landing.missing, describe) if answers else None
+
+
+def _note_warnings(store: Store, day: Partition, warnings: list[IngestionWarning] | None) -> None:
+    """Keep the warnings for `posthog-assets rejected`; those of an earlier look are of no use any more."""
+    if not warnings:
+        if store.exists(warnings_path(day)):
+            store.delete(warnings_path(day))
+        return
+    rows = [warning.as_row() for warning in warnings]
+    with store.atomic_write(warnings_path(day)) as path:
+        pq.write_table(pa.Table.from_pylist(rows, schema=INGESTION_WARNINGS), path)
+
+
+def read_warnings(store: Store, day: Partition) -> list[dict[str, str]]:
+    """Return why events of *day* are missing or were changed, as the last `landed_events` found."""
+    if not store.exists(warnings_path(day)):
+        return []
+    with store.open(warnings_path(day)) as file:
+        return pq.read_table(file, schema=INGESTION_WARNINGS).to_pylist()
 
 
 def _owe_again(ledger: Ledger, known: Known, missing: list[str]) -> None:

@@ -1,10 +1,10 @@
 """A useful part of HogQL, run on ClickHouse.
 
-Belongs here: turning a HogQL SELECT over `events` into ClickHouse SQL, and refusing everything else. Does not belong
-here: HTTP.
+Belongs here: turning a HogQL SELECT over `events` and two tables of `system` into ClickHouse SQL, and refusing
+everything else. Does not belong here: HTTP.
 
-Everything is refused that is not known to be harmless: one SELECT, tables other than `events`, functions outside a
-list. ClickHouse's own `readonly` stands behind it.
+Everything is refused that is not known to be harmless: more than one SELECT, other tables, functions outside a list.
+ClickHouse's own `readonly` stands behind it.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ _KEYWORDS_BEFORE_PARENTHESIS: Final = frozenset(
      "else", "between", "like", "distinct", "using", "prewhere", "with", "interval", "limit", "offset", "case"}
 )  # fmt: skip
 _TABLE_FOLLOWS: Final = frozenset({"from", "join"})
+#: Tables of PostHog's `system.`, which are not ClickHouse's.
+_SYSTEM_TABLES: Final = frozenset({"ingestion_warnings", "group_type_mappings"})
 _FORBIDDEN: Final = frozenset(
     {
         "into",
@@ -121,6 +123,10 @@ def _word(
 ) -> tuple[int, str]:
     text = tokens[position][1]
     lowered = text.lower()
+    if lowered == "system" and previous in _TABLE_FOLLOWS and after == ".":
+        if (table := tokens[position + 2][1] if position + 2 < len(tokens) else "") not in _SYSTEM_TABLES:
+            raise QueryRefused(f"Unknown table: system.{table}")
+        return 3, table
     if lowered in _FORBIDDEN and after != "(" and previous != ".":
         raise QueryRefused(f"{text} is not allowed")
     if lowered == "properties" and after == "." and previous != ".":

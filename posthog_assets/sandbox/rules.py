@@ -25,6 +25,8 @@ ILLEGAL_IDS: Final = frozenset(
 #: rust/capture/src/v1/analytics/constants.rs and the Kafka message limit behind both protocols.
 NAME_BYTES: Final = 200
 GROUP_KEY_LENGTH: Final = 400
+#: A project has no more group types; events that name another one say nothing of it (`GroupTypeManager`).
+GROUP_TYPES: Final = 5
 ID_LENGTH: Final = 200
 EVENT_BYTES: Final = 1_000_000
 
@@ -60,20 +62,32 @@ def has_person(distinct_id: str) -> bool:
     return bare not in ILLEGAL_IDS
 
 
-def is_dropped_by_ingestion(event: str, properties: str) -> bool:
-    """Whether ingestion drops an event that capture took: nodejs/src/ingestion, `group_key_too_long` and
-    `invalid_group_set`. Nobody is told but by an ingestion warning.
+def ingestion_warning(event: str, properties: str) -> str | None:
+    """Return the type of the ingestion warning that is the only trace of an event which capture took and ingestion
+    drops (nodejs/src/ingestion); None where it is kept.
     """
     if '"$group' not in properties:
-        return False
+        return None
     content = orjson.loads(properties)
     groups = content.get("$groups")
     keys = list(groups.values()) if isinstance(groups, dict) else []
     if event == "$groupidentify":
         keys.append(content.get("$group_key"))
         if not isinstance(content.get("$group_set") or {}, dict):
-            return True
-    return any(isinstance(key, str) and len(key) > GROUP_KEY_LENGTH for key in keys)
+            return "invalid_group_set"
+    return "group_key_too_long" if any(isinstance(key, str) and len(key) > GROUP_KEY_LENGTH for key in keys) else None
+
+
+def group_types(event: str, properties: str) -> list[str]:
+    """Return the group types that an event names, in its order."""
+    if '"$group' not in properties:
+        return []
+    content = orjson.loads(properties)
+    groups = content.get("$groups")
+    kinds = list(groups) if isinstance(groups, dict) else []
+    if event == "$groupidentify" and isinstance(content.get("$group_type"), str):
+        kinds.append(content["$group_type"])
+    return [kind for kind in kinds if kind]
 
 
 def rfc3339(text: Any) -> datetime | None:

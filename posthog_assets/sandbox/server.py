@@ -30,8 +30,8 @@ from posthog_assets.sandbox import capture_v0 as v0
 from posthog_assets.sandbox import capture_v1 as v1
 from posthog_assets.sandbox.bodies import BATCH_WIRE, EVENT_WIRE, BodyRefused, unpack_v0
 from posthog_assets.sandbox.hogql import HIGHEST_LIMIT, QueryRefused, printed, translate
-from posthog_assets.sandbox.rules import is_dropped_by_ingestion
-from posthog_assets.sandbox.store import EventStore, QueryFailed, Row
+from posthog_assets.sandbox.rules import group_types, ingestion_warning
+from posthog_assets.sandbox.store import EventStore, IngestionWarning, QueryFailed, Row
 
 PROJECT_ID: Final = "1"
 
@@ -120,8 +120,18 @@ class _App:
         if self._settings.project_key not in (None, token):
             self._counts["misdirected"] += len(rows)
             return
-        kept = [row for row in rows if not is_dropped_by_ingestion(row.event, row.properties)]
+        kept: list[Row] = []
+        warnings: list[IngestionWarning] = []
+        kinds: list[str] = []
+        for row in rows:
+            if warning := ingestion_warning(row.event, row.properties):
+                warnings.append(IngestionWarning(warning, {"eventUuid": row.uuid, "distinctId": row.distinct_id}))
+            else:
+                kept.append(row)
+                kinds += group_types(row.event, row.properties)
         self._store.insert(kept)
+        self._store.warn(warnings)
+        self._store.add_group_types(kinds)
         self._counts["events_stored"] += len(kept)
 
     def _unauthorized(self, request: Request) -> Response | None:

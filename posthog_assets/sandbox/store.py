@@ -1,4 +1,4 @@
-"""The events table of PostHog, in embedded ClickHouse.
+"""The events of PostHog, its ingestion warnings and group types, in embedded ClickHouse.
 
 Belongs here: the schema, inserting, querying. Does not belong here: HTTP, or PostHog's rules for an event.
 
@@ -17,6 +17,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from posthog_assets.sandbox.rules import GROUP_TYPES
+
 #: Engine, partitioning and order are PostHog's own: posthog/models/event/sql.py. Rows equal in team, day, event,
 #: distinct_id and uuid are one event, of which the last to arrive stays.
 _TABLE: Final = """
@@ -33,6 +35,24 @@ CREATE TABLE IF NOT EXISTS events (
 ) ENGINE = ReplacingMergeTree(_timestamp)
 PARTITION BY toYYYYMM(timestamp)
 ORDER BY (team_id, toDate(timestamp), event, cityHash64(distinct_id), cityHash64(uuid))
+"""
+
+#: As posthog/models/ingestion_warnings/sql.py has them; *details* is a JSON object as text.
+_WARNINGS: Final = """
+CREATE TABLE IF NOT EXISTS ingestion_warnings (
+    team_id Int64,
+    source String,
+    type String,
+    details String,
+    timestamp DateTime64(6, 'UTC')
+) ENGINE = MergeTree
+ORDER BY (team_id, timestamp)
+"""
+
+_GROUP_TYPES: Final = """
+CREATE TABLE IF NOT EXISTS group_type_mappings (group_type String, group_type_index Int64)
+ENGINE = MergeTree
+ORDER BY group_type_index
 """
 
 _ROWS: Final = pa.schema(
@@ -62,6 +82,14 @@ class Row:
     historical_migration: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class IngestionWarning:
+    """What ingestion says of an event that it drops or changes."""
+
+    type: str
+    details: dict[str, Any]
+
+
 class QueryFailed(Exception):
     """ClickHouse refused a statement."""
 
@@ -82,6 +110,10 @@ class EventStore:
         self._run("CREATE DATABASE IF NOT EXISTS posthog")
         self._run("USE posthog")
         self._run(_TABLE)
+        self._run(_WARNINGS)
+        self._run(_GROUP_TYPES)
+        kinds = self.query("SELECT group_type FROM group_type_mappings ORDER BY group_type_index")
+        self._group_types: list[str] = [row[0] for row in kinds["data"]]
 
     def insert(self, rows: list[Row]) -> None:
         """Store rows; when this returns, queries see them and a killed process does not lose them."""
@@ -110,6 +142,36 @@ class EventStore:
                 "fromUnixTimestamp64Micro(arrived, 'UTC'), historical_migration, "
                 f"fromUnixTimestamp64Micro(arrived, 'UTC') FROM file('{self._incoming}', Parquet)"
             )
+
+    def warn(self, warnings: list[IngestionWarning]) -> None:
+        """Store what ingestion says of events."""
+        if not warnings:
+            return
+        with self._lock:
+            now = time.time_ns() // 1000
+            table = pa.table(
+                {
+                    "type": [warning.type for warning in warnings],
+                    "details": [orjson.dumps(warning.details).decode() for warning in warnings],
+                    "timestamp": [now] * len(warnings),
+                }
+            )
+            pq.write_table(table, self._incoming)
+            self._run(
+                f"INSERT INTO ingestion_warnings SELECT {_TEAM}, 'plugin-server', type, details, "
+                f"fromUnixTimestamp64Micro(timestamp, 'UTC') FROM file('{self._incoming}', Parquet)"
+            )
+
+    def add_group_types(self, kinds: list[str]) -> None:
+        """Give every new group type a slot while there are some; what comes later gets none, without an error."""
+        with self._lock:
+            known = len(self._group_types)
+            new = [kind for kind in dict.fromkeys(kinds) if kind not in self._group_types][: GROUP_TYPES - known]
+            if not new:
+                return
+            pq.write_table(pa.table({"kind": new, "place": range(known, known + len(new))}), self._incoming)
+            self._run(f"INSERT INTO group_type_mappings SELECT kind, place FROM file('{self._incoming}', Parquet)")
+            self._group_types += new
 
     def query(self, sql: str) -> dict[str, Any]:
         """Return the answer to a SELECT as ClickHouse's JSONCompact; raises QueryFailed."""

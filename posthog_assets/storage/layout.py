@@ -25,6 +25,10 @@ def rejected_path(day: Partition) -> str:
     return f"imported_batches/{key_of(day)}/rejected.parquet"
 
 
+def warnings_path(day: Partition) -> str:
+    return f"imported_batches/{key_of(day)}/ingestion_warnings.parquet"
+
+
 def landed_path(day: Partition) -> str:
     return f"landed_events/{key_of(day)}.parquet"
 

@@ -265,6 +265,34 @@ def test_what_cannot_be_run_is_said_in_one_sentence(shop: Callable[[int], Shop])
         assert (result.exit_code, words in str(result.exception)) == (1, True), arguments
 
 
+def test_a_day_whose_records_are_all_rejected_is_not_a_success(shop: Callable[[int], Shop]) -> None:
+    project = shop(2)
+    export = project.folder / "exports/2024-03-02.jsonl"
+    export.write_text(export.read_text().replace('"at"', '"when"'))
+    with CaptureServer() as server:
+        project.write(server.url, 2)
+        ran = project.call("backfill", "shop")
+    assert (ran.exit_code, stored_by_day(server)) == (1, {"2024-03-01": 3})
+    assert "2024-03-02: 3 of 3 records are rejected (100.0%); most often: column at is missing" in ran.output
+    facts = project.facts()
+    assert (facts["rejected"], facts["too_many_rejected"]) == (3, ["2024-03-02"])
+    assert "1 days have too many rejected records" in facts["next"]
+
+
+def test_an_import_without_an_end_ends_where_its_source_does(shop: Callable[[int], Shop]) -> None:
+    project = shop(2)
+    with CaptureServer() as server:
+        project.write(server.url, None)
+        ran = project.call("backfill", "shop")
+        again = project.call("backfill", "shop", "--missing")
+    assert (ran.exit_code, stored_by_day(server)) == (0, dict.fromkeys(days_of(2), 3))
+    assert "Left out, the source reaches to 2024-03-02" in ran.output
+    assert "Every day is complete" in again.output
+    facts = project.facts()
+    assert (facts["days"], facts["source_reaches_to"]) == (2, "2024-03-02")
+    assert facts["next"] == "nothing: every day is imported, and nothing is owed"
+
+
 def test_a_wrong_import_file_is_one_sentence_for_every_command(shop: Callable[[int], Shop]) -> None:
     project = shop(1)
     project.write("http://127.0.0.1:1", 1, batch_event=5)

@@ -63,12 +63,12 @@ class Shop:
             (folder / f"exports/{day}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         return shop
 
-    def write(self, url: str, days: int, *, source: Any = (), **destination: Any) -> None:
-        """Write the import file: *days* days, to the PostHog at *url*."""
+    def write(self, url: str, days: int | None, *, source: Any = (), **destination: Any) -> None:
+        """Write the import file: *days* days (None: without an end), to the PostHog at *url*."""
         attributes: dict[str, Any] = {
             "name": "shop",
             "start_date": "2024-03-01",
-            "end_date": days_of(days)[-1],
+            "end_date": days_of(days)[-1] if days else None,
             "storage": str(self.folder / "data"),
             "source": {"type": "files", "path": str(self.folder / "exports/{day}.jsonl")} | dict(source),
             "dialect": {
@@ -137,8 +137,9 @@ class Shop:
     def facts(self) -> dict[str, Any]:
         """Return what `status --json` says."""
         result = self.call("status", "shop", "--json")
-        assert result.exit_code == 0, result.output
-        return json.loads(result.stdout)
+        facts: dict[str, Any] = json.loads(result.stdout)
+        assert result.exit_code == bool(facts["failed_days"] or facts["too_many_rejected"]), result.output
+        return facts
 
 
 def day_of(asked: Asked) -> str | None:

@@ -18,7 +18,7 @@ import zstandard
 
 from posthog_assets.sandbox import Sandbox, SandboxFailed
 from posthog_assets.sandbox.hogql import QueryRefused, printed, translate
-from posthog_assets.sandbox.rules import has_person, is_dropped_by_ingestion, loose, settled
+from posthog_assets.sandbox.rules import has_person, ingestion_warning, loose, settled
 
 pytest.importorskip("chdb", reason="needs the extra posthog_assets[sandbox]")
 
@@ -299,17 +299,36 @@ def _readable(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("properties", "dropped"),
+    ("properties", "warning"),
     [
-        ({"$group_type": "company", "$group_key": "acme", "$group_set": {"plan": "gold"}}, False),
-        ({"$group_type": "company", "$group_key": "acme", "$group_set": "gold"}, True),
-        ({"$group_type": "company", "$group_key": "k" * 401}, True),
-        ({"$groups": {"company": "k" * 401}}, True),
-        ({"$groups": {"company": "k" * 400}}, False),
+        ({"$group_type": "company", "$group_key": "acme", "$group_set": {"plan": "gold"}}, None),
+        ({"$group_type": "company", "$group_key": "acme", "$group_set": "gold"}, "invalid_group_set"),
+        ({"$group_type": "company", "$group_key": "k" * 401}, "group_key_too_long"),
+        ({"$groups": {"company": "k" * 401}}, "group_key_too_long"),
+        ({"$groups": {"company": "k" * 400}}, None),
     ],
 )
-def test_ingestion_drops_what_no_group_can_be(properties: dict[str, Any], dropped: bool) -> None:
-    assert is_dropped_by_ingestion("$groupidentify", json.dumps(properties)) is dropped
+def test_ingestion_drops_what_no_group_can_be(properties: dict[str, Any], warning: str | None) -> None:
+    assert ingestion_warning("$groupidentify", json.dumps(properties)) == warning
+
+
+def test_what_ingestion_drops_leaves_a_warning_and_group_types_get_five_slots(sandbox: Sandbox) -> None:
+    dropped = str(uuid.uuid4())
+    batch = [
+        {"event": "e", "distinct_id": "it's u", "uuid": dropped, "properties": {"$groups": {"typo": "k" * 401}}},
+        *(
+            {"event": "e", "distinct_id": "u", "properties": {"$groups": {kind: "k"}}}
+            for kind in ("b", "a", "b", "c", "d", "it's", "sixth")
+        ),
+    ]
+    assert HTTP.request("POST", f"{sandbox.url}/batch/", json={"api_key": "phc_x", "batch": batch}).status == 200
+    reason = (
+        "SELECT type, JSONExtractString(details, 'eventUuid'), JSONExtractString(details, 'distinctId') "
+        "FROM system.ingestion_warnings WHERE timestamp > now() - INTERVAL 1 DAY"
+    )
+    assert sandbox.query(reason) == [["group_key_too_long", dropped, "it's u"]]
+    types = "SELECT group_type, group_type_index FROM system.group_type_mappings ORDER BY group_type_index"
+    assert sandbox.query(types) == [["b", 0], ["a", 1], ["c", 2], ["d", 3], ["it's", 4]]
 
 
 @pytest.mark.parametrize("distinct_id", ["undefined", '"undefined"', "'NULL'", '"[object Object]"'])

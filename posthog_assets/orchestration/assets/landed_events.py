@@ -7,6 +7,7 @@ from typing import Final
 import dagster as dg
 
 from posthog_assets.core.schemas import LANDED_EVENTS
+from posthog_assets.destination.ingestion_warnings import reasons
 from posthog_assets.destination.landing import LandedReport
 from posthog_assets.orchestration.assets.declaration import RETRIES, day_of, declare, explained, heartbeat
 from posthog_assets.orchestration.assets.imported_batches import pool_of
@@ -21,8 +22,9 @@ CODE_VERSION: Final = "1"
 DESCRIPTION = """Asks PostHog which of the day's acknowledged events it really has, and counts them by name.
 
 Acknowledged only means accepted. An event that is not found before the deadline (`destination.landing_seconds`) turns
-the day red and is owed again: the next run of `imported_batches` sends exactly those. This needs a personal API key;
-without one nobody looks, and the check says so."""
+the day red and is owed again: the next run of `imported_batches` sends exactly those. Where PostHog's ingestion
+warnings can be read, they say why events are missing or were changed. This needs a personal API key; without one nobody
+looks, and the check says so."""
 
 CHECK = "everything_acknowledged_has_landed"
 
@@ -47,16 +49,22 @@ def build_landed_events(imp: Import, partitions: dg.DailyPartitionsDefinition) -
             return _nobody_looked()
         missing = sum(len(uuids) for uuids in landing.missing.values())
         if missing:
+            why = reasons(landing.warnings)
             raise dg.Failure(
                 f"{missing:,} of {landing.acknowledged:,} acknowledged events of {context.partition_key} were not "
-                f"found in PostHog within {imp.destination.landing_seconds:.0f} s. They are owed again: materialize "
-                "imported_batches for this day to send exactly those, then landed_events",
-                metadata={"missing": missing, "landed": landing.landed},
+                f"found in PostHog within {imp.destination.landing_seconds:.0f} s. {f'{why}. ' if why else ''}"
+                "They are owed again: materialize imported_batches for this day to send exactly those, then "
+                f"landed_events{'; what stands behind those reasons has to be put right before' if why else ''}",
+                metadata={"missing": missing, "landed": landing.landed, **_warnings(landing)},
                 allow_retries=False,
             )
         return _found(imp, day, landing, time.monotonic() - began)
 
     return landed_events
+
+
+def _warnings(landing: LandedReport) -> dict[str, dg.TableMetadataValue]:
+    return records("ingestion_warnings", [warning.as_row() for warning in landing.warnings or ()])
 
 
 def _nobody_looked() -> dg.MaterializeResult:
@@ -79,6 +87,7 @@ def _found(imp: Import, day: date, landing: LandedReport, seconds: float) -> dg.
             **records("events_by_name", rows),
             "duplicates": landing.duplicates,
             "looks": landing.queries,
+            **_warnings(landing),
             **speed(0, seconds),
             **in_posthog(imp, events_path(day), day),
             **location(imp, landed_path(day)),

@@ -4,6 +4,7 @@ from collections import Counter
 
 import dagster as dg
 
+from posthog_assets.destination.ingestion_warnings import reasons
 from posthog_assets.destination.landing import LandedReport
 from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.orchestration.assets.declaration import RETRIES, Progress, explained
@@ -93,6 +94,11 @@ def _landed(landing: LandedReport | None) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not missing,
         check_name=LANDED,
-        description=f"{missing:,} profiles are owed again: materialize this again to send them" if missing else None,
+        description=_words(missing, reasons(landing.warnings)) if missing else None,
         metadata={"acknowledged": landing.acknowledged, "landed": landing.landed},
     )
+
+
+def _words(missing: int, why: str) -> str:
+    words = f"{missing:,} profiles are owed again: materialize this again to send them"
+    return f"{words}. {why}" if why else words

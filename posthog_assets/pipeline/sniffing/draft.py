@@ -219,6 +219,8 @@ def _fill(
         chunk = RecordChunk(sample.chunk().positions, copy.deepcopy(sample.records), sample.untyped)
         for some in _unfolded(chunk, probe.unfold):
             sampled.add(dialect, some)
+        sampled.read += len(sample.flaws)
+        sampled.rejected.update(reason_head(flaw) for flaw in sample.flaws)
     draft.read, draft.rejected = sampled.read, sampled.rejected
     if not sampled.days:
         reasons = "; ".join(f"{reason} ({count:,})" for reason, count in sampled.rejected.most_common(3))

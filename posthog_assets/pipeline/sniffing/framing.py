@@ -14,14 +14,17 @@ from typing import IO, Any, Final
 
 import orjson
 
-from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.errors import BrokenPart, ImportFileError
 from posthog_assets.pipeline.sniffing.evidence import Certainty, Finding
 from posthog_assets.sources.formats import Compression, Format, Framing, detect
-from posthog_assets.sources.formats.compression import members
+from posthog_assets.sources.formats.compression import broken, members
 from posthog_assets.sources.formats.csv_layouts import LAYOUTS
 
 #: Bytes of the decompressed text that are looked at.
 _HEAD: Final = 256 << 10
+
+#: Lines of which so many are JSON objects are JSON lines, whatever the others are.
+_LEAST_OBJECTS: Final = 0.5
 
 _COMPRESSIONS: Final = (
     (b"\x1f\x8b", Compression.GZIP), (b"\x28\xb5\x2f\xfd", Compression.ZSTD), (b"BZh", Compression.BZ2),
@@ -91,10 +94,27 @@ def _head(name: str, file: IO[bytes], compression: Compression) -> tuple[str, by
     # The format is only passed through: a zip's members then need no telling name.
     framing = Framing(Format.PARQUET, compression)
     for inside, stream, _ in members(file, framing, name):
-        head = stream.read(_HEAD)
+        head = _beginning(stream, inside)
         if head:
             return inside, head, next((kind for mark, kind in _FORMATS if head.startswith(mark)), None)
     raise ImportFileError(f"{name} is empty: there is nothing to tell its format by; name a file that has records")
+
+
+def _beginning(stream: IO[bytes], name: str) -> bytes:
+    """Return the first bytes of a stream; what is broken further on is found by the export, and is no matter here."""
+    found = b""
+    try:
+        while len(found) < _HEAD:
+            # A little at a time: what stands before a break is wanted.
+            with broken(name):
+                piece = stream.read(4096)
+            if not piece:
+                break
+            found += piece
+    except BrokenPart:
+        if not found:
+            raise
+    return found[:_HEAD]
 
 
 def _format_of(head: bytes, name: str) -> Format:
@@ -109,12 +129,27 @@ def _format_of(head: bytes, name: str) -> Format:
             # Either a pretty-printed object, or a line with what is no JSON in it; lines end in a brace.
             return Format.JSONL if first.rstrip().endswith(b"}") and len(text) > len(first) else Format.JSON
         return Format.JSONL
+    if _share_of_objects(text) >= _LEAST_OBJECTS:
+        return Format.JSONL
     if b"\0" in head[:1024] and not any(head.startswith(mark) for mark, _ in _MARKS):
         raise ImportFileError(
             f"{name} is none of the formats that can be read ({', '.join(Format)}; {', '.join(Compression)}): it "
             f"begins with {head[:8]!r}"
         )
     return Format.CSV
+
+
+def _share_of_objects(text: bytes) -> float:
+    """Return the share of the first lines that are JSON objects; a bad line may stand first."""
+    lines = [line for line in text.split(b"\n")[:21] if line.strip()][:20]
+    return sum(_is_object(line) for line in lines) / len(lines) if lines else 0.0
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(line), dict)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _contradicts(told: Format, found: Format) -> bool:

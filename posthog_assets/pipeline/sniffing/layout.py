@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from fsspec.core import url_to_fs
@@ -68,10 +69,12 @@ def find_layout(where: str, options: dict[str, Any]) -> Layout:
         SourceError, ImportFileError: as `Location.find` raises them.
     """
     base = where if "://" in where else os.path.abspath(os.path.expanduser(where))  # noqa: PTH100, PTH111
-    pattern = re.sub(r"\{day(:[^}]*)?\}", "*", base)
-    if pattern != base:
+    # What is there by this very name is meant, whatever signs the name has.
+    is_literal = "://" not in base and Path(base).exists()
+    pattern = _escaped(base) if is_literal else re.sub(r"\{day(:[^}]*)?\}", "*", base)
+    if pattern != base and not is_literal:
         pattern = re.sub(r"[*]{2,}", "*", pattern)
-    is_folder = _is_folder(pattern, options)
+    is_folder = Path(base).is_dir() if is_literal else _is_folder(pattern, options)
     pattern = f"{pattern.rstrip('/')}/**" if is_folder else pattern
     found = Location(pattern, options).find()
     chosen, left_out = _exports(found)
@@ -81,8 +84,9 @@ def find_layout(where: str, options: dict[str, Any]) -> Layout:
         )
     prefix = _prefix(base, chosen)
     paths = [prefix + file.path.lstrip("/") for file in chosen]
-    is_file = len(paths) == 1 and not is_folder and not _GLOB.search(base)
-    path, days = _path_of(paths, base if pattern == base else None, base if is_folder else None)
+    is_file = len(paths) == 1 and not is_folder and (is_literal or not _GLOB.search(base))
+    given = base if pattern == base and not is_literal else None
+    path, days = _path_of(paths, given, base if is_folder else None)
     return Layout(path, tuple(chosen), days, tuple(left_out), _escaped(paths[0]) if is_file else None)
 
 
@@ -160,8 +164,10 @@ def _path_of(paths: Sequence[str], given: str | None, folder: str | None = None)
         return _general(paths), ()
     if given is not None:
         return _escaped(paths[0]), ()
+    if folder is None:
+        return _escaped(paths[0]), ()
     # The only file of a folder: the next one will have another number.
-    start = len(os.path.commonprefix([paths[0], folder or ""]))
+    start = len(os.path.commonprefix([paths[0], folder]))
     return _escaped(paths[0][:start]) + re.sub(r"\d{6,}", "*", _escaped(paths[0][start:])), ()
 
 

@@ -1,7 +1,7 @@
 """Recipes: an API that is known well enough to need a key only.
 
-Belongs here: reading `posthog_assets/recipes/*.yaml`, and what an import file says on top of one. Does not belong here:
-any vendor, which is a file there.
+Belongs here: reading `posthog_assets/sources/recipes/*.yaml`, and what an import file says on top of one. Does not
+belong here: any vendor, which is a file there.
 
 A recipe has settings, a source, a dialect and a mapping, for all of its resources and for each. What the import file
 says wins, field by field:
@@ -32,7 +32,7 @@ _SETTING: Final = re.compile(r"\{\{\s*settings\.(\w+)\s*\}\}")
 
 @dataclass(frozen=True)
 class Recipe:
-    """One file of `posthog_assets/recipes`. `settings` and `resources` are by name, in the file's order."""
+    """One file of `posthog_assets/sources/recipes`. `settings` and `resources` are by name, in the file's order."""
 
     name: str
     title: str
@@ -91,7 +91,7 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 def recipes() -> dict[str, Recipe]:
     """Return all recipes by name."""
     found = {}
-    for file in sorted(files("posthog_assets.recipes").iterdir(), key=lambda file: file.name):
+    for file in sorted(files("posthog_assets.sources.recipes").iterdir(), key=lambda file: file.name):
         if file.name.endswith(".yaml"):
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
             name = file.name.removesuffix(".yaml")

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from posthog_assets.core.errors import ImportFileError, NoExport
+from posthog_assets.core.errors import BrokenPart, ImportFileError, NoExport
 from posthog_assets.pipeline.sniffing.draft import Draft, sniff_files
 from posthog_assets.pipeline.sniffing.evidence import Certainty
 from posthog_assets.pipeline.sniffing.preview import preview_draft
@@ -224,3 +224,30 @@ def test_a_large_file_is_sampled_at_its_beginning_middle_and_end(tmp_path: Path)
     found = draft.finding("source.day_column")
     assert found is not None
     assert found.certainty is (Certainty.SURE if draft.last_day else Certainty.UNSURE)
+
+
+def test_a_file_that_breaks_off_is_told_by_its_beginning(tmp_path: Path) -> None:
+    whole = gzip.compress(lines([row | {"id": n * 7919} for n, row in enumerate(ROWS * 200)]))
+    (tmp_path / "events.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    draft = sniff_files("shop", str(tmp_path / "events.jsonl.gz"))
+    assert draft.attributes["dialect"]["timestamp"] == {"column": "when"}
+    (tmp_path / "events.jsonl.gz").write_bytes(whole[:12])
+    with pytest.raises(BrokenPart, match="cannot be read"):
+        sniff_files("shop", str(tmp_path / "events.jsonl.gz"))
+
+
+def test_a_bad_line_at_the_beginning_does_not_hide_the_format(tmp_path: Path) -> None:
+    (tmp_path / "events.txt").write_bytes(b"oops\n" + lines(ROWS))
+    draft = sniff_files("shop", str(tmp_path / "events.txt"))
+    assert draft.attributes["source"]["format"] == "jsonl"
+    assert (draft.read, sum(draft.rejected.values())) == (61, 1)
+
+
+def test_a_name_with_the_signs_of_a_pattern_is_taken_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "br[a]ck{x}"
+    folder.mkdir()
+    (folder / "a.jsonl").write_bytes(lines(ROWS))
+    for where in (folder, folder / "a.jsonl"):
+        source = sniff_files("shop", str(where)).attributes["source"]
+        assert source["path"] == f"{tmp_path}/br[[]a]ck?x?/a.jsonl"
+        assert [file.path for file in Files.model_validate(source).find(date(2024, 3, 1))] == [str(folder / "a.jsonl")]
