@@ -78,7 +78,10 @@ def zipped(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("inner", "compression"), [(gzip.compress(LINES), Compression.GZIP), (zipped(LINES), Compression.ZIP)]
+    ("inner", "compression"),
+    [(gzip.compress(LINES), Compression.GZIP), (zipped(LINES), Compression.ZIP)],
+    # The bytes hold the time at which they were made, and a name must be the same in all processes.
+    ids=["gzip", "zip"],
 )
 def test_an_archive_that_was_compressed_once_more_on_its_way_is_unpacked_once(
     inner: bytes, compression: Compression
