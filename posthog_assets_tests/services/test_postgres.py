@@ -295,7 +295,7 @@ _MEASURED = """
 import resource, sys
 from datetime import date
 from posthog_assets.sources import RawExport, load_source
-from posthog_assets.storage import Store
+from posthog_assets.storage.store import Store
 
 url, folder = sys.argv[1:]
 for count in (100_000, 1_000_000):
