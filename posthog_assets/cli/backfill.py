@@ -22,11 +22,10 @@ from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.markup import as_shown
 from posthog_assets.destination.preflight import OK, PROBLEM, preflight
 from posthog_assets.orchestration.failures import Failure
-from posthog_assets.orchestration.history import STEPS
+from posthog_assets.orchestration.history import STEPS, State
 from posthog_assets.orchestration.local.backfill import FAILED, FINE, Ran, run_days
 from posthog_assets.orchestration.local.day_states import (
     Standing,
-    State,
     failures,
     reach_of,
     read_day_states,

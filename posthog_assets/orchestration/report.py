@@ -46,6 +46,6 @@ def failure_reasons(history: History) -> dict[date, str]:
     reasons = {}
     for number, (key, step) in enumerate(history.failed().items()):
         run = history.last_run(key, step) if number < _REASONS else None
-        words = history.causes(run)[0].words if run else ""
+        words = history.failures(run)[0].words if run else ""
         reasons[date.fromisoformat(key)] = f"{step}: {words}" if words else f"{step} failed"
     return reasons
