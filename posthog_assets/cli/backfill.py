@@ -37,6 +37,7 @@ from posthog_assets.orchestration.local.workers import DayRun, Task
 from posthog_assets.pipeline.config.rejects import Verdict
 from posthog_assets.pipeline.day_state.owed import owed_events
 from posthog_assets.pipeline.preview.impact import day_change
+from posthog_assets.storage.layout import ledger_path
 
 #: Most failed days in the table at the end.
 _SHOWN: Final = 20
@@ -156,7 +157,7 @@ def _without_duplicates(job: ImportJob, standing: Standing, days: list[date], co
     """Return *days* but for those that a changed mapping would duplicate for ever in PostHog, which are named."""
     dangerous: dict[date, int] = {}
     for day in days:
-        if day in standing.other_mapping and job.imp.store.exists(f"imported_batches/{day}/ledger.parquet"):
+        if day in standing.other_mapping and job.imp.store.exists(ledger_path(day)):
             change = day_change(job.imp, day)
             if change.duplicated:
                 dangerous[day] = change.duplicated

@@ -12,6 +12,7 @@ from posthog_assets.orchestration.history import History
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.report.day_numbers import DayNumbers, numbers_of
 from posthog_assets.pipeline.report.page import whole_range
+from posthog_assets.storage.layout import DELIVERIES, EXPORTS
 
 #: Failed days whose reason is read; the others are only marked as failed.
 _REASONS: Final = 200
@@ -32,7 +33,7 @@ def report_days(
 def _stored_days(imp: Import) -> set[date]:
     """Return the days of which anything is stored."""
     found = set()
-    for folder in ("raw_export", "imported_batches"):
+    for folder in (EXPORTS, DELIVERIES):
         for name in imp.store.folders(folder):
             try:
                 found.add(date.fromisoformat(name))
