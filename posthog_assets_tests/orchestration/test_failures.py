@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -28,7 +29,7 @@ def run(instance: dg.DagsterInstance, step: Callable[[], None], day: str = "2024
 
 
 def refuse() -> None:
-    metadata = {"error": "SourceUnavailable", "retry_after": 7.5, "missing": 3, "path": "exports"}
+    metadata: dict[str, Any] = {"error": "SourceUnavailable", "retry_after": 7.5, "missing": 3, "path": "exports"}
     raise dg.Failure("please\nwait", metadata=metadata, allow_retries=False)
 
 
