@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from posthog_assets.core.markup import visible
 from posthog_assets.pipeline.report.charts import check_library, compared, stacked
 from posthog_assets.pipeline.report.day_numbers import DayNumbers, DayState
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 #: Rows of a table; a sentence says how many there are beyond them.
 _ROWS: Final = 20
@@ -59,6 +61,9 @@ def html(name: str, days: Sequence[DayNumbers], *, made_at: datetime | None = No
 
 
 def _environment() -> Environment:
+    # Only a run that writes a page needs it.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("posthog_assets.pipeline.report", "."), autoescape=True, undefined=StrictUndefined
     )
