@@ -21,6 +21,11 @@ def events_path(day: Partition) -> str:
     return f"posthog_events/{key_of(day)}.parquet"
 
 
+def group_types_path() -> str:
+    """Return where the group types of all days that were sent are noted, a JSON list."""
+    return "imported_batches/group_types.json"
+
+
 def rejected_path(day: Partition) -> str:
     return f"imported_batches/{key_of(day)}/rejected.parquet"
 
