@@ -51,7 +51,7 @@ def s3() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["local disk", "object store"])
+@pytest.fixture(params=["local disk", pytest.param("object store", marks=pytest.mark.end_to_end)])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Import]]:
     """Make the import of one day, stored on a local disk or an object store; changes replace attributes."""
     elsewhere: dict[str, Any] = {}
