@@ -37,6 +37,7 @@ from posthog_assets.core.schemas import BATCH_FILE, LEDGER
 from posthog_assets.core.threads import Threads
 from posthog_assets.destination.entries import CODES, VERDICTS, Entries, Growing, Known, Texts, halves, newest_of
 from posthog_assets.destination.verdicts import Verdict
+from posthog_assets.storage.layout import delivery_folder, ledger_path
 from posthog_assets.storage.parquet import damage_named
 from posthog_assets.storage.store import Store
 
@@ -83,7 +84,7 @@ class Ledger:
     def __init__(self, store: Store, day: str) -> None:
         self._store = store
         self._day = day
-        self._folder = f"imported_batches/{day}"
+        self._folder = delivery_folder(day)
         names = [name for name in store.names(f"{self._folder}/batches") if name.endswith(".parquet")]
         self._files = [name for name in names if _BATCH_NAME.fullmatch(name)]
         self._strangers = [name for name in names if not _BATCH_NAME.fullmatch(name)]
@@ -94,7 +95,7 @@ class Ledger:
 
     @property
     def location(self) -> str:
-        return str(self._store.path(f"{self._folder}/ledger.parquet"))
+        return str(self._store.path(ledger_path(self._day)))
 
     @property
     def batches(self) -> int:
@@ -222,7 +223,7 @@ class Ledger:
     def summarize(self) -> None:
         """Write `ledger.parquet` anew from the batch files."""
         table = pa.Table.from_pylist(self.facts(), schema=LEDGER)
-        with self._store.atomic_write(f"{self._folder}/ledger.parquet") as path:
+        with self._store.atomic_write(ledger_path(self._day)) as path:
             pq.write_table(table, path)
 
 
