@@ -21,7 +21,7 @@
     └── PartitionBusy            another run works on the same partition               (temporary)
 
 `temporary` says whether running the same thing again can help; everything else waits for a person. `retry_after` says
-how many seconds whoever did not answer asked to be left alone, where that is known.
+how many seconds the server asked to be left alone, where that is known.
 Messages are written for the person who must act and never contain a credential.
 """
 

@@ -62,8 +62,8 @@ def preflight(
         yield Finding(
             WARNING,
             "verification",
-            "no personal_api_key and project_id: nobody can look whether events land. PostHog answers 200 to a wrong "
-            "project key of the right shape, so a typing error would lose the whole import unseen",
+            "no personal_api_key and project_id: whether events land cannot be verified. PostHog answers 200 to a "
+            "wrong project key of the right shape, so a typing error would lose the whole import unseen",
         )
 
 

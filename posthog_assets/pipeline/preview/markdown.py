@@ -78,7 +78,7 @@ def _sending(preview: Preview) -> str:
 
 def _names(names: NewNames) -> Iterator[str]:
     if names.unseen:
-        yield f"Nobody looked which names the project knows: {names.unseen}."
+        yield f"The names that the project knows were not looked up: {names.unseen}."
     elif names.project_is_empty:
         yield "The project has no events yet: every name is new to it."
     else:

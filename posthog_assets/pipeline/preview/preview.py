@@ -48,7 +48,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class NewNames:
-    """Names the project does not know yet; `unseen` says why nobody looked."""
+    """Names the project does not know yet; `unseen` says why they were not looked up."""
 
     events: list[str] = field(default_factory=list)
     properties: list[str] = field(default_factory=list)
