@@ -11,9 +11,9 @@ from posthog_assets.orchestration.assets.metadata import location, speed
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.neighbours import Neighbours, neighbours
 from posthog_assets.pipeline.export import export_day
-from posthog_assets.sources.manifest import Account
+from posthog_assets.sources.account import Account
 
-#: Whether every record of a source that holds all days went to one of them.
+#: Whether every record that the source read is of a day.
 CHECK: Final = "every_record_has_a_day"
 
 #: Whether the day has as many records as days like it.
@@ -77,7 +77,7 @@ def _neighbours_check(near: Neighbours) -> dg.AssetCheckResult:
 
 
 def _account_check(imp: Import, account: Account) -> dg.AssetCheckResult:
-    """Return where the records of all days went; a warning where one is no event of any day."""
+    """Return where the records went that were read; a warning where one is no event of any day."""
     words = account.warnings(imp.start_date, imp.end_date)
     return dg.AssetCheckResult(
         passed=not words,
@@ -89,6 +89,7 @@ def _account_check(imp: Import, account: Account) -> dg.AssetCheckResult:
             "in_days": account.in_days,
             "without_day": account.without_day,
             "outside": account.outside,
+            "repeated": account.repeated,
         },
     )
 
