@@ -284,7 +284,12 @@ class Pages:
         if sift is not None and sift.is_past:
             page = replace(page, next=END)
         is_end = isinstance(page.next, End)
-        memory = {"export": self._key, "at": place, "next": None if is_end else page.next, "end": is_end}
+        memory: dict[str, Any] = {
+            "export": self._key,
+            "at": place,
+            "next": None if is_end else page.next,
+            "end": is_end,
+        }
         if sift is not None and is_outside:
             memory["last"] = sift.last
             memory["outside"] = sift.outside
