@@ -163,15 +163,16 @@ def preview(name: str, day: datetime, events: int, html: Path | None, markdown: 
     """Show what a day would become in PostHog, record by record, and what sending it would take. Sends nothing."""
     from rich.console import Console
 
-    from posthog_assets.cli.preview import html as as_html
     from posthog_assets.cli.preview import show as show_preview
     from posthog_assets.orchestration.local.project import find_import
     from posthog_assets.pipeline.preview.markdown import markdown as as_markdown
+    from posthog_assets.pipeline.preview.page import html as as_html
     from posthog_assets.pipeline.preview.preview import preview_day
 
     seen = preview_day(find_import(name, project), day.date(), events)
     if html:
         html.write_text(as_html(seen), encoding="utf-8")
+        click.echo(f"{html}: {name}, {seen.day}")
     elif markdown:
         click.echo(as_markdown(seen))
     else:
