@@ -22,11 +22,10 @@ from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.markup import as_shown
 from posthog_assets.destination.preflight import OK, PROBLEM, preflight
 from posthog_assets.orchestration.failures import Failure
-from posthog_assets.orchestration.history import STEPS
+from posthog_assets.orchestration.history import STEPS, State
 from posthog_assets.orchestration.local.backfill import FAILED, FINE, Ran, run_days
 from posthog_assets.orchestration.local.day_states import (
     Standing,
-    State,
     failures,
     reach_of,
     read_day_states,
@@ -38,6 +37,7 @@ from posthog_assets.orchestration.local.workers import DayRun, Task
 from posthog_assets.pipeline.config.rejects import Verdict
 from posthog_assets.pipeline.day_state.owed import owed_events
 from posthog_assets.pipeline.preview.impact import day_change
+from posthog_assets.storage.layout import ledger_path
 
 #: Most failed days in the table at the end.
 _SHOWN: Final = 20
@@ -157,7 +157,7 @@ def _without_duplicates(job: ImportJob, standing: Standing, days: list[date], co
     """Return *days* but for those that a changed mapping would duplicate for ever in PostHog, which are named."""
     dangerous: dict[date, int] = {}
     for day in days:
-        if day in standing.other_mapping and job.imp.store.exists(f"imported_batches/{day}/ledger.parquet"):
+        if day in standing.other_mapping and job.imp.store.exists(ledger_path(day)):
             change = day_change(job.imp, day)
             if change.duplicated:
                 dangerous[day] = change.duplicated

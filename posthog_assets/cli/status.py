@@ -18,7 +18,8 @@ from rich.table import Table
 
 from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.failures import Failure
-from posthog_assets.orchestration.local.day_states import Standing, State, failures, read_day_states
+from posthog_assets.orchestration.history import State
+from posthog_assets.orchestration.local.day_states import Standing, failures, read_day_states
 from posthog_assets.orchestration.local.instance import opened_instance, sweep
 from posthog_assets.orchestration.local.project import find_job
 from posthog_assets.pipeline.config.rejects import Lost

@@ -31,6 +31,7 @@ from posthog_assets.core.schemas import BATCH_FILE, LEDGER
 from posthog_assets.core.threads import Threads
 from posthog_assets.destination.entries import CODES, VERDICTS, Entries, Growing, Known, Texts, halves, newest_of
 from posthog_assets.destination.verdicts import Verdict
+from posthog_assets.storage.layout import delivery_folder, ledger_path
 from posthog_assets.storage.store import Store
 
 #: What stands for the protocol of an entry that takes verdicts back, so that events are owed again: a look that did not
@@ -69,7 +70,8 @@ class Ledger:
 
     def __init__(self, store: Store, day: str) -> None:
         self._store = store
-        self._folder = f"imported_batches/{day}"
+        self._day = day
+        self._folder = delivery_folder(day)
         names = store.names(f"{self._folder}/batches")
         self._files = [name for name in names if name.endswith(".parquet")]
         self._next = _number(self._files[-1]) + 1 if self._files else 1
@@ -79,7 +81,7 @@ class Ledger:
 
     @property
     def location(self) -> str:
-        return str(self._store.path(f"{self._folder}/ledger.parquet"))
+        return str(self._store.path(ledger_path(self._day)))
 
     @property
     def batches(self) -> int:
@@ -171,7 +173,7 @@ class Ledger:
     def summarize(self) -> None:
         """Write `ledger.parquet` anew from the batch files."""
         table = pa.Table.from_pylist(self.facts(), schema=LEDGER)
-        with self._store.atomic_write(f"{self._folder}/ledger.parquet") as path:
+        with self._store.atomic_write(ledger_path(self._day)) as path:
             pq.write_table(table, path)
 
 

@@ -25,6 +25,7 @@ from posthog_assets.core.errors import BrokenPart, MissingUpstream
 from posthog_assets.core.partitions import Partition, key_of
 from posthog_assets.sources.formats import Framing, count_records
 from posthog_assets.sources.formats.framing import framing_of
+from posthog_assets.storage.layout import export_folder
 from posthog_assets.storage.store import Store
 
 _VERSION: Final = 1
@@ -120,7 +121,7 @@ class RawExport:
         self._progress = progress
         self._received = 0
         self._day = key_of(day)
-        self._folder = f"raw_export/{self._day}"
+        self._folder = export_folder(day)
         self._fragments: dict[str, tuple[Part, orjson.Fragment]] = {}
         self._manifest = self._load()
         #: Names of the parts that belong to the export under way, in order.

@@ -20,7 +20,7 @@ FIRST, LAST, NOW = date(2023, 1, 1), date(2023, 12, 31), datetime(2024, 3, 1, tz
 def findings(url: str, last: date | None = LAST, **options: Any) -> dict[str, tuple[str, str]]:
     given = {"host": url, "project_api_key": "phc_right", "personal_api_key": "phx_any", "project_id": 1}
     destination = Destination.model_validate(given | options)
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for finding in preflight(destination, FIRST, last, now=NOW):
         if found.get(finding.subject, ("ok",))[0] == "ok":
             found[finding.subject] = (finding.level, finding.words)

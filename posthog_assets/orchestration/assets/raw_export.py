@@ -5,13 +5,13 @@ from typing import Final
 
 import dagster as dg
 
-from posthog_assets.core.partitions import key_of
 from posthog_assets.orchestration.assets.declaration import RETRIES, Progress, day_of, declare, explained
 from posthog_assets.orchestration.assets.metadata import location, speed
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.neighbours import Neighbours, neighbours
 from posthog_assets.pipeline.export import export_day
 from posthog_assets.sources.manifest import Account
+from posthog_assets.storage.layout import manifest_path
 
 #: Whether every record of a source that holds all days went to one of them.
 CHECK: Final = "every_record_has_a_day"
@@ -53,7 +53,7 @@ def build_raw_export(imp: Import, partitions: dg.DailyPartitionsDefinition) -> d
                 "fetched_at": manifest.fetched_at,
                 # No rate: a day that is pinned already takes no time at all.
                 **speed(0, time.monotonic() - began),
-                **location(imp, f"raw_export/{key_of(day)}/manifest.json", "manifest"),
+                **location(imp, manifest_path(day), "manifest"),
             },
             check_results=[
                 _neighbours_check(near),

@@ -69,5 +69,5 @@ def _failures_since(instance: dg.DagsterInstance, history: History, since: int) 
     for record in records:
         run = instance.get_run_by_id(record.run_id)
         if run and history.owns(run) and run.tags.get(WILL_RETRY_TAG) != "true":
-            failures.append(notices.Failed(run.run_id, run.tags.get(PARTITION_TAG), history.causes(run)[0]))
+            failures.append(notices.Failed(run.run_id, run.tags.get(PARTITION_TAG), history.failures(run)[0]))
     return records[-1].storage_id if records else since, failures

@@ -78,35 +78,39 @@ class RetryFailed(Switch):
         return min(timedelta(minutes=self.first_delay_minutes) * 3 ** min(tried, 20), longest)
 
 
-class Daily(Switch):
+class DailySwitch(Switch):
+    """Something that runs once a day, at a time of day in UTC."""
+
+    enabled: bool = Field(False, description=_ENABLED)
+    at: ClockTime = Field("00:00", description="HH:MM, UTC")
+
+
+class Daily(DailySwitch):
     """A schedule that imports, once a day, the last day whose data is complete.
 
     For sources that always have an answer, such as an API; where files arrive whenever they arrive, the sensor for new
     data fits better. It is off until somebody asks for it, like everything that sends.
     """
 
-    enabled: bool = Field(False, description=_ENABLED)
     at: ClockTime = Field("03:00", description="HH:MM, UTC; the day it imports is the last one complete by then")
 
 
-class FailedDays(Switch):
+class FailedDays(DailySwitch):
     """The check that no day was left failed, looked at once a day.
 
     It sends nothing and reads only Dagster's own history. It is off by default because Dagster's daemon would otherwise
     start a run a day for imports that were finished years ago.
     """
 
-    enabled: bool = Field(False, description=_ENABLED)
     at: ClockTime = Field("06:00", description="HH:MM, UTC")
 
 
-class Prune(Switch):
+class Prune(DailySwitch):
     """A schedule that applies the `retention` section once a day.
 
     It is off until somebody asks for it, like everything that deletes; `posthog-assets prune` does the same by hand.
     """
 
-    enabled: bool = Field(False, description=_ENABLED)
     at: ClockTime = Field("05:00", description="HH:MM, UTC")
 
 

@@ -17,7 +17,7 @@ from posthog_assets.core.schemas import REJECTED
 from posthog_assets.destination.entries import CODES, NO_REASON, Known
 from posthog_assets.destination.ledger import Ledger
 from posthog_assets.destination.verdicts import Verdict
-from posthog_assets.storage.layout import rejected_path, staged_path
+from posthog_assets.storage.layout import events_path, rejected_path, staged_path
 from posthog_assets.storage.parquet import groups_where, read_batches
 from posthog_assets.storage.store import Store
 
@@ -33,19 +33,19 @@ def rejections(store: Store, day: Partition, ledger: Ledger | None = None) -> It
     *ledger* is the day's, where the caller has it open.
     """
     key = key_of(day)
-    if not (store.exists(f"staged_events/{key}.parquet") and store.exists(f"posthog_events/{key}.parquet")):
+    if not (store.exists(staged_path(key)) and store.exists(events_path(key))):
         yield from _noted(store, key)
-    yield from _of_staging(store, f"staged_events/{key}.parquet")
-    yield from _of_events(store, f"posthog_events/{key}.parquet", ledger or Ledger(store, key))
+    yield from _of_staging(store, staged_path(key))
+    yield from _of_events(store, events_path(key), ledger or Ledger(store, key))
 
 
 def _noted(store: Store, key: str) -> Iterator[pa.RecordBatch]:
     """Yield what the last delivery found rejected of steps whose files were pruned since."""
-    path = f"imported_batches/{key}/rejected.parquet"
+    path = rejected_path(key)
     if not store.exists(path):
         return
-    gone = [] if store.exists(f"staged_events/{key}.parquet") else ["staged_events"]
-    gone += [] if store.exists(f"posthog_events/{key}.parquet") else ["posthog_events", "imported_batches"]
+    gone = [] if store.exists(staged_path(key)) else ["staged_events"]
+    gone += [] if store.exists(events_path(key)) else ["posthog_events", "imported_batches"]
     with store.open(path) as file:
         for batch in read_batches(file):
             if (some := batch.filter(pc.is_in(batch["asset"], pa.array(gone, pa.string())))).num_rows:

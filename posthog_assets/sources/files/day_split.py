@@ -44,6 +44,7 @@ from posthog_assets.sources.formats.framing import framing_of
 from posthog_assets.sources.formats.json_array import Scanner, peek
 from posthog_assets.sources.formats.json_lines import is_blank, line_blocks
 from posthog_assets.sources.formats.parquet import rows_within
+from posthog_assets.storage.layout import SPLITS
 from posthog_assets.storage.store import Store
 
 # Arrow makes its functions when it is imported; type checkers cannot see them.
@@ -79,7 +80,7 @@ class DaySplit:
 
     def __init__(self, store: Store, file: str, key: str) -> None:
         self._store = store
-        self._folder = f"raw_export/.split/{file}"
+        self._folder = f"{SPLITS}/{file}"
         self._key = key
         self._index: dict[str, Any] | None = None
 

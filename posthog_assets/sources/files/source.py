@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from posthog_assets.core.errors import ImportFileError, NoExport
-from posthog_assets.core.sections import Section, secrets_in
+from posthog_assets.core.sections import Section, TimeZone, secrets_in
 from posthog_assets.core.timestamps import Window, pattern_flaw
 from posthog_assets.sources.base import DayFingerprint, NaiveTimes, Scope, Source, ZoneStrength
 from posthog_assets.sources.files.day_split import WITHOUT_DAY, DaySplit, Extract
@@ -97,7 +97,9 @@ class Files(Source):
     day_format: str | None = Field(
         None, description="strptime pattern of day_column; absent: as the dialect reads that column"
     )
-    day_timezone: str = Field("UTC", description="Whose days they are; times in day_column without a zone are in it")
+    day_timezone: TimeZone = Field(
+        "UTC", description="Whose days they are; times in day_column without a zone are in it"
+    )
     format: Format | None = Field(None, description="Absent: told by the file's name")
     compression: Compression | None = Field(None, description="Absent: told by the file's name")
     csv: CsvOptions = Field(
@@ -130,15 +132,6 @@ class Files(Source):
                 raise ValueError(f"{match.group()} must hold a date pattern such as {{day:%Y-%m-%d}}")
         if stray := _PLACEHOLDER.search(_DAY.sub("", value)):
             raise ValueError(f"{stray.group()} is unknown; the only placeholder is {{day}}, as in {{day:%Y-%m-%d}}")
-        return value
-
-    @field_validator("day_timezone")
-    @classmethod
-    def _is_a_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"{value!r} is no time zone; write it as in Europe/Berlin, or UTC") from None
         return value
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from posthog_assets.core.errors import ImportFileError, SourceRefused
+from posthog_assets.core.sections import TimeZone
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.sources.base import NaiveTimes, Source, ZoneStrength
 from posthog_assets.sources.manifest import RawExport
@@ -43,7 +44,7 @@ class Sql(Source):
         None, min_length=1, description="SELECT with :day_start (included) and :day_end (excluded), instead of table"
     )
     day_column: str | None = Field(None, min_length=1, description="Column of the table that says the day")
-    timezone: str = Field("UTC", description="Whose days they are; times of the database without a zone are in it")
+    timezone: TimeZone = Field("UTC", description="Whose days they are; times of the database without a zone are in it")
     bounds: Bounds | None = Field(
         None,
         description="How the day's bounds are given: aware (with zone), naive (without), date, text (2024-03-01), or "
@@ -70,15 +71,6 @@ class Sql(Source):
         if text and "://" not in text:
             raise ValueError("is no SQLAlchemy URL; write it as postgresql://user:password@host:5432/database")
         return SecretStr(text) if text else None
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError):
-            raise ValueError(f"{value!r} is no time zone; write it as in Europe/Berlin, or UTC") from None
-        return value
 
     @model_validator(mode="after")
     def _is_one_or_the_other(self) -> Sql:

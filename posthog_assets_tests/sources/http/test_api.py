@@ -181,12 +181,13 @@ def test_a_body_larger_than_expected_is_refused() -> None:
 
 
 def test_a_delivery_that_stays_broken_fails_loudly() -> None:
+    tries = 0
+
     def fetch() -> None:
         nonlocal tries
         tries += 1
         raise BrokenPart("truncated")
 
-    tries = 0
     with pytest.raises(BrokenPart, match="truncated"):
         asking("http://127.0.0.1:9").persist(fetch)
     assert tries == 3

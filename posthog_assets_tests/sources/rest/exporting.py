@@ -31,7 +31,7 @@ def records_of(raw: RawExport) -> list[Any]:
     return found
 
 
-def ids_of(raw: RawExport) -> list[str]:
+def ids_of(raw: RawExport) -> list[Any]:
     return [one["id"] for one in records_of(raw)]
 
 

@@ -106,7 +106,7 @@ def test_of_texts_and_numbers_each_row_is_one_days_and_no_dates_are_the_first_on
     tmp_path: Path, database: sqlite3.Connection
 ) -> None:
     database.execute("CREATE TABLE told (id INTEGER, at)")
-    told = [
+    told: list[Any] = [
         "2024-03-01 10:00",
         "2024-03-02",
         "2024/03/01",
