@@ -37,9 +37,7 @@ def show(preview: Preview, console: Console) -> None:
     if preview.samples:
         console.print(LEGEND)
     for sample in preview.samples:
-        console.print(
-            Panel(sample_lines(sample), title=as_shown(sample_title(sample)), title_align="left", box=box.ROUNDED)
-        )
+        console.print(sample_panel(sample, sample_title(sample), console))
 
 
 def _counts(name: str, number: str, counts: dict[str, int]) -> Table:
@@ -48,6 +46,12 @@ def _counts(name: str, number: str, counts: dict[str, int]) -> Table:
     for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         table.add_row(as_shown(key), f"{count:,}")
     return table
+
+
+def sample_panel(sample: Sample, title: str, console: Console, most: int | None = None) -> Panel:
+    """Return a sample in a frame: as wide as a terminal, elsewhere no wider than its lines."""
+    lines = sample_lines(sample, most)
+    return Panel(lines, title=as_shown(title), title_align="left", box=box.ROUNDED, expand=console.is_terminal)
 
 
 def sample_lines(sample: Sample, most: int | None = None) -> RenderableType:
