@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from html import unescape
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -19,7 +20,7 @@ HTTP = urllib3.PoolManager()
 HOSTILE = "<script>alert('x')</script>\u202e\\' OR 1=1 --"
 
 
-def send(sandbox: Sandbox, *events: tuple[str, str, str, dict]) -> None:
+def send(sandbox: Sandbox, *events: tuple[str, str, str, dict[str, Any]]) -> None:
     batch = [
         {"event": event, "distinct_id": person, "timestamp": stamp, "properties": properties}
         for event, person, stamp, properties in events
