@@ -15,7 +15,8 @@
     │   └── KeyWouldChange       re-sending would leave permanent duplicates: a person decides
     ├── VerificationError        PostHog's query API refused, or events have not landed
     │   └── LookUnavailable      PostHog's query API did not answer: look again later        (temporary)
-    ├── StorageError             the storage does not take what must be written: a person makes room
+    ├── StorageError             the storage does not take what must be written, or lost it: a person acts
+    │   ├── DamagedFile          a stored file is cut off or altered: restore it, or make it again
     │   └── StorageUnavailable   the storage did not answer: try again later           (temporary)
     └── PartitionBusy            another run works on the same partition               (temporary)
 
@@ -103,7 +104,11 @@ class LookUnavailable(VerificationError):
 
 
 class StorageError(PosthogAssetsError):
-    """The storage cannot be written (full, over quota, read-only)."""
+    """The storage cannot be written (full, over quota, read-only), or what is in it cannot be read."""
+
+
+class DamagedFile(StorageError):
+    """A file of the storage is cut off, altered or not what it should be."""
 
 
 class StorageUnavailable(StorageError):

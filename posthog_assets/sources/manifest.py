@@ -23,6 +23,7 @@ import orjson
 
 from posthog_assets.core.errors import BrokenPart, MissingUpstream
 from posthog_assets.core.partitions import Partition, key_of
+from posthog_assets.sources.checked_part import HashedFile, checked
 from posthog_assets.sources.formats import Framing, count_records
 from posthog_assets.sources.formats.framing import framing_of
 from posthog_assets.storage.layout import export_folder
@@ -243,11 +244,11 @@ class RawExport:
         for name in stale:
             self.store.delete(f"{self._folder}/{name}")
 
-    def open(self, part: Part, *, verify: bool = False) -> IO[bytes]:
-        """Open a part for reading; with *verify*, every byte is checked first.
+    def open(self, part: Part) -> IO[bytes]:
+        """Open a part for reading.
 
         Raises:
-            BrokenPart: it is gone, or not what was fetched.
+            BrokenPart: it is gone, or of another size than what was fetched.
             MissingUpstream: the day was pruned.
         """
         if self._manifest is not None and self._manifest.pruned_at:
@@ -255,12 +256,29 @@ class RawExport:
                 f"{self.store.root.name}/raw_export of {self._day} was pruned on {self._manifest.pruned_at[:10]}, "
                 f"after it had been imported: materialize raw_export for {self._day} again to fetch it anew"
             )
-        if self._size(part) != part.bytes or (verify and self._sha256(part) != part.sha256):
-            raise BrokenPart(
-                f"part {part.name} of {self.store.raw_owner}/raw_export {self._day} is missing or damaged: "
-                f"materialize raw_export for {self._day} again"
-            )
+        if self._size(part) != part.bytes:
+            raise self._broken(part, "is missing or damaged: ")
         return self.store.open(f"{self._folder}/{part.name}")
+
+    @contextmanager
+    def verified(self, part: Part) -> Iterator[IO[bytes]]:
+        """Yield a part for reading; what the block made of it counts only if the block ends without an error.
+
+        Raises:
+            BrokenPart: like `open`; or, when the block ends, some byte of it is not what was fetched.
+            MissingUpstream: the day was pruned.
+        """
+        with self.open(part) as opened, checked(opened, part.sha256, self._altered(part)) as file:
+            yield file
+
+    def _altered(self, part: Part) -> BrokenPart:
+        # A store elsewhere is trusted with its content, so an export would keep the part.
+        first = "" if self.store.is_local else f"delete {self.store.path(self._folder)}/{part.name}, then "
+        return self._broken(part, f"was altered since it was fetched (its sha256 is not the manifest's): {first}")
+
+    def _broken(self, part: Part, words: str) -> BrokenPart:
+        where = f"part {part.name} of {self.store.raw_owner}/raw_export {self._day}"
+        return BrokenPart(f"{where} {words}materialize raw_export for {self._day} again")
 
     def stored(self) -> dict[str, int]:
         """Return the bytes of every file of the day but the manifest, by name."""
@@ -302,10 +320,7 @@ class RawExport:
 
     def _sha256(self, part: Part) -> str:
         with self.store.open(f"{self._folder}/{part.name}") as file:
-            digest = hashlib.sha256()
-            while block := file.read(4 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+            return HashedFile(file).sha256()
 
     def _load(self) -> Manifest | None:
         try:

@@ -23,7 +23,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar, cast
 
 from filelock import FileLock, Timeout
 from upath import UPath
@@ -135,7 +135,10 @@ class Store:
         if self._local:
             return self.path(relative).open("rb")
         with self._answers(relative):
-            return self._downloaded().open(self.path(relative).path)
+            file = self._downloaded().open(self.path(relative).path)
+        # What is wrong with it is said of the file in the store, not of its copy.
+        cast(Any, file).raw.name = str(self.path(relative))
+        return file
 
     @contextlib.contextmanager
     def peek(self, relative: str) -> Iterator[IO[bytes]]:

@@ -113,7 +113,7 @@ class _Lines(io.RawIOBase):
     @staticmethod
     def _texts(raw: RawExport, parts: tuple[Part, ...]) -> Iterator[bytes]:
         for part in parts:
-            with raw.open(part) as file:
+            with raw.verified(part) as file:
                 for chunk in read_records(file, part.framing, part.name):
                     yield b"".join(_line(record) for record in chunk.records)
 

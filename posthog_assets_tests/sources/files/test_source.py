@@ -121,7 +121,7 @@ def test_a_part_that_was_damaged_is_repaired_by_exporting_again(tmp_path: Path, 
     part = _export(source, store).parts()[0]
     store.delete(f"raw_export/2015-09-12/{part.name}")
     raw = _export(source, store)
-    with raw.open(part, verify=True) as file:
+    with raw.verified(part) as file:
         assert file.read() == b'{"n":1}\n'
 
 
