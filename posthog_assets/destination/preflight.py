@@ -29,6 +29,11 @@ WARNING: Final = "warning"
 PROBLEM: Final = "problem"
 
 
+#: A person waits: the longest time for one answer, seconds, and how often a question is asked.
+PATIENCE: Final = 10.0
+TRIES: Final = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was looked at: *level* is ok, warning or problem."""
@@ -52,19 +57,27 @@ def preflight(
     yield Finding(OK, "project key", "has the shape of a project key")
     if host.startswith("http://") and not _is_loopback(host):
         yield Finding(WARNING, "host", f"{host} is not encrypted: key and events can be read on the way")
-    yield _protocol(destination)
+    quick = destination.model_copy(update={"timeout_seconds": min(destination.timeout_seconds, PATIENCE)})
+    protocol = _protocol(quick)
+    yield protocol
     yield _flag(destination)
     yield _rate(destination)
     yield _age(destination, last_day, now)
-    if destination.verifies:
-        yield from _project(destination, first_day, now)
+    if destination.verifies and protocol.subject == _SILENT:
+        yield Finding(WARNING, "personal key", "was not tried, because the host does not answer")
+    elif destination.verifies:
+        yield from _project(quick, first_day, now)
     else:
         yield Finding(
             WARNING,
             "verification",
-            "no personal_api_key and project_id: whether events land cannot be verified. PostHog answers 200 to a "
+            "no personal_api_key and project_id: whether events land cannot be looked up. PostHog answers 200 to a "
             "wrong project key of the right shape, so a typing error would lose the whole import unseen",
         )
+
+
+#: The subject of a finding that says that nothing answers.
+_SILENT: Final = "host"
 
 
 def _is_loopback(host: str) -> bool:
@@ -97,6 +110,10 @@ def _served(answer: Answer, what: str) -> Finding:
             return Finding(PROBLEM, "protocol", f"PostHog refuses (HTTP {answer.status}): {answer.words}")
         case Consequence.WAIT:
             return Finding(WARNING, "protocol", f"PostHog asks to wait (HTTP {answer.status}): {answer.words}")
+    if answer.status is None:
+        return Finding(
+            PROBLEM, _SILENT, f"{answer.words}. Correct destination.host, or try again when it can be reached"
+        )
     return Finding(PROBLEM, "protocol", f"PostHog does not answer as expected: {answer.words or answer.status}")
 
 
@@ -136,7 +153,7 @@ def _age(destination: Destination, last_day: date | None, now: datetime) -> Find
 
 
 def _project(destination: Destination, first_day: date, now: datetime) -> Iterator[Finding]:
-    client = QueryClient(destination)
+    client = QueryClient(destination, TRIES)
     try:
         client.ask("SELECT count() FROM events WHERE event = ''")
         yield Finding(OK, "personal key", "may query the project")

@@ -70,6 +70,16 @@ def test_keys_of_the_wrong_shape_end_it_at_once() -> None:
     assert "phx_personal" not in found["destination"][1]
 
 
+def test_a_host_that_does_not_answer_is_one_problem_and_is_not_asked_again() -> None:
+    found = findings("http://127.0.0.1:9")
+    assert found["host"] == (
+        "problem",
+        "no answer from http://127.0.0.1:9: no connection: Connection refused. Correct destination.host, or try again "
+        "when it can be reached",
+    )
+    assert found["personal key"] == ("warning", "was not tried, because the host does not answer")
+
+
 def settings_server(settings: dict[str, Any] | None) -> CaptureServer:
     """A PostHog of which only the answers matter: capture, query, and the project's settings."""
 

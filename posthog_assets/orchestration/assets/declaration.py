@@ -30,6 +30,13 @@ _LONGEST_WAIT: Final = 900.0
 _LOG_EVERY = 5.0
 
 
+#: Dagster opens its plots at the last days of the import, which a backfill reaches last.
+_PLOTS: Final = """
+
+Plots: under *Metadata*, choose *Plots* and then *Events* for the days that were imported last. *Partitions* plots only
+the last days of the import."""
+
+
 def declare(
     imp: Import,
     name: str,
@@ -52,7 +59,7 @@ def declare(
         deps=[dg.AssetKey([imp.raw_owner if upstream == "raw_export" else imp.name, upstream])] if upstream else [],
         partitions_def=partitions,
         group_name=imp.name,
-        description=description,
+        description=description + _PLOTS,
         kinds=kinds,
         metadata=metadata,
         owners=imp.owners,

@@ -21,6 +21,7 @@ from posthog_assets.core.errors import VerificationError, shorten
 from posthog_assets.core.rejection import reason_head
 from posthog_assets.destination.encoder import encode
 from posthog_assets.destination.known_names import known_events, known_properties
+from posthog_assets.destination.preflight import TRIES
 from posthog_assets.destination.query_client import QueryClient
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.rejected import rejections
@@ -154,7 +155,7 @@ def _new_names(imp: Import, events: set[str], properties: set[str]) -> NewNames:
         return NewNames(unseen="destination.personal_api_key and project_id are not set")
     markers = imp.mapping.markers
     try:
-        client = QueryClient(imp.destination)
+        client = QueryClient(imp.destination, TRIES)
         known = known_properties(client, imp.name, markers)
         if known is None:
             return NewNames(project_is_empty=True)
