@@ -12,7 +12,7 @@ Belongs here: rules and their public sources. Does not belong here: anything a u
 | `$groupidentify` without type or key, key over 400, `$group_set` no object | ignores or drops it | rejected |
 | over 1 MB | drops it | rejected |
 
-`event_flaws` holds every event that leaves against all of them, whoever made it.
+`event_flaws` holds every event that leaves against all of them, wherever it comes from.
 """
 
 from __future__ import annotations

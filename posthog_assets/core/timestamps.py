@@ -65,13 +65,19 @@ _FRACTION: Final = re.compile(r"([.,]\d{6})\d+")
 _NAMED: Final = re.compile(r"(.*\d)\s*(?:\[([\w+/-]+)\]|([A-Za-z][\w+/-]*))", re.ASCII)
 _SPACED_OFFSET: Final = re.compile(r"\s+(?=[+-]\d\d(?::?\d\d)?(?::?\d\d)?$)")
 _UTC_NAMES: Final = frozenset({"UTC", "GMT", "Z"})
+#: What may follow an offset: the zone's abbreviation (CEST) or full name. PostgreSQL writes an era there, ` BC`.
+_AFTER_OFFSET: Final = re.compile(r"(?!BCE$)[A-Z]{3,5}|Z|[A-Za-z_]+(/[\w+-]+)+", re.ASCII)
+#: A date and its zone, as XML Schema writes it: the standard library takes the zone for an hour.
+_ZONED_DATE: Final = re.compile(r"(\d{4}-\d\d-\d\d)(\+\d\d(?::?\d\d)?|Z)", re.ASCII)
+#: An hour, or a zone.
+_DATE_AND_DOUBT: Final = re.compile(r"\d{4}-\d\d-\d\d-\d\d:\d\d", re.ASCII)
 
 #: What `%Z` may stand for; other abbreviations name several zones each.
 _ZONE: Final = re.compile(r"(?<![A-Za-z/])(UTC|GMT|Z|[A-Za-z]+(?:/[\w+-]+)+)(?![A-Za-z/])", re.ASCII)
 
 
 class Unreadable(Exception):
-    """A value that is no time; the message is the reason, its head up to `: ` the same for all alike."""
+    """A value that is no time; the message is the reason, its head up to `: ` the same for all of its kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +262,7 @@ def _texts(
         if not pc.all(pc.match_substring_regex(texts, r"\d ?(UTC|GMT)$")).as_py():
             return None
         texts = pc.replace_substring_regex(texts, r" ?(UTC|GMT)$", "Z")
-    return _iso(texts, zone, zoned=len(first) > 16 and (first[-1] in "TCZz" or first[-6] in "+-"))
+    return _iso(texts, zone, zoned=len(first) > 16 and (first.endswith(("UTC", "GMT", "Z", "z")) or first[-6] in "+-"))
 
 
 def _number_texts(values: list[str], zone: str, unit: str | None, window: Window | None) -> pa.Array | None:
@@ -306,14 +312,17 @@ def _patterned_texts(texts: pa.Array, pattern: str, zone: str) -> pa.Array | Non
         return None
     regex, iso, zoned = rewriting
     if not pc.all(pc.match_substring_regex(texts, regex)).as_py():
-        return None
+        # Nanoseconds, as Go and Java write them.
+        texts = pc.replace_substring_regex(texts, r"([.,]\d{6})\d+", r"\1")
+        if not pc.all(pc.match_substring_regex(texts, regex)).as_py():
+            return None
     return _iso(pc.replace_substring_regex(texts, regex, iso), zone, zoned=zoned)
 
 
 #: What a directive of `strptime` reads, where it has a fixed width; `%S` with a fraction or without.
 _FIXED: Final = {
     "Y": r"(\d{4})", "m": r"(\d{2})", "d": r"(\d{2})", "H": r"(\d{2})", "M": r"(\d{2})",
-    "S": r"(\d{2}(?:\.\d{1,6})?)\d*", "z": r"(Z|[+-]\d{2}:?\d{2})", "Z": r"(?:UTC|GMT|Z)",
+    "S": r"(\d{2}(?:\.\d{1,6})?)", "z": r"(Z|[+-]\d{2}:?\d{2})", "Z": r"(?:UTC|GMT|Z)",
 }  # fmt: skip
 
 
@@ -382,6 +391,10 @@ def _text(text: str, zone: tzinfo, pattern: str | None, unit: str | None, window
 def _moment(text: str) -> datetime:
     """Return what ISO 8601 text says, with its zone in any spelling; raises ValueError or LookupError."""
     text = _FRACTION.sub(r"\1", text)
+    if _DATE_AND_DOUBT.fullmatch(text):
+        raise ValueError(text)
+    if dated := _ZONED_DATE.fullmatch(text):
+        text = f"{dated[1]}T00:00{dated[2]}"
     try:
         return datetime.fromisoformat(text)
     except ValueError:
@@ -389,8 +402,13 @@ def _moment(text: str) -> datetime:
     if named is None:
         return datetime.fromisoformat(_SPACED_OFFSET.sub("", text))
     clock = datetime.fromisoformat(_SPACED_OFFSET.sub("", named[1].strip()))
+    name = named[2] or named[3]
+    if clock.tzinfo is None:
+        return clock.replace(tzinfo=_zone_named(name))
     # Go writes `+0100 CET`, Java `+01:00[Europe/Berlin]`: the offset is exact.
-    return clock if clock.tzinfo else clock.replace(tzinfo=_zone_named(named[2] or named[3]))
+    if not _AFTER_OFFSET.fullmatch(name):
+        raise ValueError(text)
+    return clock
 
 
 def _zone_named(name: str) -> tzinfo:
@@ -466,7 +484,7 @@ def _number(
 
 def _likely(value: Any, epoch: int | None, written: int | None) -> int:
     """Return the better reading of a number where nothing says which times are plausible."""
-    # Ten digits are seconds until 2033 and more; nobody else's epoch looks like a date.
+    # Ten digits are seconds until 2033 and more; no epoch of that length looks like a date.
     if written is not None and not 1e9 <= value < 1e10:
         return written
     if epoch is None or abs(value) < _SMALLEST:

@@ -62,7 +62,7 @@ def deliver(
 ) -> DeliveryReport:
     """Send what *ledger* does not show as acknowledged, each person's events oldest first, and record every answer.
 
-    *events* opens the day's events anew each time it is called: batches of the `POSTHOG_EVENTS` schema, sorted by
+    *events* opens the day's events each time it is called: batches of the `POSTHOG_EVENTS` schema, sorted by
     timestamp. *report* is filled while the work goes on, so that it tells the state even where this raises. All
     processes whose *shared* is the same folder keep the destination's rates together. *mapping* is the version of the
     mapping that made the events, for the ledger, and *stamp* a property of every event that does not count as a change

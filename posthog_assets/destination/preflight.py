@@ -32,6 +32,11 @@ WARNING: Final = "warning"
 PROBLEM: Final = "problem"
 
 
+#: A person waits: the longest time for one answer, seconds, and how often a question is asked.
+PATIENCE: Final = 10.0
+TRIES: Final = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was looked at: *level* is ok, warning or problem."""
@@ -64,21 +69,29 @@ def preflight(
     yield Finding(OK, "project key", "has the shape of a project key")
     if host.startswith("http://") and not _is_loopback(host):
         yield Finding(WARNING, "host", f"{host} is not encrypted: key and events can be read on the way")
-    yield _protocol(destination)
+    quick = destination.model_copy(update={"timeout_seconds": min(destination.timeout_seconds, PATIENCE)})
+    protocol = _protocol(quick)
+    yield protocol
     yield _flag(destination)
     yield _rate(destination)
     yield _age(destination, last_day, now)
-    if destination.verifies:
-        yield from _project(destination, first_day, now)
-        yield from _group_types(destination, group_types)
-        yield from _schemas(destination, events)
+    if destination.verifies and protocol.subject == _SILENT:
+        yield Finding(WARNING, "personal key", "was not tried, because the host does not answer")
+    elif destination.verifies:
+        yield from _project(quick, first_day, now)
+        yield from _group_types(quick, group_types)
+        yield from _schemas(quick, events)
     else:
         yield Finding(
             WARNING,
             "verification",
-            "no personal_api_key and project_id: nobody can look whether events land. PostHog answers 200 to a wrong "
-            "project key of the right shape, so a typing error would lose the whole import unseen",
+            "no personal_api_key and project_id: whether events land cannot be looked up. PostHog answers 200 to a "
+            "wrong project key of the right shape, so a typing error would lose the whole import unseen",
         )
+
+
+#: The subject of a finding that says that nothing answers.
+_SILENT: Final = "host"
 
 
 def _is_loopback(host: str) -> bool:
@@ -111,6 +124,10 @@ def _served(answer: Answer, what: str) -> Finding:
             return Finding(PROBLEM, "protocol", f"PostHog refuses (HTTP {answer.status}): {answer.words}")
         case Consequence.WAIT:
             return Finding(WARNING, "protocol", f"PostHog asks to wait (HTTP {answer.status}): {answer.words}")
+    if answer.status is None:
+        return Finding(
+            PROBLEM, _SILENT, f"{answer.words}. Correct destination.host, or try again when it can be reached"
+        )
     return Finding(PROBLEM, "protocol", f"PostHog does not answer as expected: {answer.words or answer.status}")
 
 
@@ -150,7 +167,7 @@ def _age(destination: Destination, last_day: date | None, now: datetime) -> Find
 
 
 def _project(destination: Destination, first_day: date, now: datetime) -> Iterator[Finding]:
-    client = QueryClient(destination)
+    client = QueryClient(destination, TRIES)
     try:
         client.ask("SELECT count() FROM events WHERE event = ''")
         yield Finding(OK, "personal key", "may query the project")
@@ -194,7 +211,7 @@ def _group_types(destination: Destination, named: Collection[str]) -> Iterator[F
 def _schemas(destination: Destination, events: Collection[str]) -> Iterator[Finding]:
     """Yield which events the project holds against a schema; nothing where it does not say so."""
     try:
-        entries = ProjectApi(destination).entries("event_definitions", "event_definition:read")
+        entries = ProjectApi(destination, tries=1).entries("event_definitions", "event_definition:read")
         names = sorted(str(entry.get("name")) for entry in entries if entry.get("enforcement_mode") == "reject")
     except VerificationError:
         # The key may lack the scope, and most projects enforce nothing.

@@ -32,8 +32,8 @@ _PAGES: Final = 50
 class ProjectApi:
     """Reads and writes entries of one project."""
 
-    def __init__(self, destination: Destination) -> None:
-        """Open a client.
+    def __init__(self, destination: Destination, tries: int = _TRIES) -> None:
+        """Open a client that asks *tries* times at most.
 
         Raises:
             ImportFileError: no personal key or project id is set.
@@ -42,6 +42,7 @@ class ProjectApi:
         self._base = f"{destination.app_host()}/api/projects/{quote(str(destination.project_id))}"
         self._seconds = destination.timeout_seconds
         self._pool = pool(self._seconds)
+        self._tries = tries
 
     def entries(self, what: str, scope: str, **filters: str) -> Iterator[dict[str, Any]]:
         """Yield the entries of the list *what*, such as `annotations`, which needs the key's *scope*.
@@ -67,7 +68,7 @@ class ProjectApi:
             LookUnavailable: PostHog did not answer in several tries.
         """
         url, said, asked = f"{self._base}/{path}", "", None
-        for attempt in range(_TRIES):
+        for attempt in range(self._tries):
             try:
                 status, headers, body = self._request(method, url, content)
             except (urllib3.exceptions.HTTPError, OSError) as error:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import Field, SecretStr, field_validator
 
 from posthog_assets.core.errors import ImportFileError
-from posthog_assets.core.sections import Section
+from posthog_assets.core.sections import OptionalHttpUrl, Section
 
 #: Hosts that take events for PostHog Cloud: us.i.posthog.com, eu.i.posthog.com.
 _CLOUD: Final = ".i.posthog.com"
@@ -35,7 +35,7 @@ class Destination(Section):
     project; sending without them is refused with a sentence.
     """
 
-    host: str | None = Field(None, description="Ingestion host, such as https://eu.i.posthog.com")
+    host: OptionalHttpUrl = Field(None, description="Ingestion host, such as https://eu.i.posthog.com")
     project_api_key: SecretStr | None = Field(None, description="The project's key, phc_…")
     protocol: str = Field("auto", pattern="^(auto|v1|batch)$", description="auto | v1 | batch")
     personal_api_key: SecretStr | None = Field(None, description="phx_…, scope query:read; enables verification")
@@ -72,16 +72,6 @@ class Destination(Section):
         "its person again; an old value would overwrite a newer one",
     )
     landing_seconds: float = Field(600, ge=0, description="How long to wait until events show up in queries")
-
-    @field_validator("host")
-    @classmethod
-    def _is_url(cls, value: str | None) -> str | None:
-        if not value:
-            return None
-        parts = urlsplit(value.strip())
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be a URL that starts with https:// or http://, such as https://eu.i.posthog.com")
-        return value.strip().rstrip("/")
 
     @field_validator("project_id", mode="before", json_schema_input_type=str | int | None)
     @classmethod

@@ -3,8 +3,8 @@
 Belongs here: the last known properties of each group, and group types by other names. Does not belong here: the
 `$groupidentify` event (`events`).
 
-PostHog adds what it is told of a group to what it knows, name by name (nodejs/src/ingestion, `calculateUpdate` of
-groups), so one event a group and day says it all: each property as it was last told.
+PostHog merges the properties of a group into what it has, name by name (nodejs/src/ingestion, `calculateUpdate` of
+groups), so one event a group and day is enough: each property with its last value.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class GroupStates:
         known = self._last.setdefault(group, {})
         for name, value in properties.items():
             # Of two at the same instant the greater text counts, so that the order of rows does not matter.
-            told = stamp, orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-            known[name] = max(told, known.get(name, told))
+            latest = stamp, orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+            known[name] = max(latest, known.get(name, latest))
 
     def states(self) -> dict[Group, tuple[int, str]]:
         """Return each group's last instant (µs since 1970) and its properties then, as JSON text."""

@@ -26,7 +26,7 @@ from posthog_assets.destination.query_client import QueryClient
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.settled import Settled, note_landed
 from posthog_assets.pipeline.upstream import absent_upstream, materialize_first, stored_events
-from posthog_assets.storage.layout import events_path, landed_path, warnings_path
+from posthog_assets.storage.layout import events_path, landed_path, ledger_path, warnings_path
 from posthog_assets.storage.store import Store
 
 
@@ -37,10 +37,10 @@ def verify_day(
 
     *progress* gets (events found, events acknowledged) after each look.
 
-    Returns None where there is no personal key to look with: then nobody looked, and nothing is claimed.
+    Returns None where there is no personal key to query with: then nothing is verified, and nothing is claimed.
     """
     store = imp.store
-    if not store.exists(f"imported_batches/{key_of(day)}/ledger.parquet"):
+    if not store.exists(ledger_path(day)):
         raise MissingUpstream(materialize_first("imported_batches", imp.name, day))
     if not imp.destination.verifies:
         return None

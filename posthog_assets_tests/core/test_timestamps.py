@@ -66,3 +66,43 @@ def test_what_has_no_instant_stays_without() -> None:
     found = from_wall_clock(pa.array(empty, TIMESTAMP), "America/Los_Angeles").to_pylist()
     assert found[0] is None
     assert found[1] == empty[1] + timedelta(hours=8)
+
+
+def both_ways(text: str, pattern: str | None = None) -> set[str | None]:
+    """How the text reads alone, among equals, and beside a value of another type."""
+    read = [read_timestamps(values, "UTC", pattern)[0] for values in ([text], [text, text, None], [text, 7.5])]
+    return {None if stamps[0].as_py() is None else stamps[0].as_py().isoformat() for stamps in read}
+
+
+@pytest.mark.parametrize("date_and_time", ["0044-03-15", "0044-03-15 10:00:00", "0044-03-15 10:00:00+00"])
+@pytest.mark.parametrize("era", [" BC", "BC", " B.C.", " bc", " BCE", " b.c.e.", " UTC BC", " v. Chr."])
+def test_a_year_before_christ_is_not_read_as_one_after(date_and_time: str, era: str) -> None:
+    assert both_ways(date_and_time + era) == {None}
+
+
+@pytest.mark.parametrize("rest", [" AD", " CE", " PM", " P.M.", " C", " T", " X", " a", " +1", " (x)", " 2"])
+def test_letters_after_a_time_that_name_no_zone_make_it_unreadable(rest: str) -> None:
+    assert both_ways(f"2024-03-01 10:00:00{rest}") == {None}
+    assert both_ways(f"2024-03-01 10:00:00+00{rest}") == {None}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2024-03-01 11:00:00 +0100 CET", "2024-03-01T11:00+01:00[Europe/Berlin]", "2024-03-01 10:00:00 +0000 UTC",
+     "2024-03-01 10:00:00 GMT", "2024-03-01 10:00:00UTC", "2024-03-01 12:00:00+02 CEST", "2024-03-01T10:00:00z"],
+)  # fmt: skip
+def test_a_zone_may_follow_the_offset(text: str) -> None:
+    assert both_ways(text) == {"2024-03-01T10:00:00+00:00"}
+
+
+def test_a_zone_after_a_date_is_no_hour() -> None:
+    assert both_ways("2024-03-01+05:00") == {"2024-02-29T19:00:00+00:00"}
+    assert both_ways("2024-03-01Z") == {"2024-03-01T00:00:00+00:00"}
+    # Either an hour or a zone.
+    assert both_ways("2024-03-01-05:00") == {None}
+    assert both_ways("2024-03-01-05:00", "%Y-%m-%d-%H:%M") == {"2024-03-01T05:00:00+00:00"}
+
+
+def test_a_pattern_reads_no_digits_that_it_does_not_name() -> None:
+    assert both_ways("2024-03-01 10:00:001", "%Y-%m-%d %H:%M:%S") == {None}
+    assert both_ways("2024-03-01 10:00:00.123456789", "%Y-%m-%d %H:%M:%S") == {"2024-03-01T10:00:00.123456+00:00"}

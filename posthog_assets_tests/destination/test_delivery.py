@@ -114,7 +114,9 @@ def test_a_second_run_sends_nothing_and_a_changed_event_alone(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "change", [{"event": "renamed"}, {"distinct_id": "other"}, {"timestamp": START + timedelta(days=1)}]
 )
-def test_an_event_whose_key_would_change_is_refused_before_anything_is_sent(change: dict, tmp_path: Path) -> None:
+def test_an_event_whose_key_would_change_is_refused_before_anything_is_sent(
+    change: dict[str, Any], tmp_path: Path
+) -> None:
     rows = events(30)
     with CaptureServer() as server:
         run(server.url, tmp_path, rows)
@@ -422,7 +424,7 @@ def test_a_process_killed_at_any_moment_loses_nothing_and_repeats_little(concurr
         ({"host": "https://eu.i.posthog.com", "project_api_key": "phc_ü"}, "cannot be a project key"),
     ],
 )
-def test_a_wrong_destination_is_explained_without_its_key(settings: dict, words: str, tmp_path: Path) -> None:
+def test_a_wrong_destination_is_explained_without_its_key(settings: dict[str, Any], words: str, tmp_path: Path) -> None:
     destination = Destination.model_validate(settings)
     assert "phx_personal" not in repr(destination)
     assert KEY not in repr(destination)

@@ -20,7 +20,7 @@ FIRST, LAST, NOW = date(2023, 1, 1), date(2023, 12, 31), datetime(2024, 3, 1, tz
 def findings(url: str, last: date | None = LAST, **options: Any) -> dict[str, tuple[str, str]]:
     given = {"host": url, "project_api_key": "phc_right", "personal_api_key": "phx_any", "project_id": 1}
     destination = Destination.model_validate(given | options)
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for finding in preflight(destination, FIRST, last, now=NOW):
         if found.get(finding.subject, ("ok",))[0] == "ok":
             found[finding.subject] = (finding.level, finding.words)
@@ -68,6 +68,16 @@ def test_keys_of_the_wrong_shape_end_it_at_once() -> None:
     assert list(found) == ["destination"]
     assert "is a personal key" in found["destination"][1]
     assert "phx_personal" not in found["destination"][1]
+
+
+def test_a_host_that_does_not_answer_is_one_problem_and_is_not_asked_again() -> None:
+    found = findings("http://127.0.0.1:9")
+    assert found["host"] == (
+        "problem",
+        "no answer from http://127.0.0.1:9: no connection: Connection refused. Correct destination.host, or try again "
+        "when it can be reached",
+    )
+    assert found["personal key"] == ("warning", "was not tried, because the host does not answer")
 
 
 def settings_server(settings: dict[str, Any] | None) -> CaptureServer:

@@ -36,7 +36,7 @@ def slow(name: str, more: dict[str, Any]) -> Vendor:
     """Return the dialect without what is compiled."""
     kind: Any = DIALECTS[name]
 
-    class Slow(kind):
+    class Slow(kind):  # type: ignore[misc]
         compiled: ClassVar[bool] = False
 
     return Slow.model_validate(dialect(name) | more)

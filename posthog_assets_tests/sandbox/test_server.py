@@ -56,7 +56,7 @@ def post_batch(sandbox: Sandbox, *events: dict[str, Any], **envelope: Any) -> An
     return HTTP.request("POST", f"{sandbox.url}/batch/", json={"api_key": "phc_test", "batch": list(events)} | envelope)
 
 
-def stored(sandbox: Sandbox, *uuids: str) -> list[tuple]:
+def stored(sandbox: Sandbox, *uuids: str) -> list[tuple[Any, ...]]:
     return [row for row in sandbox.events() if row[0] in uuids]
 
 
@@ -93,7 +93,7 @@ def test_v1_stores_what_it_says_it_stores(encoding: str, pack: Any, shared_sandb
         ({"distinct_id": "null"}, {"result": "warning", "details": "person_processing_disabled"}),
     ],
 )
-def test_v1_judges_event_by_event(changes: dict, verdict: dict, shared_sandbox: Sandbox) -> None:
+def test_v1_judges_event_by_event(changes: dict[str, Any], verdict: dict[str, Any], shared_sandbox: Sandbox) -> None:
     good, odd = event(), event(**changes)
     results = json.loads(post_v1(shared_sandbox, good, odd).data)["results"]
     assert results == {good["uuid"]: {"result": "ok"}, odd["uuid"]: verdict}
@@ -111,7 +111,7 @@ def test_v1_judges_event_by_event(changes: dict, verdict: dict, shared_sandbox: 
         ({"content_encoding": "lz4"}, 415, "unsupported_encoding"),
     ],
 )
-def test_v1_refuses_requests(headers: dict, status: int, tag: str, shared_sandbox: Sandbox) -> None:
+def test_v1_refuses_requests(headers: dict[str, Any], status: int, tag: str, shared_sandbox: Sandbox) -> None:
     answer = post_v1(shared_sandbox, event(), **headers)
     assert (answer.status, json.loads(answer.data)["error"]) == (status, tag)
 

@@ -114,10 +114,10 @@ def _rejects_check(imp: Import, lost: Lost) -> dg.AssetCheckResult:
 
 
 def _sessions(report: MappingReport) -> dict[str, Any]:
-    """Return how many events have a session, and whether those that cross midnight could be told; nothing if off."""
+    """Return how many events have a session, and whether those that cross midnight are complete; nothing if off."""
     if report.in_sessions is None:
         return {}
-    known = "known" if report.knows_day_before else "not staged: sessions that began before midnight begin anew"
+    known = "known" if report.knows_day_before else "not staged: sessions that began before midnight start again"
     return {"in_sessions": report.in_sessions, "day_before": known}
 
 

@@ -22,6 +22,7 @@ from posthog_assets.core.rejection import reason_head
 from posthog_assets.destination.encoder import encode
 from posthog_assets.destination.group_types import flaws, known_group_types
 from posthog_assets.destination.known_names import known_events, known_properties
+from posthog_assets.destination.preflight import TRIES
 from posthog_assets.destination.query_client import QueryClient
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.rejected import rejections
@@ -49,7 +50,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class NewNames:
-    """Names the project does not know yet; `unseen` says why nobody looked."""
+    """Names the project does not know yet; `unseen` says why they were not looked up."""
 
     events: list[str] = field(default_factory=list)
     properties: list[str] = field(default_factory=list)
@@ -158,7 +159,7 @@ def _new_names(imp: Import, events: set[str], properties: set[str]) -> NewNames:
         return NewNames(unseen="destination.personal_api_key and project_id are not set")
     markers = imp.mapping.markers
     try:
-        client = QueryClient(imp.destination)
+        client = QueryClient(imp.destination, TRIES)
         known = known_properties(client, imp.name, markers)
         if known is None:
             return NewNames(project_is_empty=True)

@@ -25,7 +25,7 @@ from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.rejected import rejections
 from posthog_assets.pipeline.upstream import stored_events
 from posthog_assets.sources.manifest import RawExport
-from posthog_assets.storage.layout import events_path, landed_path, staged_path
+from posthog_assets.storage.layout import events_path, landed_path, ledger_path, staged_path
 
 
 class DayState(StrEnum):
@@ -119,7 +119,7 @@ def _read_ledger(imp: Import, found: DayNumbers) -> None:
         for item in counts.to_pylist():
             found.rejected[item["asset"], item["reason"]] += item["count_all"]
     if not ledger.batches:
-        found.has_ledger = imp.store.exists(f"imported_batches/{key_of(found.day)}/ledger.parquet")
+        found.has_ledger = imp.store.exists(ledger_path(found.day))
         return
     found.has_ledger = True
     known = ledger.load()

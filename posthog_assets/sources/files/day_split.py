@@ -34,6 +34,7 @@ import zstandard
 from posthog_assets.core.errors import ImportFileError, SourceUnavailable, shorten
 from posthog_assets.core.json_records import parse
 from posthog_assets.core.records import Unreadable
+from posthog_assets.sources.account import WITHOUT_DAY
 from posthog_assets.sources.files.record_days import Days, at_path
 from posthog_assets.sources.formats import Compression, Format, Framing
 from posthog_assets.sources.formats.avro import AvroRecords
@@ -44,6 +45,7 @@ from posthog_assets.sources.formats.framing import framing_of
 from posthog_assets.sources.formats.json_array import Scanner, peek
 from posthog_assets.sources.formats.json_lines import is_blank, line_blocks
 from posthog_assets.sources.formats.parquet import rows_within
+from posthog_assets.storage.layout import SPLITS
 from posthog_assets.storage.store import Store
 
 # Arrow makes its functions when it is imported; type checkers cannot see them.
@@ -61,9 +63,6 @@ _SUFFIXES: Final = {
 #: Most records of an Avro block, which is read as a whole.
 _BLOCK_RECORDS: Final = 1_000
 
-#: The extract of records without a day.
-WITHOUT_DAY: Final = ""
-
 
 @dataclass(frozen=True, slots=True)
 class Extract:
@@ -79,7 +78,7 @@ class DaySplit:
 
     def __init__(self, store: Store, file: str, key: str) -> None:
         self._store = store
-        self._folder = f"raw_export/.split/{file}"
+        self._folder = f"{SPLITS}/{file}"
         self._key = key
         self._index: dict[str, Any] | None = None
 
