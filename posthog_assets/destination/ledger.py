@@ -5,9 +5,11 @@ sending.
 
 Layout:
 
-    imported_batches/<day>/batches/<number>-<writer>.parquet   one per answered batch, a row per event, never changed
-    imported_batches/<day>/ledger.parquet                      one row per batch, derived from the above for reading
+    imported_batches/<day>/batches/<number>-<writer>-<digest>.parquet   one per answered batch, a row per event, never
+                                                                        changed; release 0.1 wrote them without digest
+    imported_batches/<day>/ledger.parquet                               one row per batch, derived from the above
 
+The digest is of all bytes of the file: one that was cut off or altered is noticed before its verdicts count.
 No two writers ever use the same name, so even two runs at once on a store without locks leave a whole ledger.
 An entry of a later file replaces the entries of earlier ones for the same uuid. A batch file appears whole or not
 at all, after PostHog's answer and before the next one counts, so a crash forgets at most what was in flight.
@@ -16,8 +18,10 @@ at all, after PostHog's answer and before the next one counts, so a crash forget
 from __future__ import annotations
 
 import io
+import re
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import IO, Final, TypeVar
@@ -26,12 +30,15 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
+from posthog_assets.core.errors import DamagedFile, shorten
 from posthog_assets.core.schemas import BATCH_FILE, LEDGER
 from posthog_assets.core.threads import Threads
 from posthog_assets.destination.entries import CODES, VERDICTS, Entries, Growing, Known, Texts, halves, newest_of
 from posthog_assets.destination.verdicts import Verdict
 from posthog_assets.storage.layout import delivery_folder, ledger_path
+from posthog_assets.storage.parquet import damage_named
 from posthog_assets.storage.store import Store
 
 #: What stands for the protocol of an entry that takes verdicts back, so that events are owed again: a look that did not
@@ -40,6 +47,12 @@ REOPENING: Final = ("query", "undo", "release")
 
 T = TypeVar("T")
 
+#: Other names in the folder, such as a copy that a person or a synchronised folder made, are not the ledger's.
+_BATCH_NAME: Final = re.compile(r"\d{8,}(-[0-9a-f]{8}(-(?P<digest>[0-9a-f]{16}))?)?\.parquet")
+
+#: Where a batch file keeps its facts, and their digest: they are also read without the rest.
+_FACTS: Final = b"posthog_assets"
+_FACTS_DIGEST: Final = b"posthog_assets.digest"
 
 #: Files of a store elsewhere that are fetched at the same time: each costs a journey, and few bytes.
 _AHEAD: Final = 8
@@ -72,8 +85,9 @@ class Ledger:
         self._store = store
         self._day = day
         self._folder = delivery_folder(day)
-        names = store.names(f"{self._folder}/batches")
-        self._files = [name for name in names if name.endswith(".parquet")]
+        names = [name for name in store.names(f"{self._folder}/batches") if name.endswith(".parquet")]
+        self._files = [name for name in names if _BATCH_NAME.fullmatch(name)]
+        self._strangers = [name for name in names if not _BATCH_NAME.fullmatch(name)]
         self._next = _number(self._files[-1]) + 1 if self._files else 1
         self._writer = uuid.uuid4().hex[:8]
         #: What was read of the files already: their facts.
@@ -90,6 +104,8 @@ class Ledger:
 
     def append(self, entries: Entries, facts: BatchFacts) -> None:
         """Record one answered batch; when this returns it survives a crash."""
+        self._refuse_strangers()
+        text = orjson.dumps(asdict(facts))
         table = pa.Table.from_arrays(
             [
                 # numpy drops trailing zero bytes of what it gives back as Python bytes.
@@ -99,27 +115,33 @@ class Ledger:
                 pa.DictionaryArray.from_arrays(entries.codes, [v.value for v in VERDICTS]),
                 pa.array(entries.details, pa.string()),
             ],
-            schema=BATCH_FILE.with_metadata({"posthog_assets": orjson.dumps(asdict(facts))}),
+            schema=BATCH_FILE.with_metadata({_FACTS: text, _FACTS_DIGEST: _digest(text)}),
         )
         sink = io.BytesIO()
         # Hashes and uuids do not compress.
         pq.write_table(table, sink, compression="none", use_dictionary=["verdict", "detail"], write_statistics=False)
-        name = f"{self._next:08d}-{self._writer}.parquet"
-        self._store.write_bytes(f"{self._folder}/batches/{name}", sink.getvalue())
+        content = sink.getvalue()
+        name = f"{self._next:08d}-{self._writer}-{_digest(content)}.parquet"
+        self._store.write_bytes(f"{self._folder}/batches/{name}", content)
         self._files.append(name)
         self._facts[name] = facts
         self._next += 1
 
     def load(self) -> Known:
-        """Return the newest entry of every uuid (see there for its memory, of which reading takes twice as much)."""
+        """Return the newest entry of every uuid (see there for its memory, of which reading takes twice as much).
+
+        Raises:
+            DamagedFile: a file was cut off or altered, or is not one of the ledger's.
+        """
         highs, lows, hashes, keys = (Growing(np.uint64) for _ in range(4))
         codes, texts = Growing(np.int8), Texts()
-        for name, table in self._tables():
+        self._refuse_strangers()
+        for name, (table, verdicts) in self._each(self._files, _whole):
             for values, more in zip((highs, lows), halves(_fixed(table["uuid"])), strict=True):
                 values.add(more)
             hashes.add(table["content_hash"].to_numpy())
             keys.add(table["key_hash"].to_numpy())
-            codes.add(_codes(table))
+            codes.add(verdicts)
             texts.add(table["detail"])
             self._facts[name] = _facts(table.schema.metadata)
         newest = newest_of(highs.values, lows.values)
@@ -129,31 +151,59 @@ class Ledger:
             texts.taken(newest), texts.known,
         )  # fmt: skip
 
-    def _tables(self) -> Iterator[tuple[str, pa.Table]]:
-        """Yield name and content of each file, oldest first."""
-        return self._each(self._files, lambda file: pq.ParquetFile(file).read(use_threads=False))
-
-    def _each(self, names: list[str], read: Callable[[IO[bytes] | pa.BufferReader], T]) -> Iterator[tuple[str, T]]:
+    def _each(self, names: list[str], read: Callable[[IO[bytes], str], T]) -> Iterator[tuple[str, T]]:
         """Yield each name with what *read* makes of that file; what comes over a network is fetched ahead."""
         if self._store.is_local:
             for name in names:
-                with self._store.open(f"{self._folder}/batches/{name}") as file:
-                    yield name, read(file)
+                with self._store.open(f"{self._folder}/batches/{name}") as file, self._damage_named(name):
+                    content = read(file, name)
+                yield name, content
             return
 
         def fetched(name: str) -> T:
-            return read(pa.BufferReader(self._store.read_bytes(f"{self._folder}/batches/{name}")))
+            content = self._store.read_bytes(f"{self._folder}/batches/{name}")
+            with self._damage_named(name):
+                return read(io.BytesIO(content), name)
 
         with Threads(_AHEAD, "ledger") as pool:
             for start in range(0, len(names), 4 * _AHEAD):
                 some = names[start : start + 4 * _AHEAD]
                 yield from zip(some, pool.map(fetched, some), strict=True)
 
+    @contextmanager
+    def _damage_named(self, name: str) -> Iterator[None]:
+        remedy = (
+            f"it records what PostHog answered to one batch of {self._day}. Restore it from a backup; or move it out "
+            "of that folder and materialize imported_batches again, which sends that batch's events again: PostHog "
+            "keeps one of each, as they have the same uuids, provided the mapping has not changed since"
+        )
+        with damage_named(self._store.path(f"{self._folder}/batches/{name}"), remedy):
+            try:
+                yield
+            except MemoryError:
+                raise
+            except (ValueError, KeyError, TypeError) as error:
+                # What is read is checked, so these are of bytes that were not written like that.
+                raise pa.ArrowInvalid(shorten(str(error))) from error
+
+    def _refuse_strangers(self) -> None:
+        if self._strangers:
+            raise DamagedFile(
+                f"{self._store.path(f'{self._folder}/batches')} holds {shorten(', '.join(self._strangers))}, which is "
+                "no name of a batch file: a copy, or a batch file that was renamed. Move a copy out of that folder, "
+                "give a renamed one its name back; then run this again"
+            )
+
     def batch_facts(self) -> Iterator[tuple[str, BatchFacts]]:
-        """Yield each file's name and facts, oldest first; of files that were not read yet, only their ends are."""
+        """Yield each file's name and facts, oldest first; of files that were not read yet, only their ends are.
+
+        Raises:
+            DamagedFile: a file was cut off or altered, or is not one of the ledger's.
+        """
+        self._refuse_strangers()
         unread = [name for name in self._files if name not in self._facts]
-        for name, schema in self._each(unread, pq.read_schema):
-            self._facts[name] = _facts(schema.metadata)
+        for name, facts in self._each(unread, lambda file, name: _facts(pq.read_schema(file).metadata)):
+            self._facts[name] = facts
         yield from ((name, self._facts[name]) for name in self._files)
 
     def may_hold_drops(self) -> bool:
@@ -171,7 +221,7 @@ class Ledger:
         return rows
 
     def summarize(self) -> None:
-        """Write `ledger.parquet` anew from the batch files."""
+        """Write `ledger.parquet` again from the batch files."""
         table = pa.Table.from_pylist(self.facts(), schema=LEDGER)
         with self._store.atomic_write(ledger_path(self._day)) as path:
             pq.write_table(table, path)
@@ -189,7 +239,33 @@ def _codes(table: pa.Table) -> np.ndarray:
 
 
 def _facts(metadata: dict[bytes, bytes] | None) -> BatchFacts:
-    return BatchFacts(**orjson.loads((metadata or {})[b"posthog_assets"]))
+    noted = metadata or {}
+    text = noted[_FACTS]
+    if _FACTS_DIGEST in noted and noted[_FACTS_DIGEST].decode() != _digest(text):
+        raise ValueError("its facts are not what was written")
+    return BatchFacts(**orjson.loads(text))
+
+
+def _digest(content: bytes) -> str:
+    return xxhash.xxh3_64_hexdigest(content)
+
+
+def _whole(file: IO[bytes], name: str) -> tuple[pa.Table, np.ndarray]:
+    """Return all of a batch file and the codes of its verdicts.
+
+    Raises:
+        ValueError, KeyError, TypeError, pa.ArrowException: it is not what was written.
+    """
+    content, noted = file.read(), _BATCH_NAME.fullmatch(name)
+    digest = noted["digest"] if noted else None
+    if digest is not None and digest != _digest(content):
+        raise ValueError("its content is not that of which its name has the digest")
+    table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+    if not table.schema.equals(BATCH_FILE):
+        raise ValueError(f"its columns are {', '.join(table.schema.names)}")
+    if digest is None:
+        table.validate(full=True)
+    return table, _codes(table)
 
 
 def _number(name: str) -> int:

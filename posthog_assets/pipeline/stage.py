@@ -65,7 +65,7 @@ def stage_day(
             Stagers(_dialect(imp, manifest), report.raw_records, imp.processes) as stagers,
         ):
             for part in manifest.parts:
-                with raw.open(part) as file:
+                with raw.verified(part) as file:
                     for batch in stagers.stage(file, part.framing, part.name):
                         sink.write(batch)
                         _count(report, batch, _year_before(imp.start_date))

@@ -23,7 +23,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar, cast
 
 from filelock import FileLock, Timeout
 from upath import UPath
@@ -135,7 +135,10 @@ class Store:
         if self._local:
             return self.path(relative).open("rb")
         with self._answers(relative):
-            return self._downloaded().open(self.path(relative).path)
+            file = self._downloaded().open(self.path(relative).path)
+        # What is wrong with it is said of the file in the store, not of its copy.
+        cast(Any, file).raw.name = str(self.path(relative))
+        return file
 
     @contextlib.contextmanager
     def peek(self, relative: str) -> Iterator[IO[bytes]]:
@@ -296,7 +299,7 @@ class Store:
 
     @contextlib.contextmanager
     def shared_lock(self, name: str) -> Iterator[None]:
-        """Hold *name* while the block runs, waiting for whoever holds it (local disks only)."""
+        """Hold *name* while the block runs, waiting for the process that holds it (local disks only)."""
         if not self._local:
             yield
             return

@@ -6,10 +6,13 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import orjson
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posthog_assets.core.errors import DamagedFile
 from posthog_assets.destination.entries import CODES, Entries
 from posthog_assets.destination.ledger import BatchFacts, Ledger
 from posthog_assets.destination.verdicts import Verdict
@@ -97,8 +100,6 @@ def test_what_is_taken_back_keeps_its_uuid_to_the_last_byte(tmp_path: Path) -> N
 
 
 def test_a_batch_file_holds_sixteen_bytes_a_uuid_and_the_words(tmp_path: Path) -> None:
-    import pyarrow.parquet as pq
-
     ledger = Ledger(Store(str(tmp_path), "small"), "2024-03-01")
     ledger.append(entries([(1, 7, Verdict.OK, None), (4, 8, Verdict.DROP, "too old")]), FACTS)
     (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
@@ -131,3 +132,39 @@ def test_many_batches_on_an_object_store_keep_their_order() -> None:
         known = reader.load()
         assert known.hashes[known.find(packed([0, 1, 2, 3, 4]))].tolist() == [65, 66, 67, 68, 69]
         assert [row["number"] for row in Ledger(store, "2024-03-01").facts()] == list(range(1, 71))
+
+
+def test_a_flipped_bit_anywhere_in_a_batch_file_is_noticed(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "small")
+    Ledger(store, "2024-03-01").append(
+        entries([(which, which, Verdict.DROP if which else Verdict.OK, "too old") for which in range(len(UUIDS))]),
+        FACTS,
+    )
+    (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
+    whole = path.read_bytes()
+    for place in [*range(0, len(whole), max(1, len(whole) // 60)), len(whole) - 1]:
+        for bit in (0, 6):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << bit)]) + whole[place + 1 :])
+            with pytest.raises(DamagedFile, match=path.name):
+                Ledger(store, "2024-03-01").load()
+    path.write_bytes(whole)
+    assert len(Ledger(store, "2024-03-01").load()) == len(UUIDS)
+
+
+def test_facts_that_were_altered_are_noticed_where_only_they_are_read(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "small")
+    Ledger(store, "2024-03-01").append(entries([(1, 7, Verdict.OK, None)]), FACTS)
+    (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
+    table = pq.read_table(path)
+    metadata = {**table.schema.metadata, b"posthog_assets": orjson.dumps({"dropped": 1})}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    with pytest.raises(DamagedFile, match=r"its facts are not what was written.*Restore it from a backup"):
+        Ledger(store, "2024-03-01").may_hold_drops()
+
+
+def test_batch_files_of_release_0_1_whose_names_have_no_digest_are_read(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "small")
+    Ledger(store, "2024-03-01").append(entries([(1, 7, Verdict.OK, None)]), FACTS)
+    (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
+    path.rename(path.with_name(path.name[:17] + ".parquet"))
+    assert Ledger(store, "2024-03-01").load().acknowledged.tolist() == [True]
