@@ -88,7 +88,7 @@ class ParquetSink:
 
 
 #: A batch of rows in memory holds about this much at most, unless one row is larger.
-_BATCH_BYTES: Final = 8 << 20
+_BATCH_BYTES: Final = 4 << 20
 
 
 def groups_where(file: IO[bytes], column: str, holds: Callable[[pa.ChunkedArray], bool]) -> list[int]:
@@ -102,7 +102,7 @@ def groups_where(file: IO[bytes], column: str, holds: Callable[[pa.ChunkedArray]
 def read_batches(
     file: IO[bytes], columns: list[str] | None = None, rows: int = 20_000, groups: list[int] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of an open Parquet file in order, at most *rows* (and about 8 MiB) at a time.
+    """Yield the rows of an open Parquet file in order, at most *rows* (and about 4 MiB) at a time.
 
     The next batch is read on a thread of its own while the caller works on the last one. *groups* are the row groups
     to read, all of them by default.
