@@ -12,6 +12,7 @@ import pytest
 
 from posthog_assets.core.errors import ImportFileError, MissingUpstream
 from posthog_assets.orchestration.build import build_definitions
+from posthog_assets.orchestration.history import job_name
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.deliver import deliver_day
 from posthog_assets.pipeline.export import export_day
@@ -150,9 +151,7 @@ def test_the_check_is_evaluated_by_a_job_of_its_own(tmp_path: Path) -> None:
     imp = counted(tmp_path, "day,event,count\n2024-03-01,page,40\n")
     definitions = build_definitions(imp)
     whole = definitions.get_repository_def()
-    names = (
-        {key.name for key in whole.get_job("small_events").asset_layer.selected_asset_check_keys} if False else set()
-    )
+    names = {key.name for key in whole.get_job(job_name("small")).asset_layer.asset_graph.asset_check_keys}
     assert "matches_the_source" not in names
     with dg.DagsterInstance.ephemeral() as instance:
         result = whole.get_job("compare_small").execute_in_process(instance=instance)
