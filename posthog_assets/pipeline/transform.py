@@ -27,6 +27,7 @@ from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.mapping_files import open_step_files, read_identity_map
 from posthog_assets.pipeline.upstream import open_upstream
 from posthog_assets.storage.layout import day_facts_path, events_path, staged_path
+from posthog_assets.storage.leases import Holding
 from posthog_assets.storage.parquet import ParquetSink, read_batches, read_column
 from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.store import Store
@@ -37,7 +38,7 @@ def transform_day(
 ) -> MappingReport:
     """Turn the staged rows of *day* into PostHog events, oldest first; *progress* gets (rows done, rows in all)."""
     store = imp.store
-    with store.lock("posthog_events", key_of(day)), hot_loop():
+    with store.lock("posthog_events", key_of(day)) as holding, hot_loop():
         with open_upstream(store, staged_path(day), "staged_events", imp.name, day) as file:
             staged = digest_of(file)
             reader = pq.ParquetFile(file)
@@ -56,7 +57,7 @@ def transform_day(
                         fetched_at=datetime.fromisoformat(fetched_at), identity_map=ids, files=files,
                         since=imp.since, until=imp.until, facts=facts,
                     ),
-                    lambda: _events_sink(store, day, made_from, phases),
+                    lambda: _events_sink(store, day, made_from, phases, holding),
                     Path(spill),
                     ordered=_is_sorted(file),
                     around=around,
@@ -111,11 +112,13 @@ def _sessions_around(imp: Import, day: Partition, file: IO[bytes]) -> Iterator[A
 
 @contextmanager
 def _events_sink(
-    store: Store, day: Partition, made_from: dict[bytes, str], phases: TwoPhaseProgress
+    store: Store, day: Partition, made_from: dict[bytes, str], phases: TwoPhaseProgress, holding: Holding
 ) -> Iterator[TwoPhaseProgress]:
     metadata = {name.decode(): text for name, text in made_from.items()}
-    with store.atomic_write(events_path(day)) as path, ParquetSink(path, POSTHOG_EVENTS, metadata) as sink:
-        yield phases.writing(sink)
+    with store.atomic_write(events_path(day)) as path:
+        with ParquetSink(path, POSTHOG_EVENTS, metadata) as sink:
+            yield phases.writing(sink)
+        holding.confirm()
 
 
 class TwoPhaseProgress:
