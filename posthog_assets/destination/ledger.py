@@ -230,7 +230,7 @@ class Ledger:
         return rows
 
     def summarize(self) -> None:
-        """Write `ledger.parquet` anew from the batch files."""
+        """Write `ledger.parquet` again from the batch files."""
         table = pa.Table.from_pylist(self.facts(), schema=LEDGER)
         self.holding.confirm()
         with self._store.atomic_write(ledger_path(self._day)) as path:

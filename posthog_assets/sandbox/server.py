@@ -1,6 +1,7 @@
 """The HTTP side of the sandbox.
 
-Belongs here: routes, and answers in PostHog's shape. Does not belong here: rules (`v1`, `v0`, `query`), storage.
+Belongs here: routes, and answers in PostHog's shape. Does not belong here: rules (`capture_v1`, `capture_v0`, `hogql`),
+what the page shows (`events_page`), storage.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ import orjson
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from posthog_assets.sandbox import capture_v0 as v0
 from posthog_assets.sandbox import capture_v1 as v1
+from posthog_assets.sandbox import events_page
 from posthog_assets.sandbox.bodies import BATCH_WIRE, EVENT_WIRE, BodyRefused, unpack_v0
 from posthog_assets.sandbox.hogql import HIGHEST_LIMIT, QueryRefused, printed, translate
 from posthog_assets.sandbox.rules import group_types, ingestion_warning
@@ -73,8 +75,10 @@ class _App:
             Route("/api/projects/{project}/query/", self.query, methods=["POST"]),
             Route("/sandbox/stats", self.stats),
             Route("/sandbox/events", self.events),
-            Route("/project/{project}/{page:path}", _no_pages),
-            *(Route(path, _alive) for path in ("/", "/_readiness", "/_liveness")),
+            Route("/", self.page),
+            # Links to PostHog's own pages lead to the one page there is.
+            Route("/project/{project}/{page:path}", _to_page),
+            *(Route(path, _alive) for path in ("/_readiness", "/_liveness")),
         ]
 
     async def _in_thread(self, function: Any, *arguments: Any) -> Any:
@@ -200,6 +204,10 @@ class _App:
     async def events(self, request: Request) -> Response:
         return _json(await self._in_thread(self._store.final))
 
+    async def page(self, request: Request) -> Response:
+        wanted = events_page.Filter.of(request.query_params)
+        return _page(await self._in_thread(events_page.render, wanted, self._store.query))
+
 
 def _milliseconds(value: str | None) -> str | None:
     """Return posthog-js's `_` parameter, its clock in ms, as an ISO 8601 time."""
@@ -217,15 +225,16 @@ def _refused(status: int, kind: str, code: str, words: str) -> Response:
 
 
 async def _alive(request: Request) -> Response:
-    return PlainTextResponse("capture" if request.url.path == "/" else "ok")
+    return PlainTextResponse("ok")
 
 
-async def _no_pages(request: Request) -> Response:
-    return PlainTextResponse(
-        "This is the PostHog sandbox: it holds events and answers queries, but has no pages.\n"
-        "A real PostHog shows the events here. Everything stored, as JSON: /sandbox/events\n",
-        404,
-    )
+async def _to_page(request: Request) -> Response:
+    return _page(events_page.explorer())
+
+
+def _page(text: str) -> Response:
+    # Names of events and persons stand in addresses: no other server is to see them.
+    return HTMLResponse(text, headers={"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"})
 
 
 def _clear_away() -> None:

@@ -308,7 +308,7 @@ def test_a_process_killed_at_any_moment_loses_nothing_on_an_object_store(
                 time.sleep(0.005)
             time.sleep(chance.random() / 20)
             child.send_signal(signal.SIGKILL)
-            child.wait()
+            child.communicate()
         report = run(importing(tmp_path, s3, "killed", server.url, 300))
         counts = Counter(server.uuids())
     assert (report.acknowledged, report.owed, len(counts)) == (300, 0, 300)

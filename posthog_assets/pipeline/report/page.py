@@ -1,7 +1,7 @@
 """The report as one page of HTML that needs nothing else.
 
 Belongs here: which tables and charts there are. Does not belong here: reading numbers (`day_numbers`), drawing
-(`charts`). Names, reasons and values are text of whoever sent the events: the template escapes all of them.
+(`charts`). Names, reasons and values are text of the people who sent the events: the template escapes all of them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from posthog_assets.core.markup import visible
+from posthog_assets.core.html_page import environment
 from posthog_assets.pipeline.report.charts import check_library, compared, stacked
 from posthog_assets.pipeline.report.day_numbers import DayNumbers, DayState
 
@@ -40,7 +39,7 @@ def html(name: str, days: Sequence[DayNumbers], *, made_at: datetime | None = No
         ImportFileError: the library that draws is not installed.
     """
     check_library()
-    template = _environment().get_template("page.html.jinja")
+    template = environment("posthog_assets.pipeline.report").get_template("page.html.jinja")
     return template.render(
         name=name,
         made_at=f"{made_at or datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -56,15 +55,6 @@ def html(name: str, days: Sequence[DayNumbers], *, made_at: datetime | None = No
         slowest=sorted((day for day in days if day.seconds), key=lambda day: -day.seconds)[:5],
         rows=_ROWS,
     )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("posthog_assets.pipeline.report", "."), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters["visible"] = visible
-    environment.filters["slug"] = lambda text: text.replace(" ", "-").lower()
-    return environment
 
 
 def _totals(days: Sequence[DayNumbers]) -> dict[str, Any]:
