@@ -335,8 +335,9 @@ def _read(answer: Answer, batch: EncodedEvents) -> _Said:
         return _Said(answer, np.full(count, _OWED, dtype=np.int8), [None] * count)
     codes = np.full(count, CODES[Verdict.OK], dtype=np.int8)
     details: list[str | None] = [None] * count
-    if not answer.all_ok:
-        for index, uuid in enumerate(batch.text_uuids.to_pylist()):
+    uuids = [] if answer.all_ok else batch.text_uuids.to_pylist()
+    if not answer.plain >= set(uuids):
+        for index, uuid in enumerate(uuids):
             if uuid not in answer.plain:
                 verdict, detail = answer.verdicts.get(uuid, (Verdict.OWED, ""))
                 codes[index], details[index] = CODES[verdict], detail or None
