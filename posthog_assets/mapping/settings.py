@@ -111,6 +111,9 @@ class Mapping(Section):
     """What records are to be in PostHog."""
 
     events: dict[str, str | None] = Field(default_factory=dict, description="Old name -> new name; null: not imported")
+    groups: dict[str, str | None] = Field(
+        default_factory=dict, description="Old group type -> new group type; null: its groups are not imported"
+    )
     steps: list[Annotated[SerializeAsAny[Step], BeforeValidator(load_step), Choices(STEPS, "step")]] = Field(
         default_factory=list, description="Changes to each event, in this order, after `events`, before `properties`"
     )

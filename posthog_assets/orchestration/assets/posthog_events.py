@@ -8,7 +8,15 @@ from posthog_assets.core.schemas import POSTHOG_EVENTS
 from posthog_assets.mapping import MappingReport
 from posthog_assets.mapping.version import RULES
 from posthog_assets.orchestration.assets.declaration import Progress, day_of, declare, explained
-from posthog_assets.orchestration.assets.metadata import RULES_ENTRY, day_profile, location, speed, table, times
+from posthog_assets.orchestration.assets.metadata import (
+    RULES_ENTRY,
+    day_profile,
+    location,
+    records,
+    speed,
+    table,
+    times,
+)
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.rejects import Lost, Verdict
 from posthog_assets.pipeline.transform import transform_day
@@ -43,6 +51,8 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
         with explained():
             report = transform_day(imp, day, Progress(context, "transformed", "rows"))
         expected = report.staged - report.staged_rejected + report.derived
+        for sentence in report.cautions:
+            context.log.warning(sentence)
         lost = Lost.of(report.staged, report.staged_reasons, report.reject_reasons)
         return dg.MaterializeResult(
             metadata={
@@ -58,6 +68,7 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
                 "refused_merges": report.refused_merges,
                 **_sessions(report),
                 **_lost(lost),
+                **records("cautions", [{"caution": words, "events": n} for words, n in report.cautions.items()]),
                 **_history(report),
                 "mapping": imp.mapping_version,
                 RULES_ENTRY: str(RULES),
