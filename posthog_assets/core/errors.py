@@ -12,7 +12,8 @@
     ├── DeliveryError            PostHog did not take the events
     │   ├── Refused              PostHog refuses the request itself (key, host, quota): a person acts
     │   ├── Unavailable          PostHog did not answer, or asked to wait: try again later (temporary)
-    │   └── KeyWouldChange       re-sending would leave permanent duplicates: a person decides
+    │   ├── KeyWouldChange       re-sending would leave permanent duplicates: a person decides
+    │   └── GroupTypesRefused    the project would get group types for ever, or drop them: a person decides
     ├── VerificationError        PostHog's query API refused, or events have not landed
     │   └── LookUnavailable      PostHog's query API did not answer: look again later        (temporary)
     ├── StorageError             the storage does not take what must be written, or lost it: a person acts
@@ -21,7 +22,7 @@
     └── PartitionBusy            another run works on the same partition               (temporary)
 
 `temporary` says whether running the same thing again can help; everything else waits for a person. `retry_after` says
-how many seconds whoever did not answer asked to be left alone, where that is known.
+how many seconds the server asked to be left alone, where that is known.
 Messages are written for the person who must act and never contain a credential.
 """
 
@@ -91,6 +92,10 @@ class Unavailable(DeliveryError):
 
 class KeyWouldChange(DeliveryError):
     """Events acknowledged earlier would be stored a second time under another de-duplication key."""
+
+
+class GroupTypesRefused(DeliveryError):
+    """The events name group types that the project does not have; nothing was sent."""
 
 
 class VerificationError(PosthogAssetsError):

@@ -141,6 +141,10 @@ MAPPING_KEY: Final = b"posthog_assets.mapping"
 STAGED_KEY: Final = b"posthog_assets.staged"
 
 
+#: Where the events' file keeps the group types that its events name, a JSON list; absent: none.
+GROUP_TYPES_KEY: Final = b"posthog_assets.group_types"
+
+
 FETCHED_AT_KEY: Final = b"posthog_assets.fetched_at"
 
 

@@ -93,7 +93,7 @@ OptionalHttpUrl = Annotated[HttpUrl | None, BeforeValidator(_none_if_empty)]
 
 
 def secrets_in(options: Any, name: str = "") -> list[str]:
-    """Return the credentials among *options* that are passed on to somebody's library, told by their names."""
+    """Return the credentials among *options* that are passed on to a library, known by their names."""
     if isinstance(options, dict):
         return [secret for key, value in options.items() for secret in secrets_in(value, str(key))]
     return [options] if isinstance(options, str) and options and is_credential(name) else []

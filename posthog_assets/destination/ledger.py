@@ -221,7 +221,7 @@ class Ledger:
         return rows
 
     def summarize(self) -> None:
-        """Write `ledger.parquet` anew from the batch files."""
+        """Write `ledger.parquet` again from the batch files."""
         table = pa.Table.from_pylist(self.facts(), schema=LEDGER)
         with self._store.atomic_write(ledger_path(self._day)) as path:
             pq.write_table(table, path)

@@ -120,7 +120,7 @@ class Sender:
     stopped: threading.Event
     protocol: Protocol = Protocol.V1
     probes: Probes = field(default_factory=Probes)
-    #: PostHog's words of the last refusal of which it cannot be told yet whether the events are at fault.
+    #: PostHog's words of the last refusal of which it is not known yet whether the events are at fault.
     undecided: str = field(default="", init=False)
     #: The protocol in which PostHog took events, and how often in a row it has denied since that it serves it.
     _served: Protocol | None = field(default=None, init=False)

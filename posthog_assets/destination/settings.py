@@ -59,6 +59,10 @@ class Destination(Section):
         pattern="^(send|hold_back)$",
         description="send | hold_back events younger than 48 h, which PostHog bills as live",
     )
+    new_group_types: list[str] = Field(
+        default_factory=list,
+        description="Group types that the project may get from this import; it has five, and keeps each for ever",
+    )
     allow_duplicates: bool = Field(
         False, description="Send acknowledged events whose de-duplication key changed; PostHog keeps both versions"
     )

@@ -12,12 +12,20 @@ from pathlib import Path
 from typing import IO, Final
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posthog_assets.core.errors import DamagedFile
 from posthog_assets.core.partitions import Partition, key_of
-from posthog_assets.core.schemas import FETCHED_AT_KEY, HISTORY_KEY, MAPPING_KEY, POSTHOG_EVENTS, STAGED_KEY
+from posthog_assets.core.schemas import (
+    FETCHED_AT_KEY,
+    GROUP_TYPES_KEY,
+    HISTORY_KEY,
+    MAPPING_KEY,
+    POSTHOG_EVENTS,
+    STAGED_KEY,
+)
 from posthog_assets.mapping import Around, EventMapper, Floors, MappingReport, Survey, map_day
 from posthog_assets.mapping.sessions import COLUMNS as SESSION_COLUMNS
 from posthog_assets.pipeline.config.import_file import Import
@@ -49,19 +57,19 @@ def transform_day(
             ids = read_identity_map(imp.mapping.identity_map) if imp.mapping.identity_map else None
             phases = TwoPhaseProgress(reader.metadata.num_rows, progress)
             with scratch_folder() as spill, open_step_files() as files, _sessions_around(imp, day, file) as around:
+                mapper = EventMapper(
+                    imp.mapping, imp.name, imp.dialect, day=day, fetched_at=datetime.fromisoformat(fetched_at),
+                    identity_map=ids, files=files, since=imp.since, until=imp.until, facts=facts,
+                )  # fmt: skip
                 report = map_day(
                     lambda: phases.read(read_batches(file)),
-                    EventMapper(
-                        imp.mapping, imp.name, imp.dialect, day=day,
-                        fetched_at=datetime.fromisoformat(fetched_at), identity_map=ids, files=files,
-                        since=imp.since, until=imp.until, facts=facts,
-                    ),
-                    lambda: _events_sink(store, day, made_from, phases),
+                    mapper,
+                    lambda: _events_sink(store, day, made_from, phases, mapper),
                     Path(spill),
                     ordered=_is_sorted(file),
                     around=around,
                     survey=Survey(_floors(file, reader.metadata), lambda columns: read_batches(file, columns)),
-                )  # fmt: skip
+                )
             report.knows_history = facts is not None if imp.mapping.asks_history else None
             return report
 
@@ -111,11 +119,13 @@ def _sessions_around(imp: Import, day: Partition, file: IO[bytes]) -> Iterator[A
 
 @contextmanager
 def _events_sink(
-    store: Store, day: Partition, made_from: dict[bytes, str], phases: TwoPhaseProgress
+    store: Store, day: Partition, made_from: dict[bytes, str], phases: TwoPhaseProgress, mapper: EventMapper
 ) -> Iterator[TwoPhaseProgress]:
     metadata = {name.decode(): text for name, text in made_from.items()}
     with store.atomic_write(events_path(day)) as path, ParquetSink(path, POSTHOG_EVENTS, metadata) as sink:
         yield phases.writing(sink)
+        if kinds := sorted(mapper.group_types.names):
+            sink.note({GROUP_TYPES_KEY.decode(): orjson.dumps(kinds).decode()})
 
 
 class TwoPhaseProgress:

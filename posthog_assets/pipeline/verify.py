@@ -37,7 +37,7 @@ def verify_day(
 
     *progress* gets (events found, events acknowledged) after each look.
 
-    Returns None where there is no personal key to look with: then nobody looked, and nothing is claimed.
+    Returns None where there is no personal key to query with: then nothing is verified, and nothing is claimed.
     """
     store = imp.store
     if not store.exists(ledger_path(day)):

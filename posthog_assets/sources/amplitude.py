@@ -5,10 +5,10 @@ Amplitude's records read (`dialects.amplitude`). Rules: https://amplitude.com/do
 
 | answer | consequence |
 |---|---|
-| 404 | nobody uploaded anything in these hours |
+| 404 | nothing was uploaded in these hours |
 | 400 (more than 4 GB), 504, no answer in `timeout_seconds`, more than `max_part_bytes` | asked again in halves |
 | the same for a single hour | an error that names the way out: Amplitude's S3 export |
-| 200 with anything but a readable zip | fetched anew, then `BrokenPart`: never taken for an empty day |
+| 200 with anything but a readable zip | fetched again, then `BrokenPart`: never taken for an empty day |
 
 The upload clock never goes back: what is uploaded later belongs to a later day, whatever time the event bears. So a day
 is exported once, when it is complete, and needs no second look.

@@ -121,7 +121,7 @@ class RawExport:
     def is_complete(self, position: str) -> bool:
         """Whether the day is pinned already, from the same *position* of the source, and its parts are intact.
 
-        A pruned day is not: whoever asks for its export wants the parts back.
+        A pruned day is not: asking for its export means that the parts are wanted back.
         """
         found = self._manifest
         return bool(found and found.complete and found.position == position and all(map(self._is_intact, found.parts)))
@@ -222,7 +222,7 @@ class RawExport:
         if self._manifest is not None and self._manifest.pruned_at:
             raise MissingUpstream(
                 f"{self.store.root.name}/raw_export of {self._day} was pruned on {self._manifest.pruned_at[:10]}, "
-                f"after it had been imported: materialize raw_export for {self._day} again to fetch it anew"
+                f"after it had been imported: materialize raw_export for {self._day} again to fetch it again"
             )
         if self._size(part) != part.bytes:
             raise self._broken(part, "is missing or damaged: ")
@@ -334,7 +334,7 @@ class RawExport:
         )
 
     def _written(self, part: Part) -> orjson.Fragment:
-        """Return a part as JSON. It is made once: the manifest is written anew with every page of an API."""
+        """Return a part as JSON. It is made once: the manifest is written again with every page of an API."""
         made = self._fragments.get(part.name)
         if made is None or made[0] is not part:
             content = {item.name: getattr(part, item.name) for item in fields(part)}

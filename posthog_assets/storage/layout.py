@@ -59,6 +59,11 @@ def settled_path(day: Partition) -> str:
     return f"{delivery_folder(day)}/settled.json"
 
 
+def group_types_path() -> str:
+    """Return where the group types of all days that were sent are noted, a JSON list."""
+    return f"{DELIVERIES}/group_types.json"
+
+
 def rejected_path(day: Partition) -> str:
     return f"{delivery_folder(day)}/rejected.parquet"
 

@@ -299,7 +299,7 @@ class Store:
 
     @contextlib.contextmanager
     def shared_lock(self, name: str) -> Iterator[None]:
-        """Hold *name* while the block runs, waiting for whoever holds it (local disks only)."""
+        """Hold *name* while the block runs, waiting for the process that holds it (local disks only)."""
         if not self._local:
             yield
             return

@@ -282,7 +282,7 @@ class Workers:
             worker.end(kill=True)
             self._workers.remove(worker)
             assert order is not None
-            yield self._lost(order, "Stopped at once by whoever ran the command; run the day again")
+            yield self._lost(order, "Stopped at once from the keyboard; run the day again")
 
 
 # --- inside a worker ------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The report as one page of HTML that needs nothing else.
 
 Belongs here: which tables and charts there are. Does not belong here: reading numbers (`day_numbers`), drawing
-(`charts`). Names, reasons and values are text of whoever sent the events: the template escapes all of them.
+(`charts`). Names, reasons and values are text of the people who sent the events: the template escapes all of them.
 """
 
 from __future__ import annotations

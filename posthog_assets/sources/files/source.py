@@ -101,8 +101,8 @@ class Files(Source):
     day_timezone: TimeZone = Field(
         "UTC", description="Whose days they are; times in day_column without a zone are in it"
     )
-    format: Format | None = Field(None, description="Absent: told by the file's name")
-    compression: Compression | None = Field(None, description="Absent: told by the file's name")
+    format: Format | None = Field(None, description="Absent: by the file's name")
+    compression: Compression | None = Field(None, description="Absent: by the file's name")
     csv: CsvOptions = Field(
         default_factory=lambda: CsvOptions.model_validate({}),
         description="How CSV is written, where it is not as usual",
@@ -152,8 +152,8 @@ class Files(Source):
 
     @model_validator(mode="after")
     def _has_what_reads_it(self) -> Files:
-        told = ".avro" in self.path.rsplit("/", 1)[-1].lower() if self.format is None else self.format is Format.AVRO
-        if told and not is_installed():
+        is_avro = ".avro" in self.path.rsplit("/", 1)[-1].lower() if self.format is None else self.format is Format.AVRO
+        if is_avro and not is_installed():
             raise ValueError(NEEDS_FASTAVRO)
         return self
 

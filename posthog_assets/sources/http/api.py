@@ -46,7 +46,7 @@ _LONGEST_WAIT: Final = 3600.0
 _WAITS: Final = 100
 
 
-#: How often a delivery that cannot be read to its end is fetched anew.
+#: How often a delivery that cannot be read to its end is fetched again.
 _DELIVERIES: Final = 3
 
 

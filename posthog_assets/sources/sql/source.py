@@ -172,7 +172,7 @@ class Sql(Source):
             SourceUnavailable: it cannot be reached, or the connection was lost.
         """
         self.refuse_early(day)
-        # A day that is not over is read anew each time.
+        # A day that is not over is read again each time.
         position = self.position(self.fingerprint(day) or f"early {datetime.now(UTC).isoformat()}")
         if raw.is_complete(position):
             return

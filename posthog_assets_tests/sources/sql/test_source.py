@@ -26,6 +26,7 @@ from posthog_assets.sources.sql import parquet_rows as rows_module
 from posthog_assets.sources.sql.parquet_rows import JsonText, write_parts
 from posthog_assets.storage.store import Store
 from posthog_assets_tests.conftest import small_import
+from posthog_assets_tests.examples import some
 
 pytest.importorskip("sqlalchemy", reason="needs the extra posthog_assets[sql]")
 
@@ -121,11 +122,12 @@ def test_of_texts_and_numbers_each_row_is_one_days_and_no_dates_are_the_first_on
     ]
     told += [1.5, b"2024-03-01", "2024/12/31", "9999-99-99", "2023-07-01"]
     database.executemany("INSERT INTO told VALUES (?, ?)", enumerate(told))
-    days = [DAY + timedelta(days=number) for number in range(366)]
+    filled = (date(2024, 3, 1), date(2024, 3, 2))
+    days = {*filled, *some([DAY + timedelta(days=number) for number in range(366)])}
     found = {day: ids(exported(tmp_path, day, DAY, table="told", columns=["id"])) for day in days}
     assert {day: rows for day, rows in found.items() if rows} == {
-        date(2024, 3, 1): [0, *range(2, 13)],
-        date(2024, 3, 2): [1],
+        filled[0]: [0, *range(2, 13)],
+        filled[1]: [1],
     }
 
 
