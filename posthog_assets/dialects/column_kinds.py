@@ -10,7 +10,7 @@ or numbers beside words, holds text.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -34,6 +34,9 @@ _FALSE: Final = frozenset({"false", "False", "FALSE"})
 _BOOLEANS: Final = _TRUE | _FALSE
 _INTEGER: Final = re.compile(r"0|-?[1-9]\d{0,15}", re.ASCII)
 _FRACTION: Final = re.compile(r"-?(?:0|[1-9]\d*)\.\d*[1-9]", re.ASCII)
+#: Lines of numbers of at most 15 digits that print as they are, or nothing.
+_ONE: Final = r"(?:0|-?[1-9]\d{0,14}+|-?(?:0|[1-9]\d{0,7}+)\.\d{0,5}[1-9])?+"
+_PLAIN: Final = re.compile(rf"{_ONE}(?:\n{_ONE})*+", re.ASCII)
 #: So many digits a double always gives back as they are; JavaScript writes smaller numbers with an exponent.
 _SURE_DIGITS: Final = 15
 _SMALLEST: Final = 1e-6
@@ -55,12 +58,25 @@ def as_kind(text: Any, kind: Kind | None) -> Any:
     """Return the number or boolean that *text* is, in a column of *kind* (None: of which nothing is known)."""
     if kind == "text" or type(text) is not str:
         return text
-    match kind_of(text):
-        case "number" if kind != "boolean":
-            return float(text) if "." in text else int(text)
-        case "boolean" if kind != "number":
-            return text in _TRUE
-    return text
+    found = kind_of(text)
+    if found == "text" or found != (kind or found):
+        return text
+    return _CONVERTERS[found](text)
+
+
+def converters(kinds: Mapping[str, Kind]) -> list[tuple[str, Callable[[str], Any]]]:
+    """Return the columns that hold no text, with what makes numbers or booleans of their texts.
+
+    They are for values that `ColumnKinds.look` has seen: no other is looked at again.
+    """
+    return [(column, _CONVERTERS[kind]) for column, kind in kinds.items() if kind != "text"]
+
+
+def _number(text: str) -> int | float:
+    return float(text) if "." in text else int(text)
+
+
+_CONVERTERS: Final[Mapping[Kind, Callable[[str], Any]]] = {"number": _number, "boolean": _TRUE.__contains__}
 
 
 def as_declared(text: Any, kind: Kind) -> Any:
@@ -95,6 +111,8 @@ class ColumnKinds:
             known = self.kinds.get(column)
             if known == "text":
                 continue
+            if known == "number" and "" in self._nothing and _are_numbers(records, column):
+                continue
             texts = {record.get(column) for record in records if type(record.get(column)) is str}
             kind: Kind | None = known
             for text in texts - self._nothing:
@@ -103,6 +121,14 @@ class ColumnKinds:
                 self.kinds[column] = kind
                 is_new = True
         return is_new
+
+
+def _are_numbers(records: list[dict[str, Any]], column: str) -> bool:
+    """Whether all values of a column are plain numbers, or nothing; may be False where a longer look finds numbers."""
+    try:
+        return _PLAIN.fullmatch("\n".join([record[column] for record in records])) is not None
+    except (KeyError, TypeError):
+        return False
 
 
 def _names(records: list[dict[str, Any]]) -> dict[str, None]:

@@ -20,7 +20,7 @@ from posthog_assets.core.sections import Section, TimeZone
 from posthog_assets.core.timestamps import pattern_flaw, read_timestamps
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column import ABSENT, Column
-from posthog_assets.dialects.column_kinds import TYPES_DESCRIPTION, Types, as_declared, as_kind
+from posthog_assets.dialects.column_kinds import TYPES_DESCRIPTION, Types, as_declared, as_kind, converters
 from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.record import PERSONAL, as_id, extract_person_properties, group_keys, read_own_groups
 
@@ -283,7 +283,10 @@ class Columns(Dialect):
         else:
             records = [{key: record[key] for key in self.properties if key in record} for record in records]
         if untyped and self.types != "text":
-            records = [self._typed(record) for record in records]
+            if self._kinds and self.types == "infer":
+                self._convert(records)
+            else:
+                records = [self._typed(record) for record in records]
         # orjson writes valid UTF-8, so the bytes are text as they stand.
         return pa.array(_each(self.dumps, records, reasons), pa.binary()).view(pa.string())
 
@@ -299,6 +302,13 @@ class Columns(Dialect):
             key: as_declared(value, declared[key]) if key in declared else as_kind(value, kind_of_column(key))
             for key, value in record.items()
         }
+
+    def _convert(self, records: list[dict[str, Any]]) -> None:
+        """Make numbers and booleans of the texts of records, as `_typed` does, where the columns are known."""
+        for column, convert in converters(self._kinds):
+            for record in records:
+                if type(text := record.get(column)) is str:
+                    record[column] = convert(text)
 
 
 def _take_out(record: dict[str, Any], keys: list[str]) -> None:

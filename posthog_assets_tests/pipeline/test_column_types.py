@@ -100,6 +100,12 @@ def test_the_import_file_may_say_what_a_column_holds(tmp_path: Path) -> None:
     ]
 
 
+def test_texts_that_mean_nothing_have_no_type(tmp_path: Path) -> None:
+    imp = csv_import(tmp_path, {FIRST: ["1,1", "NULL,NULL", "3,"], SECOND: ["4,4", "NULL,5"]}, "n,m", nulls=["NULL"])
+    assert staged(imp, FIRST) == [{"n": 1, "m": "1"}, {}, {"n": 3, "m": ""}]
+    assert staged(imp, SECOND) == [{"n": 4, "m": "4"}, {"m": "5"}]
+
+
 def test_a_later_day_widens_a_column_and_the_days_before_it_are_behind(tmp_path: Path) -> None:
     imp = csv_import(tmp_path, {FIRST: ["12345"], SECOND: ["01234"], THIRD: ["23456"]}, "zip")
     assert staged(imp, FIRST) == [{"zip": 12345}]
