@@ -82,3 +82,8 @@ def links_path() -> str:
 def source_counts_path() -> str:
     """Return where the last comparison with the source's own numbers is kept."""
     return "source_counts.parquet"
+
+
+def traces_path() -> str:
+    """Return where an import notes what it wrote into PostHog beside its events."""
+    return "traces.json"
