@@ -77,3 +77,8 @@ def persons_path() -> str:
 
 def links_path() -> str:
     return "history_facts/links.parquet"
+
+
+def source_counts_path() -> str:
+    """Return where the last comparison with the source's own numbers is kept."""
+    return "source_counts.parquet"
