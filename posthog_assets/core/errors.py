@@ -20,6 +20,7 @@
     │   ├── DamagedFile          a stored file is cut off or altered: restore it, or make it again
     │   └── StorageUnavailable   the storage did not answer: try again later           (temporary)
     └── PartitionBusy            another run works on the same partition               (temporary)
+        └── PartitionLost        this run was stopped, and another one may have taken over (temporary)
 
 `temporary` says whether running the same thing again can help; everything else waits for a person. `retry_after` says
 how many seconds the server asked to be left alone, where that is known.
@@ -126,6 +127,10 @@ class PartitionBusy(PosthogAssetsError):
     """Another run is working on the same partition."""
 
     temporary = True
+
+
+class PartitionLost(PartitionBusy):
+    """This run no longer holds its partition: another one may have taken over."""
 
 
 def shorten(value: object, limit: int = 200) -> str:

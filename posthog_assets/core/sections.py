@@ -25,7 +25,7 @@ __all__ = ["Choices", "HttpUrl", "OptionalHttpUrl", "Section", "TimeZone", "expl
 class Section(BaseModel):
     """A section of the import file: immutable, and closed to unknown fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     #: What may stand for the whole section, as a JSON schema, where a validator of the section takes something else.
     short_form: ClassVar[JsonSchemaValue | None] = None

@@ -74,6 +74,7 @@ def deliver(
         Unavailable: PostHog did not take a batch within `destination.retry_seconds`.
         KeyWouldChange: an acknowledged event would be stored a second time; nothing was sent.
         StorageError: the ledger cannot be written; what was in flight is sent again by the next run.
+        PartitionLost: another run may have the day now; nothing more is sent or recorded.
     """
     report = report if report is not None else DeliveryReport()
     since = (now or datetime.now(UTC)) - RECENT
@@ -177,6 +178,7 @@ class _Delivery:
             self._stopped,
             Protocol.BATCH if destination.protocol == "batch" else Protocol.V1,
             Probes(probe),
+            ledger.holding,
         )
         self._limit = destination.batch_events
         if destination.events_per_second:

@@ -84,7 +84,7 @@ def keep_column_types(store: Store, day: Partition, found: ColumnKinds) -> bool:
 
 @contextmanager
 def _locked(store: Store) -> Iterator[None]:
-    lock: AbstractContextManager[None] = (
+    lock: AbstractContextManager[object] = (
         store.shared_lock("column-types") if store.is_local else store.lock("column", "types")
     )
     with lock:

@@ -34,12 +34,12 @@ def deliver_day(
     """Send what is owed of *day*; *report* is filled on the way and tells the state where this raises."""
     store = imp.store
     with (
-        store.lock("imported_batches", key_of(day)),
+        store.lock("imported_batches", key_of(day)) as holding,
         hot_loop(),
         # One open file for all of it: what another run makes of the day meanwhile is a file of its own.
         open_upstream(store, events_path(day), "posthog_events", imp.name, day) as file,
     ):
-        ledger = Ledger(store, key_of(day))
+        ledger = Ledger(store, key_of(day), holding)
         digest = digest_of(file)
         noted = {name: text.decode() for name, text in (pq.read_metadata(file).metadata or {}).items()}
         version = noted.get(MAPPING_KEY)
@@ -58,6 +58,7 @@ def deliver_day(
         with store.atomic_write(rejected_path(day)) as path, ParquetSink(path, REJECTED) as sink:
             for batch in rejections(store, day, ledger, file):
                 sink.write(batch)
+        holding.confirm()
         if report.owed:
             Settled.forget(store, day)
         else:

@@ -28,6 +28,7 @@ from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.staging import Stagers
 from posthog_assets.sources.manifest import Manifest, RawExport
 from posthog_assets.storage.layout import staged_path
+from posthog_assets.storage.leases import Holding
 from posthog_assets.storage.parquet import ParquetSink
 
 
@@ -56,11 +57,11 @@ def stage_day(
     """Read every raw record of *day* into one row; *progress* gets (rows done, records in all)."""
     began = time.monotonic()
     store = imp.store
-    with store.lock("staged_events", key_of(day)), hot_loop():
+    with store.lock("staged_events", key_of(day)) as holding, hot_loop():
         raw = RawExport(store, day)
         columns = ColumnKinds(read_column_types(store).kinds, imp.dialect.texts_of_nothing)
         # Kinds only widen, so this ends: in the second round, unless another day widens one meanwhile.
-        while (report := _staged(imp, day, raw, columns, progress)) is None:
+        while (report := _staged(imp, day, raw, holding, columns, progress)) is None:
             pass
     report.bytes = store.size(staged_path(day))
     report.seconds = time.monotonic() - began
@@ -68,8 +69,9 @@ def stage_day(
 
 
 def _staged(
-    imp: Import, day: Partition, raw: RawExport, columns: ColumnKinds, progress: Callable[[int, int], None]
-) -> StagingReport | None:
+    imp: Import, day: Partition, raw: RawExport, holding: Holding, columns: ColumnKinds,
+    progress: Callable[[int, int], None],
+) -> StagingReport | None:  # fmt: skip
     """Write a day's rows; None where columns of CSV have turned out to hold something else than its rows say."""
     store, report, manifest = imp.store, StagingReport(), raw.manifest()
     report.raw_records = sum(part.records for part in manifest.parts)
@@ -86,6 +88,7 @@ def _staged(
                         sink.write(batch)
                         _count(report, batch, _year_before(imp.start_date))
                         progress(report.rows - report.further, report.raw_records)
+            holding.confirm()
             if columns.kinds and (not keep_column_types(store, day, columns) or stagers.is_outdated):
                 raise _OtherKinds
     except _OtherKinds:

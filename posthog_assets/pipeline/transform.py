@@ -35,6 +35,7 @@ from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.mapping_files import open_step_files, read_identity_map
 from posthog_assets.pipeline.upstream import open_upstream
 from posthog_assets.storage.layout import day_facts_path, events_path, staged_path
+from posthog_assets.storage.leases import Holding
 from posthog_assets.storage.parquet import ParquetSink, read_batches, read_column
 from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.store import Store
@@ -45,7 +46,7 @@ def transform_day(
 ) -> MappingReport:
     """Turn the staged rows of *day* into PostHog events, oldest first; *progress* gets (rows done, rows in all)."""
     store = imp.store
-    with store.lock("posthog_events", key_of(day)), hot_loop():
+    with store.lock("posthog_events", key_of(day)) as holding, hot_loop():
         with open_upstream(store, staged_path(day), "staged_events", imp.name, day) as file:
             staged = digest_of(file)
             reader = pq.ParquetFile(file)
@@ -64,7 +65,7 @@ def transform_day(
                 report = map_day(
                     lambda: phases.read(read_batches(file)),
                     mapper,
-                    lambda: _events_sink(store, day, made_from, phases, mapper),
+                    lambda: _events_sink(store, day, made_from, phases, mapper, holding),
                     Path(spill),
                     ordered=_is_sorted(file),
                     around=around,
@@ -119,13 +120,20 @@ def _sessions_around(imp: Import, day: Partition, file: IO[bytes]) -> Iterator[A
 
 @contextmanager
 def _events_sink(
-    store: Store, day: Partition, made_from: dict[bytes, str], phases: TwoPhaseProgress, mapper: EventMapper
+    store: Store,
+    day: Partition,
+    made_from: dict[bytes, str],
+    phases: TwoPhaseProgress,
+    mapper: EventMapper,
+    holding: Holding,
 ) -> Iterator[TwoPhaseProgress]:
     metadata = {name.decode(): text for name, text in made_from.items()}
-    with store.atomic_write(events_path(day)) as path, ParquetSink(path, POSTHOG_EVENTS, metadata) as sink:
-        yield phases.writing(sink)
-        if kinds := sorted(mapper.group_types.names):
-            sink.note({GROUP_TYPES_KEY.decode(): orjson.dumps(kinds).decode()})
+    with store.atomic_write(events_path(day)) as path:
+        with ParquetSink(path, POSTHOG_EVENTS, metadata) as sink:
+            yield phases.writing(sink)
+            if kinds := sorted(mapper.group_types.names):
+                sink.note({GROUP_TYPES_KEY.decode(): orjson.dumps(kinds).decode()})
+        holding.confirm()
 
 
 class TwoPhaseProgress:

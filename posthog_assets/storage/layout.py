@@ -86,3 +86,13 @@ def persons_path() -> str:
 
 def links_path() -> str:
     return "history_facts/links.parquet"
+
+
+def source_counts_path() -> str:
+    """Return where the last comparison with the source's own numbers is kept."""
+    return "source_counts.parquet"
+
+
+def traces_path() -> str:
+    """Return where an import notes what it wrote into PostHog beside its events."""
+    return "traces.json"
