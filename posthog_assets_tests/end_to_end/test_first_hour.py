@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def quiet(*command: str | Path, **options: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def newcomer(shared_sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
+def newcomer(shared_sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
     uv = shutil.which("uv")
     if uv is None or not (ROOT / ".git").exists():
         pytest.skip("needs uv, and a clone of the repository")
@@ -68,7 +68,7 @@ def newcomer(shared_sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> I
     shutil.copy(ROOT / ".dagster_home/dagster.yaml", home)
     project = base / "shop"
     project.mkdir()
-    yield Newcomer(
+    return Newcomer(
         base / "clone/.venv/bin/posthog-assets",
         project,
         outside | {
