@@ -37,6 +37,7 @@ from posthog_assets.orchestration.local.project import ImportJob, find_job
 from posthog_assets.orchestration.local.workers import DayRun, Task
 from posthog_assets.pipeline.config.rejects import Verdict
 from posthog_assets.pipeline.day_state.owed import owed_events
+from posthog_assets.pipeline.group_types import declared_group_types
 from posthog_assets.pipeline.preview.impact import day_change
 from posthog_assets.storage.layout import ledger_path
 
@@ -187,8 +188,10 @@ def _may_begin(job: ImportJob, assets: Iterable[str], days: Sequence[date], cons
     """Look at the destination where something is to be sent, and print what is not in order."""
     if "imported_batches" not in assets:
         return True
+    kinds = declared_group_types(job.imp)
     with console.status(f"asking {as_shown(job.imp.destination.host or 'nothing')}"):
-        findings = [f for f in preflight(job.imp.destination, days[0], days[-1]) if f.level != OK]
+        looked = preflight(job.imp.destination, days[0], days[-1], group_types=kinds)
+        findings = [finding for finding in looked if finding.level != OK]
     for finding in findings:
         color = "red" if finding.level == PROBLEM else "yellow"
         console.print(f"[{color}]{finding.level}: {finding.subject}: {as_shown(finding.words)}[/{color}]")

@@ -19,6 +19,7 @@ from posthog_assets.destination.preflight import OK, PROBLEM, WARNING, Finding, 
 from posthog_assets.orchestration.local.project import all_imports, find_import
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.time_zones import time_zone_warning
+from posthog_assets.pipeline.group_types import declared_group_types
 from posthog_assets.pipeline.source_look import look_at_source
 
 _COLORS: Final = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
@@ -45,7 +46,10 @@ def _check(imp: Import, console: Console, *, canary: bool) -> int:
     with console.status(f"{as_shown(imp.name)}: looking at the source") as waiting:
         findings = [] if imp.raw_owner != imp.name else list(look_at_source(imp))
         waiting.update(f"{as_shown(imp.name)}: asking {as_shown(imp.destination.host or 'nothing')}")
-        findings += preflight(imp.destination, imp.start_date, imp.end_date)
+        findings += preflight(
+            imp.destination, imp.start_date, imp.end_date,
+            group_types=declared_group_types(imp), events=[name for name in imp.mapping.events.values() if name],
+        )  # fmt: skip
         if words := time_zone_warning(imp.source, imp.dialect):
             findings.append(Finding(WARNING, "time zones", words))
         if canary and not any(finding.level == PROBLEM for finding in findings):

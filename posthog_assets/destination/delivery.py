@@ -57,21 +57,24 @@ def deliver(
     shared: Store | None = None,
     mapping: str | None = None,
     stamp: Stamp | None = None,
+    before: Callable[[], None] = lambda: None,
     now: datetime | None = None,
 ) -> DeliveryReport:
     """Send what *ledger* does not show as acknowledged, each person's events oldest first, and record every answer.
 
-    *events* opens the day's events anew each time it is called: batches of the `POSTHOG_EVENTS` schema, sorted by
+    *events* opens the day's events each time it is called: batches of the `POSTHOG_EVENTS` schema, sorted by
     timestamp. *report* is filled while the work goes on, so that it tells the state even where this raises. All
     processes whose *shared* is the same folder keep the destination's rates together. *mapping* is the version of the
     mapping that made the events, for the ledger, and *stamp* a property of every event that does not count as a change
-    of it. *now* (UTC) decides what is recent.
+    of it. *before* is called before the first event is sent, where one is, and may refuse by raising. *now* (UTC)
+    decides what is recent.
 
     Raises:
         Refused: PostHog refuses the request itself (key, quota, host).
         Unavailable: PostHog did not take a batch within `destination.retry_seconds`.
         KeyWouldChange: an acknowledged event would be stored a second time; nothing was sent.
         StorageError: the ledger cannot be written; what was in flight is sent again by the next run.
+        PartitionLost: another run may have the day now; nothing more is sent or recorded.
     """
     report = report if report is not None else DeliveryReport()
     since = (now or datetime.now(UTC)) - RECENT
@@ -86,6 +89,7 @@ def deliver(
     hold_back = destination.recent_events == "hold_back"
     report.held_back = report.recent if hold_back else 0
     if report.owed > report.held_back:
+        before()
         with CaptureClient(destination) as client:
             probe = None if found.acknowledged is None else encode(found.acknowledged, stamp=stamp)
             delivery = _Delivery(destination, client, ledger, report, progress, shared, mapping, probe)
@@ -174,6 +178,7 @@ class _Delivery:
             self._stopped,
             Protocol.BATCH if destination.protocol == "batch" else Protocol.V1,
             Probes(probe),
+            ledger.holding,
         )
         self._limit = destination.batch_events
         if destination.events_per_second:

@@ -38,6 +38,7 @@ from posthog_assets.core.threads import Threads
 from posthog_assets.destination.entries import CODES, VERDICTS, Entries, Growing, Known, Texts, halves, newest_of
 from posthog_assets.destination.verdicts import Verdict
 from posthog_assets.storage.layout import delivery_folder, ledger_path
+from posthog_assets.storage.leases import Holding
 from posthog_assets.storage.parquet import damage_named
 from posthog_assets.storage.store import Store
 
@@ -81,8 +82,10 @@ class BatchFacts:
 class Ledger:
     """The ledger of one partition. One process at a time may write (hold the partition's lock)."""
 
-    def __init__(self, store: Store, day: str) -> None:
+    def __init__(self, store: Store, day: str, holding: Holding | None = None) -> None:
+        """Open it; who writes is asked first whether the partition is still held (*holding*)."""
         self._store = store
+        self.holding = holding or Holding()
         self._day = day
         self._folder = delivery_folder(day)
         names = [name for name in store.names(f"{self._folder}/batches") if name.endswith(".parquet")]
@@ -103,7 +106,12 @@ class Ledger:
         return len(self._files)
 
     def append(self, entries: Entries, facts: BatchFacts) -> None:
-        """Record one answered batch; when this returns it survives a crash."""
+        """Record one answered batch; when this returns it survives a crash.
+
+        Raises:
+            PartitionLost: another run may have the day now; nothing is written.
+            StorageError: it cannot be written.
+        """
         self._refuse_strangers()
         text = orjson.dumps(asdict(facts))
         table = pa.Table.from_arrays(
@@ -122,6 +130,7 @@ class Ledger:
         pq.write_table(table, sink, compression="none", use_dictionary=["verdict", "detail"], write_statistics=False)
         content = sink.getvalue()
         name = f"{self._next:08d}-{self._writer}-{_digest(content)}.parquet"
+        self.holding.confirm()
         self._store.write_bytes(f"{self._folder}/batches/{name}", content)
         self._files.append(name)
         self._facts[name] = facts
@@ -221,8 +230,9 @@ class Ledger:
         return rows
 
     def summarize(self) -> None:
-        """Write `ledger.parquet` anew from the batch files."""
+        """Write `ledger.parquet` again from the batch files."""
         table = pa.Table.from_pylist(self.facts(), schema=LEDGER)
+        self.holding.confirm()
         with self._store.atomic_write(ledger_path(self._day)) as path:
             pq.write_table(table, path)
 

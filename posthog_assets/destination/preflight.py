@@ -6,15 +6,18 @@ events of an import.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import orjson
 
-from posthog_assets.core.errors import ImportFileError, VerificationError
+from posthog_assets.core.errors import ImportFileError, VerificationError, shorten
+from posthog_assets.core.posthog_rules import GROUP_TYPES
 from posthog_assets.destination.client import CaptureClient, compressed
+from posthog_assets.destination.group_types import flaws, known_group_types
+from posthog_assets.destination.project_api import ProjectApi
 from posthog_assets.destination.query_client import QueryClient
 from posthog_assets.destination.settings import Destination, Protocol
 from posthog_assets.destination.survey import RECENT
@@ -44,9 +47,18 @@ class Finding:
 
 
 def preflight(
-    destination: Destination, first_day: date, last_day: date | None, *, now: datetime | None = None
+    destination: Destination,
+    first_day: date,
+    last_day: date | None,
+    *,
+    group_types: Collection[str] = (),
+    events: Collection[str] = (),
+    now: datetime | None = None,
 ) -> Iterator[Finding]:
-    """Yield what can be known of *destination* for an import of *first_day* to *last_day*; stores nothing."""
+    """Yield what can be known of *destination* for an import of *first_day* to *last_day*; stores nothing.
+
+    *group_types* and *events* are those that the import is known to bring, which need not be all of them.
+    """
     now = now or datetime.now(UTC)
     try:
         host = destination.ingestion_host()
@@ -67,6 +79,8 @@ def preflight(
         yield Finding(WARNING, "personal key", "was not tried, because the host does not answer")
     elif destination.verifies:
         yield from _project(quick, first_day, now)
+        yield from _group_types(quick, group_types)
+        yield from _schemas(quick, events)
     else:
         yield Finding(
             WARNING,
@@ -170,6 +184,49 @@ def _project(destination: Destination, first_day: date, now: datetime) -> Iterat
         return
     yield _same_project(destination, settings.get("api_token"))
     yield _drops_old(settings.get("drop_events_older_than"), first_day, now)
+    if settings.get("person_processing_opt_out") is True:
+        yield Finding(
+            WARNING,
+            "persons",
+            "the project does not process persons: events arrive without a person, and $identify, $create_alias and "
+            "$groupidentify are dropped. Change it before importing, or set mapping.identify: false",
+        )
+
+
+def _group_types(destination: Destination, named: Collection[str]) -> Iterator[Finding]:
+    try:
+        known = known_group_types(QueryClient(destination))
+    except VerificationError:
+        known = None
+    if known is None:
+        yield Finding(OK, "group types", "cannot be asked of this PostHog: new ones will not be noticed")
+        return
+    wanted = list(dict.fromkeys([*named, *destination.new_group_types]))
+    found = [Finding(PROBLEM, "group types", words) for words in flaws(wanted, known, destination.new_group_types)]
+    new = [kind for kind in wanted if kind not in known]
+    words = f"the project has {len(known)} of {GROUP_TYPES}: {', '.join(known) or 'none'}"
+    yield from found or [Finding(OK, "group types", f"{words}; new: {', '.join(new)}" if new else words)]
+
+
+def _schemas(destination: Destination, events: Collection[str]) -> Iterator[Finding]:
+    """Yield which events the project holds against a schema; nothing where it does not say so."""
+    try:
+        entries = ProjectApi(destination, tries=1).entries("event_definitions", "event_definition:read")
+        names = sorted(str(entry.get("name")) for entry in entries if entry.get("enforcement_mode") == "reject")
+    except VerificationError:
+        # The key may lack the scope, and most projects enforce nothing.
+        return
+    if not names:
+        return
+    ours = [name for name in names if name in events]
+    shown = ", ".join(shorten(name, 60) for name in (ours or names)[:10])
+    whose = "of this import's events these" if ours else "these events"
+    yield Finding(
+        WARNING,
+        "schemas",
+        f"{whose} must keep to a schema, and PostHog drops those that do not after it has acknowledged them: {shown}. "
+        "landed_events finds what was dropped; the step schema rejects it before",
+    )
 
 
 def _same_project(destination: Destination, token: object) -> Finding:

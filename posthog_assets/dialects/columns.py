@@ -37,7 +37,7 @@ class TimestampColumn(Column):
 
     timezone: TimeZone = Field("UTC", description="Zone of times that have none")
     format: str | None = Field(None, description="strptime pattern; absent: ISO 8601, an epoch, or digits of a date")
-    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="Of epochs; absent: told by the magnitude")
+    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="Of epochs; absent: by the magnitude")
 
     @field_validator("format")
     @classmethod

@@ -54,7 +54,7 @@ def stage_day(
     """Read every raw record of *day* into one row; *progress* gets (rows done, records in all)."""
     began = time.monotonic()
     store, report = imp.store, StagingReport()
-    with store.lock("staged_events", key_of(day)), hot_loop():
+    with store.lock("staged_events", key_of(day)) as holding, hot_loop():
         raw = RawExport(store, day)
         manifest = raw.manifest()
         report.raw_records = sum(part.records for part in manifest.parts)
@@ -70,6 +70,7 @@ def stage_day(
                         sink.write(batch)
                         _count(report, batch, _year_before(imp.start_date))
                         progress(report.rows - report.further, report.raw_records)
+            holding.confirm()
     report.bytes = store.size(staged_path(day))
     report.seconds = time.monotonic() - began
     return report

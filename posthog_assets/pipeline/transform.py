@@ -12,12 +12,20 @@ from pathlib import Path
 from typing import IO, Final
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posthog_assets.core.errors import DamagedFile
 from posthog_assets.core.partitions import Partition, key_of
-from posthog_assets.core.schemas import FETCHED_AT_KEY, HISTORY_KEY, MAPPING_KEY, POSTHOG_EVENTS, STAGED_KEY
+from posthog_assets.core.schemas import (
+    FETCHED_AT_KEY,
+    GROUP_TYPES_KEY,
+    HISTORY_KEY,
+    MAPPING_KEY,
+    POSTHOG_EVENTS,
+    STAGED_KEY,
+)
 from posthog_assets.mapping import Around, EventMapper, Floors, MappingReport, Survey, map_day
 from posthog_assets.mapping.sessions import COLUMNS as SESSION_COLUMNS
 from posthog_assets.pipeline.config.import_file import Import
@@ -27,6 +35,7 @@ from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.mapping_files import open_step_files, read_identity_map
 from posthog_assets.pipeline.upstream import open_upstream
 from posthog_assets.storage.layout import day_facts_path, events_path, staged_path
+from posthog_assets.storage.leases import Holding
 from posthog_assets.storage.parquet import ParquetSink, read_batches, read_column
 from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.store import Store
@@ -37,7 +46,7 @@ def transform_day(
 ) -> MappingReport:
     """Turn the staged rows of *day* into PostHog events, oldest first; *progress* gets (rows done, rows in all)."""
     store = imp.store
-    with store.lock("posthog_events", key_of(day)), hot_loop():
+    with store.lock("posthog_events", key_of(day)) as holding, hot_loop():
         with open_upstream(store, staged_path(day), "staged_events", imp.name, day) as file:
             staged = digest_of(file)
             reader = pq.ParquetFile(file)
@@ -49,19 +58,19 @@ def transform_day(
             ids = read_identity_map(imp.mapping.identity_map) if imp.mapping.identity_map else None
             phases = TwoPhaseProgress(reader.metadata.num_rows, progress)
             with scratch_folder() as spill, open_step_files() as files, _sessions_around(imp, day, file) as around:
+                mapper = EventMapper(
+                    imp.mapping, imp.name, imp.dialect, day=day, fetched_at=datetime.fromisoformat(fetched_at),
+                    identity_map=ids, files=files, since=imp.since, until=imp.until, facts=facts,
+                )  # fmt: skip
                 report = map_day(
                     lambda: phases.read(read_batches(file)),
-                    EventMapper(
-                        imp.mapping, imp.name, imp.dialect, day=day,
-                        fetched_at=datetime.fromisoformat(fetched_at), identity_map=ids, files=files,
-                        since=imp.since, until=imp.until, facts=facts,
-                    ),
-                    lambda: _events_sink(store, day, made_from, phases),
+                    mapper,
+                    lambda: _events_sink(store, day, made_from, phases, mapper, holding),
                     Path(spill),
                     ordered=_is_sorted(file),
                     around=around,
                     survey=Survey(_floors(file, reader.metadata), lambda columns: read_batches(file, columns)),
-                )  # fmt: skip
+                )
             report.knows_history = facts is not None if imp.mapping.asks_history else None
             return report
 
@@ -111,11 +120,20 @@ def _sessions_around(imp: Import, day: Partition, file: IO[bytes]) -> Iterator[A
 
 @contextmanager
 def _events_sink(
-    store: Store, day: Partition, made_from: dict[bytes, str], phases: TwoPhaseProgress
+    store: Store,
+    day: Partition,
+    made_from: dict[bytes, str],
+    phases: TwoPhaseProgress,
+    mapper: EventMapper,
+    holding: Holding,
 ) -> Iterator[TwoPhaseProgress]:
     metadata = {name.decode(): text for name, text in made_from.items()}
-    with store.atomic_write(events_path(day)) as path, ParquetSink(path, POSTHOG_EVENTS, metadata) as sink:
-        yield phases.writing(sink)
+    with store.atomic_write(events_path(day)) as path:
+        with ParquetSink(path, POSTHOG_EVENTS, metadata) as sink:
+            yield phases.writing(sink)
+            if kinds := sorted(mapper.group_types.names):
+                sink.note({GROUP_TYPES_KEY.decode(): orjson.dumps(kinds).decode()})
+        holding.confirm()
 
 
 class TwoPhaseProgress:

@@ -50,6 +50,11 @@ def settled_path(day: Partition) -> str:
     return f"{delivery_folder(day)}/settled.json"
 
 
+def group_types_path() -> str:
+    """Return where the group types of all days that were sent are noted, a JSON list."""
+    return f"{DELIVERIES}/group_types.json"
+
+
 def rejected_path(day: Partition) -> str:
     return f"{delivery_folder(day)}/rejected.parquet"
 
@@ -72,3 +77,13 @@ def persons_path() -> str:
 
 def links_path() -> str:
     return "history_facts/links.parquet"
+
+
+def source_counts_path() -> str:
+    """Return where the last comparison with the source's own numbers is kept."""
+    return "source_counts.parquet"
+
+
+def traces_path() -> str:
+    """Return where an import notes what it wrote into PostHog beside its events."""
+    return "traces.json"

@@ -46,6 +46,7 @@ class ParquetSink:
         self._pending: list[Future[None]] = []
         self._group: list[pa.RecordBatch] = []
         self._group_bytes = 0
+        self._noted: dict[str, str] = {}
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Queue one batch of the sink's schema; raises what an earlier write raised."""
@@ -56,6 +57,10 @@ class ParquetSink:
         self._group_bytes += batch.nbytes
         if self._group_bytes >= self._GROUP_BYTES:
             self._flush()
+
+    def note(self, metadata: dict[str, str]) -> None:
+        """Add metadata to the file that is known only once its rows are written."""
+        self._noted |= metadata
 
     def _flush(self) -> None:
         if not self._group:
@@ -75,6 +80,8 @@ class ParquetSink:
                 self._flush()
                 for future in self._pending:
                     future.result()
+                if self._noted:
+                    self._writer.add_key_value_metadata(self._noted)
         finally:
             self._pool.shutdown(wait=True, cancel_futures=exc[0] is not None)
             self._writer.close()

@@ -93,7 +93,7 @@ def day_of(context: dg.AssetExecutionContext) -> date:
 def explained(metadata: Callable[[], dict[str, Any]] = dict) -> Iterator[None]:
     """Turn our own errors into a Dagster failure that says what to do, with *metadata* of the state reached.
 
-    Only what trying again can cure is left to the asset's retry policy; where whoever did not answer asked to be left
+    Only what trying again can cure is left to the asset's retry policy; where the server asked to be left
     alone for a while, the step is tried again after that.
     """
     try:
@@ -129,7 +129,7 @@ def heartbeat(imp: Import) -> dg.FreshnessPolicy | None:
 class Progress:
     """Says in the run log, every few seconds, how far a step is, how fast, and how long it will take.
 
-    Called with (done, in all), or with what is done alone where nobody knows how much there is.
+    Called with (done, in all), or with what is done alone where the total is unknown.
     """
 
     def __init__(self, context: dg.AssetExecutionContext, what: str, unit: str = "events") -> None:

@@ -65,6 +65,8 @@ def sentences(preview: Preview) -> Iterator[str]:
             f"{preview.shared_devices:,} anonymous ids belong to several users; PostHog will refuse "
             f"{preview.refused_merges:,} merges."
         )
+    for words in preview.group_types:
+        yield f"Importing this day stops before anything is sent: {words}."
     yield from _names(preview.new_names)
 
 

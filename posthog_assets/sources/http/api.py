@@ -27,6 +27,7 @@ from importlib.metadata import version
 from typing import Any, Final, TypeVar
 
 import urllib3
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from posthog_assets.core.deadlines import pool, read_body
 from posthog_assets.core.errors import BrokenPart, SourceRefused, SourceUnavailable, shorten
@@ -47,7 +48,7 @@ _LONGEST_WAIT: Final = 3600.0
 _WAITS: Final = 100
 
 
-#: How often a delivery that cannot be read to its end is fetched anew.
+#: How often a delivery that cannot be read to its end is fetched again.
 _DELIVERIES: Final = 3
 
 
@@ -138,19 +139,24 @@ class Api:
             BrokenPart: several deliveries in a row could not be read.
             SourceUnavailable: the body kept stopping, for `retry_seconds`.
         """
-        began, broken, failures = time.monotonic(), 0, 0
-        while True:
-            try:
-                return fetch()
-            except BrokenPart:
-                broken += 1
-                if broken >= _DELIVERIES:
-                    raise
-            except Stopped:
-                if time.monotonic() - began > self.retry_seconds:
-                    raise
-            pause(backoff(failures) * 5)
-            failures += 1
+        broken = 0
+
+        def given_up(state: RetryCallState) -> bool:
+            nonlocal broken
+            error = state.outcome.exception() if state.outcome else None
+            broken += isinstance(error, BrokenPart)
+            if isinstance(error, BrokenPart):
+                return broken >= _DELIVERIES
+            return (state.seconds_since_start or 0.0) > self.retry_seconds
+
+        tries = Retrying(
+            stop=given_up,
+            wait=lambda state: backoff(state.attempt_number - 1) * 5,
+            retry=retry_if_exception_type((BrokenPart, Stopped)),
+            sleep=lambda seconds: pause(seconds),
+            reraise=True,
+        )
+        return tries(fetch)
 
     def safe(self, text: str) -> str:
         """Return *text* without credentials."""

@@ -360,7 +360,7 @@ def test_unfolding_works_on_files_that_hold_all_days(tmp_path: Path, store: Stor
     assert [part.records for part in _export(source, store, date(2015, 9, 13)).parts()] == [1]
 
 
-def test_a_file_that_is_to_be_read_in_another_way_is_pinned_anew(tmp_path: Path, store: Store) -> None:
+def test_a_file_that_is_to_be_read_in_another_way_is_pinned_again(tmp_path: Path, store: Store) -> None:
     _write(tmp_path / "2015-09-12.csv", b"a;b\n1;2\n")
     _write(tmp_path / "2015-09-12.json", b'[{"actions":[1,2]}]')
     path = f"{tmp_path}/{{day}}.*"
