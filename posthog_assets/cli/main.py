@@ -349,6 +349,31 @@ def report(name: str, first: datetime | None, last: datetime | None, html: Path,
 @click.argument("name", metavar="IMPORT", shell_complete=_imports)
 @_from
 @_to
+@_project
+def compare(name: str, first: datetime | None, last: datetime | None, project: Path | None) -> None:
+    """Compare an import with the numbers of its source, per day and event, as `source_counts` says. Sends nothing.
+
+    Exit code 1: something differs, and what the import knows of its records does not explain it.
+    """
+    from posthog_assets.cli.compare import run_compare
+
+    sys.exit(run_compare(name, project, _day(first), _day(last)))
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
+@_project
+def traces(name: str, project: Path | None) -> None:
+    """Leave in PostHog what the import file's `traces` asks for: an annotation, a cohort, descriptions of events."""
+    from posthog_assets.cli.traces import run_traces
+
+    sys.exit(run_traces(name, project))
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
+@_from
+@_to
 @click.option(
     "--output",
     "folder",

@@ -19,6 +19,7 @@ from posthog_assets.orchestration.report import report_days
 from posthog_assets.pipeline.report.charts import check_library
 from posthog_assets.pipeline.report.day_numbers import DayNumbers
 from posthog_assets.pipeline.report.page import html as as_html
+from posthog_assets.pipeline.source_counts import stored_comparison
 
 
 def run_report(name: str, project: Path | None, first: date | None, last: date | None, *, html: Path) -> int:
@@ -26,8 +27,9 @@ def run_report(name: str, project: Path | None, first: date | None, last: date |
     check_library()
     console = open_console()
     with console.status(f"reading the days of {as_shown(name)}"):
-        days = _days(find_job(name, project), first, last)
-    html.write_text(as_html(name, days), encoding="utf-8")
+        job = find_job(name, project)
+    days = _days(job, first, last)
+    html.write_text(as_html(name, days, comparison=stored_comparison(job.imp)), encoding="utf-8")
     console.print(f"{html}: {len(days):,} days of {name}", markup=False, soft_wrap=True)
     return 0
 

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from posthog_assets.core.html_page import environment
 from posthog_assets.pipeline.report.charts import check_library, compared, stacked
 from posthog_assets.pipeline.report.day_numbers import DayNumbers, DayState
+from posthog_assets.pipeline.source_counts import Comparison
 
 #: Rows of a table; a sentence says how many there are beyond them.
 _ROWS: Final = 20
@@ -32,8 +33,10 @@ class _Month:
     days: list[DayNumbers]
 
 
-def html(name: str, days: Sequence[DayNumbers], *, made_at: datetime | None = None) -> str:
-    """Return the page about import *name*; *days* are in order, without gaps.
+def html(
+    name: str, days: Sequence[DayNumbers], *, comparison: Comparison | None = None, made_at: datetime | None = None
+) -> str:
+    """Return the page about import *name*; *days* are in order, without gaps, *comparison* is with the source.
 
     Raises:
         ImportFileError: the library that draws is not installed.
@@ -53,6 +56,7 @@ def html(name: str, days: Sequence[DayNumbers], *, made_at: datetime | None = No
         reasons=_top(sum((day.rejected for day in days), Counter())),
         failed=[day for day in days if day.state in (DayState.FAILED, DayState.MISSING_IN_POSTHOG, DayState.OWED)],
         slowest=sorted((day for day in days if day.seconds), key=lambda day: -day.seconds)[:5],
+        comparison=comparison,
         rows=_ROWS,
     )
 
