@@ -362,6 +362,16 @@ def compare(name: str, first: datetime | None, last: datetime | None, project: P
 
 @cli.command()
 @click.argument("name", metavar="IMPORT", shell_complete=_imports)
+@_project
+def traces(name: str, project: Path | None) -> None:
+    """Leave in PostHog what the import file's `traces` asks for: an annotation, a cohort, descriptions of events."""
+    from posthog_assets.cli.traces import run_traces
+
+    sys.exit(run_traces(name, project))
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
 @_from
 @_to
 @click.option(

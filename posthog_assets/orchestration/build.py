@@ -16,6 +16,7 @@ from posthog_assets.orchestration.assets.person_profiles import build_person_pro
 from posthog_assets.orchestration.assets.posthog_events import build_posthog_events
 from posthog_assets.orchestration.assets.raw_export import build_raw_export
 from posthog_assets.orchestration.assets.staged_events import build_staged_events
+from posthog_assets.orchestration.assets.traces import build_traces
 from posthog_assets.orchestration.checks import build_check_job, build_failed_days_check, check_key
 from posthog_assets.orchestration.history import job_name
 from posthog_assets.orchestration.jobs.compare_source import build_source_check, source_check_key
@@ -62,6 +63,7 @@ def build_definitions(imp: Import) -> dg.Definitions:
             *days,
             *([build_history_facts(imp)] if imp.history_facts or imp.mapping.asks_history else []),
             *([build_person_profiles(imp)] if imp.people else []),
+            *([build_traces(imp)] if imp.traces and imp.traces.wanted else []),
         ],
         asset_checks=[build_failed_days_check(imp, partitions), *([comparison[0]] if comparison else [])],
         jobs=[

@@ -32,6 +32,7 @@ from posthog_assets.sandbox import capture_v1 as v1
 from posthog_assets.sandbox import events_page
 from posthog_assets.sandbox.bodies import BATCH_WIRE, EVENT_WIRE, BodyRefused, unpack_v0
 from posthog_assets.sandbox.hogql import HIGHEST_LIMIT, QueryRefused, printed, translate
+from posthog_assets.sandbox.project import EntryRefused, ProjectEntries
 from posthog_assets.sandbox.rules import group_types, ingestion_warning
 from posthog_assets.sandbox.store import EventStore, IngestionWarning, QueryFailed, Row
 
@@ -57,6 +58,7 @@ class _App:
         self._store = store
         self._settings = settings
         self._work = ThreadPoolExecutor(1, "clickhouse")
+        self._entries = ProjectEntries(store.folder / "project.json", self._persons)
         self._requests: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
 
@@ -73,6 +75,11 @@ class _App:
             Route("/api/projects/{project}/", self.project),
             Route("/api/projects/{project}/query", self.query, methods=["POST"]),
             Route("/api/projects/{project}/query/", self.query, methods=["POST"]),
+            *(
+                Route(f"/api/projects/{{project}}/{what}/{rest}", self.entries, methods=["GET", "POST", "PATCH"])
+                for what in ("annotations", "event_definitions", "cohorts")
+                for rest in ("", "{key}/")
+            ),
             Route("/sandbox/stats", self.stats),
             Route("/sandbox/events", self.events),
             Route("/", self.page),
@@ -187,6 +194,41 @@ class _App:
             }
         )
 
+    def _persons(self, hogql: str) -> int:
+        """Return how many rows a cohort's query has."""
+        try:
+            return len(self._store.query(translate(hogql, self._settings.most_rows))["data"])
+        except (QueryRefused, QueryFailed) as error:
+            raise EntryRefused("query", str(error)[:500]) from error
+
+    async def entries(self, request: Request) -> Response:
+        """Answer for annotations, event definitions and cohorts: lists, new ones, and changes."""
+        if refusal := self._unauthorized(request):
+            return refusal
+        what, key = request.url.path.split("/")[4], request.path_params.get("key")
+        try:
+            given = orjson.loads(await request.body() or b"{}")
+            return await self._in_thread(self._entry, request, what, key, given)
+        except orjson.JSONDecodeError:
+            return _refused(400, "validation_error", "parse_error", "JSON parse error")
+        except EntryRefused as refused:
+            return _refused(400, "validation_error", "invalid_input", refused.words, refused.attr)
+
+    def _entry(self, request: Request, what: str, key: str | None, given: dict[str, Any]) -> Response:
+        names = [row[0] for row in self._store.query("SELECT DISTINCT event FROM events")["data"]]
+        if request.method == "PATCH" and key:
+            changed = self._entries.change(what, key, given, names)
+            return _json(changed) if changed else _refused(404, "invalid_request", "not_found", "Not found.")
+        if request.method == "POST" and not key and what != "event_definitions":
+            return _json(self._entries.create(what, given), 201)
+        if request.method != "GET" or key:
+            return _refused(405, "invalid_request", "method_not_allowed", f'Method "{request.method}" not allowed.')
+        found = self._entries.listed(what, request.query_params.get("search", ""), names)
+        limit, offset = (int(request.query_params.get(name, known)) for name, known in (("limit", 100), ("offset", 0)))
+        more = offset + limit < len(found)
+        following = str(request.url.include_query_params(offset=offset + limit)) if more else None
+        return _json({"count": len(found), "next": following, "results": found[offset : offset + limit]})
+
     async def stats(self, request: Request) -> Response:
         rows, events = await self._in_thread(self._store.count)
         return _json(
@@ -220,8 +262,8 @@ def _json(content: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status, media_type="application/json")
 
 
-def _refused(status: int, kind: str, code: str, words: str) -> Response:
-    return _json({"type": kind, "code": code, "detail": words, "attr": None}, status)
+def _refused(status: int, kind: str, code: str, words: str, attr: str | None = None) -> Response:
+    return _json({"type": kind, "code": code, "detail": words, "attr": attr}, status)
 
 
 async def _alive(request: Request) -> Response:

@@ -30,8 +30,17 @@ def manifest_path(day: Partition) -> str:
     return f"{export_folder(day)}/manifest.json"
 
 
+def staged_folder() -> str:
+    return "staged_events"
+
+
 def staged_path(day: Partition) -> str:
-    return f"staged_events/{key_of(day)}.parquet"
+    return f"{staged_folder()}/{key_of(day)}.parquet"
+
+
+def column_types_path() -> str:
+    """Return the path of what is known of the columns of CSV (`pipeline.column_types`)."""
+    return "column_types.json"
 
 
 def events_path(day: Partition) -> str:
@@ -82,3 +91,8 @@ def links_path() -> str:
 def source_counts_path() -> str:
     """Return where the last comparison with the source's own numbers is kept."""
     return "source_counts.parquet"
+
+
+def traces_path() -> str:
+    """Return where an import notes what it wrote into PostHog beside its events."""
+    return "traces.json"

@@ -185,8 +185,8 @@ def test_a_store_that_never_answers_is_said_in_a_sentence(s3: str, monkeypatch: 
 
 
 def test_only_one_process_holds_a_partition(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "LIFE", 0.8)
-    monkeypatch.setattr(leases, "SKEW", 0.2)
+    monkeypatch.setattr(leases, "LIFE", 3.0)
+    monkeypatch.setattr(leases, "SKEW", 1.0)
     monkeypatch.setattr(leases, "pause", lambda seconds: time.sleep(0.05))
     holding: list[int] = []
     most, busy, held = 0, 0, 0
@@ -199,7 +199,7 @@ def test_only_one_process_holds_a_partition(s3: str, monkeypatch: pytest.MonkeyP
                 with guard:
                     holding.append(number)
                     most, held = max(most, len(holding)), held + 1
-                time.sleep(2.5)
+                time.sleep(6)
                 with guard:
                     holding.remove(number)
         except PartitionBusy as error:
