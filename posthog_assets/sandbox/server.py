@@ -28,7 +28,15 @@ from starlette.routing import Route
 
 from posthog_assets.sandbox import capture_v0 as v0
 from posthog_assets.sandbox import capture_v1 as v1
-from posthog_assets.sandbox.bodies import BATCH_WIRE, EVENT_WIRE, BodyRefused, unpack_v0
+from posthog_assets.sandbox.bodies import (
+    BATCH_WIRE,
+    EVENT_WIRE,
+    QUERY_WIRE,
+    V1_WIRE,
+    BodyRefused,
+    body_within,
+    unpack_v0,
+)
 from posthog_assets.sandbox.hogql import HIGHEST_LIMIT, QueryRefused, printed, translate
 from posthog_assets.sandbox.rules import group_types, ingestion_warning
 from posthog_assets.sandbox.store import EventStore, IngestionWarning, QueryFailed, Row
@@ -86,7 +94,7 @@ class _App:
             return _json({"error": "service_unavailable", "error_description": "v1 sink not configured"}, 503)
         try:
             token = v1.token_of(request.headers)
-            body = await request.body()
+            body = await body_within(request, V1_WIRE)
             results, rows = await self._in_thread(v1.take, request.headers, body, datetime.now(UTC))
             await self._in_thread(self._keep, token, rows, len(results))
         except BodyRefused as refused:
@@ -101,7 +109,7 @@ class _App:
         form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
         hint = request.query_params.get("compression") or request.headers.get("content-encoding") or ""
         try:
-            body = await request.body()
+            body = await body_within(request, limit)
             raw = unpack_v0(body, limit, form=form, hint=hint)
             sent_at = _milliseconds(request.query_params.get("_"))
             token, rows, too_large = await self._in_thread(v0.take, raw, datetime.now(UTC), sent_at)
@@ -158,7 +166,7 @@ class _App:
         if refusal := self._unauthorized(request):
             return refusal
         try:
-            content = orjson.loads(await request.body())
+            content = orjson.loads(await body_within(request, QUERY_WIRE))
             asked = content["query"]
             if asked.get("kind") != "HogQLQuery":
                 return _refused(
@@ -170,6 +178,8 @@ class _App:
             return _refused(
                 400, "validation_error", "invalid_input", 'expected {"query": {"kind": "HogQLQuery", "query": "…"}}'
             )
+        except BodyRefused as refused:
+            return _refused(refused.status, "invalid_request", "payload_too_large", refused.words)
         except (QueryRefused, QueryFailed) as error:
             return _refused(400, "validation_error", "hogql_error", str(error)[:500])
         return _json(
@@ -199,6 +209,31 @@ class _App:
 
     async def events(self, request: Request) -> Response:
         return _json(await self._in_thread(self._store.final))
+
+
+class _OnlyNamed:
+    """Refuses requests whose Host is no name of this machine.
+
+    A page of a stranger may point its own name at 127.0.0.1 and then read what answers there (DNS rebinding); the
+    browser still sends that name as Host.
+    """
+
+    def __init__(self, app: Any, host: str) -> None:
+        self._app = app
+        self._names = {"localhost", "127.0.0.1", "::1", host.lower()}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        given = dict(scope.get("headers", ())).get(b"host", b"").decode("latin-1").lower()
+        name = re.sub(r":\d*$", "", given).strip("[]")
+        if scope["type"] == "http" and name not in self._names:
+            words = f"Host {name[:200]!r} is no name of this machine; the sandbox answers to {sorted(self._names)}\n"
+            await PlainTextResponse(words, 421)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host.startswith("127.") or host == "::1"
 
 
 def _milliseconds(value: str | None) -> str | None:
@@ -274,9 +309,10 @@ def serve(
     with tempfile.TemporaryDirectory(prefix=f"posthog-sandbox-{os.getpid()}-") as temporary:
         store = EventStore(data or Path(temporary))
         app = _App(store, SandboxSettings(project_key, v1, most_rows))
-        server = uvicorn.Server(
-            uvicorn.Config(Starlette(routes=app.routes()), log_level="warning", access_log=False, lifespan="off")
-        )
+        routes: Any = Starlette(routes=app.routes())
+        # Who lets it listen on another address means other machines to reach it, by whatever name they have for it.
+        asgi = _OnlyNamed(routes, host) if _is_loopback(host) else routes
+        server = uvicorn.Server(uvicorn.Config(asgi, log_level="warning", access_log=False, lifespan="off"))
         print(f"PostHog sandbox on http://{host}:{listener.getsockname()[1]} (project {PROJECT_ID})", flush=True)
         # uvicorn ends in order and then raises the signal again, which would end the process before its folder is gone.
         signal.signal(signal.SIGTERM, lambda number, frame: None)
