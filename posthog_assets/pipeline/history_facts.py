@@ -32,9 +32,8 @@ from posthog_assets.core.errors import ImportFileError, MissingUpstream
 from posthog_assets.core.posthog_rules import ILLEGAL_IDS
 from posthog_assets.core.schemas import DAY_FACTS, HISTORY_KEY, LINKS, PERSONS
 from posthog_assets.pipeline.config.import_file import Import
-from posthog_assets.pipeline.day_state.settled import digest_of
 from posthog_assets.storage.layout import day_facts_path, events_path, links_path, persons_path, staged_path
-from posthog_assets.storage.parquet import ParquetSink
+from posthog_assets.storage.parquet import ParquetSink, digest_of
 from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.store import Store
 

@@ -134,6 +134,9 @@ class Amplitude(Source):
             self._pin(api, raw, Hours(day, first, first + step - 1))
         raw.complete()
 
+    def fetch_sample(self, day: date, raw: RawExport) -> None:
+        self.model_copy(update={"hours_per_request": 1}).export(day, raw, day)
+
     def _is_kept(self, raw: RawExport, day: date, position: str) -> bool:
         """Pin at *position* a day that was pinned from this host before hosts were noted; False where it was not.
 

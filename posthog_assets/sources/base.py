@@ -100,6 +100,13 @@ class Source(Section, ABC):
             SourceUnavailable: the source did not answer.
         """
 
+    def fetch_sample(self, day: date, raw: RawExport) -> None:
+        """Fetch *day* into *raw* as `export` does, beginning with as little as can be asked for.
+
+        It is for a look at some records: *raw* ends it from within as soon as there are some.
+        """
+        self.export(day, raw, day)
+
     @abstractmethod
     def fingerprint(self, day: date) -> str | None:
         """Return a text that changes when the source's *day* changes; None where there is no export yet.

@@ -19,6 +19,7 @@ import base64
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -57,6 +58,18 @@ pause: Callable[[float], None] = time.sleep
 
 T = TypeVar("T")
 
+_patience: ContextVar[float | None] = ContextVar("patience", default=None)
+
+
+@contextmanager
+def hurried(seconds: float) -> Iterator[None]:
+    """Inside this block no API is given more time than *seconds*: to answer, to fail, or to be left alone."""
+    token = _patience.set(seconds)
+    try:
+        yield
+    finally:
+        _patience.reset(token)
+
 
 class TooMuch(SourceUnavailable):
     """The vendor cannot deliver this much at a time."""
@@ -77,6 +90,9 @@ class Api:
     retry_seconds: float = 900.0
 
     def __post_init__(self) -> None:
+        if (patience := _patience.get()) is not None:
+            self.timeout_seconds = min(self.timeout_seconds, patience)
+            self.retry_seconds = min(self.retry_seconds, patience)
         self._pool = pool(self.timeout_seconds, connect_seconds=15)
         self._rate = rate_of(self.base, self.secrets, self.limits, lambda seconds: pause(seconds))
 
@@ -179,7 +195,10 @@ class Api:
                 if waits > _WAITS:
                     raise SourceUnavailable(f"{message}, {_WAITS} times in a row")
                 # Nothing asked for, or a time that is past, is no permission to ask without a pause.
-                pause(min(asked or 5 * 2.0 ** min(waits, 6), _LONGEST_WAIT))
+                wait = min(asked or 5 * 2.0 ** min(waits, 6), _LONGEST_WAIT)
+                if (patience := _patience.get()) is not None and wait > patience:
+                    raise SourceUnavailable(f"{message}; it asks to be left alone for {wait:,.0f} s")
+                pause(wait)
                 continue
             if status and status != 408 and status < 500:
                 raise SourceRefused(message)

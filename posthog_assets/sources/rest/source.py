@@ -230,10 +230,7 @@ class Rest(Source):
         assert position is not None, "the day is complete"
         if raw.is_complete(position):
             return
-        client = RestClient(
-            self.client, tuple(Limit(rate.requests, rate.seconds) for rate in self.rate), self.timeout_seconds,
-            self.retry_seconds,
-        )  # fmt: skip
+        client = self._rest_client()
         if self.whole:
             split, whole = self._split(day, raw, client, first_day)
             raw.begin(position)
@@ -246,6 +243,19 @@ class Rest(Source):
             pages = Pages(self, client, raw, position)
             pages.read(day_window(day, self.zone))
             raw.complete(account=pages.tally.account(self.zone))
+
+    def fetch_sample(self, day: date, raw: RawExport) -> None:
+        """As `export` does; with `whole`, the first pages instead of the day's records."""
+        if not self.whole:
+            super().fetch_sample(day, raw)
+            return
+        raw.begin("a look")
+        Pages(self, self._rest_client(), raw, "a look").read(None)
+        raw.complete()
+
+    def _rest_client(self) -> RestClient:
+        limits = tuple(Limit(rate.requests, rate.seconds) for rate in self.rate)
+        return RestClient(self.client, limits, self.timeout_seconds, self.retry_seconds)
 
     def _split(self, day: date, raw: RawExport, client: RestClient, first_day: date) -> tuple[DaySplit, Whole]:
         now = datetime.now(UTC)
