@@ -240,7 +240,8 @@ def _write_days(
     imp: Import, database: Any, days: Sequence[str], report: HistoryReport, progress: Callable[[str], None]
 ) -> None:
     """Write the facts that the mapping asks for, a file a day, and find the days whose events were made of others."""
-    first_time, gaps = imp.mapping.first_time, imp.mapping.since_previous
+    first_time = [*dict.fromkeys((*imp.mapping.first_time, *imp.mapping.first_events))]
+    gaps = imp.mapping.since_previous
     asked = ", ".join(_text(name) for name in dict.fromkeys((*first_time, *gaps)))
     if asked:
         database.execute(f"CREATE TABLE facts AS {_facts(first_time, gaps, asked)}")
