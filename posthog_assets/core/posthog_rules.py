@@ -60,8 +60,8 @@ ILLEGAL_IDS: Final = _BARE_ILLEGAL_IDS | {
     f"{quote}{name}{quote}" for name in _BARE_ILLEGAL_IDS if name for quote in "'\""
 }
 
-#: `$groups` as most senders write it, which needs no closer look.
-_PLAIN_GROUPS: Final = r'"\$groups":\{(?:"[^"\\]+":(?:"[^"\\\s](?:[^"\\]*[^"\\\s])?"|\d+)[,}])+'
+#: `$groups` as most senders write it, which needs no closer look: a type has a letter that is surely no white space.
+_PLAIN_GROUPS: Final = r'"\$groups":\{(?:"[^"\\]*[!#-\[\]-~][^"\\]*":(?:"[^"\\\s](?:[^"\\]*[^"\\\s])?"|\d+)[,}])+'
 _GROUPS: Final = '"$groups":'
 _LONG_TEXT: Final = r'"[^"]{401}'
 _GROUP_CALL: Final = "$groupidentify"
