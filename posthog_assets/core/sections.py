@@ -25,7 +25,7 @@ __all__ = ["Choices", "HttpUrl", "OptionalHttpUrl", "Section", "TimeZone", "expl
 class Section(BaseModel):
     """A section of the import file: immutable, and closed to unknown fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     #: What may stand for the whole section, as a JSON schema, where a validator of the section takes something else.
     short_form: ClassVar[JsonSchemaValue | None] = None
@@ -93,7 +93,7 @@ OptionalHttpUrl = Annotated[HttpUrl | None, BeforeValidator(_none_if_empty)]
 
 
 def secrets_in(options: Any, name: str = "") -> list[str]:
-    """Return the credentials among *options* that are passed on to somebody's library, told by their names."""
+    """Return the credentials among *options* that are passed on to a library, known by their names."""
     if isinstance(options, dict):
         return [secret for key, value in options.items() for secret in secrets_in(value, str(key))]
     return [options] if isinstance(options, str) and options and is_credential(name) else []

@@ -25,7 +25,7 @@ import xxhash
 from posthog_assets.core.arrow_columns import json_strings, offsets_of, pack
 from posthog_assets.destination.settings import Protocol
 
-#: PostHog corrects timestamps by the difference between its clock and the sender's unless told not to:
+#: PostHog corrects timestamps by the difference between its clock and the sender's unless a field forbids it:
 #: rust/capture/src/v1/context.rs `clock_skew`. History must stay where it was.
 _V1_OPTIONS: Final = '"options":{"disable_skew_correction":true},'
 

@@ -205,7 +205,7 @@ class Lane:
     def _run(self) -> None:
         try:
             self._work()
-        except BaseException as failure:  # Whoever joins the lane raises it.
+        except BaseException as failure:  # The thread that joins the lane raises it.
             self.failure = failure
             self._sender.stopped.set()
         finally:

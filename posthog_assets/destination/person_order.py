@@ -72,7 +72,7 @@ class Persons:
 
 def of_day(events: StoredEvents) -> Persons:
     """Return the persons of a day."""
-    # Most of a day links nobody, and is not read.
+    # Most of a day links no ids, and is not read.
     return Persons(_links(events(["event", "distinct_id", "properties", "reject_reason"], _LINKS)))
 
 

@@ -26,6 +26,7 @@ from posthog_assets.destination.gate import Gate
 from posthog_assets.destination.probes import LaneProbe, Probes
 from posthog_assets.destination.settings import Destination, Protocol
 from posthog_assets.destination.verdicts import BILLING, Answer, Consequence, Verdict
+from posthog_assets.storage.leases import Holding
 from posthog_assets.storage.rates import Pace, Stopped
 
 #: Looks in a row at which PostHog took no event, before the run stops, where it took some earlier.
@@ -120,7 +121,9 @@ class Sender:
     stopped: threading.Event
     protocol: Protocol = Protocol.V1
     probes: Probes = field(default_factory=Probes)
-    #: PostHog's words of the last refusal of which it cannot be told yet whether the events are at fault.
+    #: A run that lost the day to another one sends nothing more.
+    holding: Holding = field(default_factory=Holding)
+    #: PostHog's words of the last refusal of which it is not known yet whether the events are at fault.
     undecided: str = field(default="", init=False)
     #: The protocol in which PostHog took events, and how often in a row it has denied since that it serves it.
     _served: Protocol | None = field(default=None, init=False)
@@ -145,6 +148,9 @@ class Sender:
 
         *lane* is what the lane knows of its last events, *origin* the request in which all of these were sent before.
         Never raises for what PostHog does: what ends the delivery is in the outcome, beside the verdicts that came.
+
+        Raises:
+            PartitionLost: another run may have the day now.
         """
         if request is None or request.protocol is not self.protocol:
             request = self.request(batch, origin)
@@ -285,6 +291,7 @@ class Sender:
         """
         self.pace.wait(len(batch), self.stopped)
         with self.gate.passage():
+            self.holding.check()
             began = time.monotonic()
             answer = self.client.send(request)
             # The gate learns of the answer before the next lane may leave.
@@ -328,8 +335,9 @@ def _read(answer: Answer, batch: EncodedEvents) -> _Said:
         return _Said(answer, np.full(count, _OWED, dtype=np.int8), [None] * count)
     codes = np.full(count, CODES[Verdict.OK], dtype=np.int8)
     details: list[str | None] = [None] * count
-    if not answer.all_ok:
-        for index, uuid in enumerate(batch.text_uuids.to_pylist()):
+    uuids = [] if answer.all_ok else batch.text_uuids.to_pylist()
+    if not answer.plain >= set(uuids):
+        for index, uuid in enumerate(uuids):
             if uuid not in answer.plain:
                 verdict, detail = answer.verdicts.get(uuid, (Verdict.OWED, ""))
                 codes[index], details[index] = CODES[verdict], detail or None

@@ -17,6 +17,9 @@ from posthog_assets.core.sections import OptionalHttpUrl, Section
 #: Hosts that take events for PostHog Cloud: us.i.posthog.com, eu.i.posthog.com.
 _CLOUD: Final = ".i.posthog.com"
 
+#: The hosts of its app, which the SDK replaces, end like this.
+_CLOUD_APP: Final = ".posthog.com"
+
 #: PostHog's own importer sends 1,000 events a second into a project that others share with it.
 _CLOUD_RATE: Final = 2_000.0
 
@@ -58,6 +61,10 @@ class Destination(Section):
         "send",
         pattern="^(send|hold_back)$",
         description="send | hold_back events younger than 48 h, which PostHog bills as live",
+    )
+    new_group_types: list[str] = Field(
+        default_factory=list,
+        description="Group types that the project may get from this import; it has five, and keeps each for ever",
     )
     allow_duplicates: bool = Field(
         False, description="Send acknowledged events whose de-duplication key changed; PostHog keeps both versions"
@@ -154,7 +161,10 @@ class Destination(Section):
 
 def _server_of(host: str) -> str:
     """Return the server that events for *host* go to, by the rule of PostHog's own SDK."""
-    # Half a second to import, which commands that only look at files need not wait for.
+    name = urlsplit(host).hostname or ""
+    if name.endswith(_CLOUD) or not name.endswith(_CLOUD_APP):
+        return host
+    # More than a second of processor time to import, only to learn that any other host stays as it is.
     from posthog.request import determine_server_host
 
     return determine_server_host(host)

@@ -1,6 +1,6 @@
 """The `mapping` section of the import file.
 
-Belongs here: what a user can wish for. Does not belong here: how it is done.
+Belongs here: what a user can set. Does not belong here: how it is done.
 """
 
 from __future__ import annotations
@@ -111,6 +111,9 @@ class Mapping(Section):
     """What records are to be in PostHog."""
 
     events: dict[str, str | None] = Field(default_factory=dict, description="Old name -> new name; null: not imported")
+    groups: dict[str, str | None] = Field(
+        default_factory=dict, description="Old group type -> new group type; null: its groups are not imported"
+    )
     steps: list[Annotated[SerializeAsAny[Step], BeforeValidator(load_step), Choices(STEPS, "step")]] = Field(
         default_factory=list, description="Changes to each event, in this order, after `events`, before `properties`"
     )
@@ -130,7 +133,7 @@ class Mapping(Section):
     )
     identity_map: IdentityMap | None = Field(None, description="Old ids, and the ids persons have in PostHog now")
     repeats: Literal["keep", "collapse"] = Field(
-        "keep", description="Records without ids that are alike: all are kept, or all but one rejected"
+        "keep", description="Equal records without ids: all are kept, or all but one rejected"
     )
     first_time: list[str] = Field(
         default_factory=list,

@@ -31,7 +31,7 @@ _BLOCK_BYTES: Final = 2 << 20
 #: Most runs that are open at once: more would make the slices that are put together ever thinner, and work dearer.
 _OPEN: Final = 16
 
-#: Properties compress to a third, and a day is written to the disk of whoever sorts it.
+#: Properties compress to a third, and a day is written to the disk while it is sorted.
 _WRITE: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 

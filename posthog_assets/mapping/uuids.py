@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-#: For RE2, which needs to be told that `$` is the end of the text and not of a line: it has no other reading.
+#: For RE2: `$` is the end of the text and not of a line.
 _UUID: Final = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 _HEX: Final = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 _COLUMNS: Final = np.array([i for i in range(36) if i not in (8, 13, 18, 23)])

@@ -33,6 +33,7 @@ from filelock import FileLock, Timeout
 
 from posthog_assets.core.errors import StorageError
 from posthog_assets.dialects.base import Dialect
+from posthog_assets.dialects.column_kinds import ColumnKinds
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.sources.formats import Framing, Lines, read_lazily
 from posthog_assets.storage.scratch import private_folder
@@ -60,13 +61,19 @@ _BUFFER: Final = 1 << 20
 class Stagers:
     """Stages the records of one day; use as a context manager."""
 
-    def __init__(self, dialect: Dialect, records: int, most: int | None = None) -> None:
-        """Make ready to stage a day of *records* records.
+    def __init__(
+        self, dialect: Dialect, records: int, most: int | None = None, columns: ColumnKinds | None = None
+    ) -> None:
+        """Make ready to stage a day of *records* records; *columns* is what is known of the columns of CSV.
 
         *most* is the most processes to start, by default one for each core of the machine, four at most; with 1 there
         are none.
         """
-        self._dialect = dialect
+        self._dialect = dialect.with_column_kinds(columns.kinds) if columns else dialect
+        self._columns = columns
+        #: Whether rows were given by other kinds of columns than those that are known now.
+        self.is_outdated = False
+        self._has_rows_of_text = False
         self._left = records
         # Processes are given their end of a socket, which only POSIX does.
         self._most = 1 if os.name != "posix" else min(_MOST, cores()) if most is None else most
@@ -108,6 +115,9 @@ class Stagers:
             if isinstance(item, Lines):
                 yield from self._timed(item, part)
             else:
+                if item.untyped and self._columns:
+                    self.is_outdated |= self._columns.look(item) and self._has_rows_of_text
+                    self._has_rows_of_text = True
                 yield self._dialect.stage(item, part)
         yield from _answers(under_way, 0)
 

@@ -37,7 +37,7 @@ def verify_day(
 
     *progress* gets (events found, events acknowledged) after each look.
 
-    Returns None where there is no personal key to look with: then nobody looked, and nothing is claimed.
+    Returns None where there is no personal key to query with: then nothing is verified, and nothing is claimed.
     """
     store = imp.store
     if not store.exists(ledger_path(day)):
@@ -46,8 +46,8 @@ def verify_day(
         return None
     if not store.exists(events_path(day)):
         raise absent_upstream(store, "posthog_events", imp.name, day)
-    with store.lock("imported_batches", key_of(day)):
-        ledger = Ledger(store, key_of(day))
+    with store.lock("imported_batches", key_of(day)) as holding:
+        ledger = Ledger(store, key_of(day), holding)
         known = ledger.load()
         expected = _Acknowledged(store, day, known, ambiguous=imp.destination.allow_duplicates)
         landing = find_landed(

@@ -109,7 +109,7 @@ class PostHog(Source):
             SourceRefused: PostHog refuses: the key, the project, the condition.
             SourceUnavailable: it does not answer.
         """
-        # A day that is not over is read anew each time.
+        # A day that is not over is read again each time.
         position = self.position(self.fingerprint(day) or f"early {datetime.now(UTC).isoformat()}")
         if raw.is_complete(position):
             return

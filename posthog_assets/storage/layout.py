@@ -30,8 +30,17 @@ def manifest_path(day: Partition) -> str:
     return f"{export_folder(day)}/manifest.json"
 
 
+def staged_folder() -> str:
+    return "staged_events"
+
+
 def staged_path(day: Partition) -> str:
-    return f"staged_events/{key_of(day)}.parquet"
+    return f"{staged_folder()}/{key_of(day)}.parquet"
+
+
+def column_types_path() -> str:
+    """Return the path of what is known of the columns of CSV (`pipeline.column_types`)."""
+    return "column_types.json"
 
 
 def events_path(day: Partition) -> str:
@@ -48,6 +57,11 @@ def ledger_path(day: Partition) -> str:
 
 def settled_path(day: Partition) -> str:
     return f"{delivery_folder(day)}/settled.json"
+
+
+def group_types_path() -> str:
+    """Return where the group types of all days that were sent are noted, a JSON list."""
+    return f"{DELIVERIES}/group_types.json"
 
 
 def rejected_path(day: Partition) -> str:
@@ -72,3 +86,13 @@ def persons_path() -> str:
 
 def links_path() -> str:
     return "history_facts/links.parquet"
+
+
+def source_counts_path() -> str:
+    """Return where the last comparison with the source's own numbers is kept."""
+    return "source_counts.parquet"
+
+
+def traces_path() -> str:
+    """Return where an import notes what it wrote into PostHog beside its events."""
+    return "traces.json"

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from posthog_assets.core.errors import DamagedFile, shorten
 from posthog_assets.core.threads import ahead
 
 
@@ -38,11 +40,13 @@ class ParquetSink:
             compression_level=1,
             use_dictionary=[name for name in ("kind", "event", "raw_part", "reject_reason") if name in schema.names],
             write_statistics=["timestamp"] if "timestamp" in schema.names else False,
+            write_page_checksum=True,
         )
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="parquet")
         self._pending: list[Future[None]] = []
         self._group: list[pa.RecordBatch] = []
         self._group_bytes = 0
+        self._noted: dict[str, str] = {}
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Queue one batch of the sink's schema; raises what an earlier write raised."""
@@ -53,6 +57,10 @@ class ParquetSink:
         self._group_bytes += batch.nbytes
         if self._group_bytes >= self._GROUP_BYTES:
             self._flush()
+
+    def note(self, metadata: dict[str, str]) -> None:
+        """Add metadata to the file that is known only once its rows are written."""
+        self._noted |= metadata
 
     def _flush(self) -> None:
         if not self._group:
@@ -72,6 +80,8 @@ class ParquetSink:
                 self._flush()
                 for future in self._pending:
                     future.result()
+                if self._noted:
+                    self._writer.add_key_value_metadata(self._noted)
         finally:
             self._pool.shutdown(wait=True, cancel_futures=exc[0] is not None)
             self._writer.close()
@@ -83,9 +93,10 @@ _BATCH_BYTES: Final = 8 << 20
 
 def groups_where(file: IO[bytes], column: str, holds: Callable[[pa.ChunkedArray], bool]) -> list[int]:
     """Return the row groups of an open Parquet file of whose *column* that holds; nothing else of it is read."""
-    reader = pq.ParquetFile(file, pre_buffer=False)
-    groups = range(reader.metadata.num_row_groups)
-    return [number for number in groups if holds(reader.read_row_group(number, columns=[column])[column])]
+    with damage_named(_name(file), _MAKE_AGAIN):
+        reader = pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True)
+        groups = range(reader.metadata.num_row_groups)
+        return [number for number in groups if holds(reader.read_row_group(number, columns=[column])[column])]
 
 
 def read_batches(
@@ -95,9 +106,53 @@ def read_batches(
 
     The next batch is read on a thread of its own while the caller works on the last one. *groups* are the row groups
     to read, all of them by default.
+
+    Raises:
+        DamagedFile: the file is cut off, not Parquet, or not what was written.
     """
-    reader = pq.ParquetFile(file, pre_buffer=False)
-    every = [reader.metadata.row_group(i) for i in range(reader.metadata.num_row_groups)]
-    widest = max((group.total_byte_size / max(group.num_rows, 1) for group in every), default=1.0)
-    size = max(1, min(rows, int(_BATCH_BYTES / max(widest, 1))))
-    yield from ahead(reader.iter_batches(batch_size=size, row_groups=groups, columns=columns), "read")
+    with damage_named(_name(file), _MAKE_AGAIN):
+        reader = pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True)
+        every = [reader.metadata.row_group(i) for i in range(reader.metadata.num_row_groups)]
+        widest = max((group.total_byte_size / max(group.num_rows, 1) for group in every), default=1.0)
+        size = max(1, min(rows, int(_BATCH_BYTES / max(widest, 1))))
+        yield from ahead(reader.iter_batches(batch_size=size, row_groups=groups, columns=columns), "read")
+
+
+def read_column(file: IO[bytes], column: str, rows: int = 500_000) -> Iterator[pa.Array]:
+    """Yield one column of an open Parquet file in order, *rows* at a time; nothing else of it is read.
+
+    Raises:
+        DamagedFile: like `read_batches`.
+    """
+    with damage_named(_name(file), _MAKE_AGAIN):
+        reader = pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True)
+        for batch in reader.iter_batches(batch_size=rows, columns=[column]):
+            yield batch[column]
+
+
+_MAKE_AGAIN: Final = "materialize the asset whose folder it lies in for that day again"
+
+
+@contextmanager
+def damage_named(path: object, remedy: str) -> Iterator[None]:
+    """Turn what Arrow raises of a Parquet file that is cut off or altered into an error that says which and what to do.
+
+    Raises:
+        DamagedFile: in place of Arrow's error.
+    """
+    try:
+        yield
+    except MemoryError:
+        # Arrow's class for it is one of Arrow's errors too; the file may be well.
+        raise
+    except (pa.ArrowException, OSError) as error:
+        # Arrow's own are plain; a disk or a network that does not answer says so by a number or a class of its own.
+        if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
+            raise
+        raise DamagedFile(
+            f"{path} is cut off, was altered or is not a Parquet file ({shorten(str(error))}): {remedy}"
+        ) from error
+
+
+def _name(file: IO[bytes]) -> str:
+    return str(getattr(file, "name", "a stored file"))

@@ -23,7 +23,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar, cast
 
 from filelock import FileLock, Timeout
 from upath import UPath
@@ -37,7 +37,7 @@ from posthog_assets.core.errors import (
     shorten,
 )
 from posthog_assets.storage.downloads import Downloads, create, steadily
-from posthog_assets.storage.leases import Held, lease
+from posthog_assets.storage.leases import Held, Holding, lease
 from posthog_assets.storage.scratch import scratch_folder
 
 T = TypeVar("T")
@@ -135,7 +135,10 @@ class Store:
         if self._local:
             return self.path(relative).open("rb")
         with self._answers(relative):
-            return self._downloaded().open(self.path(relative).path)
+            file = self._downloaded().open(self.path(relative).path)
+        # What is wrong with it is said of the file in the store, not of its copy.
+        cast(Any, file).raw.name = str(self.path(relative))
+        return file
 
     @contextlib.contextmanager
     def peek(self, relative: str) -> Iterator[IO[bytes]]:
@@ -262,11 +265,11 @@ class Store:
                 entry.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def lock(self, asset: str, day: str) -> Iterator[None]:
-        """Hold the partition while the block runs.
+    def lock(self, asset: str, day: str) -> Iterator[Holding]:
+        """Hold the partition while the block runs; yields what tells whether it is still held.
 
         On a local disk this is an OS lock that dies with its process; elsewhere a lease, which outlives it by a minute
-        and is waited for that long.
+        and is waited for that long. It can be lost: ask before anything that only its holder may do.
 
         Raises:
             PartitionBusy: another process holds it.
@@ -274,29 +277,29 @@ class Store:
         """
         busy = f"another run is materializing {self.root.name}/{asset} for {day}"
         if not self._local:
-            with self._leased(f".locks/{asset}-{day}.json", busy):
-                yield
+            with self._leased(f".locks/{asset}-{day}.json", f"{self.root.name}/{asset} for {day}", busy) as holding:
+                yield holding
             return
         try:
             lock = self._acquired(f"{asset}-{day}", timeout=0)
         except Timeout:
             raise PartitionBusy(f"{busy}; wait for it to finish, then run this one again") from None
         with lock:
-            yield
+            yield Holding()
 
     @contextlib.contextmanager
-    def _leased(self, relative: str, busy: str) -> Iterator[None]:
+    def _leased(self, relative: str, what: str, busy: str) -> Iterator[Holding]:
         with contextlib.ExitStack() as stack:
             with self._answers(relative):
                 try:
-                    stack.enter_context(lease(self._files, self.path(relative).path))
+                    held = stack.enter_context(lease(self._files, self.path(relative).path, what))
                 except Held as holder:
                     raise PartitionBusy(f"{busy} ({holder}); wait for it to finish, then run this one again") from None
-            yield
+            yield held
 
     @contextlib.contextmanager
     def shared_lock(self, name: str) -> Iterator[None]:
-        """Hold *name* while the block runs, waiting for whoever holds it (local disks only)."""
+        """Hold *name* while the block runs, waiting for the process that holds it (local disks only)."""
         if not self._local:
             yield
             return

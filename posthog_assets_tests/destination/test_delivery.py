@@ -20,6 +20,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from posthog.request import determine_server_host
 
 from posthog_assets.core.errors import ImportFileError, KeyWouldChange, Refused, Unavailable
 from posthog_assets.core.schemas import POSTHOG_EVENTS
@@ -434,6 +435,19 @@ def test_a_wrong_destination_is_explained_without_its_key(settings: dict[str, An
             Ledger(Store(str(tmp_path), "small"), "2024-03-01"),
             lambda columns, names=None: [pa.RecordBatch.from_pylist(events(1), schema=POSTHOG_EVENTS)],
         )
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "https://app.posthog.com", "https://us.posthog.com", "https://eu.posthog.com", "https://us.i.posthog.com",
+        "https://eu.i.posthog.com", "https://posthog.com", "https://posthog.example.org", "http://eu.posthog.com",
+        "https://app.posthog.com:8443", "https://app.posthog.com.example.org", "http://127.0.0.1:8010",
+        "https://EU.posthog.com",
+    ],
+)  # fmt: skip
+def test_events_go_to_the_host_that_the_official_sdk_would_send_them_to(host: str) -> None:
+    assert Destination(host=host).ingestion_host() == determine_server_host(host)
 
 
 def test_the_app_answers_queries_on_another_host_than_the_one_that_takes_events() -> None:

@@ -205,3 +205,48 @@ def test_silence_is_tried_again() -> None:
     answer = no_answer("connection refused")
     assert (answer.consequence, answer.status, answer.words) == (Consequence.RETRY, None, "connection refused")
     assert not answer.takes_any
+
+
+@pytest.mark.parametrize(
+    ("body", "taken", "verdicts"),
+    [
+        # Of a uuid that comes twice, the last entry counts.
+        (
+            b'{"results":{"u1":{"result":"ok"},"u2":{"result":"ok"},"u1":{"result":"retry"}}}',
+            {"u2"},
+            {"u1": (Verdict.OWED, "")},
+        ),
+        (
+            b'{"results":{"u1":{"result":"ok"},"u2":{"result":"drop","details":":{\\"result\\":\\"ok\\"}"}}}',
+            {"u1"},
+            {"u2": (Verdict.DROP, ':{"result":"ok"}')},
+        ),
+        (b'{"results":{"u1":{"result":"ok"},"u2":{"result":"warning"}}}', {"u1"}, {"u2": (Verdict.WARNING, "")}),
+        (b'{"results": {"u1": {"result": "ok"}}}', {"u1"}, {}),
+        (b'{"results":{"u1":{"result":"ok"}},"other":{"result":"ok"}}', {"u1"}, {}),
+        (b'{"results":{}}', set(), {}),
+    ],
+)
+def test_an_answer_says_of_each_event_what_stands_beside_it(
+    body: bytes, taken: set[str], verdicts: dict[str, tuple[Verdict, str]]
+) -> None:
+    answer = read(V1, 200, body)
+    assert (answer.consequence, set(answer.plain), answer.verdicts) == (Consequence.SETTLED, taken, verdicts)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"results":{"u1":true,"u2":{"result":"ok"}}}',
+        b'{"results":{"u1":true},"other":{"result":"ok"}}',
+        b'{"results":{"u1":1,"u2":{"result":"ok"}}}',
+        b'{"results":[{"u1":{"result":"ok"}}]}',
+        b'{"results":{"result":"ok"}}',
+        b'{"u1":{"result":"ok"}}',
+        b'{"results":{"u1":{"result":"ok"},"u2":{"result":"ok"}',
+        b':{"result":"ok"}',
+    ],
+)
+def test_an_answer_that_is_not_posthogs_takes_nothing(body: bytes) -> None:
+    answer = read(V1, 200, body)
+    assert (answer.consequence, answer.takes_any) == (Consequence.RETRY, False)

@@ -33,7 +33,7 @@ from posthog_assets_tests.dialects import (
     test_umami,
 )
 from posthog_assets_tests.dialects.staging import stage
-from posthog_assets_tests.examples import examples
+from posthog_assets_tests.examples import examples, some
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "amplitude": test_amplitude.WEB | {"group_properties": {"company": {"acme": {"seats": 5}}}},
@@ -159,10 +159,10 @@ ODD: tuple[Any, ...] = (
 )
 def test_no_odd_value_in_any_field_stops_a_day(name: str, more: dict[str, Any]) -> None:
     settings, example = dialect(name) | more, EXAMPLES[name]
-    for path in paths(example):
+    for turn, path in enumerate(paths(example)):
         beside = [changed(example, path, value) for value in ODD]
         # Alone, and beside others: what is alike in all records is read another way.
-        for value in ODD:
+        for value in some(ODD, turn):
             is_staged_row_for_row(settings, [changed(example, path, value)])
         is_staged_row_for_row(settings, [copy.deepcopy(example), *beside, copy.deepcopy(example)])
 

@@ -335,3 +335,40 @@ def test_what_ingestion_drops_leaves_a_warning_and_group_types_get_five_slots(sa
 def test_ids_in_quotes_have_no_person_either(distinct_id: str) -> None:
     assert not has_person(distinct_id)
     assert has_person(f"x{distinct_id}")
+
+
+def test_entries_beside_the_events_are_kept_as_posthogs_api_keeps_them(shared_sandbox: Sandbox) -> None:
+    def asked(method: str, path: str, **content: Any) -> Any:
+        headers = {"Authorization": "Bearer phx_any"}
+        return HTTP.request(
+            method, f"{shared_sandbox.url}/api/projects/1/{path}", json=content or None, headers=headers
+        )
+
+    note = {"content": "a note of a test", "date_marker": "2024-03-01T00:00:00Z", "scope": "project"}
+    made = asked("POST", "annotations/", **note)
+    assert (made.status, made.json()["creation_type"]) == (201, "USR")
+    assert asked("PATCH", f"annotations/{made.json()['id']}/", deleted=True, content="another").status == 200
+    assert asked("GET", "annotations/?search=a+note+of+a+test").json()["results"] == []
+    assert asked("PATCH", "annotations/999999/", content="x").status == 404
+    wrong = asked("POST", "annotations/", **note | {"scope": "everywhere"})
+    assert (wrong.status, wrong.json()["attr"]) == (400, "scope")
+    dynamic = asked("POST", "cohorts/", name="c", query={"kind": "HogQLQuery", "query": "SELECT 1"})
+    assert (dynamic.status, dynamic.json()["attr"]) == (400, "query")
+    bad = asked(
+        "POST", "cohorts/", name="c", is_static=True, query={"kind": "HogQLQuery", "query": "DROP TABLE events"}
+    )
+    assert (bad.status, bad.json()["attr"]) == (400, "query")
+    assert asked("POST", "event_definitions/", name="x").status == 405
+    assert HTTP.request("GET", f"{shared_sandbox.url}/api/projects/1/cohorts/").status == 401
+
+
+def test_lists_come_in_pages(shared_sandbox: Sandbox) -> None:
+    headers = {"Authorization": "Bearer phx_any"}
+    base = f"{shared_sandbox.url}/api/projects/1/annotations/"
+    for number in range(3):
+        note = {"content": f"paged {number}", "date_marker": "2024-03-01T00:00:00Z", "scope": "project"}
+        HTTP.request("POST", base, json=note, headers=headers)
+    first = HTTP.request("GET", base, fields={"search": "paged", "limit": "2"}, headers=headers).json()
+    assert (first["count"], [entry["content"] for entry in first["results"]]) == (3, ["paged 0", "paged 1"])
+    rest = HTTP.request("GET", first["next"], headers=headers).json()
+    assert ([entry["content"] for entry in rest["results"]], rest["next"]) == (["paged 2"], None)

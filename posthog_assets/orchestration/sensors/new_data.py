@@ -34,7 +34,7 @@ def build_new_data_sensor(imp: Import, partitions: Partitions, job: Job) -> dg.S
         try:
             before = new_data.Cursor.read(context.cursor)
         except ValueError as error:
-            context.log.warning(f"the sensor's cursor is unreadable and starts anew, no day is lost: {error}")
+            context.log.warning(f"the sensor's cursor is unreadable and starts again, no day is lost: {error}")
             before = new_data.Cursor()
         history = History(context.instance, imp.name, partitions)
         made = new_data.plan(imp.source, _days(imp, history.keys), before, _rules(imp, history))

@@ -1,4 +1,4 @@
-"""Telling people about failed runs.
+"""Messages about failed runs.
 
 Belongs here: the words of a message, and posting it to a webhook. Does not belong here: finding failures (`history`,
 `sensors`).
@@ -24,7 +24,7 @@ _SENTENCES: Final = 20
 
 @dataclass(frozen=True)
 class Failed:
-    """A failed run, as people are told of it; `day` is None for runs that are of no single day."""
+    """A failed run, as a message reports it; `day` is None for runs that are of no single day."""
 
     run_id: str
     day: str | None
@@ -32,7 +32,7 @@ class Failed:
 
 
 def message(import_name: str, failures: Iterable[Failed], ui_url: str | None) -> str:
-    """Return one text about all *failures*: alike ones share a sentence that says what, why, and what to do."""
+    """Return one text about all *failures*: identical failures share a sentence that says what, why, and what to do."""
     groups: dict[tuple[str | None, str], list[Failed]] = {}
     for failed in failures:
         groups.setdefault((failed.failure.asset, _alike(failed)), []).append(failed)

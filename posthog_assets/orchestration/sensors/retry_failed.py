@@ -133,7 +133,7 @@ class _Retries:
 
 
 def _tried(run: dg.DagsterRun) -> int:
-    """Return how many tries of this sensor led to *run*; a run that a person started counts anew."""
+    """Return how many tries of this sensor led to *run*; a run that a person started counts from zero."""
     by_person = "dagster/parent_run_id" in run.tags and "dagster/retry_number" not in run.tags
     attempt = run.tags.get(ATTEMPT_TAG, "")
     return int(attempt) if attempt.isdigit() and not by_person else 0

@@ -5,9 +5,9 @@ Belongs here: what they share, and Dagster's side of `automation.daily`. Does no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Final
 
 import dagster as dg
 
@@ -21,13 +21,19 @@ _LATEST: Final = 40
 #: How long ago a day may have got its last changes and be read again; a run key keeps it from being read twice.
 _AGAIN: Final = timedelta(days=3)
 
+Requests = Iterator[dg.RunRequest | dg.SkipReason]
+
 
 def once_a_day(
-    name: str, job: Job, settings: DailySwitch, description: str, requests: Callable[..., Any] | None = None
+    name: str,
+    job: Job,
+    settings: DailySwitch,
+    description: str,
+    requests: Callable[..., Iterator[dg.RunRequest | dg.SkipReason]] | None = None,
 ) -> dg.ScheduleDefinition:
     """Return a schedule at the time of day, UTC, that *settings* name; it is started where they enable it.
 
-    *requests* gets the schedule's context and returns what is run; absent: the job, once.
+    *requests* gets the schedule's context and yields what is run; absent: the job, once.
     """
     return dg.ScheduleDefinition(
         name=name,
@@ -49,22 +55,21 @@ def build_daily_schedule(imp: Import, partitions: Partitions, job: Job) -> dg.Sc
     if imp.end_date:
         return None
 
-    def requests(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+    def requests(context: dg.ScheduleEvaluationContext) -> Requests:
         now, source = context.scheduled_execution_time, imp.source
         keys = partitions.get_partition_keys(current_time=now)
         complete = [key for key in keys[-_LATEST:] if source.available_at(date.fromisoformat(key)) <= now]
         if not complete:
-            return dg.SkipReason("no day of the import is complete yet")
+            yield dg.SkipReason("no day of the import is complete yet")
+            return
         again = [
             key
             for key in keys[-_LATEST - source.look_back_days :]
             if source.look_back_days and now - _AGAIN < source.settled_at(date.fromisoformat(key)) <= now
         ]
         settled = [dg.RunRequest(run_key=f"{key} settled", partition_key=key, tags={BY_TAG: "daily"}) for key in again]
-        return [
-            *(request for request in settled if request.partition_key != complete[-1]),
-            dg.RunRequest(run_key=complete[-1], partition_key=complete[-1], tags={BY_TAG: "daily"}),
-        ]
+        yield from (request for request in settled if request.partition_key != complete[-1])
+        yield dg.RunRequest(run_key=complete[-1], partition_key=complete[-1], tags={BY_TAG: "daily"})
 
     description = "Imports, once a day, the last day whose data is complete"
     return once_a_day(f"{imp.name}_daily", job, imp.automation.daily, description, requests)

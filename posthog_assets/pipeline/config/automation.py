@@ -61,8 +61,8 @@ class NewData(Switch):
 class RetryFailed(Switch):
     """The sensor that runs failed days again, where that can help.
 
-    It is off until somebody asks for it: a failure that nobody has read should not be covered up by a second one. Six
-    tries with pauses of 5, 15, 45 minutes, 2¼, 6¾ and 20 hours outlast an outage of a day, and stop.
+    It is off until somebody asks for it: a failure that no person has read should not be covered up by a second one.
+    Six tries with pauses of 5, 15, 45 minutes, 2¼, 6¾ and 20 hours outlast an outage of a day, and stop.
     """
 
     enabled: bool = Field(False, description=_ENABLED)
@@ -117,8 +117,9 @@ class Prune(DailySwitch):
 class Notify(Switch):
     """Telling people that runs failed: in the log of the sensor, and at a webhook.
 
-    It is on where there is a webhook, since whoever sets one wants to hear. One message tells of all failures since the
-    last one, alike ones together: a thousand days that fail alike are one sentence, not a thousand messages.
+    It is on where there is a webhook, since setting one asks for messages. One message reports all failures since the
+    last one, grouping identical failures: a thousand days that fail for one reason are one sentence, not a thousand
+    messages.
     """
 
     enabled: bool | None = Field(None, description=f"{_ENABLED}; absent: where there is a webhook")

@@ -1,4 +1,4 @@
-"""How many events of a day still wait for PostHog's verdict, told from what is stored.
+"""How many events of a day still wait for PostHog's verdict, by what is stored.
 
 Belongs here: counting them without sending anything. Does not belong here: deciding what is sent
 (`destination.delivery`).

@@ -3,7 +3,7 @@
 Belongs here: `imported_batches/<day>/settled.json`. Does not belong here: deciding that a day is settled (`steps`), or
 what follows from it (`prune`).
 
-The note names the files by their content. Where one of them was made anew since, the note does not speak of it.
+The note names the files by their content. Where one of them was written again since, the note does not apply to it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What killed processes left behind, and caches nobody needs any more.
+"""What killed processes left behind, and caches that are not needed any more.
 
 Belongs here: finding and deleting them. Does not belong here: files that mean something (`prune`).
 
@@ -103,7 +103,7 @@ def _splits(imp: Import, *, dry_run: bool) -> Iterator[Leftover]:
     try:
         needed = imp.source.split_files(imp.start_date)
     except PosthogAssetsError:
-        # Nobody knows; a cache that is kept costs nothing but room.
+        # Unknown; a cache that is kept costs nothing but room.
         return
     for folder, file in there.items():
         names = imp.store.names(folder) if file not in needed else []

@@ -98,7 +98,7 @@ def _prune_day(imp: Import, day: date, now: datetime, *, dry_run: bool) -> list[
                     held.enter_context(imp.store.lock(asset, day.isoformat()))
             except PartitionBusy:
                 raise _Stays("a run works on it") from None
-            # Nobody can make it anew from here on.
+            # It cannot be made again from here on.
             _check_unchanged(imp.store, day, _settled(imp, day))
             for asset in due:
                 _delete(imp.store, day, asset)
@@ -135,7 +135,7 @@ def _due(imp: Import, day: date, assets: list[str], now: datetime) -> list[str]:
 
 def _check_unchanged(store: Store, day: date, note: Settled) -> None:
     """Raise where a stored file is not the one that was imported."""
-    again = "was made anew and not imported since (materialize what comes after it)"
+    again = "was made again and not imported since (materialize what comes after it)"
     try:
         manifest = RawExport(store, day).manifest()
     except MissingUpstream:

@@ -34,6 +34,7 @@ import zstandard
 from posthog_assets.core.errors import ImportFileError, SourceUnavailable, shorten
 from posthog_assets.core.json_records import parse
 from posthog_assets.core.records import Unreadable
+from posthog_assets.sources.account import WITHOUT_DAY
 from posthog_assets.sources.files.record_days import Days, at_path
 from posthog_assets.sources.formats import Compression, Format, Framing
 from posthog_assets.sources.formats.avro import AvroRecords
@@ -61,9 +62,6 @@ _SUFFIXES: Final = {
 
 #: Most records of an Avro block, which is read as a whole.
 _BLOCK_RECORDS: Final = 1_000
-
-#: The extract of records without a day.
-WITHOUT_DAY: Final = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Container:
     def _metadata(self) -> Iterator[tuple[str, bytes]]:
         while count := self._input.number():
             if count < 0:
-                # Its size follows, for whoever wants to skip it.
+                # Its size follows, so that it can be skipped.
                 self._input.number()
             for _ in range(abs(count)):
                 key = self._input.take(self._input.number())

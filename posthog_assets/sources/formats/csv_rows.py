@@ -233,7 +233,7 @@ def _text(raw: _Bytes, encoding: str) -> Iterator[str]:
         utf8 = codecs.lookup(encoding).name == "utf-8"
     except LookupError:
         raise ImportFileError(f"source.csv.encoding {encoding!r} is unknown; common: utf-8, cp1252, utf-16") from None
-    # surrogateescape keeps bytes that are no text as lone surrogates: the row that has them is told, the others go on.
+    # surrogateescape keeps bytes that are no text as lone surrogates: their row is rejected, the others go on.
     return iter(
         io.TextIOWrapper(
             io.BufferedReader(raw, 1 << 20),

@@ -243,7 +243,7 @@ class Scanner:
             if last := self._text():
                 found.append(last)
             elif self._count or found:
-                # Perhaps a writer's habit, perhaps an array that was cut and closed again: nobody can tell.
+                # Perhaps a writer's habit, perhaps an array that was cut and closed again: the two look the same.
                 raise BrokenPart(f"{self._name}: a comma, and no value after it, ends the array")
             self._closed = True
         rest = data[end + 1 :].strip(_SPACE)

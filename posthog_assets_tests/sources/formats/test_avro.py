@@ -16,6 +16,7 @@ from posthog_assets.core.errors import BrokenPart, ImportFileError
 from posthog_assets.sources import Files
 from posthog_assets.sources.formats import RecordChunk, Unreadable, count_records, detect, read_records
 from posthog_assets.sources.formats.avro_container import avro_block, avro_header
+from posthog_assets_tests.examples import some
 from posthog_assets_tests.sources.formats.reading import positions, read
 
 CODECS = ("null", "deflate", "snappy", "zstandard", "bzip2", "xz")
@@ -239,7 +240,7 @@ def test_a_file_cut_anywhere_is_broken_after_the_records_of_its_whole_blocks(cod
     counts = [block.num_records for block in fastavro.block_reader(io.BytesIO(data))]
     header = len(avro_file(SCHEMA, [], codec))
     assert len(ends) > 3
-    for cut in range(len(data)):
+    for cut in sorted({*some(range(len(data))), header, *ends} - {len(data)}):
         whole = sum(count for end, count in zip(ends, counts, strict=True) if end <= cut)
         found, broken = read_to_the_break(data[:cut])
         assert found == RECORDS[:whole], cut

@@ -83,7 +83,7 @@ def test_blank_lines_are_no_records_and_keep_the_line_numbers() -> None:
     assert positions(data, "a.jsonl", rows=1) == [2, 5, 8]
 
 
-def test_records_are_parsed_one_at_a_time_and_anew_every_time() -> None:
+def test_records_are_parsed_one_at_a_time_and_again_every_time() -> None:
     (chunk,) = Lines(5, b'{"a":1}\n\n{"b":\n{"c":[3]}\n').chunks(10)
     first, second = list(chunk.records), list(chunk.records)
     assert first == second
