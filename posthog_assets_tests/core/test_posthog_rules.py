@@ -21,6 +21,7 @@ from posthog_assets.core.posthog_rules import (
     span_flaws,
     storable,
     time_flaws,
+    with_groups,
 )
 from posthog_assets.core.schemas import TIMESTAMP
 from posthog_assets_tests.examples import examples
@@ -31,6 +32,10 @@ MICRO = timedelta(microseconds=1)
 
 def texts(*values: str | None) -> pa.StringArray:
     return pa.array(values, pa.string())
+
+
+def flaws_of_groups(names: pa.StringArray, properties: pa.StringArray) -> dict[int, str]:
+    return group_flaws(names, properties, with_groups(names, properties))
 
 
 def stamps(*values: datetime | None) -> pa.Array:
@@ -136,7 +141,7 @@ def test_a_span_begins_with_its_first_instant_and_ends_before_its_last() -> None
 )
 def test_groups_are_an_object_of_keys_of_up_to_400_characters(properties: dict[str, Any], flaw: str | None) -> None:
     text = json.dumps(properties, ensure_ascii=False, separators=(",", ":"))
-    found = group_flaws(texts("edit", "edit"), texts("{}", text))
+    found = flaws_of_groups(texts("edit", "edit"), texts("{}", text))
     assert found == ({} if flaw is None else {1: flaw})
 
 
@@ -158,11 +163,11 @@ def test_groups_are_an_object_of_keys_of_up_to_400_characters(properties: dict[s
     ],
 )
 def test_a_call_about_a_group_names_its_type_and_key(properties: dict[str, Any], flaw: str | None) -> None:
-    found = group_flaws(texts("$groupidentify"), texts(json.dumps(properties, separators=(",", ":"))))
+    found = flaws_of_groups(texts("$groupidentify"), texts(json.dumps(properties, separators=(",", ":"))))
     assert found == ({} if flaw is None else {0: flaw})
 
 
-groups = st.none() | st.text(max_size=3) | st.dictionaries(
+groups: st.SearchStrategy[Any] = st.none() | st.text(max_size=3) | st.dictionaries(
     st.sampled_from(["company", " ", "\u2003", "a\\b", 'q"', "ü"]),
     st.sampled_from(["acme", "", " ", "a\\b", 'q"', "k" * 400, "k" * 401, 5, 1.5, None, True, [], {}]),
     max_size=3,
@@ -174,9 +179,9 @@ groups = st.none() | st.text(max_size=3) | st.dictionaries(
 def test_the_quick_look_at_groups_finds_what_the_slow_one_finds(value: Any) -> None:
     """A neighbour that is always looked at closely makes no difference."""
     text = json.dumps({"$groups": value}, ensure_ascii=False, separators=(",", ":"))
-    alone = group_flaws(texts("edit"), texts(text))
+    alone = flaws_of_groups(texts("edit"), texts(text))
     call = texts('{"$group_type":"c","$group_key":"a"}')
-    beside = group_flaws(texts("edit", "$groupidentify"), pa.concat_arrays([texts(text), call]))
+    beside = flaws_of_groups(texts("edit", "$groupidentify"), pa.concat_arrays([texts(text), call]))
     assert alone == beside
     good = value is None or (
         isinstance(value, dict)
@@ -196,12 +201,14 @@ def test_properties_of_899_000_bytes_leave_room_for_the_rest_of_the_event() -> N
 
 
 def test_an_event_with_several_flaws_has_the_reason_that_comes_first() -> None:
+    names, properties = texts(None, "edit", "edit", "edit"), texts("{}", "{}", '{"$groups":1}', "{}")
     flaws = event_flaws(
-        texts(None, "edit", "edit", "edit"),
+        names,
         texts("", "guest", "ann", "ann"),
         stamps(datetime(1960, 1, 1, tzinfo=UTC), datetime(1960, 1, 1, tzinfo=UTC), FETCHED, FETCHED),
-        texts("{}", "{}", '{"$groups":1}', "{}"),
+        properties,
         FETCHED,
+        with_groups(names, properties),
     )
     assert flaws == {
         0: "event name is empty",
@@ -213,6 +220,7 @@ def test_an_event_with_several_flaws_has_the_reason_that_comes_first() -> None:
 def test_wrong_names_are_found_at_each_of_their_places() -> None:
     names = texts("a", "x" * 201, None, "a", "x" * 201)
     count = len(names)
-    flaws = event_flaws(names, texts(*["ann"] * count), stamps(*[FETCHED] * count), texts(*["{}"] * count), FETCHED)
+    ids, properties = texts(*["ann"] * count), texts(*["{}"] * count)
+    flaws = event_flaws(names, ids, stamps(*[FETCHED] * count), properties, FETCHED, None)
     long = f"event name is longer than 200 bytes: '{'x' * 60}'…"
     assert flaws == {1: long, 2: "event name is empty", 4: long}
