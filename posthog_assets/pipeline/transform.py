@@ -168,7 +168,8 @@ def _floors(file: IO[bytes], metadata: pq.FileMetaData) -> Floors | None:
     floors = Floors(_stamps(file))
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=0.0)
-    return floors if floors.most_waiting * widest <= _WAITING_BYTES else None
+    waiting = floors.most_waiting + floors.most_in_piece
+    return floors if waiting * widest <= _WAITING_BYTES else None
 
 
 def _stamps(file: IO[bytes]) -> Iterator[np.ndarray]:
