@@ -141,6 +141,9 @@ MAPPING_KEY: Final = b"posthog_assets.mapping"
 STAGED_KEY: Final = b"posthog_assets.staged"
 
 
+#: Where a stored file keeps a digest of its content and how many bytes that is, taken while it was written.
+CONTENT_KEY: Final = b"posthog_assets.content"
+
 #: Where the events' file keeps the group types that its events name, a JSON list; absent: none.
 GROUP_TYPES_KEY: Final = b"posthog_assets.group_types"
 

@@ -78,7 +78,8 @@ def deliver(
     """
     report = report if report is not None else DeliveryReport()
     since = (now or datetime.now(UTC)) - RECENT
-    found = survey(events, ledger.load(), report, since)
+    known = ledger.load()
+    found = survey(events, known, report, since)
     if report.moved and not destination.allow_duplicates:
         raise KeyWouldChange(
             f"{report.moved:,} of {report.events:,} events were acknowledged by PostHog under another day, event name "
@@ -86,6 +87,10 @@ def deliver(
             "for ever, so nothing was sent. Undo the change of the mapping (posthog-assets changes shows what it "
             "does), or set destination.allow_duplicates: true to send them anyway"
         )
+    if not report.owed:
+        ledger.fold(known)
+    # It is as large as the day, and what is sent needs no more than what was found.
+    del known
     hold_back = destination.recent_events == "hold_back"
     report.held_back = report.recent if hold_back else 0
     if report.owed > report.held_back:
@@ -100,6 +105,8 @@ def deliver(
             )  # fmt: skip
             delivery.run(owed)
     ledger.summarize()
+    if not report.owed:
+        ledger.fold()
     return report
 
 
@@ -253,7 +260,7 @@ class _Delivery:
         acknowledged, dropped = int(entries.acknowledged.sum()), int(entries.dropped.sum())
         if acknowledged or dropped:
             self._ledger.append(entries, _facts(events, outcome, acknowledged, dropped, self._mapping))
-        report.batches += 1
+        report.batches += len(events) > 0
         report.acknowledged += acknowledged
         report.dropped += dropped
         report.sent += acknowledged + dropped

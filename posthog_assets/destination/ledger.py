@@ -1,46 +1,60 @@
 """What PostHog was sent and what it said, event by event, so that nothing is sent twice and nothing forgotten.
 
 Belongs here: the files below `imported_batches/<day>/` and the questions asked of them. Does not belong here:
-sending.
+what is in a batch file (`batch_files`), sending.
 
 Layout:
 
-    imported_batches/<day>/batches/<number>-<writer>-<digest>.parquet   one per answered batch, a row per event, never
-                                                                        changed; release 0.1 wrote them without digest
-    imported_batches/<day>/ledger.parquet                               one row per batch, derived from the above
+    imported_batches/<day>/batches/   one file per answered batch, a row per event, never changed; see `batch_files`
+    imported_batches/<day>/ledger.parquet   one row per batch, derived from the above
 
-The digest is of all bytes of the file: one that was cut off or altered is noticed before its verdicts count.
 No two writers ever use the same name, so even two runs at once on a store without locks leave a whole ledger.
 An entry of a later file replaces the entries of earlier ones for the same uuid. A batch file appears whole or not
-at all, after PostHog's answer and before the next one counts, so a crash forgets at most what was in flight.
+at all, after PostHog's answer and before the next one counts, so a crash forgets at most what was in flight. When a day
+is settled its files are folded: one more is written, of the newest entries of all, and the others are deleted after it.
 """
 
 from __future__ import annotations
 
 import io
-import re
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
+from itertools import groupby
+from pathlib import Path
 from typing import IO, Final, TypeVar
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xxhash
 
 from posthog_assets.core.errors import DamagedFile, shorten
-from posthog_assets.core.schemas import BATCH_FILE, LEDGER
+from posthog_assets.core.schemas import LEDGER
 from posthog_assets.core.threads import Threads
-from posthog_assets.destination.entries import CODES, VERDICTS, Entries, Growing, Known, Texts, halves, newest_of
-from posthog_assets.destination.verdicts import Verdict
+from posthog_assets.destination.batch_files import (
+    BatchFacts,
+    FileFacts,
+    content_of,
+    digest_of,
+    facts_of,
+    file_name,
+    is_batch_file,
+    is_folded,
+    number_of,
+    read,
+    write_folded,
+)
+from posthog_assets.destination.entries import Entries, Growing, Known, Texts, halves, newest_of
 from posthog_assets.storage.layout import delivery_folder, ledger_path
 from posthog_assets.storage.leases import Holding
 from posthog_assets.storage.parquet import damage_named
+from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.store import Store
+
+__all__ = ["REOPENING", "BatchFacts", "Ledger"]
 
 #: What stands for the protocol of an entry that takes verdicts back, so that events are owed again: a look that did not
 #: find them, an undo, a release.
@@ -48,35 +62,15 @@ REOPENING: Final = ("query", "undo", "release")
 
 T = TypeVar("T")
 
-#: Other names in the folder, such as a copy that a person or a synchronised folder made, are not the ledger's.
-_BATCH_NAME: Final = re.compile(r"\d{8,}(-[0-9a-f]{8}(-(?P<digest>[0-9a-f]{16}))?)?\.parquet")
-
-#: Where a batch file keeps its facts, and their digest: they are also read without the rest.
-_FACTS: Final = b"posthog_assets"
-_FACTS_DIGEST: Final = b"posthog_assets.digest"
-
 #: Files of a store elsewhere that are fetched at the same time: each costs a journey, and few bytes.
 _AHEAD: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class BatchFacts:
-    """The ledger's row of one batch; instants are ISO 8601 with zone, or None."""
+#: Fewer files than this stay as they are when a day is settled.
+_FOLDED_FROM: Final = 10
 
-    answered_at: str
-    protocol: str
-    request_id: str
-    requests: int
-    events: int
-    acknowledged: int
-    dropped: int
-    owed: int
-    raw_bytes: int
-    sent_bytes: int
-    first_timestamp: str | None
-    last_timestamp: str | None
-    #: The version of the mapping that made the events (`mapping.version`).
-    mapping: str | None = None
+#: How often the folder is listed again because another run has folded what was in it.
+_LISTINGS: Final = 3
 
 
 class Ledger:
@@ -88,13 +82,19 @@ class Ledger:
         self.holding = holding or Holding()
         self._day = day
         self._folder = delivery_folder(day)
-        names = [name for name in store.names(f"{self._folder}/batches") if name.endswith(".parquet")]
-        self._files = [name for name in names if _BATCH_NAME.fullmatch(name)]
-        self._strangers = [name for name in names if not _BATCH_NAME.fullmatch(name)]
-        self._next = _number(self._files[-1]) + 1 if self._files else 1
         self._writer = uuid.uuid4().hex[:8]
-        #: What was read of the files already: their facts.
-        self._facts: dict[str, BatchFacts] = {}
+        #: What was read of the files already.
+        self._facts: dict[str, FileFacts] = {}
+        self._list()
+        self._next = number_of(self._files[-1]) + 1 if self._files else 1
+
+    def _list(self) -> None:
+        names = [name for name in self._store.names(self._path("")) if name.endswith(".parquet")]
+        self._files = [name for name in names if is_batch_file(name)]
+        self._strangers = [name for name in names if not is_batch_file(name)]
+
+    def _path(self, name: str) -> str:
+        return f"{self._folder}/batches/{name}" if name else f"{self._folder}/batches"
 
     @property
     def location(self) -> str:
@@ -102,7 +102,7 @@ class Ledger:
 
     @property
     def batches(self) -> int:
-        """How many answered batches are on record."""
+        """How many files of answered batches there are."""
         return len(self._files)
 
     def append(self, entries: Entries, facts: BatchFacts) -> None:
@@ -113,25 +113,13 @@ class Ledger:
             StorageError: it cannot be written.
         """
         self._refuse_strangers()
-        text = orjson.dumps(asdict(facts))
-        table = pa.Table.from_arrays(
-            [
-                # numpy drops trailing zero bytes of what it gives back as Python bytes.
-                pa.Array.from_buffers(pa.binary(16), len(entries), [None, pa.py_buffer(entries.uuids.tobytes())]),
-                pa.array(entries.hashes),
-                pa.array(entries.keys),
-                pa.DictionaryArray.from_arrays(entries.codes, [v.value for v in VERDICTS]),
-                pa.array(entries.details, pa.string()),
-            ],
-            schema=BATCH_FILE.with_metadata({_FACTS: text, _FACTS_DIGEST: _digest(text)}),
-        )
-        sink = io.BytesIO()
-        # Hashes and uuids do not compress.
-        pq.write_table(table, sink, compression="none", use_dictionary=["verdict", "detail"], write_statistics=False)
-        content = sink.getvalue()
-        name = f"{self._next:08d}-{self._writer}-{_digest(content)}.parquet"
+        content = content_of(entries, facts)
+        name = file_name(self._next, self._writer, digest_of(content))
         self.holding.confirm()
-        self._store.write_bytes(f"{self._folder}/batches/{name}", content)
+        self._store.write_bytes(self._path(name), content)
+        self._added(name, FileFacts([(name, facts)]))
+
+    def _added(self, name: str, facts: FileFacts) -> None:
         self._files.append(name)
         self._facts[name] = facts
         self._next += 1
@@ -142,17 +130,18 @@ class Ledger:
         Raises:
             DamagedFile: a file was cut off or altered, or is not one of the ledger's.
         """
+        return self._while_others_fold(self._load)
+
+    def _load(self) -> Known:
         highs, lows, hashes, keys = (Growing(np.uint64) for _ in range(4))
         codes, texts = Growing(np.int8), Texts()
-        self._refuse_strangers()
-        for name, (table, verdicts) in self._each(self._files, _whole):
+        for table, verdicts in self._tables():
             for values, more in zip((highs, lows), halves(_fixed(table["uuid"])), strict=True):
                 values.add(more)
             hashes.add(table["content_hash"].to_numpy())
             keys.add(table["key_hash"].to_numpy())
             codes.add(verdicts)
             texts.add(table["detail"])
-            self._facts[name] = _facts(table.schema.metadata)
         newest = newest_of(highs.values, lows.values)
         # One column after the other, so that not all of them are in memory twice.
         return Known(
@@ -160,17 +149,49 @@ class Ledger:
             texts.taken(newest), texts.known,
         )  # fmt: skip
 
+    def _tables(self) -> Iterator[tuple[pa.Table, np.ndarray]]:
+        """Yield the rows of all files that count, oldest first, with the codes of their verdicts."""
+        for folded, names in groupby(self._current(), is_folded):
+            if not folded:
+                for name, (facts, tables) in self._each(list(names), _whole):
+                    self._facts[name] = facts
+                    yield from tables
+                continue
+            for name in names:
+                # Large: not all of it at once.
+                with self._store.open(self._path(name)) as file, self._damage_named(name):
+                    self._facts[name], some = read(file, name)
+                    yield from some
+
+    def _current(self) -> list[str]:
+        """Return the names of the files that count: not those that a folded one replaces."""
+        self._refuse_strangers()
+        replaced: set[str] = set()
+        for name in reversed(self._files):
+            if is_folded(name) and name not in replaced:
+                replaced |= self._facts_of([name])[0].replaces
+        return [name for name in self._files if name not in replaced]
+
+    def _while_others_fold(self, ask: Callable[[], T]) -> T:
+        """Return what *ask* returns; another run may fold the files meanwhile, and then they are listed again."""
+        for _ in range(_LISTINGS):
+            try:
+                return ask()
+            except FileNotFoundError:
+                self._list()
+        return ask()
+
     def _each(self, names: list[str], read: Callable[[IO[bytes], str], T]) -> Iterator[tuple[str, T]]:
         """Yield each name with what *read* makes of that file; what comes over a network is fetched ahead."""
         if self._store.is_local:
             for name in names:
-                with self._store.open(f"{self._folder}/batches/{name}") as file, self._damage_named(name):
+                with self._store.open(self._path(name)) as file, self._damage_named(name):
                     content = read(file, name)
                 yield name, content
             return
 
         def fetched(name: str) -> T:
-            content = self._store.read_bytes(f"{self._folder}/batches/{name}")
+            content = self._store.read_bytes(self._path(name))
             with self._damage_named(name):
                 return read(io.BytesIO(content), name)
 
@@ -179,14 +200,23 @@ class Ledger:
                 some = names[start : start + 4 * _AHEAD]
                 yield from zip(some, pool.map(fetched, some), strict=True)
 
+    def _check_stored(self, name: str) -> None:
+        """Read back what others will be deleted for; raises DamagedFile, and leaves them."""
+        try:
+            with self._store.open(self._path(name)) as file, self._damage_named(name):
+                read(file, name)
+        except DamagedFile:
+            self._store.delete(self._path(name))
+            raise
+
     @contextmanager
     def _damage_named(self, name: str) -> Iterator[None]:
         remedy = (
-            f"it records what PostHog answered to one batch of {self._day}. Restore it from a backup; or move it out "
-            "of that folder and materialize imported_batches again, which sends that batch's events again: PostHog "
+            f"it records what PostHog answered to events of {self._day}. Restore it from a backup; or move it out "
+            "of that folder and materialize imported_batches again, which sends those events again: PostHog "
             "keeps one of each, as they have the same uuids, provided the mapping has not changed since"
         )
-        with damage_named(self._store.path(f"{self._folder}/batches/{name}"), remedy):
+        with damage_named(self._store.path(self._path(name)), remedy):
             try:
                 yield
             except MemoryError:
@@ -198,22 +228,56 @@ class Ledger:
     def _refuse_strangers(self) -> None:
         if self._strangers:
             raise DamagedFile(
-                f"{self._store.path(f'{self._folder}/batches')} holds {shorten(', '.join(self._strangers))}, which is "
+                f"{self._store.path(self._path(''))} holds {shorten(', '.join(self._strangers))}, which is "
                 "no name of a batch file: a copy, or a batch file that was renamed. Move a copy out of that folder, "
                 "give a renamed one its name back; then run this again"
             )
 
     def batch_facts(self) -> Iterator[tuple[str, BatchFacts]]:
-        """Yield each file's name and facts, oldest first; of files that were not read yet, only their ends are.
+        """Yield the name and facts of each batch, oldest first; of files that were not read yet, only their ends are.
 
         Raises:
             DamagedFile: a file was cut off or altered, or is not one of the ledger's.
         """
+        for facts in self._while_others_fold(lambda: self._facts_of(self._current())):
+            yield from facts.batches
+
+    def _facts_of(self, names: list[str]) -> list[FileFacts]:
         self._refuse_strangers()
-        unread = [name for name in self._files if name not in self._facts]
-        for name, facts in self._each(unread, lambda file, name: _facts(pq.read_schema(file).metadata)):
+        for name in [name for name in names if is_folded(name) and name not in self._facts]:
+            with self._store.peek(self._path(name)) as file, self._damage_named(name):
+                self._facts[name] = facts_of(file, name)
+        for name, facts in self._each([name for name in names if name not in self._facts], facts_of):
             self._facts[name] = facts
-        yield from ((name, self._facts[name]) for name in self._files)
+        return [self._facts[name] for name in names]
+
+    def fold(self, known: Known | None = None) -> None:
+        """Make one file of many, once the day is settled: reading ten thousand files takes many seconds.
+
+        *known* is what `load` returned, where nothing was recorded since.
+
+        Raises:
+            PartitionLost: another run may have the day now; nothing is written or deleted.
+            DamagedFile, StorageError: nothing is deleted.
+        """
+        current = self._current()
+        if len(current) >= _FOLDED_FROM:
+            facts = FileFacts(list(self.batch_facts()), frozenset(self._files))
+            with scratch_folder() as folder:
+                path = Path(folder) / "folded.parquet"
+                digest = write_folded(path, self.load() if known is None else known, facts)
+                name = file_name(self._next, self._writer, digest, folded=True)
+                self.holding.confirm()
+                with self._store.atomic_write(self._path(name)) as target:
+                    shutil.copyfile(path, target)
+            self._added(name, facts)
+            self._check_stored(name)
+            current = [name]
+        # A process that was killed before may have left some that are folded already.
+        if replaced := sorted(set(self._files) - set(current)):
+            self.holding.confirm()
+            self._store.delete_all([self._path(name) for name in replaced])
+            self._files = current
 
     def may_hold_drops(self) -> bool:
         """Whether PostHog dropped an event of any batch, which a later batch may have replaced."""
@@ -226,7 +290,7 @@ class Ledger:
             row = asdict(facts)
             for instant in ("answered_at", "first_timestamp", "last_timestamp"):
                 row[instant] = datetime.fromisoformat(row[instant]) if row[instant] else None
-            rows.append({"number": _number(name)} | row)
+            rows.append({"number": number_of(name)} | row)
         return rows
 
     def summarize(self) -> None:
@@ -242,41 +306,6 @@ def _fixed(column: pa.ChunkedArray) -> np.ndarray:
     return np.frombuffer(whole.buffers()[1], dtype="S16", count=len(whole), offset=whole.offset * 16)
 
 
-def _codes(table: pa.Table) -> np.ndarray:
-    verdicts = table["verdict"].combine_chunks()
-    codes = np.array([CODES[Verdict(name)] for name in verdicts.dictionary.to_pylist()], dtype=np.int8)
-    return codes[verdicts.indices.to_numpy()]
-
-
-def _facts(metadata: dict[bytes, bytes] | None) -> BatchFacts:
-    noted = metadata or {}
-    text = noted[_FACTS]
-    if _FACTS_DIGEST in noted and noted[_FACTS_DIGEST].decode() != _digest(text):
-        raise ValueError("its facts are not what was written")
-    return BatchFacts(**orjson.loads(text))
-
-
-def _digest(content: bytes) -> str:
-    return xxhash.xxh3_64_hexdigest(content)
-
-
-def _whole(file: IO[bytes], name: str) -> tuple[pa.Table, np.ndarray]:
-    """Return all of a batch file and the codes of its verdicts.
-
-    Raises:
-        ValueError, KeyError, TypeError, pa.ArrowException: it is not what was written.
-    """
-    content, noted = file.read(), _BATCH_NAME.fullmatch(name)
-    digest = noted["digest"] if noted else None
-    if digest is not None and digest != _digest(content):
-        raise ValueError("its content is not that of which its name has the digest")
-    table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
-    if not table.schema.equals(BATCH_FILE):
-        raise ValueError(f"its columns are {', '.join(table.schema.names)}")
-    if digest is None:
-        table.validate(full=True)
-    return table, _codes(table)
-
-
-def _number(name: str) -> int:
-    return int(name[:8])
+def _whole(file: IO[bytes], name: str) -> tuple[FileFacts, list[tuple[pa.Table, np.ndarray]]]:
+    facts, tables = read(file, name)
+    return facts, list(tables)

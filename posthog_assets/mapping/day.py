@@ -188,6 +188,10 @@ def _pass(
                 spool.add(pack(counted["uuid"]))
             elif distinct is not None:
                 batch = distinct.apply(batch)
+            if mapper.first_events is not None:
+                with_firsts = mapper.first_events.add(batch)
+                report.derived += len(with_firsts) - len(batch)
+                batch = with_firsts
             sink.write(batch)
             cautions.add(batch, _count(report, batch))
             if mapper.names_groups:

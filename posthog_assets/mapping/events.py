@@ -25,7 +25,7 @@ from posthog_assets.dialects.base import Dialect
 from posthog_assets.mapping import person_properties as people
 from posthog_assets.mapping.group_types import GroupTypes
 from posthog_assets.mapping.groups import Group, states_of_other_types, with_other_types
-from posthog_assets.mapping.history import HistoryWriter
+from posthog_assets.mapping.history import FirstEvents, HistoryWriter
 from posthog_assets.mapping.identity import Pair
 from posthog_assets.mapping.kinds import as_posthog_calls
 from posthog_assets.mapping.properties import PropertyWriter
@@ -78,6 +78,10 @@ class EventMapper:
         self.sessions = SessionWriter(mapping.sessions, dialect) if mapping.sessions.mode == "auto" else None
         self._dialect = dialect
         self._history = HistoryWriter(mapping, facts) if facts is not None and mapping.asks_history else None
+        #: What makes events of persons' first ones; None where none are wanted, or nothing is known of them.
+        self.first_events = (
+            FirstEvents(mapping, facts, self.namespace) if facts is not None and mapping.first_events else None
+        )
         #: Whether events have properties that come of other events: these are no part of what tells repeats apart.
         self.adds_context = self.sessions is not None or self._history is not None
         self._hook = load_hook(mapping.transform) if mapping.transform else None

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
 from posthog_assets.core.markers import Markers
+from posthog_assets.core.posthog_rules import name_flaw
 from posthog_assets.core.sections import Choices, Section
 from posthog_assets.mapping.identity import SharedDevices
 from posthog_assets.mapping.steps import STEPS, Step, load_step
@@ -139,6 +140,11 @@ class Mapping(Section):
         default_factory=list,
         description="Events, by their names in the source, that get $is_first_time; materialize history_facts first",
     )
+    first_events: dict[str, str] = Field(
+        default_factory=dict,
+        description="Event, by its name in the source -> name of an event of its own that is sent beside a person's "
+        "first one; likewise",
+    )
     since_previous: list[str] = Field(
         default_factory=list,
         description="Events, by their names in the source, that get $seconds_since_previous; likewise",
@@ -154,7 +160,16 @@ class Mapping(Section):
     @property
     def asks_history(self) -> bool:
         """Whether events get what only all days together know."""
-        return bool(self.first_time or self.since_previous)
+        return bool(self.first_time or self.first_events or self.since_previous)
+
+    @model_validator(mode="after")
+    def _names_first_events(self) -> Mapping:
+        for name, first in self.first_events.items():
+            if flaw := name_flaw(first):
+                raise ValueError(f"first_events.{name}: {flaw}")
+            if first == self.events.get(name, name):
+                raise ValueError(f"first_events.{name}: {first!r} is the name of the event itself; give another")
+        return self
 
     @model_validator(mode="after")
     def _leaves_markers(self) -> Mapping:

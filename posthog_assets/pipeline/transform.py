@@ -29,14 +29,13 @@ from posthog_assets.core.schemas import (
 from posthog_assets.mapping import Around, EventMapper, Floors, MappingReport, Survey, map_day
 from posthog_assets.mapping.sessions import COLUMNS as SESSION_COLUMNS
 from posthog_assets.pipeline.config.import_file import Import
-from posthog_assets.pipeline.day_state.settled import digest_of
 from posthog_assets.pipeline.history_facts import facts_version
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.mapping_files import open_step_files, read_identity_map
 from posthog_assets.pipeline.upstream import open_upstream
 from posthog_assets.storage.layout import day_facts_path, events_path, staged_path
 from posthog_assets.storage.leases import Holding
-from posthog_assets.storage.parquet import ParquetSink, read_batches, read_column
+from posthog_assets.storage.parquet import ParquetSink, digest_of, read_batches, read_column
 from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.store import Store
 
@@ -169,7 +168,8 @@ def _floors(file: IO[bytes], metadata: pq.FileMetaData) -> Floors | None:
     floors = Floors(_stamps(file))
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=0.0)
-    return floors if floors.most_waiting * widest <= _WAITING_BYTES else None
+    waiting = floors.most_waiting + floors.most_in_piece
+    return floors if waiting * widest <= _WAITING_BYTES else None
 
 
 def _stamps(file: IO[bytes]) -> Iterator[np.ndarray]:

@@ -64,12 +64,13 @@ def verify_day(
         if landing.missing:
             Settled.forget(store, day)
             _owe_again(ledger, known, [uuid for uuids in landing.missing.values() for uuid in uuids])
-    with store.atomic_write(landed_path(day)) as path:
-        rows = [
-            {"event": event, "acknowledged": a, "landed": n, "missing_uuids": landing.missing.get(event, [])}
-            for event, (a, n) in landing.by_event.items()
-        ]
-        pq.write_table(pa.Table.from_pylist(rows, schema=LANDED_EVENTS), path)
+        store.sweep_beside(landed_path(day))
+        with store.atomic_write(landed_path(day)) as path:
+            rows = [
+                {"event": event, "acknowledged": a, "landed": n, "missing_uuids": landing.missing.get(event, [])}
+                for event, (a, n) in landing.by_event.items()
+            ]
+            pq.write_table(pa.Table.from_pylist(rows, schema=LANDED_EVENTS), path)
     if not landing.missing:
         note_landed(store, day)
     return landing

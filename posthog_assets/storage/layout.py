@@ -30,8 +30,17 @@ def manifest_path(day: Partition) -> str:
     return f"{export_folder(day)}/manifest.json"
 
 
+def staged_folder() -> str:
+    return "staged_events"
+
+
 def staged_path(day: Partition) -> str:
-    return f"staged_events/{key_of(day)}.parquet"
+    return f"{staged_folder()}/{key_of(day)}.parquet"
+
+
+def column_types_path() -> str:
+    """Return the path of what is known of the columns of CSV (`pipeline.column_types`)."""
+    return "column_types.json"
 
 
 def events_path(day: Partition) -> str:

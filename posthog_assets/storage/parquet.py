@@ -5,17 +5,27 @@ Belongs here: the writer, and reading some row groups. Does not belong here: whe
 
 from __future__ import annotations
 
+import io
+import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
 from posthog_assets.core.errors import DamagedFile, shorten
+from posthog_assets.core.schemas import CONTENT_KEY
 from posthog_assets.core.threads import ahead
+
+#: How a Parquet file ends: the length of its footer, and "PAR1".
+_FOOTER: Final = struct.Struct("<I4s")
+
+_DIGEST_BYTES: Final = 4 << 20
 
 
 class ParquetSink:
@@ -33,8 +43,10 @@ class ParquetSink:
         self.rows = 0
         self.schema = schema
         full = schema.with_metadata(metadata) if metadata else schema
+        self._metadata = metadata or {}
+        self._file = _DigestingFile(path)
         self._writer = pq.ParquetWriter(
-            path,
+            self._file,
             full,
             compression="zstd",
             compression_level=1,
@@ -80,15 +92,82 @@ class ParquetSink:
                 self._flush()
                 for future in self._pending:
                     future.result()
-                if self._noted:
-                    self._writer.add_key_value_metadata(self._noted)
+                content = self._file.content(self._metadata | self._noted)
+                self._writer.add_key_value_metadata(self._noted | {CONTENT_KEY.decode(): content})
         finally:
             self._pool.shutdown(wait=True, cancel_futures=exc[0] is not None)
-            self._writer.close()
+            try:
+                self._writer.close()
+            finally:
+                self._file.close()
+
+
+class _DigestingFile:
+    """A file that takes a digest of what is written to it."""
+
+    def __init__(self, path: Path) -> None:
+        # What comes is as large as a page of a column.
+        self._file = path.open("wb", buffering=0)
+        self._digest = xxhash.xxh3_128()
+        self._bytes = 0
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    def write(self, data: bytes) -> int:
+        self._digest.update(data)
+        self._bytes += len(data)
+        rest = memoryview(data)
+        while rest.nbytes:
+            rest = rest[self._file.write(rest) :]
+        return len(data)
+
+    def tell(self) -> int:
+        return self._bytes
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def content(self, metadata: dict[str, str]) -> str:
+        """Return what `digest_of` returns for this file, whose rows are written and which is to have *metadata*."""
+        whole = self._digest.copy()
+        whole.update(orjson.dumps(metadata, option=orjson.OPT_SORT_KEYS))
+        return f"{whole.hexdigest()}-{self._bytes}"
+
+
+def digest_of(file: IO[bytes]) -> str:
+    """Return a text that is equal for equal content of a Parquet file, which is at its beginning before and after.
+
+    It was taken while the file was written. Of a file that does not have it, all is read.
+    """
+    if (noted := _noted_content(file)) is not None:
+        return noted
+    digest = xxhash.xxh3_128()
+    while block := file.read(_DIGEST_BYTES):
+        digest.update(block)
+    file.seek(0)
+    return digest.hexdigest()
+
+
+def _noted_content(file: IO[bytes]) -> str | None:
+    """Return the digest that stands in a file; None where it has none, or one that was copied from another file."""
+    try:
+        noted = (pq.read_metadata(file).metadata or {}).get(CONTENT_KEY, b"").decode()
+        end = file.seek(-_FOOTER.size, io.SEEK_END)
+        length, _ = _FOOTER.unpack(file.read(_FOOTER.size))
+    except (pa.ArrowException, OSError, ValueError, struct.error):
+        return None
+    finally:
+        file.seek(0)
+    return noted if noted.rpartition("-")[2] == str(end - length) else None
 
 
 #: A batch of rows in memory holds about this much at most, unless one row is larger.
-_BATCH_BYTES: Final = 8 << 20
+_BATCH_BYTES: Final = 4 << 20
 
 
 def groups_where(file: IO[bytes], column: str, holds: Callable[[pa.ChunkedArray], bool]) -> list[int]:
@@ -102,7 +181,7 @@ def groups_where(file: IO[bytes], column: str, holds: Callable[[pa.ChunkedArray]
 def read_batches(
     file: IO[bytes], columns: list[str] | None = None, rows: int = 20_000, groups: list[int] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of an open Parquet file in order, at most *rows* (and about 8 MiB) at a time.
+    """Yield the rows of an open Parquet file in order, at most *rows* (and about 4 MiB) at a time.
 
     The next batch is read on a thread of its own while the caller works on the last one. *groups* are the row groups
     to read, all of them by default.

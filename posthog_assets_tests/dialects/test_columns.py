@@ -145,7 +145,7 @@ def test_csv_text_becomes_numbers_only_where_nothing_is_lost() -> None:
     }  # fmt: skip
     row = stage(GOOD | values, untyped=True)[0]
     assert row["properties"] == (
-        '{"int":-12,"zero":0,"zip":"01234","plus":"+1","float":1.5,"exp":"1e5","nan":"NaN",'
+        '{"int":-12,"zero":0,"zip":"01234","plus":"+1","float":"1.50","exp":"1e5","nan":"NaN",'
         '"huge":"99999999999999999999","yes":true,"space":" 1","text":"x"}'
     )
     assert stage(GOOD | {"n": "5"}, untyped=True, types="text")[0]["properties"] == '{"n":"5"}'

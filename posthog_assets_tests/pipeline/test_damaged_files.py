@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow.parquet as pq
 import pytest
 
 from posthog_assets.core.errors import BrokenPart, DamagedFile, PosthogAssetsError
@@ -29,10 +30,8 @@ def importing(tmp_path: Path, host: str = "http://127.0.0.1:9", **changes: Any) 
     (folder / f"{DAY}.jsonl").write_text(
         "".join(f'{{"id":"{n}","user":"u{n % 7}","at":"2024-03-01T10:00:{n:02}Z","what":"page"}}\n' for n in range(40))
     )
-    return small_import(
-        tmp_path, destination={"host": host, "project_api_key": "phc_any", "batch_events": 5, "concurrency": 1},
-        **changes,
-    )  # fmt: skip
+    settings = {"host": host, "project_api_key": "phc_any", "batch_events": 5, "concurrency": 1}
+    return small_import(tmp_path, **{"destination": settings, **changes})
 
 
 def prepared(tmp_path: Path, host: str = "http://127.0.0.1:9") -> Import:
@@ -168,3 +167,17 @@ def test_a_delivery_sends_one_version_of_the_events_whatever_another_run_stores_
         assert [sent["properties"].get("origin") for sent in server.stored[40:]] == ["second"] * 40
     note = orjson.loads(imp.store.read_bytes(f"imported_batches/{DAY}/settled.json"))
     assert note["landed_at"] is None
+
+
+def test_the_files_of_a_settled_day_are_folded_and_a_re_run_reads_one(tmp_path: Path) -> None:
+    with CaptureServer() as server:
+        settings = {"host": server.url, "project_api_key": "phc_any", "batch_events": 3, "concurrency": 1}
+        imp = importing(tmp_path, destination=settings)
+        for step in (export_day, stage_day, transform_day):
+            step(imp, DAY)
+        report = deliver_day(imp, DAY)
+        assert (report.acknowledged, report.batches) == (40, 14)
+        assert len(imp.store.names(f"imported_batches/{DAY}/batches")) == 1
+        again = deliver_day(imp, DAY)
+        assert (again.already_acknowledged, again.sent) == (40, 0)
+        assert len(pq.read_table(local(imp, f"imported_batches/{DAY}/ledger.parquet"))) == 14

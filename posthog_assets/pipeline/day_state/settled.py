@@ -10,16 +10,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import IO, Final
 
 import orjson
-import xxhash
 
 from posthog_assets.core.partitions import Partition
 from posthog_assets.storage.layout import settled_path
 from posthog_assets.storage.store import Store
-
-_BLOCK: Final = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +66,3 @@ def note_landed(store: Store, day: Partition) -> None:
     before = Settled.read(store, day)
     if before is not None and before.landed_at is None:
         replace(before, landed_at=datetime.now(UTC).isoformat()).write(store, day)
-
-
-def digest_of(file: IO[bytes]) -> str:
-    """Return a text that is equal for equal content of a file, which is at its beginning before and after."""
-    digest = xxhash.xxh3_128()
-    while block := file.read(_BLOCK):
-        digest.update(block)
-    file.seek(0)
-    return digest.hexdigest()

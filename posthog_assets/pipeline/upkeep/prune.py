@@ -19,10 +19,11 @@ from typing import Final
 from posthog_assets.core.errors import BrokenPart, MissingUpstream, PartitionBusy
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.retention import PRUNABLE
-from posthog_assets.pipeline.day_state.settled import Settled, digest_of
+from posthog_assets.pipeline.day_state.settled import Settled
 from posthog_assets.pipeline.upkeep.leftovers import Leftover, leftovers
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.storage.layout import EXPORTS, events_path, staged_path
+from posthog_assets.storage.parquet import digest_of
 from posthog_assets.storage.store import Store
 
 _LOCKS: Final = (*PRUNABLE, "imported_batches")
