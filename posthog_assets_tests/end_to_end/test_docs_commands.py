@@ -12,10 +12,11 @@ from typing import Any
 
 from posthog_assets_tests.docs.test_pages import COMMANDS
 
-#: In this order a reader comes to them. `demo` and `sandbox` have tests of their own; `undo --mark` waits for PostHog.
+#: In this order a reader comes to them. `demo` and `sandbox` have tests of their own; `undo --mark` waits for PostHog,
+#: and `compare` for numbers of the source.
 ORDER = (
-    "init", "list", "preview", "check", "backfill", "status", "retry-failed", "rejected", "changes", "compare",
-    "report", "undo",
+    "init", "list", "preview", "check", "backfill", "status", "retry-failed", "rejected", "changes", "report",
+    "undo",
 )  # fmt: skip
 
 
