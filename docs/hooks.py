@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,9 @@ from mkdocs.structure.files import File, Files
 
 from posthog_assets.core import errors, schemas
 from posthog_assets.dialects import DIALECTS
-from posthog_assets.dialects.field_table import as_markdown, mapping_table
+from posthog_assets.dialects.base import Dialect
+from posthog_assets.dialects.field_table import as_markdown, fields_not_imported, mapping_table
+from posthog_assets.dialects.vendor import Vendor
 from posthog_assets.pipeline.config.json_schema import file_schema
 
 PAGES: Final = Path(__file__).parent / "pages"
@@ -129,6 +132,34 @@ def _dialects() -> str:
     return "\n".join(parts)
 
 
+def _dialect_page(name: str, dialect: type[Dialect]) -> str:
+    """Return the page of one dialect: what it leaves out first, since that is what is missed."""
+    parts = [
+        f"# {name}\n\n{inspect.getdoc(dialect)}\n\nWhich records it suits, and its settings, are in "
+        "[the table of the dialects](index.md); this page is made from the dialect itself.\n\n"
+        "## What is not imported\n",
+        as_markdown(fields_not_imported(dialect)),
+        "\nWhat a day left out is counted, by field: `fields_left_out` of `staged_events`, and `posthog-assets "
+        "preview`. The raw export keeps all of it.\n",
+    ]
+    left_out = dialect.left_out.items() if issubclass(dialect, Vendor) else ()
+    if left_out:
+        parts.append("Events that are left out, unless `keep` names them:\n")
+        parts.append(_table(["event", "why"], ([f"`{event}`", why] for event, why in left_out)))
+    parts.append(f"## What becomes of each field\n\n{as_markdown(mapping_table(dialect))}\n")
+    return "\n".join(parts)
+
+
+def _dialect_pages() -> dict[str, Callable[[], str]]:
+    """Return the page of each dialect; one that has a page by hand has the fields beside it."""
+    return {
+        f"dialects/{name}{'-fields' if (PAGES / f'dialects/{name}.md').exists() else ''}.md": partial(
+            _dialect_page, name, dialect
+        )
+        for name, dialect in DIALECTS.items()
+    }
+
+
 def _parquet() -> str:
     parts = ["# Columns of the stored files\n\nEvery Parquet file an import writes, and what each column means.\n"]
     for name, schema in _schemas():
@@ -190,4 +221,5 @@ GENERATED: Final[dict[str, Callable[[], str]]] = {
     "reference/errors.md": _errors,
     "reference/import-file.md": _import_file,
     "reference/stored-files.md": _parquet,
+    **_dialect_pages(),
 }

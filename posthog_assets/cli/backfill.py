@@ -18,15 +18,15 @@ from rich.console import Console
 from rich.table import Table
 
 from posthog_assets.cli.status import rejected_words
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.markup import as_shown
 from posthog_assets.destination.preflight import OK, PROBLEM, preflight
 from posthog_assets.orchestration.failures import Failure
-from posthog_assets.orchestration.history import STEPS
+from posthog_assets.orchestration.history import STEPS, State
 from posthog_assets.orchestration.local.backfill import FAILED, FINE, Ran, run_days
 from posthog_assets.orchestration.local.day_states import (
     Standing,
-    State,
     failures,
     reach_of,
     read_day_states,
@@ -37,7 +37,9 @@ from posthog_assets.orchestration.local.project import ImportJob, find_job
 from posthog_assets.orchestration.local.workers import DayRun, Task
 from posthog_assets.pipeline.config.rejects import Verdict
 from posthog_assets.pipeline.day_state.owed import owed_events
+from posthog_assets.pipeline.group_types import declared_group_types
 from posthog_assets.pipeline.preview.impact import day_change
+from posthog_assets.storage.layout import ledger_path
 
 #: Most failed days in the table at the end.
 _SHOWN: Final = 20
@@ -55,7 +57,7 @@ def run_backfill(
     check: bool = True,
 ) -> int:
     """Run every day of a range, or with *missing* those that are not complete; returns the exit code."""
-    console = Console()
+    console = open_console()
     with _prepared(name, project, create=True) as (job, instance):
         days = job.days(first, last)
         chosen = _chosen(job, assets)
@@ -94,7 +96,7 @@ def run_retry(
     check: bool = True,
 ) -> int:
     """Run again what failed or owes events, with what is made from it; returns the exit code."""
-    console = Console()
+    console = open_console()
     with _prepared(name, project) as (job, instance):
         standing = read_day_states(instance, job, job.days(first, last))
         plan = standing.to_retry()
@@ -157,7 +159,7 @@ def _without_duplicates(job: ImportJob, standing: Standing, days: list[date], co
     """Return *days* but for those that a changed mapping would duplicate for ever in PostHog, which are named."""
     dangerous: dict[date, int] = {}
     for day in days:
-        if day in standing.other_mapping and job.imp.store.exists(f"imported_batches/{day}/ledger.parquet"):
+        if day in standing.other_mapping and job.imp.store.exists(ledger_path(day)):
             change = day_change(job.imp, day)
             if change.duplicated:
                 dangerous[day] = change.duplicated
@@ -186,7 +188,10 @@ def _may_begin(job: ImportJob, assets: Iterable[str], days: Sequence[date], cons
     """Look at the destination where something is to be sent, and print what is not in order."""
     if "imported_batches" not in assets:
         return True
-    findings = [f for f in preflight(job.imp.destination, days[0], days[-1]) if f.level != OK]
+    kinds = declared_group_types(job.imp)
+    with console.status(f"asking {as_shown(job.imp.destination.host or 'nothing')}"):
+        looked = preflight(job.imp.destination, days[0], days[-1], group_types=kinds)
+        findings = [finding for finding in looked if finding.level != OK]
     for finding in findings:
         color = "red" if finding.level == PROBLEM else "yellow"
         console.print(f"[{color}]{finding.level}: {finding.subject}: {as_shown(finding.words)}[/{color}]")

@@ -14,6 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.local.project import find_import
 from posthog_assets.pipeline.preview.dry_run import imported_versions
@@ -30,10 +31,15 @@ def show_changes(
     Days imported by this very version of the mapping are passed over, unless *every*.
     """
     imp = find_import(name, project)
-    version, console = imp.mapping_version, Console()
+    version, console = imp.mapping_version, open_console()
     days = imported_days(imp, first, last)
     same = [day for day in days if not every and imported_versions(imp, day) == [version]]
-    changes = [day_change(imp, day) for day in days if day not in same]
+    changes = []
+    with console.status("comparing") as waiting:
+        for day in days:
+            if day not in same:
+                waiting.update(f"mapping {day} as the import file says now")
+                changes.append(day_change(imp, day))
     if as_json:
         for change in changes:
             print(orjson.dumps(change, option=orjson.OPT_NON_STR_KEYS).decode())

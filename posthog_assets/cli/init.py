@@ -14,10 +14,10 @@ from typing import Any, Final
 import click
 from rich import box
 from rich.console import Console
-from rich.panel import Panel
 from rich.table import Table
 
-from posthog_assets.cli.preview import sample_lines
+from posthog_assets.cli.preview import sample_panel
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.project_folder import defs_folder, make_project
@@ -49,7 +49,7 @@ def run_init(
     dry_run: bool,
 ) -> int:
     """Write the import file of a new import and show what its records become; returns the exit code."""
-    console = Console()
+    console = open_console()
     if where is None and source is None:
         where, source = _asked()
     name = name or _name_from(where or source or "")
@@ -117,9 +117,7 @@ def _show(draft: Draft, console: Console) -> None:
     console.print(f"\n[bold]{len(samples)} records as events[/bold]   {LEGEND}")
     for sample in samples:
         title = sample.after["event"] if sample.after else "rejected"
-        console.print(
-            Panel(sample_lines(sample, _FIELDS), title=as_shown(str(title)), title_align="left", box=box.ROUNDED)
-        )
+        console.print(sample_panel(sample, str(title), console, _FIELDS))
 
 
 def _place(name: str, project: Path | None, *, force: bool) -> tuple[Path, Path | None]:

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import orjson
-from rich.console import Console
 from rich.table import Table
 
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.local.project import all_imports
 from posthog_assets.orchestration.project_folder import find_project
@@ -34,7 +34,7 @@ def show_imports(project: Path | None, *, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(orjson.dumps({"imports": rows, "broken": broken}, option=orjson.OPT_INDENT_2).decode() + "\n")
         return 1 if broken else 0
-    console = Console()
+    console = open_console()
     table = Table("import", "first day", "last day", "source", "dialect", "destination")
     for row in rows:
         table.add_row(*(as_shown(str(value or "")) for value in row.values()))

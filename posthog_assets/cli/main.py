@@ -161,21 +161,24 @@ def rejected(name: str, day: datetime, reason: str | None, limit: int, project: 
 @_project
 def preview(name: str, day: datetime, events: int, html: Path | None, markdown: bool, project: Path | None) -> None:
     """Show what a day would become in PostHog, record by record, and what sending it would take. Sends nothing."""
-    from rich.console import Console
 
-    from posthog_assets.cli.preview import html as as_html
     from posthog_assets.cli.preview import show as show_preview
+    from posthog_assets.cli.terminal import open_console
     from posthog_assets.orchestration.local.project import find_import
     from posthog_assets.pipeline.preview.markdown import markdown as as_markdown
+    from posthog_assets.pipeline.preview.page import html as as_html
     from posthog_assets.pipeline.preview.preview import preview_day
 
-    seen = preview_day(find_import(name, project), day.date(), events)
+    console = open_console()
+    with console.status(f"reading {name}, {day.date()}"):
+        seen = preview_day(find_import(name, project), day.date(), events)
     if html:
         html.write_text(as_html(seen), encoding="utf-8")
+        click.echo(f"{html}: {name}, {seen.day}")
     elif markdown:
         click.echo(as_markdown(seen))
     else:
-        show_preview(seen, Console())
+        show_preview(seen, console)
 
 
 @cli.command()
@@ -343,7 +346,32 @@ def report(name: str, first: datetime | None, last: datetime | None, html: Path,
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT")
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
+@_from
+@_to
+@_project
+def compare(name: str, first: datetime | None, last: datetime | None, project: Path | None) -> None:
+    """Compare an import with the numbers of its source, per day and event, as `source_counts` says. Sends nothing.
+
+    Exit code 1: something differs, and what the import knows of its records does not explain it.
+    """
+    from posthog_assets.cli.compare import run_compare
+
+    sys.exit(run_compare(name, project, _day(first), _day(last)))
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
+@_project
+def traces(name: str, project: Path | None) -> None:
+    """Leave in PostHog what the import file's `traces` asks for: an annotation, a cohort, descriptions of events."""
+    from posthog_assets.cli.traces import run_traces
+
+    sys.exit(run_traces(name, project))
+
+
+@cli.command()
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
 @_from
 @_to
 @click.option(
@@ -365,7 +393,7 @@ def undo(
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT")
+@click.argument("name", metavar="IMPORT", shell_complete=_imports)
 @click.option("--day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The partition.")
 @click.option("--reason", default=None, help="Only events whose reason contains this text; default: all of them.")
 @click.option("--dry-run", is_flag=True, help="Say what would be released; change nothing.")

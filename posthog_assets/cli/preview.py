@@ -1,11 +1,10 @@
 """The command `posthog-assets preview`.
 
-Belongs here: a preview in a terminal and as HTML. Does not belong here: any number (`pipeline.preview`).
+Belongs here: a preview in a terminal. Does not belong here: any number, Markdown or HTML (`pipeline.preview`).
 """
 
 from __future__ import annotations
 
-import io
 from typing import Final
 
 from rich import box
@@ -16,7 +15,7 @@ from rich.table import Table
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.markup import as_shown
 from posthog_assets.pipeline.preview.field_changes import Kind, differences
-from posthog_assets.pipeline.preview.markdown import LEGEND, _json, _line, _title, sentences
+from posthog_assets.pipeline.preview.markdown import LEGEND, difference_line, json_text, sample_title, sentences
 from posthog_assets.pipeline.preview.preview import Preview, Sample
 
 _COLORS: Final = {Kind.KEPT: "", Kind.RENAMED: "cyan", Kind.CHANGED: "yellow", Kind.ADDED: "green", Kind.DROPPED: "red"}
@@ -38,7 +37,7 @@ def show(preview: Preview, console: Console) -> None:
     if preview.samples:
         console.print(LEGEND)
     for sample in preview.samples:
-        console.print(Panel(sample_lines(sample), title=as_shown(_title(sample)), title_align="left", box=box.ROUNDED))
+        console.print(sample_panel(sample, sample_title(sample), console))
 
 
 def _counts(name: str, number: str, counts: dict[str, int]) -> Table:
@@ -49,22 +48,21 @@ def _counts(name: str, number: str, counts: dict[str, int]) -> Table:
     return table
 
 
+def sample_panel(sample: Sample, title: str, console: Console, most: int | None = None) -> Panel:
+    """Return a sample in a frame: as wide as a terminal, elsewhere no wider than its lines."""
+    lines = sample_lines(sample, most)
+    return Panel(lines, title=as_shown(title), title_align="left", box=box.ROUNDED, expand=console.is_terminal)
+
+
 def sample_lines(sample: Sample, most: int | None = None) -> RenderableType:
     """Return a record beside what it becomes, a line a field (at most *most*), or why it is rejected."""
     if sample.after is None:
-        return Group(f"[red]{as_shown(sample.reason or '')}[/red]", as_shown(shorten(_json(sample.before), 1000)))
+        return Group(f"[red]{as_shown(sample.reason or '')}[/red]", as_shown(shorten(json_text(sample.before), 1000)))
     found = differences(sample.before or {}, sample.after)
     lines = [
         f"[{_COLORS[item.kind]}]{line}[/]" if _COLORS[item.kind] else line
         for item in found[:most]
-        for line in [as_shown(_line(item))]
+        for line in [as_shown(difference_line(item))]
     ]
     more = [f"  … and {len(found) - most:,} fields more"] if most is not None and len(found) > most else []
     return Group(*lines, *more)
-
-
-def html(preview: Preview) -> str:
-    """Return a preview as a page."""
-    console = Console(record=True, width=140, file=io.StringIO())
-    show(preview, console)
-    return console.export_html()

@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.local.project import find_import
 from posthog_assets.pipeline.config.retention import PRUNABLE
@@ -21,7 +22,7 @@ from posthog_assets.pipeline.upkeep.prune import Pruning, prune
 def run_prune(name: str, project: Path | None, *, dry_run: bool) -> int:
     """Prune an import by its policy, or say what would go; returns the exit code."""
     imp = find_import(name, project)
-    console = Console()
+    console = open_console()
     if not imp.retention.prunes:
         console.print(
             f"{name} keeps everything: its import file has no retention, such as retention: {{raw_export: 90}}. Only "

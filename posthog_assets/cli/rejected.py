@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from rich.console import Console
 from rich.table import Table
 
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.markup import as_shown
 from posthog_assets.core.rejection import reason_head
 from posthog_assets.orchestration.local.project import find_import
@@ -37,7 +37,7 @@ def show_rejected(name: str, day: date, project: Path | None, *, reason: str | N
             elif len(shown) < limit:
                 shown.append(row)
     if limit and not counts and not was_staged(imp.store, day):
-        Console().print(
+        open_console().print(
             f"{day} of {imp.name} was never imported, or its files were pruned: nothing is known of rejected records. "
             f"posthog-assets preview {imp.name} --day {day} shows what it would become",
             soft_wrap=True,
@@ -57,13 +57,13 @@ def _print_warnings(warnings: list[dict[str, str]]) -> None:
     table.add_column("details", overflow="fold")
     for row in warnings:
         table.add_row(*(as_shown(row[key]) for key in ("warning", "events", "meaning", "event", "details")))
-    console = Console()
+    console = open_console()
     console.print(table)
     console.print("One example of each: PostHog writes one warning for many events, so these are reasons, not counts.")
 
 
 def _print(name: str, day: date, counts: Counter[tuple[str, str]], shown: list[dict[str, Any]]) -> None:
-    console = Console()
+    console = open_console()
     if not counts:
         console.print(f"nothing of {name} was rejected or dropped on {day}")
         return

@@ -8,15 +8,14 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from rich.console import Console
-
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.orchestration.local.project import find_import
 from posthog_assets.pipeline.upkeep.release import release_day
 
 
 def run_release(name: str, day: date, project: Path | None, *, reason: str | None, dry_run: bool) -> int:
     """Make dropped events of a day owed again; returns 1 where there are none."""
-    imp, console = find_import(name, project), Console()
+    imp, console = find_import(name, project), open_console()
     released = release_day(imp, day, reason, dry_run=dry_run)
     if not released:
         which = f" for a reason that contains {reason!r}" if reason else ""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from rich.console import Console
-
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.history import History
 from posthog_assets.orchestration.local.instance import opened_instance
 from posthog_assets.orchestration.local.project import ImportJob, find_job
@@ -19,14 +19,18 @@ from posthog_assets.orchestration.report import report_days
 from posthog_assets.pipeline.report.charts import check_library
 from posthog_assets.pipeline.report.day_numbers import DayNumbers
 from posthog_assets.pipeline.report.page import html as as_html
+from posthog_assets.pipeline.source_counts import stored_comparison
 
 
 def run_report(name: str, project: Path | None, first: date | None, last: date | None, *, html: Path) -> int:
     """Write the page about an import to *html*; returns the exit code."""
     check_library()
-    days = _days(find_job(name, project), first, last)
-    html.write_text(as_html(name, days), encoding="utf-8")
-    Console().print(f"{html}: {len(days):,} days of {name}", markup=False, soft_wrap=True)
+    console = open_console()
+    with console.status(f"reading the days of {as_shown(name)}"):
+        job = find_job(name, project)
+    days = _days(job, first, last)
+    html.write_text(as_html(name, days, comparison=stored_comparison(job.imp)), encoding="utf-8")
+    console.print(f"{html}: {len(days):,} days of {name}", markup=False, soft_wrap=True)
     return 0
 
 

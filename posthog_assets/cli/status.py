@@ -16,9 +16,11 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.failures import Failure
-from posthog_assets.orchestration.local.day_states import Standing, State, failures, read_day_states
+from posthog_assets.orchestration.history import State
+from posthog_assets.orchestration.local.day_states import Standing, failures, read_day_states
 from posthog_assets.orchestration.local.instance import opened_instance, sweep
 from posthog_assets.orchestration.local.project import find_job
 from posthog_assets.pipeline.config.rejects import Lost
@@ -31,14 +33,15 @@ _SHOWN: Final = 10
 def run_status(name: str, project: Path | None, *, as_json: bool) -> int:
     """Print how the days of an import stand; returns 1 where a day is failed, or has too many rejected records."""
     job = find_job(name, project)
-    with opened_instance() as instance:
+    console = open_console()
+    with opened_instance() as instance, console.status(f"reading the days of {as_shown(name)}"):
         sweep(instance)
         standing = read_day_states(instance, job, job.days())
         why = failures(instance, standing)
     if as_json:
         sys.stdout.write(orjson.dumps(_facts(standing, why), option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
-        _print(standing, why, Console())
+        _print(standing, why, console)
     return 1 if why or standing.too_many_lost else 0
 
 

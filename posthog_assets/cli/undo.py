@@ -13,6 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.errors import VerificationError
 from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.local.project import find_import
@@ -28,7 +29,7 @@ def run_undo(
 
     Returns 1 where there is nothing to take back, or where *mark* is asked for while PostHog still has the events.
     """
-    imp, console = find_import(name, project), Console()
+    imp, console = find_import(name, project), open_console()
     days = imported_days(imp, first, last)
     folder.mkdir(parents=True, exist_ok=True)
     uuids = folder / f"{name}-undo-uuids.txt"
@@ -75,7 +76,8 @@ def _left(imp: Import, undo: Undo, console: Console) -> int | None:
         console.print("Without destination.personal_api_key and project_id PostHog cannot be asked what it still has.")
         return None
     try:
-        left = still_there(imp, undo.days)
+        with console.status(f"asking {as_shown(imp.destination.app_host())}"):
+            left = still_there(imp, undo.days)
     except VerificationError as error:
         console.print(f"PostHog could not be asked what it still has: {error}", markup=False, soft_wrap=True)
         return None

@@ -6,6 +6,7 @@ columns mean.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import numpy as np
@@ -42,6 +43,26 @@ _HEX_POSITIONS: Final = np.array([i for i in range(36) if i not in (8, 13, 18, 2
 def offsets_of(texts: pa.StringArray) -> np.ndarray:
     """Return where each text begins in the array's data, and where the last one ends."""
     return np.frombuffer(texts.buffers()[1], dtype=np.int32, count=len(texts) + 1, offset=texts.offset * 4)
+
+
+def may_match(texts: pa.StringArray, pattern: re.Pattern[bytes]) -> bool:
+    """Whether some of the texts may match *pattern*: one search over all, several times as fast as one for each.
+
+    The texts are searched as if they stood one behind the other, so a match over their borders is no text's own.
+    """
+    return pattern.search(_joined(texts)) is not None
+
+
+def count_matches(texts: pa.StringArray, pattern: re.Pattern[bytes]) -> int:
+    """Return how often *pattern* matches in all texts together, searched as `may_match` does."""
+    return len(pattern.findall(_joined(texts)))
+
+
+def _joined(texts: pa.StringArray) -> memoryview:
+    if not len(texts) or (data := texts.buffers()[2]) is None:
+        return memoryview(b"")
+    ends = offsets_of(texts)
+    return memoryview(data)[ends[0] : ends[-1]]
 
 
 def pack(texts: pa.StringArray) -> np.ndarray:

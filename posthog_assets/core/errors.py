@@ -12,15 +12,18 @@
     ├── DeliveryError            PostHog did not take the events
     │   ├── Refused              PostHog refuses the request itself (key, host, quota): a person acts
     │   ├── Unavailable          PostHog did not answer, or asked to wait: try again later (temporary)
-    │   └── KeyWouldChange       re-sending would leave permanent duplicates: a person decides
+    │   ├── KeyWouldChange       re-sending would leave permanent duplicates: a person decides
+    │   └── GroupTypesRefused    the project would get group types for ever, or drop them: a person decides
     ├── VerificationError        PostHog's query API refused, or events have not landed
     │   └── LookUnavailable      PostHog's query API did not answer: look again later        (temporary)
-    ├── StorageError             the storage does not take what must be written: a person makes room
+    ├── StorageError             the storage does not take what must be written, or lost it: a person acts
+    │   ├── DamagedFile          a stored file is cut off or altered: restore it, or make it again
     │   └── StorageUnavailable   the storage did not answer: try again later           (temporary)
     └── PartitionBusy            another run works on the same partition               (temporary)
+        └── PartitionLost        this run was stopped, and another one may have taken over (temporary)
 
 `temporary` says whether running the same thing again can help; everything else waits for a person. `retry_after` says
-how many seconds whoever did not answer asked to be left alone, where that is known.
+how many seconds the server asked to be left alone, where that is known.
 Messages are written for the person who must act and never contain a credential.
 """
 
@@ -92,6 +95,10 @@ class KeyWouldChange(DeliveryError):
     """Events acknowledged earlier would be stored a second time under another de-duplication key."""
 
 
+class GroupTypesRefused(DeliveryError):
+    """The events name group types that the project does not have; nothing was sent."""
+
+
 class VerificationError(PosthogAssetsError):
     """PostHog's query API refused, or events have not landed."""
 
@@ -103,7 +110,11 @@ class LookUnavailable(VerificationError):
 
 
 class StorageError(PosthogAssetsError):
-    """The storage cannot be written (full, over quota, read-only)."""
+    """The storage cannot be written (full, over quota, read-only), or what is in it cannot be read."""
+
+
+class DamagedFile(StorageError):
+    """A file of the storage is cut off, altered or not what it should be."""
 
 
 class StorageUnavailable(StorageError):
@@ -116,6 +127,10 @@ class PartitionBusy(PosthogAssetsError):
     """Another run is working on the same partition."""
 
     temporary = True
+
+
+class PartitionLost(PartitionBusy):
+    """This run no longer holds its partition: another one may have taken over."""
 
 
 def shorten(value: object, limit: int = 200) -> str:

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from posthog_assets.core.json_text import load
 
-#: PostHog allows 240 queries a minute and 2,400 an hour and project (posthog.com/docs/api/queries), whoever asks; some
-#: are left for people. Requests, and in how many seconds.
+#: PostHog allows 240 queries a minute and 2,400 an hour and project (posthog.com/docs/api/queries), for all clients
+#: together; some are left for people. Requests, and in how many seconds.
 QUERY_LIMITS: Final = ((200, 60), (2_000, 3_600))
 
 _LIMIT: Final = re.compile(r"\bLIMIT\s+(\d+)\s*$", re.IGNORECASE)

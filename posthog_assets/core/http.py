@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 import random
+import re
+import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 import orjson
+import urllib3
 
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.secrets import hidden
@@ -64,10 +67,41 @@ def words(body: bytes, *secrets: str) -> str:
     return shorten(text)
 
 
-def failure_reason(error: Exception) -> str:
-    """Return what went wrong below HTTP, without the wrapping."""
+def failure_reason(error: BaseException) -> str:
+    """Return what went wrong below HTTP as the end of a sentence, without the wrapping of libraries."""
     cause = getattr(error, "reason", None) or error
+    match cause:
+        case urllib3.exceptions.NameResolutionError():
+            return "its name cannot be resolved; check the spelling, and the network"
+        case urllib3.exceptions.NewConnectionError():
+            return _refusal(cause)
+        case urllib3.exceptions.ConnectTimeoutError():
+            return "it does not accept the connection in time"
+        case urllib3.exceptions.ReadTimeoutError():
+            return "it accepted the connection, and did not answer in time"
+        case ssl.SSLError() | urllib3.exceptions.SSLError():
+            return f"no secure connection: {_last(cause)}"
+        case urllib3.exceptions.IncompleteRead():
+            return "the answer ended early"
+        case urllib3.exceptions.ProtocolError():
+            return f"the connection broke: {_last(cause)}"
+        case TimeoutError() if str(cause):
+            return str(cause)
     return f"{type(cause).__name__}: {cause}"
+
+
+def _refusal(error: BaseException) -> str:
+    """Return why no connection came about: what the operating system says."""
+    words = str(error.__cause__ or _last(error))
+    return f"no connection: {re.sub(r'^.*Errno -?[0-9]+[^A-Za-z]*', '', words)}"
+
+
+def _last(error: BaseException) -> str:
+    """Return the innermost words of nested errors."""
+    inner = next((part for part in reversed(error.args) if part), None)
+    if isinstance(inner, BaseException):
+        return _last(inner)
+    return str(inner if inner is not None else error) or type(error).__name__
 
 
 def backoff(failures: int) -> float:

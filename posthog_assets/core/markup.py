@@ -3,7 +3,7 @@
 Belongs here: event names, property values, reasons and answers of servers, on their way into a terminal, Markdown or
 HTML. Does not belong here: the pages and tables around them.
 
-Whoever sends an event writes its name: it may be a script, a Markdown picture that loads from elsewhere, an escape
+The sender of an event chooses its name: it may be a script, a Markdown picture that loads from elsewhere, an escape
 sequence that retitles the terminal, or a line break that ends a code block.
 """
 

@@ -141,6 +141,13 @@ MAPPING_KEY: Final = b"posthog_assets.mapping"
 STAGED_KEY: Final = b"posthog_assets.staged"
 
 
+#: Where a stored file keeps a digest of its content and how many bytes that is, taken while it was written.
+CONTENT_KEY: Final = b"posthog_assets.content"
+
+#: Where the events' file keeps the group types that its events name, a JSON list; absent: none.
+GROUP_TYPES_KEY: Final = b"posthog_assets.group_types"
+
+
 FETCHED_AT_KEY: Final = b"posthog_assets.fetched_at"
 
 
@@ -187,5 +194,22 @@ LINKS: Final = pa.schema(
         column("user_id", pa.string(), "The user"),
         column("timestamp", TIMESTAMP, "When the two were first seen together, UTC"),
         column("refused", pa.bool_(), "Whether PostHog will not merge them: the device is an identified person's"),
+    ]
+)
+
+#: What the last comparison with the source's own numbers found, per day and event.
+SOURCE_COUNTS: Final = pa.schema(
+    [
+        column("day", pa.date32(), "Day of the events' time, in the zone in which the source counts"),
+        column("event", pa.string(), "Name of the event in PostHog"),
+        column("source", pa.int64(), "How many the source counts"),
+        column("arrived", pa.int64(), "Acknowledged by PostHog, and found where it was looked for"),
+        column("rejected", pa.int64(), "Rejected by the mapping"),
+        column("left_out", pa.int64(), "Left out on purpose"),
+        column("repeated", pa.int64(), "In the source more than once"),
+        column("dropped", pa.int64(), "Dropped by PostHog"),
+        column("owed", pa.int64(), "Not acknowledged yet"),
+        column("unnamed", pa.int64(), "Of what is missing, as many as the dialect rejected of that day's records"),
+        column("unexplained", pa.int64(), "What the source counts beyond all these"),
     ]
 )

@@ -18,7 +18,7 @@ from urllib.parse import quote
 #: What stands where a secret stood.
 HIDDEN: Final = "(the key)"
 
-#: Kinds of keys are told by what stands before the first underscore: `phc_`, `phx_`, `sk_`.
+#: Kinds of keys are known by what stands before the first underscore: `phc_`, `phx_`, `sk_`.
 _PREFIX: Final = re.compile(r"^[a-z]{2,5}_(?=.{8})", re.IGNORECASE)
 
 #: A shorter base64 text says nothing: it would be found in other words.

@@ -13,19 +13,19 @@ from typing import Annotated, Any, ClassVar, Final, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from posthog_assets.core.field_errors import explain, is_credential, meant
 
-__all__ = ["Choices", "Section", "TimeZone", "explain", "load_by_type", "secrets_in"]
+__all__ = ["Choices", "HttpUrl", "OptionalHttpUrl", "Section", "TimeZone", "explain", "load_by_type", "secrets_in"]
 
 
 class Section(BaseModel):
     """A section of the import file: immutable, and closed to unknown fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     #: What may stand for the whole section, as a JSON schema, where a validator of the section takes something else.
     short_form: ClassVar[JsonSchemaValue | None] = None
@@ -65,7 +65,7 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError("is no time zone; use a name such as Europe/Berlin or UTC") from error
+        raise ValueError(f"{name!r} is no time zone; use a name such as Europe/Berlin or UTC") from error
     return name
 
 
@@ -84,8 +84,16 @@ def _http_url(value: str) -> str:
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
+def _none_if_empty(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+#: The same, None where it is empty, as an unset environment variable is.
+OptionalHttpUrl = Annotated[HttpUrl | None, BeforeValidator(_none_if_empty)]
+
+
 def secrets_in(options: Any, name: str = "") -> list[str]:
-    """Return the credentials among *options* that are passed on to somebody's library, told by their names."""
+    """Return the credentials among *options* that are passed on to a library, known by their names."""
     if isinstance(options, dict):
         return [secret for key, value in options.items() for secret in secrets_in(value, str(key))]
     return [options] if isinstance(options, str) and options and is_credential(name) else []

@@ -77,7 +77,7 @@ _ZONE: Final = re.compile(r"(?<![A-Za-z/])(UTC|GMT|Z|[A-Za-z]+(?:/[\w+-]+)+)(?![
 
 
 class Unreadable(Exception):
-    """A value that is no time; the message is the reason, its head up to `: ` the same for all alike."""
+    """A value that is no time; the message is the reason, its head up to `: ` the same for all of its kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -484,7 +484,7 @@ def _number(
 
 def _likely(value: Any, epoch: int | None, written: int | None) -> int:
     """Return the better reading of a number where nothing says which times are plausible."""
-    # Ten digits are seconds until 2033 and more; nobody else's epoch looks like a date.
+    # Ten digits are seconds until 2033 and more; no epoch of that length looks like a date.
     if written is not None and not 1e9 <= value < 1e10:
         return written
     if epoch is None or abs(value) < _SMALLEST:

@@ -57,25 +57,29 @@ def deliver(
     shared: Store | None = None,
     mapping: str | None = None,
     stamp: Stamp | None = None,
+    before: Callable[[], None] = lambda: None,
     now: datetime | None = None,
 ) -> DeliveryReport:
     """Send what *ledger* does not show as acknowledged, each person's events oldest first, and record every answer.
 
-    *events* opens the day's events anew each time it is called: batches of the `POSTHOG_EVENTS` schema, sorted by
+    *events* opens the day's events each time it is called: batches of the `POSTHOG_EVENTS` schema, sorted by
     timestamp. *report* is filled while the work goes on, so that it tells the state even where this raises. All
     processes whose *shared* is the same folder keep the destination's rates together. *mapping* is the version of the
     mapping that made the events, for the ledger, and *stamp* a property of every event that does not count as a change
-    of it. *now* (UTC) decides what is recent.
+    of it. *before* is called before the first event is sent, where one is, and may refuse by raising. *now* (UTC)
+    decides what is recent.
 
     Raises:
         Refused: PostHog refuses the request itself (key, quota, host).
         Unavailable: PostHog did not take a batch within `destination.retry_seconds`.
         KeyWouldChange: an acknowledged event would be stored a second time; nothing was sent.
         StorageError: the ledger cannot be written; what was in flight is sent again by the next run.
+        PartitionLost: another run may have the day now; nothing more is sent or recorded.
     """
     report = report if report is not None else DeliveryReport()
     since = (now or datetime.now(UTC)) - RECENT
-    found = survey(events, ledger.load(), report, since)
+    known = ledger.load()
+    found = survey(events, known, report, since)
     if report.moved and not destination.allow_duplicates:
         raise KeyWouldChange(
             f"{report.moved:,} of {report.events:,} events were acknowledged by PostHog under another day, event name "
@@ -83,9 +87,14 @@ def deliver(
             "for ever, so nothing was sent. Undo the change of the mapping (posthog-assets changes shows what it "
             "does), or set destination.allow_duplicates: true to send them anyway"
         )
+    if not report.owed:
+        ledger.fold(known)
+    # It is as large as the day, and what is sent needs no more than what was found.
+    del known
     hold_back = destination.recent_events == "hold_back"
     report.held_back = report.recent if hold_back else 0
     if report.owed > report.held_back:
+        before()
         with CaptureClient(destination) as client:
             probe = None if found.acknowledged is None else encode(found.acknowledged, stamp=stamp)
             delivery = _Delivery(destination, client, ledger, report, progress, shared, mapping, probe)
@@ -96,6 +105,8 @@ def deliver(
             )  # fmt: skip
             delivery.run(owed)
     ledger.summarize()
+    if not report.owed:
+        ledger.fold()
     return report
 
 
@@ -174,6 +185,7 @@ class _Delivery:
             self._stopped,
             Protocol.BATCH if destination.protocol == "batch" else Protocol.V1,
             Probes(probe),
+            ledger.holding,
         )
         self._limit = destination.batch_events
         if destination.events_per_second:
@@ -248,7 +260,7 @@ class _Delivery:
         acknowledged, dropped = int(entries.acknowledged.sum()), int(entries.dropped.sum())
         if acknowledged or dropped:
             self._ledger.append(entries, _facts(events, outcome, acknowledged, dropped, self._mapping))
-        report.batches += 1
+        report.batches += len(events) > 0
         report.acknowledged += acknowledged
         report.dropped += dropped
         report.sent += acknowledged + dropped

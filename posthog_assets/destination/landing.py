@@ -112,7 +112,7 @@ def find_landed(
         wait = min(wait * 2, 60.0)
 
 
-#: HogQL gives times in the project's zone unless told otherwise.
+#: HogQL gives times in the project's zone unless the query converts them.
 _UTC_DAY: Final = "toString(toDate(toTimeZone(timestamp, 'UTC')))"
 
 

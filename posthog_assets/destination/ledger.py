@@ -1,37 +1,60 @@
 """What PostHog was sent and what it said, event by event, so that nothing is sent twice and nothing forgotten.
 
 Belongs here: the files below `imported_batches/<day>/` and the questions asked of them. Does not belong here:
-sending.
+what is in a batch file (`batch_files`), sending.
 
 Layout:
 
-    imported_batches/<day>/batches/<number>-<writer>.parquet   one per answered batch, a row per event, never changed
-    imported_batches/<day>/ledger.parquet                      one row per batch, derived from the above for reading
+    imported_batches/<day>/batches/   one file per answered batch, a row per event, never changed; see `batch_files`
+    imported_batches/<day>/ledger.parquet   one row per batch, derived from the above
 
 No two writers ever use the same name, so even two runs at once on a store without locks leave a whole ledger.
 An entry of a later file replaces the entries of earlier ones for the same uuid. A batch file appears whole or not
-at all, after PostHog's answer and before the next one counts, so a crash forgets at most what was in flight.
+at all, after PostHog's answer and before the next one counts, so a crash forgets at most what was in flight. When a day
+is settled its files are folded: one more is written, of the newest entries of all, and the others are deleted after it.
 """
 
 from __future__ import annotations
 
 import io
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
+from itertools import groupby
+from pathlib import Path
 from typing import IO, Final, TypeVar
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from posthog_assets.core.schemas import BATCH_FILE, LEDGER
+from posthog_assets.core.errors import DamagedFile, shorten
+from posthog_assets.core.schemas import LEDGER
 from posthog_assets.core.threads import Threads
-from posthog_assets.destination.entries import CODES, VERDICTS, Entries, Growing, Known, Texts, halves, newest_of
-from posthog_assets.destination.verdicts import Verdict
+from posthog_assets.destination.batch_files import (
+    BatchFacts,
+    FileFacts,
+    content_of,
+    digest_of,
+    facts_of,
+    file_name,
+    is_batch_file,
+    is_folded,
+    number_of,
+    read,
+    write_folded,
+)
+from posthog_assets.destination.entries import Entries, Growing, Known, Texts, halves, newest_of
+from posthog_assets.storage.layout import delivery_folder, ledger_path
+from posthog_assets.storage.leases import Holding
+from posthog_assets.storage.parquet import damage_named
+from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.store import Store
+
+__all__ = ["REOPENING", "BatchFacts", "Ledger"]
 
 #: What stands for the protocol of an entry that takes verdicts back, so that events are owed again: a look that did not
 #: find them, an undo, a release.
@@ -39,87 +62,86 @@ REOPENING: Final = ("query", "undo", "release")
 
 T = TypeVar("T")
 
-
 #: Files of a store elsewhere that are fetched at the same time: each costs a journey, and few bytes.
 _AHEAD: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class BatchFacts:
-    """The ledger's row of one batch; instants are ISO 8601 with zone, or None."""
+#: Fewer files than this stay as they are when a day is settled.
+_FOLDED_FROM: Final = 10
 
-    answered_at: str
-    protocol: str
-    request_id: str
-    requests: int
-    events: int
-    acknowledged: int
-    dropped: int
-    owed: int
-    raw_bytes: int
-    sent_bytes: int
-    first_timestamp: str | None
-    last_timestamp: str | None
-    #: The version of the mapping that made the events (`mapping.version`).
-    mapping: str | None = None
+#: How often the folder is listed again because another run has folded what was in it.
+_LISTINGS: Final = 3
 
 
 class Ledger:
     """The ledger of one partition. One process at a time may write (hold the partition's lock)."""
 
-    def __init__(self, store: Store, day: str) -> None:
+    def __init__(self, store: Store, day: str, holding: Holding | None = None) -> None:
+        """Open it; who writes is asked first whether the partition is still held (*holding*)."""
         self._store = store
-        self._folder = f"imported_batches/{day}"
-        names = store.names(f"{self._folder}/batches")
-        self._files = [name for name in names if name.endswith(".parquet")]
-        self._next = _number(self._files[-1]) + 1 if self._files else 1
+        self.holding = holding or Holding()
+        self._day = day
+        self._folder = delivery_folder(day)
         self._writer = uuid.uuid4().hex[:8]
-        #: What was read of the files already: their facts.
-        self._facts: dict[str, BatchFacts] = {}
+        #: What was read of the files already.
+        self._facts: dict[str, FileFacts] = {}
+        self._list()
+        self._next = number_of(self._files[-1]) + 1 if self._files else 1
+
+    def _list(self) -> None:
+        names = [name for name in self._store.names(self._path("")) if name.endswith(".parquet")]
+        self._files = [name for name in names if is_batch_file(name)]
+        self._strangers = [name for name in names if not is_batch_file(name)]
+
+    def _path(self, name: str) -> str:
+        return f"{self._folder}/batches/{name}" if name else f"{self._folder}/batches"
 
     @property
     def location(self) -> str:
-        return str(self._store.path(f"{self._folder}/ledger.parquet"))
+        return str(self._store.path(ledger_path(self._day)))
 
     @property
     def batches(self) -> int:
-        """How many answered batches are on record."""
+        """How many files of answered batches there are."""
         return len(self._files)
 
     def append(self, entries: Entries, facts: BatchFacts) -> None:
-        """Record one answered batch; when this returns it survives a crash."""
-        table = pa.Table.from_arrays(
-            [
-                # numpy drops trailing zero bytes of what it gives back as Python bytes.
-                pa.Array.from_buffers(pa.binary(16), len(entries), [None, pa.py_buffer(entries.uuids.tobytes())]),
-                pa.array(entries.hashes),
-                pa.array(entries.keys),
-                pa.DictionaryArray.from_arrays(entries.codes, [v.value for v in VERDICTS]),
-                pa.array(entries.details, pa.string()),
-            ],
-            schema=BATCH_FILE.with_metadata({"posthog_assets": orjson.dumps(asdict(facts))}),
-        )
-        sink = io.BytesIO()
-        # Hashes and uuids do not compress.
-        pq.write_table(table, sink, compression="none", use_dictionary=["verdict", "detail"], write_statistics=False)
-        name = f"{self._next:08d}-{self._writer}.parquet"
-        self._store.write_bytes(f"{self._folder}/batches/{name}", sink.getvalue())
+        """Record one answered batch; when this returns it survives a crash.
+
+        Raises:
+            PartitionLost: another run may have the day now; nothing is written.
+            StorageError: it cannot be written.
+        """
+        self._refuse_strangers()
+        content = content_of(entries, facts)
+        name = file_name(self._next, self._writer, digest_of(content))
+        self.holding.confirm()
+        self._store.write_bytes(self._path(name), content)
+        self._added(name, FileFacts([(name, facts)]))
+
+    def _added(self, name: str, facts: FileFacts) -> None:
         self._files.append(name)
         self._facts[name] = facts
         self._next += 1
 
     def load(self) -> Known:
-        """Return the newest entry of every uuid (see there for its memory, of which reading takes twice as much)."""
+        """Return the newest entry of every uuid (see there for its memory, of which reading takes twice as much).
+
+        Raises:
+            DamagedFile: a file was cut off or altered, or is not one of the ledger's.
+        """
+        return self._while_others_fold(self._load)
+
+    def _load(self) -> Known:
         highs, lows, hashes, keys = (Growing(np.uint64) for _ in range(4))
         codes, texts = Growing(np.int8), Texts()
-        for name, table in self._tables():
+        for table, verdicts in self._tables():
             for values, more in zip((highs, lows), halves(_fixed(table["uuid"])), strict=True):
                 values.add(more)
             hashes.add(table["content_hash"].to_numpy())
             keys.add(table["key_hash"].to_numpy())
-            codes.add(_codes(table))
+            codes.add(verdicts)
             texts.add(table["detail"])
-            self._facts[name] = _facts(table.schema.metadata)
         newest = newest_of(highs.values, lows.values)
         # One column after the other, so that not all of them are in memory twice.
         return Known(
@@ -127,32 +149,135 @@ class Ledger:
             texts.taken(newest), texts.known,
         )  # fmt: skip
 
-    def _tables(self) -> Iterator[tuple[str, pa.Table]]:
-        """Yield name and content of each file, oldest first."""
-        return self._each(self._files, lambda file: pq.ParquetFile(file).read(use_threads=False))
+    def _tables(self) -> Iterator[tuple[pa.Table, np.ndarray]]:
+        """Yield the rows of all files that count, oldest first, with the codes of their verdicts."""
+        for folded, names in groupby(self._current(), is_folded):
+            if not folded:
+                for name, (facts, tables) in self._each(list(names), _whole):
+                    self._facts[name] = facts
+                    yield from tables
+                continue
+            for name in names:
+                # Large: not all of it at once.
+                with self._store.open(self._path(name)) as file, self._damage_named(name):
+                    self._facts[name], some = read(file, name)
+                    yield from some
 
-    def _each(self, names: list[str], read: Callable[[IO[bytes] | pa.BufferReader], T]) -> Iterator[tuple[str, T]]:
+    def _current(self) -> list[str]:
+        """Return the names of the files that count: not those that a folded one replaces."""
+        self._refuse_strangers()
+        replaced: set[str] = set()
+        for name in reversed(self._files):
+            if is_folded(name) and name not in replaced:
+                replaced |= self._facts_of([name])[0].replaces
+        return [name for name in self._files if name not in replaced]
+
+    def _while_others_fold(self, ask: Callable[[], T]) -> T:
+        """Return what *ask* returns; another run may fold the files meanwhile, and then they are listed again."""
+        for _ in range(_LISTINGS):
+            try:
+                return ask()
+            except FileNotFoundError:
+                self._list()
+        return ask()
+
+    def _each(self, names: list[str], read: Callable[[IO[bytes], str], T]) -> Iterator[tuple[str, T]]:
         """Yield each name with what *read* makes of that file; what comes over a network is fetched ahead."""
         if self._store.is_local:
             for name in names:
-                with self._store.open(f"{self._folder}/batches/{name}") as file:
-                    yield name, read(file)
+                with self._store.open(self._path(name)) as file, self._damage_named(name):
+                    content = read(file, name)
+                yield name, content
             return
 
         def fetched(name: str) -> T:
-            return read(pa.BufferReader(self._store.read_bytes(f"{self._folder}/batches/{name}")))
+            content = self._store.read_bytes(self._path(name))
+            with self._damage_named(name):
+                return read(io.BytesIO(content), name)
 
         with Threads(_AHEAD, "ledger") as pool:
             for start in range(0, len(names), 4 * _AHEAD):
                 some = names[start : start + 4 * _AHEAD]
                 yield from zip(some, pool.map(fetched, some), strict=True)
 
+    def _check_stored(self, name: str) -> None:
+        """Read back what others will be deleted for; raises DamagedFile, and leaves them."""
+        try:
+            with self._store.open(self._path(name)) as file, self._damage_named(name):
+                read(file, name)
+        except DamagedFile:
+            self._store.delete(self._path(name))
+            raise
+
+    @contextmanager
+    def _damage_named(self, name: str) -> Iterator[None]:
+        remedy = (
+            f"it records what PostHog answered to events of {self._day}. Restore it from a backup; or move it out "
+            "of that folder and materialize imported_batches again, which sends those events again: PostHog "
+            "keeps one of each, as they have the same uuids, provided the mapping has not changed since"
+        )
+        with damage_named(self._store.path(self._path(name)), remedy):
+            try:
+                yield
+            except MemoryError:
+                raise
+            except (ValueError, KeyError, TypeError) as error:
+                # What is read is checked, so these are of bytes that were not written like that.
+                raise pa.ArrowInvalid(shorten(str(error))) from error
+
+    def _refuse_strangers(self) -> None:
+        if self._strangers:
+            raise DamagedFile(
+                f"{self._store.path(self._path(''))} holds {shorten(', '.join(self._strangers))}, which is "
+                "no name of a batch file: a copy, or a batch file that was renamed. Move a copy out of that folder, "
+                "give a renamed one its name back; then run this again"
+            )
+
     def batch_facts(self) -> Iterator[tuple[str, BatchFacts]]:
-        """Yield each file's name and facts, oldest first; of files that were not read yet, only their ends are."""
-        unread = [name for name in self._files if name not in self._facts]
-        for name, schema in self._each(unread, pq.read_schema):
-            self._facts[name] = _facts(schema.metadata)
-        yield from ((name, self._facts[name]) for name in self._files)
+        """Yield the name and facts of each batch, oldest first; of files that were not read yet, only their ends are.
+
+        Raises:
+            DamagedFile: a file was cut off or altered, or is not one of the ledger's.
+        """
+        for facts in self._while_others_fold(lambda: self._facts_of(self._current())):
+            yield from facts.batches
+
+    def _facts_of(self, names: list[str]) -> list[FileFacts]:
+        self._refuse_strangers()
+        for name in [name for name in names if is_folded(name) and name not in self._facts]:
+            with self._store.peek(self._path(name)) as file, self._damage_named(name):
+                self._facts[name] = facts_of(file, name)
+        for name, facts in self._each([name for name in names if name not in self._facts], facts_of):
+            self._facts[name] = facts
+        return [self._facts[name] for name in names]
+
+    def fold(self, known: Known | None = None) -> None:
+        """Make one file of many, once the day is settled: reading ten thousand files takes many seconds.
+
+        *known* is what `load` returned, where nothing was recorded since.
+
+        Raises:
+            PartitionLost: another run may have the day now; nothing is written or deleted.
+            DamagedFile, StorageError: nothing is deleted.
+        """
+        current = self._current()
+        if len(current) >= _FOLDED_FROM:
+            facts = FileFacts(list(self.batch_facts()), frozenset(self._files))
+            with scratch_folder() as folder:
+                path = Path(folder) / "folded.parquet"
+                digest = write_folded(path, self.load() if known is None else known, facts)
+                name = file_name(self._next, self._writer, digest, folded=True)
+                self.holding.confirm()
+                with self._store.atomic_write(self._path(name)) as target:
+                    shutil.copyfile(path, target)
+            self._added(name, facts)
+            self._check_stored(name)
+            current = [name]
+        # A process that was killed before may have left some that are folded already.
+        if replaced := sorted(set(self._files) - set(current)):
+            self.holding.confirm()
+            self._store.delete_all([self._path(name) for name in replaced])
+            self._files = current
 
     def may_hold_drops(self) -> bool:
         """Whether PostHog dropped an event of any batch, which a later batch may have replaced."""
@@ -165,13 +290,14 @@ class Ledger:
             row = asdict(facts)
             for instant in ("answered_at", "first_timestamp", "last_timestamp"):
                 row[instant] = datetime.fromisoformat(row[instant]) if row[instant] else None
-            rows.append({"number": _number(name)} | row)
+            rows.append({"number": number_of(name)} | row)
         return rows
 
     def summarize(self) -> None:
-        """Write `ledger.parquet` anew from the batch files."""
+        """Write `ledger.parquet` again from the batch files."""
         table = pa.Table.from_pylist(self.facts(), schema=LEDGER)
-        with self._store.atomic_write(f"{self._folder}/ledger.parquet") as path:
+        self.holding.confirm()
+        with self._store.atomic_write(ledger_path(self._day)) as path:
             pq.write_table(table, path)
 
 
@@ -180,15 +306,6 @@ def _fixed(column: pa.ChunkedArray) -> np.ndarray:
     return np.frombuffer(whole.buffers()[1], dtype="S16", count=len(whole), offset=whole.offset * 16)
 
 
-def _codes(table: pa.Table) -> np.ndarray:
-    verdicts = table["verdict"].combine_chunks()
-    codes = np.array([CODES[Verdict(name)] for name in verdicts.dictionary.to_pylist()], dtype=np.int8)
-    return codes[verdicts.indices.to_numpy()]
-
-
-def _facts(metadata: dict[bytes, bytes] | None) -> BatchFacts:
-    return BatchFacts(**orjson.loads((metadata or {})[b"posthog_assets"]))
-
-
-def _number(name: str) -> int:
-    return int(name[:8])
+def _whole(file: IO[bytes], name: str) -> tuple[FileFacts, list[tuple[pa.Table, np.ndarray]]]:
+    facts, tables = read(file, name)
+    return facts, list(tables)

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from posthog_assets.core.json_members import last_texts
 from posthog_assets.destination.encoder import hashes_of
 
 #: The events that link ids, and the property that names the other one:
@@ -27,6 +28,11 @@ _LINKS: Final = {
     "$create_alias": "alias",
     "$merge_dangerously": "alias",
 }
+
+#: Ids, and for each another one of the same person.
+Links = tuple[pa.StringArray, pa.StringArray]
+
+_NONE: Final = np.empty(0, dtype=np.uint64)
 
 _GROUPS: Final = np.uint64(xxhash.xxh3_64_intdigest(b"$groupidentify"))
 
@@ -41,22 +47,17 @@ class StoredEvents(Protocol):
 class Persons:
     """Gives every event a number (unsigned, 64 bits) that all events of its person share."""
 
-    def __init__(self, links: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, links: Iterable[Links] = ()) -> None:
         """Take the pairs of ids that belong to one person; memory grows with the linked ids only."""
-        parents: dict[int, int] = {}
-
-        def root(number: int) -> int:
-            while (parent := parents.setdefault(number, number)) != number:
-                parents[number] = parents[parent]
-                number = parent
-            return number
-
+        ones, others = [_NONE], [_NONE]
         for one, other in links:
-            first, second = root(_number(one)), root(_number(other))
-            # The smaller number wins, so that the order of the links does not matter.
-            parents[max(first, second)] = min(first, second)
-        self._linked = np.array(sorted(parents), dtype=np.uint64)
-        self._roots = np.array([root(number) for number in sorted(parents)], dtype=np.uint64)
+            ones.append(hashes_of(one))
+            others.append(hashes_of(other))
+        pairs = np.concatenate([*ones, *others])
+        self._linked, places = np.unique(pairs, return_inverse=True)
+        places = places.reshape(2, -1)
+        # The smallest number is the person's, so that the order of the links does not matter.
+        self._roots = self._linked[_smallest_linked(places[0], places[1], len(self._linked))]
 
     def of(self, events: pa.RecordBatch) -> np.ndarray:
         """Return the number of each row's person (columns `event` and `distinct_id`)."""
@@ -72,24 +73,47 @@ class Persons:
 
 def of_day(events: StoredEvents) -> Persons:
     """Return the persons of a day."""
-    # Most of a day links nobody, and is not read.
+    # Most of a day links no ids, and is not read.
     return Persons(_links(events(["event", "distinct_id", "properties", "reject_reason"], _LINKS)))
 
 
-def _links(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, str]]:
-    names = pa.array(list(_LINKS), pa.string())
+def _links(batches: Iterable[pa.RecordBatch]) -> Iterator[Links]:
     for batch in batches:
-        wanted = pc.and_(pc.is_in(batch["event"], names), pc.is_null(batch["reject_reason"]))
-        for row in batch.filter(wanted).to_pylist() if pc.any(wanted).as_py() else ():
-            other = _property(row["properties"], _LINKS[row["event"]])
-            if other:
-                yield row["distinct_id"], other
+        sendable = pc.is_null(batch["reject_reason"])
+        for event, key in _LINKS.items():
+            wanted = pc.and_(pc.equal(batch["event"], event), sendable)
+            if pc.any(wanted).as_py():
+                rows = batch.filter(wanted)
+                others = _properties(rows["properties"], key)
+                named = pc.is_valid(others)
+                yield rows["distinct_id"].filter(named), others.filter(named)
+
+
+def _properties(objects: pa.StringArray, key: str) -> pa.StringArray:
+    """Return a property of each object as text; null where it is absent or empty."""
+    found = last_texts(objects, key)
+    if not found.null_count:
+        return found
+    unknown = pc.is_null(found)
+    rest = [_property(text, key) for text in objects.filter(unknown).to_pylist()]
+    return pc.replace_with_mask(found, unknown, pa.array(rest, pa.string()))
 
 
 def _property(properties: str, key: str) -> str | None:
     value: Any = orjson.loads(properties).get(key)
-    return None if value is None else str(value)
+    return None if value is None else str(value) or None
 
 
-def _number(text: str) -> int:
-    return xxhash.xxh3_64_intdigest(text.encode())
+def _smallest_linked(ones: np.ndarray, others: np.ndarray, count: int) -> np.ndarray:
+    """Return, for each number below *count*, the smallest that *ones* and *others*, linked pair by pair, lead to."""
+    smallest = np.arange(count)
+    while True:
+        one, other = smallest[ones], smallest[others]
+        lower, joined = np.minimum(one, other), smallest.copy()
+        np.minimum.at(joined, one, lower)
+        np.minimum.at(joined, other, lower)
+        # Each takes over what the number it has come to has come to itself, so that chains are halved.
+        joined = joined[joined]
+        if bool((joined == smallest).all()):
+            return smallest
+        smallest = joined

@@ -6,15 +6,18 @@ events of an import.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import orjson
 
-from posthog_assets.core.errors import ImportFileError, VerificationError
+from posthog_assets.core.errors import ImportFileError, VerificationError, shorten
+from posthog_assets.core.posthog_rules import GROUP_TYPES
 from posthog_assets.destination.client import CaptureClient, compressed
+from posthog_assets.destination.group_types import flaws, known_group_types
+from posthog_assets.destination.project_api import ProjectApi
 from posthog_assets.destination.query_client import QueryClient
 from posthog_assets.destination.settings import Destination, Protocol
 from posthog_assets.destination.survey import RECENT
@@ -29,6 +32,11 @@ WARNING: Final = "warning"
 PROBLEM: Final = "problem"
 
 
+#: A person waits: the longest time for one answer, seconds, and how often a question is asked.
+PATIENCE: Final = 10.0
+TRIES: Final = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was looked at: *level* is ok, warning or problem."""
@@ -39,9 +47,18 @@ class Finding:
 
 
 def preflight(
-    destination: Destination, first_day: date, last_day: date | None, *, now: datetime | None = None
+    destination: Destination,
+    first_day: date,
+    last_day: date | None,
+    *,
+    group_types: Collection[str] = (),
+    events: Collection[str] = (),
+    now: datetime | None = None,
 ) -> Iterator[Finding]:
-    """Yield what can be known of *destination* for an import of *first_day* to *last_day*; stores nothing."""
+    """Yield what can be known of *destination* for an import of *first_day* to *last_day*; stores nothing.
+
+    *group_types* and *events* are those that the import is known to bring, which need not be all of them.
+    """
     now = now or datetime.now(UTC)
     try:
         host = destination.ingestion_host()
@@ -52,19 +69,29 @@ def preflight(
     yield Finding(OK, "project key", "has the shape of a project key")
     if host.startswith("http://") and not _is_loopback(host):
         yield Finding(WARNING, "host", f"{host} is not encrypted: key and events can be read on the way")
-    yield _protocol(destination)
+    quick = destination.model_copy(update={"timeout_seconds": min(destination.timeout_seconds, PATIENCE)})
+    protocol = _protocol(quick)
+    yield protocol
     yield _flag(destination)
     yield _rate(destination)
     yield _age(destination, last_day, now)
-    if destination.verifies:
-        yield from _project(destination, first_day, now)
+    if destination.verifies and protocol.subject == _SILENT:
+        yield Finding(WARNING, "personal key", "was not tried, because the host does not answer")
+    elif destination.verifies:
+        yield from _project(quick, first_day, now)
+        yield from _group_types(quick, group_types)
+        yield from _schemas(quick, events)
     else:
         yield Finding(
             WARNING,
             "verification",
-            "no personal_api_key and project_id: nobody can look whether events land. PostHog answers 200 to a wrong "
-            "project key of the right shape, so a typing error would lose the whole import unseen",
+            "no personal_api_key and project_id: whether events land cannot be looked up. PostHog answers 200 to a "
+            "wrong project key of the right shape, so a typing error would lose the whole import unseen",
         )
+
+
+#: The subject of a finding that says that nothing answers.
+_SILENT: Final = "host"
 
 
 def _is_loopback(host: str) -> bool:
@@ -97,6 +124,10 @@ def _served(answer: Answer, what: str) -> Finding:
             return Finding(PROBLEM, "protocol", f"PostHog refuses (HTTP {answer.status}): {answer.words}")
         case Consequence.WAIT:
             return Finding(WARNING, "protocol", f"PostHog asks to wait (HTTP {answer.status}): {answer.words}")
+    if answer.status is None:
+        return Finding(
+            PROBLEM, _SILENT, f"{answer.words}. Correct destination.host, or try again when it can be reached"
+        )
     return Finding(PROBLEM, "protocol", f"PostHog does not answer as expected: {answer.words or answer.status}")
 
 
@@ -136,7 +167,7 @@ def _age(destination: Destination, last_day: date | None, now: datetime) -> Find
 
 
 def _project(destination: Destination, first_day: date, now: datetime) -> Iterator[Finding]:
-    client = QueryClient(destination)
+    client = QueryClient(destination, TRIES)
     try:
         client.ask("SELECT count() FROM events WHERE event = ''")
         yield Finding(OK, "personal key", "may query the project")
@@ -153,6 +184,49 @@ def _project(destination: Destination, first_day: date, now: datetime) -> Iterat
         return
     yield _same_project(destination, settings.get("api_token"))
     yield _drops_old(settings.get("drop_events_older_than"), first_day, now)
+    if settings.get("person_processing_opt_out") is True:
+        yield Finding(
+            WARNING,
+            "persons",
+            "the project does not process persons: events arrive without a person, and $identify, $create_alias and "
+            "$groupidentify are dropped. Change it before importing, or set mapping.identify: false",
+        )
+
+
+def _group_types(destination: Destination, named: Collection[str]) -> Iterator[Finding]:
+    try:
+        known = known_group_types(QueryClient(destination))
+    except VerificationError:
+        known = None
+    if known is None:
+        yield Finding(OK, "group types", "cannot be asked of this PostHog: new ones will not be noticed")
+        return
+    wanted = list(dict.fromkeys([*named, *destination.new_group_types]))
+    found = [Finding(PROBLEM, "group types", words) for words in flaws(wanted, known, destination.new_group_types)]
+    new = [kind for kind in wanted if kind not in known]
+    words = f"the project has {len(known)} of {GROUP_TYPES}: {', '.join(known) or 'none'}"
+    yield from found or [Finding(OK, "group types", f"{words}; new: {', '.join(new)}" if new else words)]
+
+
+def _schemas(destination: Destination, events: Collection[str]) -> Iterator[Finding]:
+    """Yield which events the project holds against a schema; nothing where it does not say so."""
+    try:
+        entries = ProjectApi(destination, tries=1).entries("event_definitions", "event_definition:read")
+        names = sorted(str(entry.get("name")) for entry in entries if entry.get("enforcement_mode") == "reject")
+    except VerificationError:
+        # The key may lack the scope, and most projects enforce nothing.
+        return
+    if not names:
+        return
+    ours = [name for name in names if name in events]
+    shown = ", ".join(shorten(name, 60) for name in (ours or names)[:10])
+    whose = "of this import's events these" if ours else "these events"
+    yield Finding(
+        WARNING,
+        "schemas",
+        f"{whose} must keep to a schema, and PostHog drops those that do not after it has acknowledged them: {shown}. "
+        "landed_events finds what was dropped; the step schema rejects it before",
+    )
 
 
 def _same_project(destination: Destination, token: object) -> Finding:

@@ -27,6 +27,9 @@ _OVERWRITES: Final = r"\$(?:set|unset|group_set|groupidentify)\""
 #: Events of a refused batch that are tried alone at each look, beside one that PostHog has taken before.
 _PICKS: Final = 3
 
+#: The last events of a batch that are looked at for one that can be sent again.
+_LOOKED_AT: Final = 500
+
 #: Picks are scattered over the batch, the same ones each time.
 _SEED: Final = 0
 
@@ -67,13 +70,16 @@ class Probes:
 
     def taken(self, events: EncodedEvents, left_at: float, lane: LaneProbe) -> None:
         """Note that PostHog took *events* (at least one), in a request that left at *left_at*."""
-        lane.event = events.take(np.array([len(events) - 1]))
+        # Copied, since a slice would keep all of them in memory.
+        lane.event = events.slice(len(events) - 1, len(events)).take(np.array([0]))
         with self._lock:
             self.failures = self.refused = 0
             self.last_taken = max(self.last_taken, left_at)
             self._any = self._any or lane.event
-            if self.known is None and (harmless := np.flatnonzero(without_overwrites(events))).size:
-                self.known = events.take(harmless[-1:])
+            if self.known is None:
+                last = events.slice(max(0, len(events) - _LOOKED_AT), len(events))
+                if (harmless := np.flatnonzero(without_overwrites(last))).size:
+                    self.known = last.take(harmless[-1:])
 
     def none_taken(self, tried: int) -> tuple[int, int]:
         """Note a look at which PostHog took none of *tried* events; return how many looks and events that makes."""

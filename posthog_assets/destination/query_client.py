@@ -31,8 +31,8 @@ _TRIES: Final = 6
 class QueryClient:
     """Asks HogQL questions of one project, politely."""
 
-    def __init__(self, destination: Destination) -> None:
-        """Open a client.
+    def __init__(self, destination: Destination, tries: int = _TRIES) -> None:
+        """Open a client that asks each question *tries* times at most; few where a person waits for the answer.
 
         Raises:
             ImportFileError: no personal key or project id is set.
@@ -44,17 +44,20 @@ class QueryClient:
         self._pool = pool(self._seconds)
         # Exports from this project ask it too, perhaps in another process.
         self._rate = rate_of(destination.app_host(), (self._key,), tuple(Limit(*limit) for limit in QUERY_LIMITS))
+        self._tries = tries
         self._next = 0.0
 
-    def ask(self, hogql: str, *, tries: int = _TRIES) -> Answer:
-        """Return the answer to a query, asked *tries* times at most; results of an earlier look are never reused.
+    def ask(self, hogql: str, *, tries: int | None = None) -> Answer:
+        """Return the answer to a query, asked *tries* times at most (absent: the client's own number).
+
+        Results of an earlier look are never reused.
 
         Raises:
             VerificationError: PostHog refused.
             LookUnavailable: PostHog did not answer in several tries.
         """
         said, asked = "", None
-        for attempt in range(tries):
+        for attempt in range(tries or self._tries):
             time.sleep(max(0.0, self._next - time.monotonic()))
             self._rate.wait()
             try:

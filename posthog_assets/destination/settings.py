@@ -12,10 +12,13 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import Field, SecretStr, field_validator
 
 from posthog_assets.core.errors import ImportFileError
-from posthog_assets.core.sections import Section
+from posthog_assets.core.sections import OptionalHttpUrl, Section
 
 #: Hosts that take events for PostHog Cloud: us.i.posthog.com, eu.i.posthog.com.
 _CLOUD: Final = ".i.posthog.com"
+
+#: The hosts of its app, which the SDK replaces, end like this.
+_CLOUD_APP: Final = ".posthog.com"
 
 #: PostHog's own importer sends 1,000 events a second into a project that others share with it.
 _CLOUD_RATE: Final = 2_000.0
@@ -35,7 +38,7 @@ class Destination(Section):
     project; sending without them is refused with a sentence.
     """
 
-    host: str | None = Field(None, description="Ingestion host, such as https://eu.i.posthog.com")
+    host: OptionalHttpUrl = Field(None, description="Ingestion host, such as https://eu.i.posthog.com")
     project_api_key: SecretStr | None = Field(None, description="The project's key, phc_…")
     protocol: str = Field("auto", pattern="^(auto|v1|batch)$", description="auto | v1 | batch")
     personal_api_key: SecretStr | None = Field(None, description="phx_…, scope query:read; enables verification")
@@ -59,6 +62,10 @@ class Destination(Section):
         pattern="^(send|hold_back)$",
         description="send | hold_back events younger than 48 h, which PostHog bills as live",
     )
+    new_group_types: list[str] = Field(
+        default_factory=list,
+        description="Group types that the project may get from this import; it has five, and keeps each for ever",
+    )
     allow_duplicates: bool = Field(
         False, description="Send acknowledged events whose de-duplication key changed; PostHog keeps both versions"
     )
@@ -68,16 +75,6 @@ class Destination(Section):
         "its person again; an old value would overwrite a newer one",
     )
     landing_seconds: float = Field(600, ge=0, description="How long to wait until events show up in queries")
-
-    @field_validator("host")
-    @classmethod
-    def _is_url(cls, value: str | None) -> str | None:
-        if not value:
-            return None
-        parts = urlsplit(value.strip())
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be a URL that starts with https:// or http://, such as https://eu.i.posthog.com")
-        return value.strip().rstrip("/")
 
     @field_validator("project_id", mode="before", json_schema_input_type=str | int | None)
     @classmethod
@@ -164,7 +161,10 @@ class Destination(Section):
 
 def _server_of(host: str) -> str:
     """Return the server that events for *host* go to, by the rule of PostHog's own SDK."""
-    # Half a second to import, which commands that only look at files need not wait for.
+    name = urlsplit(host).hostname or ""
+    if name.endswith(_CLOUD) or not name.endswith(_CLOUD_APP):
+        return host
+    # More than a second of processor time to import, only to learn that any other host stays as it is.
     from posthog.request import determine_server_host
 
     return determine_server_host(host)

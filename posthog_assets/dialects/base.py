@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Self
 
 import orjson
@@ -19,7 +19,8 @@ from posthog_assets.core.records import RecordChunk
 from posthog_assets.core.schemas import STAGED_EVENTS, STAGED_VERSIONS
 from posthog_assets.core.sections import Section
 from posthog_assets.core.timestamps import Window
-from posthog_assets.dialects.column import inferred
+from posthog_assets.dialects.column import exact
+from posthog_assets.dialects.column_kinds import Kind
 from posthog_assets.dialects.record import nested
 
 #: Marks a source id that stands for the record's content, because the record has no id of its own.
@@ -81,12 +82,24 @@ class Dialect(Section):
     timezone_setting: ClassVar[str | None] = None
 
     _window: Window | None = PrivateAttr(None)
+    _kinds: Mapping[str, Kind] = PrivateAttr(default_factory=dict)
 
     def within(self, window: Window) -> Self:
         """Return the same dialect, for records whose times lie in *window*: what a number without a unit may mean."""
         other = self.model_copy()
         other._window = window
         return other
+
+    def with_column_kinds(self, kinds: Mapping[str, Kind]) -> Self:
+        """Return the same dialect, for records of CSV whose columns hold *kinds*."""
+        other = self.model_copy()
+        other._kinds = kinds
+        return other
+
+    @property
+    def texts_of_nothing(self) -> frozenset[str]:
+        """The texts of CSV that mean there is no value."""
+        return frozenset({""})
 
     @property
     def day_columns(self) -> tuple[str, ...]:
@@ -164,7 +177,7 @@ def _values(record: dict[str, Any]) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     found = nested(text)
-    return inferred(found) if type(found) is str else found
+    return exact(found) if type(found) is str else found
 
 
 def content_id(record: Any) -> str:

@@ -50,8 +50,14 @@ def _descend(value: Any, keys: list[str]) -> Any:
     return value
 
 
+def exact(text: str) -> Any:
+    """Return the number or boolean whose JSON *text* is; what JSON would write otherwise stays text."""
+    found = inferred(text)
+    return found if type(found) is not float or repr(found) == text else text
+
+
 def inferred(text: str) -> Any:
-    """Return the number or boolean a CSV text plainly is; anything that would not read back the same stays text."""
+    """Return the number or boolean that a text is in a field of numbers, `1.10` too; anything else stays text."""
     if text in ("true", "false", "True", "False", "TRUE", "FALSE"):
         return text[0] in "tT"
     if text[:1].isdigit() or text[:1] == "-":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self, TypeVar
-from zoneinfo import ZoneInfo
 
 import orjson
 import pyarrow as pa
@@ -17,10 +16,11 @@ from pydantic import Field, field_validator, model_validator
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.rejection import Rejected, reason_head
 from posthog_assets.core.schemas import STAGED_EVENTS
-from posthog_assets.core.sections import Section
+from posthog_assets.core.sections import Section, TimeZone
 from posthog_assets.core.timestamps import pattern_flaw, read_timestamps
 from posthog_assets.dialects.base import Dialect
-from posthog_assets.dialects.column import ABSENT, Column, inferred
+from posthog_assets.dialects.column import ABSENT, Column
+from posthog_assets.dialects.column_kinds import TYPES_DESCRIPTION, Types, as_declared, as_kind, converters
 from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.record import PERSONAL, as_id, extract_person_properties, group_keys, read_own_groups
 
@@ -36,24 +36,15 @@ class Value(Section):
 class TimestampColumn(Column):
     """Where the time of an event stands, and how it reads."""
 
-    timezone: str = Field("UTC", description="Zone of times that have none")
+    timezone: TimeZone = Field("UTC", description="Zone of times that have none")
     format: str | None = Field(None, description="strptime pattern; absent: ISO 8601, an epoch, or digits of a date")
-    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="Of epochs; absent: told by the magnitude")
+    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="Of epochs; absent: by the magnitude")
 
     @field_validator("format")
     @classmethod
     def _is_a_pattern(cls, value: str | None) -> str | None:
         if value is not None and (flaw := pattern_flaw(value)):
             raise ValueError(f"is no strptime pattern: {flaw}")
-        return value
-
-    @field_validator("timezone")
-    @classmethod
-    def _exists(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError("is no time zone; use a name such as Europe/Berlin or UTC") from error
         return value
 
 
@@ -73,7 +64,7 @@ class Columns(Dialect):
     groups: dict[str, Column] = Field(default_factory=dict, description="Group type -> column of the group's key")
     required: list[str] = Field(default_factory=list, description="Columns a record must have a value in")
     nulls: list[str] = Field(default_factory=lambda: [""], description="Texts of CSV that mean nothing is there")
-    types: Literal["infer", "text"] = Field("infer", description="Whether numbers and booleans in CSV become such")
+    types: Types = Field("infer", description=TYPES_DESCRIPTION)
 
     @model_validator(mode="after")
     def _has_somebody(self) -> Columns:
@@ -84,6 +75,10 @@ class Columns(Dialect):
     @property
     def links_identities(self) -> bool:
         return self.user_id is not None and self.anonymous_id is not None
+
+    @property
+    def texts_of_nothing(self) -> frozenset[str]:
+        return frozenset(self.nulls)
 
     @property
     def time_column(self) -> str:
@@ -287,8 +282,11 @@ class Columns(Dialect):
                         _take_out(record, name.split("."))
         else:
             records = [{key: record[key] for key in self.properties if key in record} for record in records]
-        if untyped and self.types == "infer":
-            records = [self._typed(record) for record in records]
+        if untyped and self.types != "text":
+            if self._kinds and self.types == "infer":
+                self._convert(records)
+            else:
+                records = [self._typed(record) for record in records]
         # orjson writes valid UTF-8, so the bytes are text as they stand.
         return pa.array(_each(self.dumps, records, reasons), pa.binary()).view(pa.string())
 
@@ -296,7 +294,21 @@ class Columns(Dialect):
         return self.dumps(value) if value else None
 
     def _typed(self, record: dict[str, Any]) -> dict[str, Any]:
-        return {key: inferred(value) for key, value in record.items()} if self.types == "infer" else record
+        if self.types == "text":
+            return record
+        declared = self.types if isinstance(self.types, dict) else {}
+        kind_of_column = self._kinds.get
+        return {
+            key: as_declared(value, declared[key]) if key in declared else as_kind(value, kind_of_column(key))
+            for key, value in record.items()
+        }
+
+    def _convert(self, records: list[dict[str, Any]]) -> None:
+        """Make numbers and booleans of the texts of records, as `_typed` does, where the columns are known."""
+        for column, convert in converters(self._kinds):
+            for record in records:
+                if type(text := record.get(column)) is str:
+                    record[column] = convert(text)
 
 
 def _take_out(record: dict[str, Any], keys: list[str]) -> None:

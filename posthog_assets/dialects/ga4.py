@@ -127,13 +127,13 @@ class GA4(Vendor):
         ("items[]", "items, empty members left out"),
         ("page_location", "$host and $pathname too"),
         ("device.category desktop, mobile, tablet", "$device_type Desktop, Mobile, Tablet"),
-        (f"{', '.join(_IDENTITY)}, event_params", "the id: a hash over them; events alike in all are all kept"),
+        (f"{', '.join(_IDENTITY)}, event_params", "the id: a hash over them; events equal in all of them are all kept"),
     )
 
     without_id: Literal["reject", "personless"] = Field(
         "reject",
         description="What an event without user_id and user_pseudo_id, as of consent mode, becomes: rejected, or "
-        "an event of nobody, each under an id of its own and without a person",
+        "an event without a person, each under an id of its own",
     )
 
     def instants(self, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:

@@ -192,7 +192,7 @@ class Mixpanel(Vendor):
         """Return whose profile *record* is, and the person properties in it; the record is used up.
 
         Raises:
-            Rejected: it is nobody's.
+            Rejected: it has no id of a user or device.
         """
         members: Any = record.get("$properties", record.get("properties"))
         distinct_id = as_id(record.get("$distinct_id", record.get("distinct_id")), "distinct_id")
@@ -305,7 +305,7 @@ class Mixpanel(Vendor):
         return prefixed if self.device_ids == "prefixed" else device
 
     def _content_id(self, name: Any, members: Record) -> str:
-        """Return an id of what Mixpanel does not write anew when it exports an event again."""
+        """Return an id of what Mixpanel keeps unchanged when it exports an event again."""
         unsteady = self._unsteady
         steady = {key: value for key, value in members.items() if key not in unsteady}
         tracked = members.get("$distinct_id_before_identity") or members.get("distinct_id")

@@ -1,7 +1,7 @@
 """Telling from its fields whose records a file holds.
 
 Belongs here: asking every dialect, and choosing among those that answer. Does not belong here: a vendor's own marks
-(each dialect has its `marks`), or columns nobody's dialect knows (`pipeline.sniffing.columns`).
+(each dialect has its `marks`), or columns that no dialect knows (`pipeline.sniffing.columns`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What single values of a record are: names, ids, numbers, objects, and what they may not be.
 
-Belongs here: reading one value, whoever wrote it. Does not belong here: where it stands (`vendor`), times
+Belongs here: reading one value, from any vendor. Does not belong here: where it stands (`vendor`), times
 (`timestamps`).
 """
 

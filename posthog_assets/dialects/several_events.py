@@ -10,6 +10,7 @@ has the `event_number` 0, and so there are as many of these rows as raw records.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -23,6 +24,7 @@ from posthog_assets.core.schemas import STAGED_EVENTS, STAGED_SEVERAL
 from posthog_assets.core.sections import Section
 from posthog_assets.core.timestamps import Window
 from posthog_assets.dialects.column import ABSENT, Column
+from posthog_assets.dialects.column_kinds import Kind
 from posthog_assets.dialects.columns import Columns, TimestampColumn, Value
 from posthog_assets.dialects.notes import Notes, notes_of
 
@@ -87,6 +89,11 @@ class SeveralEvents(Columns):
         other.__dict__.pop("_readers", None)
         return other
 
+    def with_column_kinds(self, kinds: Mapping[str, Kind]) -> Self:
+        other = super().with_column_kinds(kinds)
+        other.__dict__.pop("_readers", None)
+        return other
+
     @property
     def given_timezone(self) -> str | None:
         zones = {event.timestamp.timezone if _says_zone(event) else None for event in self.events}
@@ -113,6 +120,7 @@ class SeveralEvents(Columns):
             Columns.model_validate(self._shared | {"event": event.event, "timestamp": event.timestamp})
             for event in self.events
         ]
+        readers = [reader.with_column_kinds(self._kinds) for reader in readers]
         return [reader.within(self._window) if self._window else reader for reader in readers]
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import orjson
@@ -28,6 +28,7 @@ from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column import Column, inferred
+from posthog_assets.dialects.column_kinds import TYPES_DESCRIPTION, Types, as_declared, as_kind
 from posthog_assets.dialects.compiled import Code, fields_source, made, rows_source
 from posthog_assets.dialects.members import NOTHING, Members, never
 from posthog_assets.dialects.notes import Notes
@@ -198,9 +199,7 @@ class Vendor(Dialect):
         default_factory=list, description="Events to import as they are, which this dialect would leave out or rename"
     )
 
-    types: Literal["infer", "text"] = Field(
-        "infer", description="Whether what looks like a number or boolean in the user's own columns of CSV becomes one"
-    )
+    types: Types = Field("infer", description=TYPES_DESCRIPTION)
     groups: dict[str, Column] = Field(
         default_factory=dict, description="Group type -> property that holds the group's key, beside the vendor's own"
     )
@@ -349,7 +348,8 @@ class Vendor(Dialect):
     def typed(self, record: Record) -> Record:
         """Return a record of CSV with objects, numbers and booleans in place of their texts; ids and names stay."""
         holders, numbers, known = self._holders, self.numbers, self._known
-        infers = self.types == "infer" and self.texts is not None
+        infers = self.types != "text" and self.texts is not None
+        declared = self.types if isinstance(self.types, dict) else {}
         if not (holders or numbers or infers):
             return record
         found: Record = {}
@@ -358,8 +358,10 @@ class Vendor(Dialect):
                 value = None
             elif key in holders:
                 value = nested(value)
-            elif key in numbers or (infers and key not in known):
+            elif key in numbers:
                 value = inferred(value)
+            elif infers and key not in known:
+                value = as_declared(value, declared[key]) if key in declared else as_kind(value, self._kinds.get(key))
             found[key] = value
         return found
 
@@ -392,7 +394,7 @@ class Vendor(Dialect):
             return rows(self, chunk.used_up(), chunk.untyped, columns)
         rows = rows_of(type(self), of_texts=True, has_groups=bool(self.groups))
         lines = lines_of(type(self), has_groups=bool(self.groups))
-        if lines is None:
+        if lines is None or chunk.untyped:
             return rows(self, texts, chunk.untyped, columns)
         reasons: dict[int, str] = {}
         others: list[_Note] = []

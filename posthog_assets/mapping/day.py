@@ -21,6 +21,7 @@ from posthog_assets.core.arrow_columns import pack
 from posthog_assets.core.rejection import reason_head
 from posthog_assets.core.schemas import POSTHOG_EVENTS
 from posthog_assets.core.threads import ahead, applied
+from posthog_assets.mapping.cautions import Cautions
 from posthog_assets.mapping.events import EventMapper
 from posthog_assets.mapping.groups import GroupStates
 from posthog_assets.mapping.identity import Identities
@@ -63,6 +64,10 @@ class MappingReport:
     #: Whether what all days together know of the events was there; None where the mapping does not ask.
     knows_history: bool | None = None
     events_by_name: dict[str, int] = field(default_factory=dict)
+    #: Group types that events name which are sent, in the order of the alphabet.
+    group_types: list[str] = field(default_factory=list)
+    #: What PostHog will change or not show, a sentence each, and how many events it is about (`mapping.cautions`).
+    cautions: dict[str, int] = field(default_factory=dict)
     first: datetime | None = None
     last: datetime | None = None
     seconds: float = 0.0
@@ -158,6 +163,7 @@ def _pass(
     survey: Survey | None,
 ) -> MappingReport:
     report = MappingReport()
+    cautions = Cautions()
     distinct = None
     if repeated is not None:
         distinct = Distinguisher(
@@ -182,12 +188,19 @@ def _pass(
                 spool.add(pack(counted["uuid"]))
             elif distinct is not None:
                 batch = distinct.apply(batch)
+            if mapper.first_events is not None:
+                with_firsts = mapper.first_events.add(batch)
+                report.derived += len(with_firsts) - len(batch)
+                batch = with_firsts
             sink.write(batch)
-            _count(report, batch)
+            cautions.add(batch, _count(report, batch))
+            if mapper.names_groups:
+                mapper.group_types.add(batch)
         if spool is not None and len(again := spool.repeated()):
             raise _Repeats(again)
     report.reused_ids = distinct.reused_ids if distinct else 0
     report.kept_repeats = distinct.kept_repeats if distinct else 0
+    report.group_types, report.cautions = sorted(mapper.group_types.names), cautions.found()
     return report
 
 
@@ -221,7 +234,7 @@ def _derived(mapper: EventMapper, report: MappingReport, survey: Survey) -> pa.R
 def _made_of(
     people: Identities, groups: GroupStates, mapper: EventMapper, report: MappingReport
 ) -> pa.RecordBatch | None:
-    links, states = people.links(mapper.shared_devices), groups.states()
+    links, states = people.links(mapper.shared_devices), mapper.with_other_types(groups.states())
     report.shared_devices, report.refused_merges = links.shared_devices, links.refused
     if not links.pairs and not states:
         return None
@@ -309,9 +322,11 @@ def _has_rejects(batch: pa.RecordBatch) -> bool:
     return batch["reject_reason"].null_count != batch.num_rows
 
 
-def _count(report: MappingReport, batch: pa.RecordBatch) -> None:
+def _count(report: MappingReport, batch: pa.RecordBatch) -> list[str]:
+    """Count what is in *batch*, and return the event names in it."""
     report.rows += batch.num_rows
-    for item in pc.value_counts(batch["event"]).to_pylist():
+    names = pc.value_counts(batch["event"]).to_pylist()
+    for item in names:
         report.events_by_name[item["values"]] = report.events_by_name.get(item["values"], 0) + item["counts"]
     for reason in batch["reject_reason"].drop_null().to_pylist() if _has_rejects(batch) else ():
         head = reason_head(reason)
@@ -320,3 +335,4 @@ def _count(report: MappingReport, batch: pa.RecordBatch) -> None:
     span = pc.min_max(batch["timestamp"]).as_py()
     report.first = min(report.first or span["min"], span["min"])
     report.last = max(report.last or span["max"], span["max"])
+    return [item["values"] for item in names if item["values"]]

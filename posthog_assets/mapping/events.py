@@ -19,12 +19,13 @@ import pyarrow.compute as pc
 from posthog_assets.core.arrow_columns import json_strings
 from posthog_assets.core.errors import ImportFileError, MappingError, shorten
 from posthog_assets.core.partitions import Partition, key_of
-from posthog_assets.core.posthog_rules import event_flaws, id_flaws, name_flaw, span_flaws, storable
+from posthog_assets.core.posthog_rules import event_flaws, id_flaws, name_flaw, span_flaws, storable, with_groups
 from posthog_assets.core.schemas import POSTHOG_EVENTS, TIMESTAMP
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.mapping import person_properties as people
-from posthog_assets.mapping.groups import Group
-from posthog_assets.mapping.history import HistoryWriter
+from posthog_assets.mapping.group_types import GroupTypes
+from posthog_assets.mapping.groups import Group, states_of_other_types, with_other_types
+from posthog_assets.mapping.history import FirstEvents, HistoryWriter
 from posthog_assets.mapping.identity import Pair
 from posthog_assets.mapping.kinds import as_posthog_calls
 from posthog_assets.mapping.properties import PropertyWriter
@@ -77,15 +78,24 @@ class EventMapper:
         self.sessions = SessionWriter(mapping.sessions, dialect) if mapping.sessions.mode == "auto" else None
         self._dialect = dialect
         self._history = HistoryWriter(mapping, facts) if facts is not None and mapping.asks_history else None
+        #: What makes events of persons' first ones; None where none are wanted, or nothing is known of them.
+        self.first_events = (
+            FirstEvents(mapping, facts, self.namespace) if facts is not None and mapping.first_events else None
+        )
         #: Whether events have properties that come of other events: these are no part of what tells repeats apart.
         self.adds_context = self.sessions is not None or self._history is not None
         self._hook = load_hook(mapping.transform) if mapping.transform else None
+        #: Whether an event that was mapped until now names a group, and of which types those are that are sent.
+        self.names_groups = False
+        self.group_types = GroupTypes()
         #: Whether events may come out in another order of time than they went in.
         self.moves_time = self._hook is not None
 
     def prepared(self, staged: pa.RecordBatch) -> pa.RecordBatch:
         """Return staged rows with the ids persons have in PostHog, and what is said of them where it is to be."""
         staged = self._renamed(staged)
+        if self._mapping.groups:
+            staged = with_other_types(staged, self._mapping.groups)
         if self.sessions is None:
             staged = without_hidden(staged, self._dialect)
         if not self._mapping.person_properties.is_plain:
@@ -160,6 +170,10 @@ class EventMapper:
         return pa.array(
             [new if new is not None else old for old, new in zip(known, wished, strict=True)], pa.string()
         ).take(coded.indices)
+
+    def with_other_types(self, states: dict[Group, tuple[int, str]]) -> dict[Group, tuple[int, str]]:
+        """Return what is known of groups, by the types that the mapping wants."""
+        return states_of_other_types(states, self._mapping.groups) if self._mapping.groups else states
 
     def derived(self, pairs: dict[Pair, int], groups: dict[Group, tuple[int, str]]) -> pa.RecordBatch:
         """Return one `$identify` per pair and one `$groupidentify` per group, oldest first."""
@@ -266,7 +280,9 @@ class EventMapper:
         self, reasons: dict[int, str], names: pa.Array, ids: pa.Array, stamps: pa.Array, properties: pa.Array
     ) -> None:
         """Add to *reasons* why an event is not to be sent, where there is no reason yet."""
-        flaws = event_flaws(names, ids, stamps, properties, self._fetched_at)
+        grouped = with_groups(names, properties)
+        self.names_groups = self.names_groups or grouped is not None
+        flaws = event_flaws(names, ids, stamps, properties, self._fetched_at, grouped)
         for index, flaw in (span_flaws(stamps, self._since, self._until) | flaws).items():
             reasons.setdefault(index, flaw)
 

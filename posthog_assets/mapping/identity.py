@@ -81,7 +81,7 @@ class Identities:
             and (shared == "all" or pair[0] not in of_several or (shared == "first" and owners[pair[0]][1] == pair[1]))
         }
         if not of_several and owners.keys().isdisjoint(user for pairs in (wanted, self._linked) for _, user in pairs):
-            # Each anonymous id has one user and is none: it is nobody's before its link.
+            # Each anonymous id has one user and is none: it belongs to no user before its link.
             return Links(wanted, 0, 0)
         calls = [(stamp, pair) for pair, stamp in (*wanted.items(), *self._linked.items())]
         return Links(wanted, len(of_several), _refused(pair for _, pair in sorted(calls)))

@@ -93,6 +93,8 @@ def _alias(row: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
 
 
 def _group(row: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    if row["groups"] == "{}":
+        return {"event": "$groupidentify", "groups": None}, "left out: mapping.groups excludes its group type"
     groups = list(orjson.loads(row["groups"] or "{}").items())
     if len(groups) != 1:
         return {"event": "$groupidentify", "groups": None}, "group call does not name one group"

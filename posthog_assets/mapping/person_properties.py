@@ -31,7 +31,7 @@ def renamed(staged: pa.RecordBatch, ids: Mapping[str, str]) -> pa.RecordBatch:
 
 
 def personless(staged: pa.RecordBatch) -> pa.RecordBatch:
-    """Return *staged* with the events of nobody known marked so that PostHog makes no person for them.
+    """Return *staged* with the events of unknown persons marked so that PostHog makes no person for them.
 
     What they say of a person goes nowhere then, so it is left out. An event that says itself what is to be stays.
     """
@@ -52,24 +52,24 @@ def personless(staged: pa.RecordBatch) -> pa.RecordBatch:
     return staged
 
 
-def with_person_properties_placed(staged: pa.RecordBatch, wish: PersonProperties) -> pa.RecordBatch:
-    """Return *staged* with each person property where *wish* has it: in `set`, in `set_once`, or nowhere."""
+def with_person_properties_placed(staged: pa.RecordBatch, settings: PersonProperties) -> pa.RecordBatch:
+    """Return *staged* with each person property where *settings* put it: in `set`, in `set_once`, or nowhere."""
     rows = pc.or_(pc.is_valid(staged["set"]), pc.is_valid(staged["set_once"]))
     if not pc.any(rows).as_py():
         return staged
     last, first = staged["set"].to_pylist(), staged["set_once"].to_pylist()
     for index in pc.indices_nonzero(rows).to_pylist():
-        last[index], first[index] = _apportion(last[index], first[index], wish)
+        last[index], first[index] = _apportion(last[index], first[index], settings)
     staged = _with(staged, "set", pa.array(last, pa.string()))
     return _with(staged, "set_once", pa.array(first, pa.string()))
 
 
-def _apportion(last: str | None, first: str | None, wish: PersonProperties) -> tuple[str | None, str | None]:
+def _apportion(last: str | None, first: str | None, settings: PersonProperties) -> tuple[str | None, str | None]:
     places: dict[str, dict[str, object]] = {"set": {}, "set_once": {}, "none": {}}
     sources: tuple[tuple[str | None, Place], ...] = (last, "set"), (first, "set_once")
     for text, own in sources:
         for name, value in orjson.loads(text or "{}").items():
-            place = wish.place(name, own)
+            place = settings.place(name, own)
             # What is known for the last time wins over what was known for the first.
             places[place].setdefault(name, value)
     return _text(places["set"]), _text(places["set_once"])

@@ -28,7 +28,7 @@ _UNKNOWN: Final = -1
 class Distinguisher:
     """Gives the second and later events of one uuid an identity of their own, in the order of time.
 
-    Records without an id that are alike are all kept: the n-th gets its number mixed into its uuid; they are
+    Equal records without an id are all kept: the n-th gets its number mixed into its uuid; they are
     interchangeable, so any order gives the same set. With *collapse* all but the first are rejected. Of records that
     share a source id, an exact repetition is rejected; one with another payload gets the payload's hash mixed into its
     uuid, and is counted. The uuid itself stays with the oldest of them, and with the smallest hash of several at one
@@ -38,7 +38,7 @@ class Distinguisher:
     apart: the one that was stored last counts, of several the one of the latest time and the greatest hash, and the
     others are rejected. Only what is no version of the same event is told apart as above.
 
-    Where there are steps, the payload is that before them (`remember`): a step that makes two records alike does not
+    Where there are steps, the payload is that before them (`remember`): a step that makes two records equal does not
     make one a repetition, and adding a step changes no uuid.
     """
 

@@ -46,8 +46,8 @@ _REPLACED: Final = "source_session_id"
 #: The columns of staged rows that say which session an event belongs to.
 COLUMNS: Final = ["kind", "user_id", "anonymous_id", "timestamp", "properties", "reject_reason"]
 
-#: Rows that are something somebody did.
-_KINDS: Final = pa.array(["event", ANONYMOUS, "identify"])
+#: Rows that are something somebody did. No Arrow array: to make one of a list, Arrow loads pandas first.
+_KINDS: Final = ("event", ANONYMOUS, "identify")
 
 _UNITS: Final = {"s": 1_000_000, "ms": 1_000}
 
@@ -128,7 +128,7 @@ class SessionWriter:
         texts = staged["properties"]
         own = scalars(texts, SESSION)
         kept = are_session_ids(own)
-        wanted = pc.and_(pc.is_in(staged["kind"], _KINDS), pc.invert(kept))
+        wanted = pc.and_(pc.is_in(staged["kind"], pa.array(_KINDS, pa.string())), pc.invert(kept))
         wanted = pc.and_(wanted, pc.is_null(staged["reject_reason"]))
         names = pc.coalesce(scalars(texts, self._property), own) if self._property else own
         if self._idle is None:

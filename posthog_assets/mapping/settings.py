@@ -1,6 +1,6 @@
 """The `mapping` section of the import file.
 
-Belongs here: what a user can wish for. Does not belong here: how it is done.
+Belongs here: what a user can set. Does not belong here: how it is done.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
 from posthog_assets.core.markers import Markers
+from posthog_assets.core.posthog_rules import name_flaw
 from posthog_assets.core.sections import Choices, Section
 from posthog_assets.mapping.identity import SharedDevices
 from posthog_assets.mapping.steps import STEPS, Step, load_step
@@ -111,6 +112,9 @@ class Mapping(Section):
     """What records are to be in PostHog."""
 
     events: dict[str, str | None] = Field(default_factory=dict, description="Old name -> new name; null: not imported")
+    groups: dict[str, str | None] = Field(
+        default_factory=dict, description="Old group type -> new group type; null: its groups are not imported"
+    )
     steps: list[Annotated[SerializeAsAny[Step], BeforeValidator(load_step), Choices(STEPS, "step")]] = Field(
         default_factory=list, description="Changes to each event, in this order, after `events`, before `properties`"
     )
@@ -130,11 +134,16 @@ class Mapping(Section):
     )
     identity_map: IdentityMap | None = Field(None, description="Old ids, and the ids persons have in PostHog now")
     repeats: Literal["keep", "collapse"] = Field(
-        "keep", description="Records without ids that are alike: all are kept, or all but one rejected"
+        "keep", description="Equal records without ids: all are kept, or all but one rejected"
     )
     first_time: list[str] = Field(
         default_factory=list,
         description="Events, by their names in the source, that get $is_first_time; materialize history_facts first",
+    )
+    first_events: dict[str, str] = Field(
+        default_factory=dict,
+        description="Event, by its name in the source -> name of an event of its own that is sent beside a person's "
+        "first one; likewise",
     )
     since_previous: list[str] = Field(
         default_factory=list,
@@ -151,7 +160,16 @@ class Mapping(Section):
     @property
     def asks_history(self) -> bool:
         """Whether events get what only all days together know."""
-        return bool(self.first_time or self.since_previous)
+        return bool(self.first_time or self.first_events or self.since_previous)
+
+    @model_validator(mode="after")
+    def _names_first_events(self) -> Mapping:
+        for name, first in self.first_events.items():
+            if flaw := name_flaw(first):
+                raise ValueError(f"first_events.{name}: {flaw}")
+            if first == self.events.get(name, name):
+                raise ValueError(f"first_events.{name}: {first!r} is the name of the event itself; give another")
+        return self
 
     @model_validator(mode="after")
     def _leaves_markers(self) -> Mapping:

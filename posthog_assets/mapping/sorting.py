@@ -6,6 +6,9 @@ rows are.
 Rows are collected into sorted runs of bounded size, which go to disk, and merged a block at a time. The order is by
 timestamp; rows of equal timestamp stay in the order in which they came.
 
+What is sorted are places of rows. The rows themselves are copied a block at a time, when their turn has come: a block
+stays in the processor's cache, and jemalloc gives back to the system at once what is larger than 8 MB.
+
 Of every run that is open a block is in memory. Where more than `_OPEN` runs would be open at once, as in a day of many
 files that each span all of it, neighbouring runs are first merged into longer ones. So memory, open files and the work
 per row stay the same however long the day is, for one more pass over the disk per factor of `_OPEN`.
@@ -28,10 +31,14 @@ _RUN_BYTES: Final = 32 << 20
 _BLOCK_ROWS: Final = 2_048
 #: A block holds about this much at most, unless one row is larger.
 _BLOCK_BYTES: Final = 2 << 20
+
+#: The same of blocks that are not written to disk.
+_LARGE_ROWS: Final = 20_000
+_LARGE_BYTES: Final = 5 << 20
 #: Most runs that are open at once: more would make the slices that are put together ever thinner, and work dearer.
 _OPEN: Final = 16
 
-#: Properties compress to a third, and a day is written to the disk of whoever sorts it.
+#: Properties compress to a third, and a day is written to the disk while it is sorted.
 _WRITE: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -53,7 +60,9 @@ class Floors:
         self._ends = np.concatenate(([0], np.cumsum(counts)))
         self._lowest = np.minimum.accumulate(lowest[::-1])[::-1]
         highest = np.array([piece.max() for piece in pieces], np.int64)
-        #: Rows that must wait at the same time, at most.
+        #: Rows of one piece: they may all have to wait for its last one.
+        self.most_in_piece = int(counts.max(initial=0))
+        #: Rows that must wait for those of later pieces at the same time, at most.
         self.most_waiting = max(
             (int(counts[: at + 1][highest[: at + 1] > self._lowest[at + 1]].sum()) for at in range(len(pieces))),
             default=0,
@@ -73,23 +82,19 @@ def in_windows(batches: Iterable[pa.RecordBatch], floors: Floors) -> Iterator[pa
 
     Rows of equal timestamp stay in the order in which they came.
     """
-    held: list[pa.RecordBatch] = []
+    held: list[_Part] = []
     rows = 0
     for batch in batches:
-        held.append(batch)
+        held.append(_Part(batch))
         rows += batch.num_rows
         floor = floors.after(rows)
-        waiting = sum(int((_stamps(batch) > floor).sum()) for batch in held)
-        # Each time, what waits is copied: so only where at least as much leaves.
-        if floor != _NEVER and 2 * waiting > sum(batch.num_rows for batch in held):
+        leaving = sum(part.until(floor) - part.done for part in held)
+        # Blocks of few rows cost more a row, and what waits may be copied: so only where at least as much leaves.
+        if floor != _NEVER and 2 * leaving < sum(len(part) for part in held):
             continue
-        ordered = _in_order(held, batch.schema)
-        leaving = int(np.searchsorted(_stamps(ordered), floor, side="right"))
-        if leaving:
-            yield from _blocks(ordered.slice(0, leaving), 20_000)
-        held = [ordered.slice(leaving)] if leaving < len(ordered) else []
-    if held:
-        yield from _blocks(_in_order(held, held[0].schema), 20_000)
+        yield from _in_order(held, floor, _LARGE_ROWS, _LARGE_BYTES)
+        held = [part.trimmed() for part in held if len(part)]
+    yield from _in_order(held, _NEVER, _LARGE_ROWS, _LARGE_BYTES)
 
 
 def with_before(batches: Iterable[pa.RecordBatch], others: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -97,7 +102,7 @@ def with_before(batches: Iterable[pa.RecordBatch], others: pa.RecordBatch) -> It
     stamps, done = _stamps(others), 0
     for batch in batches:
         end = int(np.searchsorted(stamps, _stamps(batch)[-1], side="right"))
-        yield _in_order([others.slice(done, end - done), batch], batch.schema) if end > done else batch
+        yield _sorted_rows([others.slice(done, end - done), batch]) if end > done else batch
         done = end
     if done < len(others):
         yield others.slice(done)
@@ -138,7 +143,7 @@ class Sorter:
         if self._runs or self._writing:
             self._spill()
             self._written_last()
-            self._runs.insert(0, self._written(iter([_in_order([batch], self._schema)])))
+            self._runs.insert(0, self._written(_all_in_order([batch], _BLOCK_ROWS, _BLOCK_BYTES)))
         else:
             self._held.insert(0, batch)
 
@@ -148,7 +153,7 @@ class Sorter:
             return
         self._written_last()
         held, self._held, self._size = self._held, [], 0
-        self._writing = self._writer.submit(lambda: self._written(iter([_in_order(held, self._schema)])))
+        self._writing = self._writer.submit(lambda: self._written(_all_in_order(held, _BLOCK_ROWS, _BLOCK_BYTES)))
 
     def _written_last(self) -> None:
         if self._writing is not None:
@@ -164,15 +169,14 @@ class Sorter:
             for number, batch in enumerate(batches):
                 stamps = _stamps(batch)
                 first, last = (first if number else int(stamps[0])), int(stamps[-1])
-                for block in _blocks(batch):
+                for block in _blocks(batch, _BLOCK_ROWS, _BLOCK_BYTES):
                     writer.write_batch(block)
         return _Run(path, first, last)
 
     def sorted_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield everything that was added, oldest first."""
         if not self._runs and self._writing is None:
-            if self._held:
-                yield from _blocks(_in_order(self._held, self._schema), 20_000)
+            yield from _all_in_order(self._held, _LARGE_ROWS, _LARGE_BYTES)
             return
         self._spill()
         self._written_last()
@@ -188,17 +192,84 @@ class Sorter:
         return longer
 
 
-def _in_order(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
-    table = pa.Table.from_batches(batches, schema).combine_chunks()
-    batch = table.to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], schema=schema)
+class _Part:
+    """A batch in memory whose rows leave oldest first."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self._batch = batch
+        self.stamps = _stamps(batch)
+        #: The places of the rows in the order of time, None where they are in order as they stand.
+        self._places: np.ndarray | None = None
+        if not _is_sorted(self.stamps):
+            self._places = np.argsort(self.stamps, kind="stable")
+            self.stamps = self.stamps[self._places]
+        #: How many rows have left.
+        self.done = 0
+
+    def __len__(self) -> int:
+        """Return how many rows are left."""
+        return len(self.stamps) - self.done
+
+    @property
+    def row_bytes(self) -> float:
+        return float(self._batch.nbytes / max(1, len(self.stamps)))
+
+    def until(self, instant: int) -> int:
+        """Return how many rows, of all, are not younger than *instant*."""
+        return int(np.searchsorted(self.stamps, instant, side="right"))
+
+    def cut(self, count: int) -> pa.RecordBatch:
+        """Take the next *count* rows away, oldest first."""
+        first, self.done = self.done, self.done + count
+        if self._places is None:
+            return self._batch.slice(first, count)
+        return self._batch.take(pa.array(self._places[first : self.done]))
+
+    def trimmed(self) -> _Part:
+        """Return the part without the memory of rows that have left, where these are most of it."""
+        return self if 2 * len(self) >= len(self.stamps) else _Part(_copied(self.cut(len(self))))
+
+
+def _copied(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch.take(pa.array(np.arange(batch.num_rows)))
+
+
+def _all_in_order(batches: list[pa.RecordBatch], rows: int, size: int) -> Iterator[pa.RecordBatch]:
+    return _in_order([_Part(batch) for batch in batches], _NEVER, rows, size)
+
+
+def _in_order(parts: list[_Part], until: int, rows: int, size: int) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of *parts* that are not younger than *until*, oldest first, in blocks of so many rows and bytes.
+
+    Rows of equal timestamp stay in the order of the parts, and in their order there.
+    """
+    counts = [part.until(until) - part.done for part in parts]
+    stamps = [part.stamps[part.done : part.done + count] for part, count in zip(parts, counts, strict=True)]
+    if not sum(counts):
+        return
+    owners = np.repeat(np.arange(len(parts)), counts)[np.argsort(np.concatenate(stamps), kind="stable")]
+    widest = max(part.row_bytes for part in parts)
+    step = min(rows, max(1, int(size / max(widest, 1.0))))
+    for start in range(0, len(owners), step):
+        shares = np.bincount(owners[start : start + step], minlength=len(parts)).tolist()
+        yield _sorted_rows([part.cut(share) for part, share in zip(parts, shares, strict=True) if share])
+
+
+def _sorted_rows(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """Return the rows of *batches* as one, oldest first."""
+    if len(batches) == 1:
+        return batches[0]
+    batch = pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
     stamps = _stamps(batch)
-    if bool((stamps[1:] >= stamps[:-1]).all()):
-        return batch
-    return batch.take(pa.array(np.argsort(stamps, kind="stable")))
+    return batch if _is_sorted(stamps) else batch.take(pa.array(np.argsort(stamps, kind="stable")))
 
 
-def _blocks(batch: pa.RecordBatch, rows: int | None = None) -> Iterator[pa.RecordBatch]:
-    rows = rows or min(_BLOCK_ROWS, max(1, batch.num_rows * _BLOCK_BYTES // max(1, batch.nbytes)))
+def _is_sorted(stamps: np.ndarray) -> bool:
+    return bool((stamps[1:] >= stamps[:-1]).all())
+
+
+def _blocks(batch: pa.RecordBatch, rows: int, size: int) -> Iterator[pa.RecordBatch]:
+    rows = min(rows, max(1, batch.num_rows * size // max(1, batch.nbytes)))
     for start in range(0, batch.num_rows, rows):
         yield batch.slice(start, rows)
 
@@ -261,10 +332,7 @@ def _merged(runs: list[_Run]) -> Iterator[pa.RecordBatch]:
             count = int(np.searchsorted(run.stamps, bound, side=side))
             if count:
                 heads.append(run.cut(count))
-        merged = pa.Table.from_batches(heads).combine_chunks().to_batches()[0]
-        if len(heads) > 1:
-            merged = merged.take(pa.array(np.argsort(_stamps(merged), kind="stable")))
-        yield merged
+        yield _sorted_rows(heads)
         live = [run for run in live if len(run.stamps) or run.load()]
 
 

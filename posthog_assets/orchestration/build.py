@@ -16,8 +16,10 @@ from posthog_assets.orchestration.assets.person_profiles import build_person_pro
 from posthog_assets.orchestration.assets.posthog_events import build_posthog_events
 from posthog_assets.orchestration.assets.raw_export import build_raw_export
 from posthog_assets.orchestration.assets.staged_events import build_staged_events
+from posthog_assets.orchestration.assets.traces import build_traces
 from posthog_assets.orchestration.checks import build_check_job, build_failed_days_check, check_key
 from posthog_assets.orchestration.history import job_name
+from posthog_assets.orchestration.jobs.compare_source import build_source_check, source_check_key
 from posthog_assets.orchestration.jobs.preview_day import build_preview_job
 from posthog_assets.orchestration.jobs.prune_days import build_prune_job
 from posthog_assets.orchestration.jobs.report_import import build_report_job
@@ -42,9 +44,11 @@ def build_definitions(imp: Import) -> dg.Definitions:
     days = [build(imp, partitions) for build in (builders if is_trial else (build_raw_export, *builders))]
     # Profiles have no days, and the look at all days has a job of its own.
     selection = dg.AssetSelection.assets(*[asset.key for asset in days])
+    comparison = build_source_check(imp) if imp.source_counts and not is_trial else None
+    apart = [check_key(imp), *([source_check_key(imp)] if comparison else [])]
     job = dg.define_asset_job(
         job_name(imp.name),
-        selection=selection if is_trial else selection - dg.AssetSelection.checks(check_key(imp)),
+        selection=selection if is_trial else selection - dg.AssetSelection.checks(*apart),
         executor_def=dg.in_process_executor,
         description=f"All steps of {imp.name} for one day, from its first asset to the look into PostHog",
     )
@@ -59,9 +63,17 @@ def build_definitions(imp: Import) -> dg.Definitions:
             *days,
             *([build_history_facts(imp)] if imp.history_facts or imp.mapping.asks_history else []),
             *([build_person_profiles(imp)] if imp.people else []),
+            *([build_traces(imp)] if imp.traces and imp.traces.wanted else []),
         ],
-        asset_checks=[build_failed_days_check(imp, partitions)],
-        jobs=[job, check_job, preview, build_report_job(imp, partitions), *([prune[0]] if prune else [])],
+        asset_checks=[build_failed_days_check(imp, partitions), *([comparison[0]] if comparison else [])],
+        jobs=[
+            job,
+            check_job,
+            preview,
+            build_report_job(imp, partitions),
+            *([comparison[1]] if comparison else []),
+            *([prune[0]] if prune else []),
+        ],
         sensors=build_sensors(imp, partitions, job),
         schedules=[check_schedule, *([daily] if daily else []), *([prune[1]] if prune else [])],
     )

@@ -10,7 +10,7 @@ from typing import Any, Final
 import dagster as dg
 
 from posthog_assets.orchestration.history import STEPS, History
-from posthog_assets.pipeline.config.automation import cron_of
+from posthog_assets.orchestration.sensors.schedules import once_a_day
 from posthog_assets.pipeline.config.import_file import Import
 
 CHECK: Final = "no_partition_left_failed"
@@ -66,19 +66,11 @@ def check_key(imp: Import) -> dg.AssetCheckKey:
 
 def build_check_job(imp: Import) -> tuple[Any, dg.ScheduleDefinition]:
     """Return the job that evaluates the check and nothing else, and its daily schedule."""
-    settings = imp.automation.failed_days
     job = dg.define_asset_job(
         f"check_{imp.name}",
         selection=dg.AssetSelection.checks(check_key(imp)),
         executor_def=dg.in_process_executor,
         description=f"Looks whether any day of {imp.name} was left failed",
     )
-    schedule = dg.ScheduleDefinition(
-        name=f"{imp.name}_failed_days",
-        job=job,
-        cron_schedule=cron_of(settings.at),
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING if settings.enabled else dg.DefaultScheduleStatus.STOPPED,
-        description="Looks once a day whether any day of the import was left failed",
-    )
-    return job, schedule
+    description = "Looks once a day whether any day of the import was left failed"
+    return job, once_a_day(f"{imp.name}_failed_days", job, imp.automation.failed_days, description)

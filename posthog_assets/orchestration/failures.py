@@ -6,13 +6,14 @@ Belongs here: reading it from Dagster's events. Does not belong here: what follo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterInstance
 
-from posthog_assets.core import errors
-from posthog_assets.core.errors import shorten
+from posthog_assets.core.errors import is_temporary, shorten
+
+_FAILED: Final = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +27,38 @@ class Failure:
     error: str | None = None
     #: What the failed step had counted until then.
     counts: dict[str, int] = field(default_factory=dict)
+    #: Seconds for which the server that refused asked not to be called; 0 where it did not ask.
+    retry_after: float = 0.0
+
+    @property
+    def missing(self) -> int:
+        """Events that PostHog acknowledged and a query did not find."""
+        return self.counts.get("missing", 0)
 
     @property
     def waits_for_a_person(self) -> bool:
-        """Whether trying again without changing anything fails again."""
-        kind = getattr(errors, self.error or "", None)
-        return isinstance(kind, type) and issubclass(kind, errors.PosthogAssetsError) and not kind.temporary
+        """Whether trying again without changing anything fails again, by the class of the error."""
+        return self.error is not None and is_temporary(self.error) is False
+
+
+def failures_of(instance: DagsterInstance, run_id: str, name: str) -> list[Failure]:
+    """Return why a run of import *name* failed, by step, the earliest first; empty where its log does not say.
+
+    A failure of the run as a whole is only among them where no step has failed.
+    """
+    steps, whole = [], []
+    for entry in instance.all_logs(run_id, of_type=_FAILED):
+        event = entry.dagster_event
+        if event and event.event_type == DagsterEventType.STEP_FAILURE:
+            steps.append(_of_step(event, run_id, entry.timestamp, name))
+        elif event:
+            whole.append(Failure(None, _one_line(event.message or "no reason given"), run_id, entry.timestamp))
+    return steps or whole[-1:]
 
 
 def failure_of(instance: DagsterInstance, run_id: str, name: str) -> Failure | None:
-    """Return why a run of import *name* failed; None where its log says nothing of a failure."""
-    kinds = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE}
-    failure = None
-    for entry in instance.all_logs(run_id, of_type=kinds):
-        event = entry.dagster_event
-        if event and event.event_type == DagsterEventType.STEP_FAILURE:
-            return _of_step(event, run_id, entry.timestamp, name)
-        if event:
-            failure = Failure(None, _one_line(event.message or "no reason given"), run_id, entry.timestamp)
-    return failure
+    """Return the first reason why a run of import *name* failed; None where its log does not say."""
+    return next(iter(failures_of(instance, run_id, name)), None)
 
 
 def _of_step(event: dg.DagsterEvent, run_id: str, at: float, name: str) -> Failure:
@@ -56,12 +70,20 @@ def _of_step(event: dg.DagsterEvent, run_id: str, at: float, name: str) -> Failu
         while cause is not None and cause.cause is not None:
             cause = cause.cause
         return Failure(asset, _one_line(cause.message if cause else "no reason given"), run_id, at)
-    metadata = given.metadata
-    error = metadata["error"].value if "error" in metadata else None
+    error, pause = _value(given.metadata, "error"), _value(given.metadata, "retry_after")
     return Failure(
-        asset, _one_line(given.description or "no reason given"), run_id, at,
-        error if isinstance(error, str) else None, numbers(metadata),
-    )  # fmt: skip
+        asset,
+        _one_line(given.description or "no reason given"),
+        run_id,
+        at,
+        error if isinstance(error, str) else None,
+        numbers(given.metadata),
+        pause if isinstance(pause, int | float) else 0.0,
+    )
+
+
+def _value(metadata: Any, name: str) -> Any:
+    return metadata[name].value if name in metadata else None
 
 
 def _one_line(text: str) -> str:

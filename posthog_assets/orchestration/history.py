@@ -5,14 +5,15 @@ Belongs here: reading Dagster's event log and runs. Does not belong here: what f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import dagster as dg
 
-from posthog_assets.core.errors import is_temporary
+from posthog_assets.orchestration.failures import Failure, failures_of
 
 #: The assets of an import, in the order in which a day passes through them.
 STEPS: Final = ("raw_export", "staged_events", "posthog_events", "imported_batches", "landed_events")
@@ -23,24 +24,22 @@ WILL_RETRY_TAG: Final = "dagster/will_retry"
 #: One day has hardly been run more often; older runs say nothing of how it stands.
 _RUNS_OF_A_DAY: Final = 200
 
-Status = dg.AssetPartitionStatus
+
+class State(StrEnum):
+    """What Dagster knows of one day of one asset; the names are those of its own `AssetPartitionStatus`."""
+
+    MATERIALIZED = "materialized"
+    FAILED = "failed"
+    MISSING = "missing"
+    IN_PROGRESS = "in progress"
 
 
-@dataclass(frozen=True)
-class Cause:
-    """Why a run failed: the asset (None: the run itself broke), the sentence, and what our own errors say of it."""
-
-    asset: str | None
-    words: str
-    error: str | None = None
-    #: Events that PostHog acknowledged and a query did not find.
-    missing: int = 0
-    retry_after: float = 0.0
-
-    @property
-    def waits_for_a_person(self) -> bool:
-        """Whether running the same again cannot help, by the class of the error."""
-        return self.error is not None and is_temporary(self.error) is False
+def read_states(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, keys: Sequence[str], partitions: dg.PartitionsDefinition
+) -> dict[str, State]:
+    """Return the state of every partition of *keys*; a queued run counts as in progress."""
+    known = instance.get_status_by_partition(asset, keys, partitions) or {}
+    return {key: State[status.name] if (status := known.get(key)) else State.MISSING for key in keys}
 
 
 class History:
@@ -56,20 +55,17 @@ class History:
         return dg.AssetKey([self._name, step])
 
     @cached_property
-    def statuses(self) -> dict[str, dict[str, Status | None]]:
-        """By step and partition key: materialized, failed, in progress (or queued), or None."""
-        found = {}
-        for step in STEPS:
-            status = self._instance.get_status_by_partition(self.asset_key(step), self.keys, self._partitions)
-            found[step] = dict(status or {})
-        return found
+    def states(self) -> dict[str, dict[str, State]]:
+        """By step and partition key."""
+        return {step: read_states(self._instance, self.asset_key(step), self.keys, self._partitions) for step in STEPS}
 
-    def status(self, step: str, key: str) -> Status | None:
-        return self.statuses[step].get(key)
+    def state(self, step: str, key: str) -> State:
+        """Return how a day of *step* stands; a day that is no partition of the import is missing."""
+        return self.states[step].get(key, State.MISSING)
 
     def under_way(self, key: str) -> bool:
         """Whether a run of this day is queued or running."""
-        return any(self.status(step, key) is Status.IN_PROGRESS for step in STEPS)
+        return any(self.state(step, key) is State.IN_PROGRESS for step in STEPS)
 
     def days_under_way(self) -> int:
         return sum(self.under_way(key) for key in self.keys)
@@ -78,7 +74,7 @@ class History:
         """Return the failed days in order, each with the first of its steps that failed."""
         found = {}
         for key in self.keys:
-            step = next((step for step in STEPS if self.status(step, key) is Status.FAILED), None)
+            step = next((step for step in STEPS if self.state(step, key) is State.FAILED), None)
             if step:
                 found[key] = step
         return found
@@ -103,37 +99,11 @@ class History:
     def _covers(self, run: dg.DagsterRun, step: str) -> bool:
         return not run.asset_selection or self.asset_key(step) in run.asset_selection
 
-    def causes(self, run: dg.DagsterRun) -> list[Cause]:
-        """Return why a failed run failed, the earliest step first."""
-        events = self._instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-        causes = [_cause(entry.dagster_event, self._name) for entry in events if entry.dagster_event]
-        return causes or [Cause(None, self._end(run))]
-
-    def _end(self, run: dg.DagsterRun) -> str:
-        events = self._instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
-        words = next((entry.dagster_event.message for entry in events if entry.dagster_event), None)
-        return words or "the run ended without saying why"
+    def failures(self, run: dg.DagsterRun) -> list[Failure]:
+        """Return why a failed run failed, the earliest step first; at least one."""
+        found = failures_of(self._instance, run.run_id, self._name)
+        return found or [Failure(None, "the run ended without a reason in its log", run.run_id)]
 
 
 def job_name(import_name: str) -> str:
     return f"import_{import_name}"
-
-
-def _cause(event: dg.DagsterEvent, name: str) -> Cause:
-    step = event.step_key or ""
-    asset = step.removeprefix(f"{name}__")
-    data = event.step_failure_data
-    said = data.user_failure_data
-    if said is None:
-        return Cause(asset, data.error_display_string.strip().split("\n\nStack Trace")[0] if data.error else "")
-    return Cause(
-        asset,
-        said.description or "",
-        error=_value(said.metadata, "error"),
-        missing=_value(said.metadata, "missing") or 0,
-        retry_after=_value(said.metadata, "retry_after") or 0.0,
-    )
-
-
-def _value(metadata: Any, name: str) -> Any:
-    return metadata[name].value if name in metadata else None

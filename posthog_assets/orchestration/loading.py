@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import re
 import warnings
 from collections import Counter
@@ -36,6 +37,9 @@ _SECRET: Final = re.compile(
 #: Dagster draws its tree of files into its messages; the sentence that matters is a cause further down.
 _DRAWING: Final = re.compile(r"^[\s│├└─^]*$|[├└│]")
 
+#: Set by `dg check defs` (dagster/_cli/definitions.py), whose exit code says whether all can be loaded.
+_VALIDATING: Final = "DAGSTER_IS_DEFS_VALIDATION_CLI"
+
 logger = logging.getLogger("posthog_assets")
 
 
@@ -44,6 +48,9 @@ def load_imports(path_within_project: Path) -> dg.Definitions:
 
     That asset is in the group `broken_imports`. It fails when it is materialized, with the same words that are in its
     description and in the log.
+
+    Raises:
+        ImportFileError: a folder cannot be loaded, and `dg check defs` asks, which is to fail then.
     """
     try:
         loaded = dg.load_from_defs_folder(path_within_project=path_within_project)
@@ -61,6 +68,7 @@ def load_imports(path_within_project: Path) -> dg.Definitions:
 def _one_by_one(tree: dg.ComponentTree) -> dg.Definitions:
     """Load each import for itself."""
     good: list[dg.Definitions] = []
+    failures: list[str] = []
     taken: dict[dg.AssetKey, Path] = {}
     for path in _units(tree.defs_module_path):
         try:
@@ -74,10 +82,13 @@ def _one_by_one(tree: dg.ComponentTree) -> dg.Definitions:
         except Exception as error:
             broken = _Broken(path.relative_to(tree.defs_module_path), explain(error))
             logger.warning("%s", broken.words)
+            failures.append(f"{broken.place}: {broken.why}")
             good.append(dg.Definitions(assets=[broken.asset()]))
         else:
             good.append(loaded)
             taken |= dict.fromkeys(_keys(loaded), path)
+    if failures and os.environ.get(_VALIDATING):
+        raise ImportFileError(f"Imports that cannot be loaded: {len(failures)}\n" + "\n".join(failures))
     return dg.Definitions.merge(*good)
 
 

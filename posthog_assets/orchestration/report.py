@@ -12,6 +12,7 @@ from posthog_assets.orchestration.history import History
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.report.day_numbers import DayNumbers, numbers_of
 from posthog_assets.pipeline.report.page import whole_range
+from posthog_assets.storage.layout import DELIVERIES, EXPORTS
 
 #: Failed days whose reason is read; the others are only marked as failed.
 _REASONS: Final = 200
@@ -32,7 +33,7 @@ def report_days(
 def _stored_days(imp: Import) -> set[date]:
     """Return the days of which anything is stored."""
     found = set()
-    for folder in ("raw_export", "imported_batches"):
+    for folder in (EXPORTS, DELIVERIES):
         for name in imp.store.folders(folder):
             try:
                 found.add(date.fromisoformat(name))
@@ -46,6 +47,6 @@ def failure_reasons(history: History) -> dict[date, str]:
     reasons = {}
     for number, (key, step) in enumerate(history.failed().items()):
         run = history.last_run(key, step) if number < _REASONS else None
-        words = history.causes(run)[0].words if run else ""
+        words = history.failures(run)[0].words if run else ""
         reasons[date.fromisoformat(key)] = f"{step}: {words}" if words else f"{step} failed"
     return reasons

@@ -14,9 +14,9 @@ from posthog_assets.core.field_errors import Path as FieldPath
 
 
 def lines_of(file: Path) -> Callable[[FieldPath], int | None]:
-    """Return a function from a field below `attributes` to its line, counted from 1; None where nobody can tell.
+    """Return a function from a field below `attributes` to its line, counted from 1; None where that is unknown.
 
-    A field that is missing has the line of the section it is missing in. Several imports in one file are not told
+    A field that is missing has the line of the section it is missing in. Several imports in one file are not kept
     apart.
     """
 

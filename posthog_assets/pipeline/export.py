@@ -18,8 +18,13 @@ def export_day(imp: Import, day: Partition, progress: Callable[[int], None] = la
 
     *progress* gets the bytes received so far.
     """
-    with imp.store.lock("raw_export", key_of(day)):
-        raw = RawExport(imp.store, day, progress)
+    with imp.store.lock("raw_export", key_of(day)) as holding:
+
+        def received(count: int) -> None:
+            holding.check()
+            progress(count)
+
+        raw = RawExport(imp.store, day, received)
         imp.source.export(imp.start_date if isinstance(day, str) else day, raw, imp.start_date)
         return raw.manifest()
 

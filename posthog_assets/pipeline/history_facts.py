@@ -32,9 +32,8 @@ from posthog_assets.core.errors import ImportFileError, MissingUpstream
 from posthog_assets.core.posthog_rules import ILLEGAL_IDS
 from posthog_assets.core.schemas import DAY_FACTS, HISTORY_KEY, LINKS, PERSONS
 from posthog_assets.pipeline.config.import_file import Import
-from posthog_assets.pipeline.day_state.settled import digest_of
 from posthog_assets.storage.layout import day_facts_path, events_path, links_path, persons_path, staged_path
-from posthog_assets.storage.parquet import ParquetSink
+from posthog_assets.storage.parquet import ParquetSink, digest_of
 from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.store import Store
 
@@ -241,7 +240,8 @@ def _write_days(
     imp: Import, database: Any, days: Sequence[str], report: HistoryReport, progress: Callable[[str], None]
 ) -> None:
     """Write the facts that the mapping asks for, a file a day, and find the days whose events were made of others."""
-    first_time, gaps = imp.mapping.first_time, imp.mapping.since_previous
+    first_time = [*dict.fromkeys((*imp.mapping.first_time, *imp.mapping.first_events))]
+    gaps = imp.mapping.since_previous
     asked = ", ".join(_text(name) for name in dict.fromkeys((*first_time, *gaps)))
     if asked:
         database.execute(f"CREATE TABLE facts AS {_facts(first_time, gaps, asked)}")

@@ -19,6 +19,7 @@ from posthog_assets.core.rejection import reason_head
 from posthog_assets.destination.preflight import OK, PROBLEM, WARNING, Finding
 from posthog_assets.dialects.column import ABSENT, Column
 from posthog_assets.dialects.columns import Columns
+from posthog_assets.pipeline.api_sample import sample_day
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.rejects import Lost, Verdict
 from posthog_assets.pipeline.sniffing.sampling import flattened, read_sample
@@ -36,7 +37,7 @@ _LEVELS: Final = {Verdict.FINE: OK, Verdict.WARN: WARNING, Verdict.FAIL: PROBLEM
 def look_at_source(imp: Import) -> Iterator[Finding]:
     """Yield what is known of the source of *imp*: its days, and what its dialect makes of some records.
 
-    Nothing is stored. A vendor's API is not asked: it bills or limits what it answers.
+    Nothing is stored. Of an API the beginning of one or two days is fetched.
     """
     try:
         match imp.source:
@@ -45,8 +46,7 @@ def look_at_source(imp: Import) -> Iterator[Finding]:
             case Sql():
                 yield from _of_table(imp, imp.source)
             case _:
-                words = f"is asked day by day; to see one: posthog-assets preview {imp.name} --day {imp.start_date}"
-                yield Finding(OK, "source", words)
+                yield from _of_api(imp)
     except PosthogAssetsError as error:
         yield Finding(PROBLEM, "source", str(error))
 
@@ -94,14 +94,18 @@ def _days(imp: Import, source: Files, days: Sequence[date], there: Sequence[date
     until = there[-1] if imp.end_date is None else days[-1]
     known = set(there)
     gaps = [day for day in days if day <= until and day not in known]
-    words = f"{len(there):,} days have files, {there[0]} to {there[-1]}"
+    words = f"{_counted(len(there))} files, {there[0]} to {there[-1]}"
     if not gaps:
         return Finding(OK, "source", words)
     named = ", ".join(map(str, gaps[:_NAMED])) + (f" and {len(gaps) - _NAMED:,} more" if len(gaps) > _NAMED else "")
-    words += f"; {len(gaps):,} days have none: {named}"
+    words += f"; {_counted(len(gaps))} none: {named}"
     if source.missing == "empty":
         return Finding(OK, "source", f"{words} (they count as empty)")
     return Finding(WARNING, "source", f"{words}. They will fail, unless source.missing is set to empty")
+
+
+def _counted(days: int) -> str:
+    return "1 day has" if days == 1 else f"{days:,} days have"
 
 
 def _of_table(imp: Import, source: Sql) -> Iterator[Finding]:
@@ -117,6 +121,32 @@ def _of_table(imp: Import, source: Sql) -> Iterator[Finding]:
     what = source.table or "the query"
     yield Finding(OK, "source", f"{what} answers" + (f"; its last row is of {reach}" if reach else ""))
     yield from _of_records(imp, rows, False, [])
+
+
+def _of_api(imp: Import) -> Iterator[Finding]:
+    """Look at the first day, and where that has no record at the last one."""
+    now = datetime.now(UTC)
+    days = [day for day in (imp.start_date, _last_day(imp)) if imp.source.available_at(day) <= now]
+    if not days:
+        at = imp.source.available_at(imp.start_date)
+        words = f"is asked day by day; its first day, {imp.start_date}, is complete at {at:%Y-%m-%d %H:%M} UTC"
+        yield Finding(OK, "source", words)
+        return
+    for day in dict.fromkeys(days):
+        found = sample_day(imp, day, _ROWS)
+        if found.too_large:
+            words = f"answers; the first part of {day} is too large to be fetched for a look"
+            yield Finding(OK, "source", f"{words}: posthog-assets preview {imp.name} --day {day} fetches the day")
+            return
+        if found.records or found.flaws:
+            count = len(found.records) + len(found.flaws)
+            words = f"answers; {day} has {count:,} records" if found.is_whole else f"answers; {day} has records"
+            yield Finding(OK, "source", words)
+            yield from _of_records(imp, found.records, found.untyped, found.flaws)
+            return
+    looked = " and ".join(map(str, dict.fromkeys(days)))
+    words = f"answers, and has no record of {looked}; correct start_date, if that is not so by chance"
+    yield Finding(WARNING, "source", words)
 
 
 def _of_records(imp: Import, records: list[dict[str, Any]], untyped: bool, flaws: list[str]) -> Iterator[Finding]:

@@ -20,12 +20,15 @@ from posthog_assets.core.rejection import reason_head
 from posthog_assets.core.schemas import FETCHED_AT_KEY
 from posthog_assets.core.timestamps import Window
 from posthog_assets.dialects.base import Dialect
+from posthog_assets.dialects.column_kinds import ColumnKinds
 from posthog_assets.dialects.notes import Notes, notes_of
+from posthog_assets.pipeline.column_types import keep_column_types, read_column_types
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.staging import Stagers
 from posthog_assets.sources.manifest import Manifest, RawExport
 from posthog_assets.storage.layout import staged_path
+from posthog_assets.storage.leases import Holding
 from posthog_assets.storage.parquet import ParquetSink
 
 
@@ -53,26 +56,48 @@ def stage_day(
 ) -> StagingReport:
     """Read every raw record of *day* into one row; *progress* gets (rows done, records in all)."""
     began = time.monotonic()
-    store, report = imp.store, StagingReport()
-    with store.lock("staged_events", key_of(day)), hot_loop():
+    store = imp.store
+    with store.lock("staged_events", key_of(day)) as holding, hot_loop():
         raw = RawExport(store, day)
-        manifest = raw.manifest()
-        report.raw_records = sum(part.records for part in manifest.parts)
-        metadata = {FETCHED_AT_KEY.decode(): manifest.fetched_at}
+        columns = ColumnKinds(read_column_types(store).kinds, imp.dialect.texts_of_nothing)
+        # Kinds only widen, so this ends: in the second round, unless another day widens one meanwhile.
+        while (report := _staged(imp, day, raw, holding, columns, progress)) is None:
+            pass
+    report.bytes = store.size(staged_path(day))
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _staged(
+    imp: Import, day: Partition, raw: RawExport, holding: Holding, columns: ColumnKinds,
+    progress: Callable[[int, int], None],
+) -> StagingReport | None:  # fmt: skip
+    """Write a day's rows; None where columns of CSV have turned out to hold something else than its rows say."""
+    store, report, manifest = imp.store, StagingReport(), raw.manifest()
+    report.raw_records = sum(part.records for part in manifest.parts)
+    metadata = {FETCHED_AT_KEY.decode(): manifest.fetched_at}
+    try:
         with (
             store.atomic_write(staged_path(day)) as path,
             ParquetSink(path, imp.dialect.staged_schema, metadata) as sink,
-            Stagers(_dialect(imp, manifest), report.raw_records, imp.processes) as stagers,
+            Stagers(_dialect(imp, manifest), report.raw_records, imp.processes, columns) as stagers,
         ):
             for part in manifest.parts:
-                with raw.open(part) as file:
+                with raw.verified(part) as file:
                     for batch in stagers.stage(file, part.framing, part.name):
                         sink.write(batch)
                         _count(report, batch, _year_before(imp.start_date))
                         progress(report.rows - report.further, report.raw_records)
-    report.bytes = store.size(staged_path(day))
-    report.seconds = time.monotonic() - began
+            holding.confirm()
+            if columns.kinds and (not keep_column_types(store, day, columns) or stagers.is_outdated):
+                raise _OtherKinds
+    except _OtherKinds:
+        return None
     return report
+
+
+class _OtherKinds(Exception):
+    """What was written is not to be kept."""
 
 
 def _dialect(imp: Import, manifest: Manifest) -> Dialect:

@@ -33,7 +33,9 @@ from filelock import FileLock, Timeout
 
 from posthog_assets.core.errors import StorageError
 from posthog_assets.dialects.base import Dialect
+from posthog_assets.dialects.column_kinds import ColumnKinds
 from posthog_assets.pipeline.hot_loop import hot_loop
+from posthog_assets.pipeline.overlong import with_overlong_rejected
 from posthog_assets.sources.formats import Framing, Lines, read_lazily
 from posthog_assets.storage.scratch import private_folder
 
@@ -60,13 +62,19 @@ _BUFFER: Final = 1 << 20
 class Stagers:
     """Stages the records of one day; use as a context manager."""
 
-    def __init__(self, dialect: Dialect, records: int, most: int | None = None) -> None:
-        """Make ready to stage a day of *records* records.
+    def __init__(
+        self, dialect: Dialect, records: int, most: int | None = None, columns: ColumnKinds | None = None
+    ) -> None:
+        """Make ready to stage a day of *records* records; *columns* is what is known of the columns of CSV.
 
         *most* is the most processes to start, by default one for each core of the machine, four at most; with 1 there
         are none.
         """
-        self._dialect = dialect
+        self._dialect = dialect.with_column_kinds(columns.kinds) if columns else dialect
+        self._columns = columns
+        #: Whether rows were given by other kinds of columns than those that are known now.
+        self.is_outdated = False
+        self._has_rows_of_text = False
         self._left = records
         # Processes are given their end of a socket, which only POSIX does.
         self._most = 1 if os.name != "posix" else min(_MOST, cores()) if most is None else most
@@ -97,6 +105,9 @@ class Stagers:
         Raises:
             BrokenPart: the part cannot be read to its end.
         """
+        yield from map(with_overlong_rejected, self._as_read(file, framing, part))
+
+    def _as_read(self, file: IO[bytes], framing: Framing, part: str) -> Iterator[pa.RecordBatch]:
         under_way: deque[Future[list[pa.RecordBatch]]] = deque()
         for item in read_lazily(file, framing, part, _SIZE, _ROWS):
             if isinstance(item, Lines) and self._are_ready():
@@ -108,6 +119,9 @@ class Stagers:
             if isinstance(item, Lines):
                 yield from self._timed(item, part)
             else:
+                if item.untyped and self._columns:
+                    self.is_outdated |= self._columns.look(item) and self._has_rows_of_text
+                    self._has_rows_of_text = True
                 yield self._dialect.stage(item, part)
         yield from _answers(under_way, 0)
 

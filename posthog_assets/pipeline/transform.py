@@ -12,21 +12,30 @@ from pathlib import Path
 from typing import IO, Final
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from posthog_assets.core.errors import DamagedFile
 from posthog_assets.core.partitions import Partition, key_of
-from posthog_assets.core.schemas import FETCHED_AT_KEY, HISTORY_KEY, MAPPING_KEY, POSTHOG_EVENTS, STAGED_KEY
+from posthog_assets.core.schemas import (
+    FETCHED_AT_KEY,
+    GROUP_TYPES_KEY,
+    HISTORY_KEY,
+    MAPPING_KEY,
+    POSTHOG_EVENTS,
+    STAGED_KEY,
+)
 from posthog_assets.mapping import Around, EventMapper, Floors, MappingReport, Survey, map_day
 from posthog_assets.mapping.sessions import COLUMNS as SESSION_COLUMNS
 from posthog_assets.pipeline.config.import_file import Import
-from posthog_assets.pipeline.day_state.settled import digest_of
 from posthog_assets.pipeline.history_facts import facts_version
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.mapping_files import open_step_files, read_identity_map
 from posthog_assets.pipeline.upstream import open_upstream
 from posthog_assets.storage.layout import day_facts_path, events_path, staged_path
-from posthog_assets.storage.parquet import ParquetSink, read_batches
+from posthog_assets.storage.leases import Holding
+from posthog_assets.storage.parquet import ParquetSink, digest_of, read_batches, read_column, read_table
 from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.store import Store
 
@@ -36,11 +45,11 @@ def transform_day(
 ) -> MappingReport:
     """Turn the staged rows of *day* into PostHog events, oldest first; *progress* gets (rows done, rows in all)."""
     store = imp.store
-    with store.lock("posthog_events", key_of(day)), hot_loop():
+    with store.lock("posthog_events", key_of(day)) as holding, hot_loop():
         with open_upstream(store, staged_path(day), "staged_events", imp.name, day) as file:
             staged = digest_of(file)
             reader = pq.ParquetFile(file)
-            fetched_at = (reader.schema_arrow.metadata or {})[FETCHED_AT_KEY].decode()
+            fetched_at = _fetched_at(imp, day, reader.schema_arrow)
             made_from = {MAPPING_KEY: imp.mapping_version, STAGED_KEY: staged, FETCHED_AT_KEY: fetched_at}
             facts = _history(imp, day)
             if facts is not None:
@@ -48,21 +57,31 @@ def transform_day(
             ids = read_identity_map(imp.mapping.identity_map) if imp.mapping.identity_map else None
             phases = TwoPhaseProgress(reader.metadata.num_rows, progress)
             with scratch_folder() as spill, open_step_files() as files, _sessions_around(imp, day, file) as around:
+                mapper = EventMapper(
+                    imp.mapping, imp.name, imp.dialect, day=day, fetched_at=datetime.fromisoformat(fetched_at),
+                    identity_map=ids, files=files, since=imp.since, until=imp.until, facts=facts,
+                )  # fmt: skip
                 report = map_day(
                     lambda: phases.read(read_batches(file)),
-                    EventMapper(
-                        imp.mapping, imp.name, imp.dialect, day=day,
-                        fetched_at=datetime.fromisoformat(fetched_at), identity_map=ids, files=files,
-                        since=imp.since, until=imp.until, facts=facts,
-                    ),
-                    lambda: _events_sink(store, day, made_from, phases),
+                    mapper,
+                    lambda: _events_sink(store, day, made_from, phases, mapper, holding),
                     Path(spill),
-                    ordered=_is_sorted(reader),
+                    ordered=_is_sorted(file),
                     around=around,
-                    survey=Survey(_floors(reader), lambda columns: read_batches(file, columns)),
-                )  # fmt: skip
+                    survey=Survey(_floors(file, reader.metadata), lambda columns: read_batches(file, columns)),
+                )
             report.knows_history = facts is not None if imp.mapping.asks_history else None
             return report
+
+
+def _fetched_at(imp: Import, day: Partition, staged: pa.Schema) -> str:
+    noted = (staged.metadata or {}).get(FETCHED_AT_KEY)
+    if noted is None:
+        raise DamagedFile(
+            f"{imp.store.path(staged_path(day))} holds no staged rows: materialize staged_events for {key_of(day)} "
+            "again"
+        )
+    return noted.decode()
 
 
 def _history(imp: Import, day: Partition) -> pa.Table | None:
@@ -71,7 +90,7 @@ def _history(imp: Import, day: Partition) -> pa.Table | None:
         return None
     try:
         with imp.store.open(day_facts_path(day)) as file:
-            return pq.read_table(file)
+            return read_table(file)
     except FileNotFoundError:
         return None
 
@@ -100,11 +119,20 @@ def _sessions_around(imp: Import, day: Partition, file: IO[bytes]) -> Iterator[A
 
 @contextmanager
 def _events_sink(
-    store: Store, day: Partition, made_from: dict[bytes, str], phases: TwoPhaseProgress
+    store: Store,
+    day: Partition,
+    made_from: dict[bytes, str],
+    phases: TwoPhaseProgress,
+    mapper: EventMapper,
+    holding: Holding,
 ) -> Iterator[TwoPhaseProgress]:
     metadata = {name.decode(): text for name, text in made_from.items()}
-    with store.atomic_write(events_path(day)) as path, ParquetSink(path, POSTHOG_EVENTS, metadata) as sink:
-        yield phases.writing(sink)
+    with store.atomic_write(events_path(day)) as path:
+        with ParquetSink(path, POSTHOG_EVENTS, metadata) as sink:
+            yield phases.writing(sink)
+            if kinds := sorted(mapper.group_types.names):
+                sink.note({GROUP_TYPES_KEY.decode(): orjson.dumps(kinds).decode()})
+        holding.confirm()
 
 
 class TwoPhaseProgress:
@@ -135,24 +163,25 @@ class TwoPhaseProgress:
 _WAITING_BYTES: Final = 48 << 20
 
 
-def _floors(reader: pq.ParquetFile) -> Floors | None:
+def _floors(file: IO[bytes], metadata: pq.FileMetaData) -> Floors | None:
     """Return how far back later rows reach; None where too many would have to wait for them."""
-    floors = Floors(_stamps(reader))
-    groups = [reader.metadata.row_group(number) for number in range(reader.metadata.num_row_groups)]
+    floors = Floors(_stamps(file))
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=0.0)
-    return floors if floors.most_waiting * widest <= _WAITING_BYTES else None
+    waiting = floors.most_waiting + floors.most_in_piece
+    return floors if waiting * widest <= _WAITING_BYTES else None
 
 
-def _stamps(reader: pq.ParquetFile) -> Iterator[np.ndarray]:
+def _stamps(file: IO[bytes]) -> Iterator[np.ndarray]:
     """Yield the timestamps of all rows that have one, in µs; reads eight bytes a row."""
-    for batch in reader.iter_batches(batch_size=500_000, columns=["timestamp"]):
-        yield batch["timestamp"].drop_null().cast(pa.int64()).to_numpy(zero_copy_only=False)
+    for column in read_column(file, "timestamp"):
+        yield column.drop_null().cast(pa.int64()).to_numpy(zero_copy_only=False)
 
 
-def _is_sorted(reader: pq.ParquetFile) -> bool:
+def _is_sorted(file: IO[bytes]) -> bool:
     """Whether the timestamps never go back; reads eight bytes a row."""
     last = np.iinfo(np.int64).min
-    for stamps in _stamps(reader):
+    for stamps in _stamps(file):
         if len(stamps) and (stamps[0] < last or bool((stamps[1:] < stamps[:-1]).any())):
             return False
         last = stamps[-1] if len(stamps) else last

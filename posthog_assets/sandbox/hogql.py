@@ -133,6 +133,9 @@ def _word(
         return 3, _property(tokens[position + 2][1].strip('`"'))
     if lowered == "properties" and after == "[" and tokens[position + 2][0] == "text":
         return 4, _property(tokens[position + 2][1][1:-1])
+    if lowered == "person_id" and previous != ".":
+        # The sandbox merges nobody: each distinct_id is a person.
+        return 1, "cityHash64(distinct_id)"
     if lowered == "elements_chain" and previous != ".":
         # PostHog moves this property into a column of its own.
         return 1, "JSONExtractString(properties, '$elements_chain')"

@@ -49,6 +49,21 @@ class Sandbox:
         self._pool = urllib3.PoolManager()
         self.url = ""
 
+    @classmethod
+    def running(cls, port: int) -> Sandbox | None:
+        """Return the sandbox that listens on *port* of this machine already; None where there is none.
+
+        It is asked like one of one's own, and is not stopped.
+        """
+        found = cls(port=port)
+        found.url = f"http://127.0.0.1:{port}"
+        found._pool = urllib3.PoolManager(retries=False, timeout=2)
+        try:
+            stats = found.stats()
+        except (urllib3.exceptions.HTTPError, OSError, ValueError):
+            return None
+        return found if isinstance(stats, dict) and "requests_by_path" in stats else None
+
     def __enter__(self) -> Sandbox:
         """Start, and wait until it answers.
 

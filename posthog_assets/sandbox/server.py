@@ -1,6 +1,7 @@
 """The HTTP side of the sandbox.
 
-Belongs here: routes, and answers in PostHog's shape. Does not belong here: rules (`v1`, `v0`, `query`), storage.
+Belongs here: routes, and answers in PostHog's shape. Does not belong here: rules (`capture_v1`, `capture_v0`, `hogql`),
+what the page shows (`events_page`), storage.
 """
 
 from __future__ import annotations
@@ -23,13 +24,23 @@ import orjson
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from posthog_assets.sandbox import capture_v0 as v0
 from posthog_assets.sandbox import capture_v1 as v1
-from posthog_assets.sandbox.bodies import BATCH_WIRE, EVENT_WIRE, BodyRefused, unpack_v0
+from posthog_assets.sandbox import events_page
+from posthog_assets.sandbox.bodies import (
+    BATCH_WIRE,
+    EVENT_WIRE,
+    QUERY_WIRE,
+    V1_WIRE,
+    BodyRefused,
+    body_within,
+    unpack_v0,
+)
 from posthog_assets.sandbox.hogql import HIGHEST_LIMIT, QueryRefused, printed, translate
+from posthog_assets.sandbox.project import EntryRefused, ProjectEntries
 from posthog_assets.sandbox.rules import group_types, ingestion_warning
 from posthog_assets.sandbox.store import EventStore, IngestionWarning, QueryFailed, Row
 
@@ -55,6 +66,7 @@ class _App:
         self._store = store
         self._settings = settings
         self._work = ThreadPoolExecutor(1, "clickhouse")
+        self._entries = ProjectEntries(store.folder / "project.json", self._persons)
         self._requests: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
 
@@ -71,10 +83,17 @@ class _App:
             Route("/api/projects/{project}/", self.project),
             Route("/api/projects/{project}/query", self.query, methods=["POST"]),
             Route("/api/projects/{project}/query/", self.query, methods=["POST"]),
+            *(
+                Route(f"/api/projects/{{project}}/{what}/{rest}", self.entries, methods=["GET", "POST", "PATCH"])
+                for what in ("annotations", "event_definitions", "cohorts")
+                for rest in ("", "{key}/")
+            ),
             Route("/sandbox/stats", self.stats),
             Route("/sandbox/events", self.events),
-            Route("/project/{project}/{page:path}", _no_pages),
-            *(Route(path, _alive) for path in ("/", "/_readiness", "/_liveness")),
+            Route("/", self.page),
+            # Links to PostHog's own pages lead to the one page there is.
+            Route("/project/{project}/{page:path}", _to_page),
+            *(Route(path, _alive) for path in ("/_readiness", "/_liveness")),
         ]
 
     async def _in_thread(self, function: Any, *arguments: Any) -> Any:
@@ -86,7 +105,7 @@ class _App:
             return _json({"error": "service_unavailable", "error_description": "v1 sink not configured"}, 503)
         try:
             token = v1.token_of(request.headers)
-            body = await request.body()
+            body = await body_within(request, V1_WIRE)
             results, rows = await self._in_thread(v1.take, request.headers, body, datetime.now(UTC))
             await self._in_thread(self._keep, token, rows, len(results))
         except BodyRefused as refused:
@@ -101,7 +120,7 @@ class _App:
         form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
         hint = request.query_params.get("compression") or request.headers.get("content-encoding") or ""
         try:
-            body = await request.body()
+            body = await body_within(request, limit)
             raw = unpack_v0(body, limit, form=form, hint=hint)
             sent_at = _milliseconds(request.query_params.get("_"))
             token, rows, too_large = await self._in_thread(v0.take, raw, datetime.now(UTC), sent_at)
@@ -158,7 +177,7 @@ class _App:
         if refusal := self._unauthorized(request):
             return refusal
         try:
-            content = orjson.loads(await request.body())
+            content = orjson.loads(await body_within(request, QUERY_WIRE))
             asked = content["query"]
             if asked.get("kind") != "HogQLQuery":
                 return _refused(
@@ -170,6 +189,8 @@ class _App:
             return _refused(
                 400, "validation_error", "invalid_input", 'expected {"query": {"kind": "HogQLQuery", "query": "…"}}'
             )
+        except BodyRefused as refused:
+            return _refused(refused.status, "invalid_request", "payload_too_large", refused.words)
         except (QueryRefused, QueryFailed) as error:
             return _refused(400, "validation_error", "hogql_error", str(error)[:500])
         return _json(
@@ -182,6 +203,43 @@ class _App:
                 "error": None,
             }
         )
+
+    def _persons(self, hogql: str) -> int:
+        """Return how many rows a cohort's query has."""
+        try:
+            return len(self._store.query(translate(hogql, self._settings.most_rows))["data"])
+        except (QueryRefused, QueryFailed) as error:
+            raise EntryRefused("query", str(error)[:500]) from error
+
+    async def entries(self, request: Request) -> Response:
+        """Answer for annotations, event definitions and cohorts: lists, new ones, and changes."""
+        if refusal := self._unauthorized(request):
+            return refusal
+        what, key = request.url.path.split("/")[4], request.path_params.get("key")
+        try:
+            given = orjson.loads(await body_within(request, QUERY_WIRE) or b"{}")
+            return await self._in_thread(self._entry, request, what, key, given)
+        except orjson.JSONDecodeError:
+            return _refused(400, "validation_error", "parse_error", "JSON parse error")
+        except BodyRefused as refused:
+            return _refused(refused.status, "invalid_request", "payload_too_large", refused.words)
+        except EntryRefused as entry:
+            return _refused(400, "validation_error", "invalid_input", entry.words, entry.attr)
+
+    def _entry(self, request: Request, what: str, key: str | None, given: dict[str, Any]) -> Response:
+        names = [row[0] for row in self._store.query("SELECT DISTINCT event FROM events")["data"]]
+        if request.method == "PATCH" and key:
+            changed = self._entries.change(what, key, given, names)
+            return _json(changed) if changed else _refused(404, "invalid_request", "not_found", "Not found.")
+        if request.method == "POST" and not key and what != "event_definitions":
+            return _json(self._entries.create(what, given), 201)
+        if request.method != "GET" or key:
+            return _refused(405, "invalid_request", "method_not_allowed", f'Method "{request.method}" not allowed.')
+        found = self._entries.listed(what, request.query_params.get("search", ""), names)
+        limit, offset = (int(request.query_params.get(name, known)) for name, known in (("limit", 100), ("offset", 0)))
+        more = offset + limit < len(found)
+        following = str(request.url.include_query_params(offset=offset + limit)) if more else None
+        return _json({"count": len(found), "next": following, "results": found[offset : offset + limit]})
 
     async def stats(self, request: Request) -> Response:
         rows, events = await self._in_thread(self._store.count)
@@ -200,6 +258,35 @@ class _App:
     async def events(self, request: Request) -> Response:
         return _json(await self._in_thread(self._store.final))
 
+    async def page(self, request: Request) -> Response:
+        wanted = events_page.Filter.of(request.query_params)
+        return _page(await self._in_thread(events_page.render, wanted, self._store.query))
+
+
+class _OnlyNamed:
+    """Refuses requests whose Host is no name of this machine.
+
+    A page of a stranger may point its own name at 127.0.0.1 and then read what answers there (DNS rebinding); the
+    browser still sends that name as Host.
+    """
+
+    def __init__(self, app: Any, host: str) -> None:
+        self._app = app
+        self._names = {"localhost", "127.0.0.1", "::1", host.lower()}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        given = dict(scope.get("headers", ())).get(b"host", b"").decode("latin-1").lower()
+        name = re.sub(r":\d*$", "", given).strip("[]")
+        if scope["type"] == "http" and name not in self._names:
+            words = f"Host {name[:200]!r} is no name of this machine; the sandbox answers to {sorted(self._names)}\n"
+            await PlainTextResponse(words, 421)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host.startswith("127.") or host == "::1"
+
 
 def _milliseconds(value: str | None) -> str | None:
     """Return posthog-js's `_` parameter, its clock in ms, as an ISO 8601 time."""
@@ -212,20 +299,21 @@ def _json(content: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status, media_type="application/json")
 
 
-def _refused(status: int, kind: str, code: str, words: str) -> Response:
-    return _json({"type": kind, "code": code, "detail": words, "attr": None}, status)
+def _refused(status: int, kind: str, code: str, words: str, attr: str | None = None) -> Response:
+    return _json({"type": kind, "code": code, "detail": words, "attr": attr}, status)
 
 
 async def _alive(request: Request) -> Response:
-    return PlainTextResponse("capture" if request.url.path == "/" else "ok")
+    return PlainTextResponse("ok")
 
 
-async def _no_pages(request: Request) -> Response:
-    return PlainTextResponse(
-        "This is the PostHog sandbox: it holds events and answers queries, but has no pages.\n"
-        "A real PostHog shows the events here. Everything stored, as JSON: /sandbox/events\n",
-        404,
-    )
+async def _to_page(request: Request) -> Response:
+    return _page(events_page.explorer())
+
+
+def _page(text: str) -> Response:
+    # Names of events and persons stand in addresses: no other server is to see them.
+    return HTMLResponse(text, headers={"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"})
 
 
 def _clear_away() -> None:
@@ -274,9 +362,10 @@ def serve(
     with tempfile.TemporaryDirectory(prefix=f"posthog-sandbox-{os.getpid()}-") as temporary:
         store = EventStore(data or Path(temporary))
         app = _App(store, SandboxSettings(project_key, v1, most_rows))
-        server = uvicorn.Server(
-            uvicorn.Config(Starlette(routes=app.routes()), log_level="warning", access_log=False, lifespan="off")
-        )
+        routes: Any = Starlette(routes=app.routes())
+        # Who lets it listen on another address means other machines to reach it, by whatever name they have for it.
+        asgi = _OnlyNamed(routes, host) if _is_loopback(host) else routes
+        server = uvicorn.Server(uvicorn.Config(asgi, log_level="warning", access_log=False, lifespan="off"))
         print(f"PostHog sandbox on http://{host}:{listener.getsockname()[1]} (project {PROJECT_ID})", flush=True)
         # uvicorn ends in order and then raises the signal again, which would end the process before its folder is gone.
         signal.signal(signal.SIGTERM, lambda number, frame: None)

@@ -102,6 +102,7 @@ class EventStore:
         from chdb import session
 
         folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
         self._lock = threading.Lock()
         self._session = session.Session(str(folder))
         # ClickHouse reads new rows from there; beside them, so that a killed process leaves nothing elsewhere.

@@ -5,10 +5,10 @@ Amplitude's records read (`dialects.amplitude`). Rules: https://amplitude.com/do
 
 | answer | consequence |
 |---|---|
-| 404 | nobody uploaded anything in these hours |
+| 404 | nothing was uploaded in these hours |
 | 400 (more than 4 GB), 504, no answer in `timeout_seconds`, more than `max_part_bytes` | asked again in halves |
 | the same for a single hour | an error that names the way out: Amplitude's S3 export |
-| 200 with anything but a readable zip | fetched anew, then `BrokenPart`: never taken for an empty day |
+| 200 with anything but a readable zip | fetched again, then `BrokenPart`: never taken for an empty day |
 
 The upload clock never goes back: what is uploaded later belongs to a later day, whatever time the event bears. So a day
 is exported once, when it is complete, and needs no second look.
@@ -127,12 +127,15 @@ class Amplitude(Source):
             raise NoExport(f"Amplitude's export of {day} is complete at {at}: materialize it after that")
         if raw.is_complete(position) or self._is_kept(raw, day, position):
             return
-        api = self._api()
+        api = self.api()
         raw.begin(position)
         step = self.hours_per_request if day >= _HOURLY_SINCE else 24
         for first in range(0, 24, step):
             self._pin(api, raw, Hours(day, first, first + step - 1))
         raw.complete()
+
+    def fetch_sample(self, day: date, raw: RawExport) -> None:
+        self.model_copy(update={"hours_per_request": 1}).export(day, raw, day)
 
     def _is_kept(self, raw: RawExport, day: date, position: str) -> bool:
         """Pin at *position* a day that was pinned from this host before hosts were noted; False where it was not.
@@ -223,7 +226,7 @@ class Amplitude(Source):
     def _host(self) -> str:
         return self.host or _HOSTS[self.region]
 
-    def _api(self) -> Api:
+    def api(self) -> Api:
         if len(self.secrets()) < 2:
             raise ImportFileError(
                 "source.api_key and source.secret_key are both needed: Amplitude > Settings > Projects (or set the "

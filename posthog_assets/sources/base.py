@@ -33,7 +33,7 @@ class ZoneStrength(Enum):
     HINT = auto()
     #: They are in it, unless the dialect says otherwise of its own column.
     DEFAULT = auto()
-    #: They are in it: by this zone the days were told.
+    #: They are in it: the days were cut in this zone.
     FACT = auto()
 
 
@@ -100,6 +100,13 @@ class Source(Section, ABC):
             SourceUnavailable: the source did not answer.
         """
 
+    def fetch_sample(self, day: date, raw: RawExport) -> None:
+        """Fetch *day* into *raw* as `export` does, beginning with as little as can be asked for.
+
+        It is for a look at some records: *raw* ends it from within as soon as there are some.
+        """
+        self.export(day, raw, day)
+
     @abstractmethod
     def fingerprint(self, day: date) -> str | None:
         """Return a text that changes when the source's *day* changes; None where there is no export yet.
@@ -117,7 +124,7 @@ class Source(Section, ABC):
         return fingerprint
 
     def fingerprints(self, days: Iterable[date]) -> Iterator[DayFingerprint]:
-        """Yield what there is of each of *days*, in their order; stopped by whoever has seen enough.
+        """Yield what there is of each of *days*, in their order; stopped by the caller when it has seen enough.
 
         A source that can see many days at a glance overrides this, and `lists`.
 
@@ -135,7 +142,7 @@ class Source(Section, ABC):
     def reach(self, first: date, last: date) -> date | None:
         """Return the last day from *first* to *last* of which there is something, where one quick look tells.
 
-        The day before *first* where there is nothing at all; None where nobody can tell without fetching.
+        The day before *first* where there is nothing at all; None where that is unknown without fetching.
 
         Raises:
             SourceError: the source could not be looked at.
@@ -146,7 +153,7 @@ class Source(Section, ABC):
         """Return which folders of `raw_export/.split` are of use still: those of the files that hold all days.
 
         Raises:
-            SourceError: nobody knows now.
+            SourceError: it cannot be known now.
         """
         return frozenset()
 
@@ -168,7 +175,7 @@ class Source(Section, ABC):
 
         `complete`, and `settled` after `look_back_days`: the day is exported when it is complete and once more when it
         gets no more late events. None before it is complete. Give it to `RawExport.begin` and `is_complete` too, so
-        that the second export fetches anew.
+        that the second export fetches again.
         """
         now = datetime.now(UTC)
         if now < self.available_at(day):
@@ -176,7 +183,7 @@ class Source(Section, ABC):
         return "settled" if now >= self.settled_at(day) else "complete"
 
     def final_after(self, hours: float) -> Self:
-        """Return the same source, of records that change for so many *hours* after their day, unless it is told."""
+        """Return this source with `available_after_hours` set to *hours*, unless the import file sets it."""
         setting = "available_after_hours"
         if not hours or setting not in type(self).model_fields or setting in self.model_fields_set:
             return self

@@ -123,7 +123,7 @@ class Dlt(Source):
 
     def _rows(self, day: date) -> Iterator[bytes]:
         """Yield the rows as JSON lines, some at a time."""
-        # Whoever imports events did not ask to be counted by dlt.
+        # A person who imports events did not ask to be counted by dlt.
         os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
         try:
             for item in self._called(day):

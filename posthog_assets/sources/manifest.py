@@ -15,7 +15,7 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -23,8 +23,11 @@ import orjson
 
 from posthog_assets.core.errors import BrokenPart, MissingUpstream
 from posthog_assets.core.partitions import Partition, key_of
+from posthog_assets.sources.account import Account
+from posthog_assets.sources.checked_part import HashedFile, checked
 from posthog_assets.sources.formats import Framing, count_records
 from posthog_assets.sources.formats.framing import framing_of
+from posthog_assets.storage.layout import export_folder
 from posthog_assets.storage.store import Store
 
 _VERSION: Final = 1
@@ -50,44 +53,11 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """Where all records went that a source read to find those of each day.
-
-    `records` = `in_days` + `without_day` (rejected rows of the first day, as a rule) + `outside` (of days that are not
-    the import's; `first_outside` and `last_outside` are the ends of these). `read_as` changes when records would be
-    given to days by another rule.
-    """
-
-    read_as: str
-    records: int
-    in_days: int
-    without_day: int
-    outside: int
-    first_outside: str | None = None
-    last_outside: str | None = None
-
-    def warnings(self, first: date, last: date | None) -> list[str]:
-        """Return a sentence for each kind of record that is of no day of an import from *first* to *last*."""
-        words = []
-        if self.without_day:
-            words.append(
-                f"{self.without_day:,} of {self.records:,} records have no day that can be read or be true: they are "
-                f"rows of {first}"
-            )
-        if self.outside:
-            words.append(
-                f"{self.outside:,} of {self.records:,} records lie outside the import's days, {first} to "
-                f"{last or 'today'}, and are not imported: they are of {self.first_outside} to {self.last_outside}"
-            )
-        return words
-
-
-@dataclass(frozen=True, slots=True)
 class Manifest:
     """What a day's raw export consists of; `position` is the source's own, instants are ISO 8601 in UTC.
 
-    `pruned_at`: the parts were deleted then, after the day had been imported. `account`: of the records of all days,
-    where the source holds them together.
+    `pruned_at`: the parts were deleted then, after the day had been imported. `account`: of all records that were read
+    for the day, where the source itself finds those of the day among them.
     """
 
     day: str
@@ -120,7 +90,7 @@ class RawExport:
         self._progress = progress
         self._received = 0
         self._day = key_of(day)
-        self._folder = f"raw_export/{self._day}"
+        self._folder = export_folder(day)
         self._fragments: dict[str, tuple[Part, orjson.Fragment]] = {}
         self._manifest = self._load()
         #: Names of the parts that belong to the export under way, in order.
@@ -151,14 +121,14 @@ class RawExport:
     def is_complete(self, position: str) -> bool:
         """Whether the day is pinned already, from the same *position* of the source, and its parts are intact.
 
-        A pruned day is not: whoever asks for its export wants the parts back.
+        A pruned day is not: asking for its export means that the parts are wanted back.
         """
         found = self._manifest
         return bool(found and found.complete and found.position == position and all(map(self._is_intact, found.parts)))
 
     @property
     def account(self) -> Account | None:
-        """Where the records of all days went, as the last export of this day counted them."""
+        """Where all records went that the last export of this day read."""
         return self._manifest.account if self._manifest else None
 
     @property
@@ -242,24 +212,41 @@ class RawExport:
         for name in stale:
             self.store.delete(f"{self._folder}/{name}")
 
-    def open(self, part: Part, *, verify: bool = False) -> IO[bytes]:
-        """Open a part for reading; with *verify*, every byte is checked first.
+    def open(self, part: Part) -> IO[bytes]:
+        """Open a part for reading.
 
         Raises:
-            BrokenPart: it is gone, or not what was fetched.
+            BrokenPart: it is gone, or of another size than what was fetched.
             MissingUpstream: the day was pruned.
         """
         if self._manifest is not None and self._manifest.pruned_at:
             raise MissingUpstream(
                 f"{self.store.root.name}/raw_export of {self._day} was pruned on {self._manifest.pruned_at[:10]}, "
-                f"after it had been imported: materialize raw_export for {self._day} again to fetch it anew"
+                f"after it had been imported: materialize raw_export for {self._day} again to fetch it again"
             )
-        if self._size(part) != part.bytes or (verify and self._sha256(part) != part.sha256):
-            raise BrokenPart(
-                f"part {part.name} of {self.store.raw_owner}/raw_export {self._day} is missing or damaged: "
-                f"materialize raw_export for {self._day} again"
-            )
+        if self._size(part) != part.bytes:
+            raise self._broken(part, "is missing or damaged: ")
         return self.store.open(f"{self._folder}/{part.name}")
+
+    @contextmanager
+    def verified(self, part: Part) -> Iterator[IO[bytes]]:
+        """Yield a part for reading; what the block made of it counts only if the block ends without an error.
+
+        Raises:
+            BrokenPart: like `open`; or, when the block ends, some byte of it is not what was fetched.
+            MissingUpstream: the day was pruned.
+        """
+        with self.open(part) as opened, checked(opened, part.sha256, self._altered(part)) as file:
+            yield file
+
+    def _altered(self, part: Part) -> BrokenPart:
+        # A store elsewhere is trusted with its content, so an export would keep the part.
+        first = "" if self.store.is_local else f"delete {self.store.path(self._folder)}/{part.name}, then "
+        return self._broken(part, f"was altered since it was fetched (its sha256 is not the manifest's): {first}")
+
+    def _broken(self, part: Part, words: str) -> BrokenPart:
+        where = f"part {part.name} of {self.store.raw_owner}/raw_export {self._day}"
+        return BrokenPart(f"{where} {words}materialize raw_export for {self._day} again")
 
     def stored(self) -> dict[str, int]:
         """Return the bytes of every file of the day but the manifest, by name."""
@@ -301,10 +288,7 @@ class RawExport:
 
     def _sha256(self, part: Part) -> str:
         with self.store.open(f"{self._folder}/{part.name}") as file:
-            digest = hashlib.sha256()
-            while block := file.read(4 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+            return HashedFile(file).sha256()
 
     def _load(self) -> Manifest | None:
         try:
@@ -350,7 +334,7 @@ class RawExport:
         )
 
     def _written(self, part: Part) -> orjson.Fragment:
-        """Return a part as JSON. It is made once: the manifest is written anew with every page of an API."""
+        """Return a part as JSON. It is made once: the manifest is written again with every page of an API."""
         made = self._fragments.get(part.name)
         if made is None or made[0] is not part:
             content = {item.name: getattr(part, item.name) for item in fields(part)}

@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, ClassVar, Final
-from urllib.parse import urlsplit
 
 import orjson
 from pydantic import Field, SecretStr, field_validator
 
 from posthog_assets.core.errors import ImportFileError, SourceRefused, SourceUnavailable, shorten
 from posthog_assets.core.hogql import QUERY_LIMITS, Answer, read_answer
+from posthog_assets.core.sections import OptionalHttpUrl
 from posthog_assets.sources.base import Source
 from posthog_assets.sources.formats import Compression, Format, Framing
 from posthog_assets.sources.http.api import Api, TooMuch
@@ -55,7 +55,7 @@ class PostHog(Source):
     """Events whose timestamp lies in the day (UTC), as the project's query API shows them."""
 
     type: str = "posthog"
-    host: str | None = Field(None, description="Where the app is, such as https://us.posthog.com")
+    host: OptionalHttpUrl = Field(None, description="Where the app is, such as https://us.posthog.com")
     project_id: str | None = Field(None, description="Number of the project")
     personal_api_key: SecretStr | None = Field(None, description="phx_…, scope query:read")
     events: list[str] = Field(default_factory=list, description="Only events of these names; absent: all")
@@ -69,13 +69,9 @@ class PostHog(Source):
 
     @field_validator("host")
     @classmethod
-    def _is_url(cls, value: str | None) -> str | None:
-        text = (value or "").strip().rstrip("/")
-        parts = urlsplit(text)
-        if text and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise ValueError("must be a URL that starts with https:// or http://, such as https://us.posthog.com")
+    def _answers_queries(cls, value: str | None) -> str | None:
         # The hosts that take events answer no queries.
-        return re.sub(r"^(https?://)(us|eu)\.i\.posthog\.com$", r"\1\2.posthog.com", text) or None
+        return value and re.sub(r"^(https?://)(us|eu)\.i\.posthog\.com$", r"\1\2.posthog.com", value)
 
     @field_validator("project_id", mode="before", json_schema_input_type=str | int | None)
     @classmethod
@@ -113,7 +109,7 @@ class PostHog(Source):
             SourceRefused: PostHog refuses: the key, the project, the condition.
             SourceUnavailable: it does not answer.
         """
-        # A day that is not over is read anew each time.
+        # A day that is not over is read again each time.
         position = self.position(self.fingerprint(day) or f"early {datetime.now(UTC).isoformat()}")
         if raw.is_complete(position):
             return

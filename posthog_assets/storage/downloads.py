@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
+from tenacity import Retrying, retry_if_exception, stop_after_attempt
+
 from posthog_assets.core.http import backoff
 from posthog_assets.storage.scratch import scratch_folder
 
@@ -34,14 +36,14 @@ T = TypeVar("T")
 
 def steadily(ask: Callable[[], T]) -> T:
     """Return what *ask* returns, asking again with growing pauses where it raises anything but a final answer."""
-    for attempt in range(_TRIES - 1):
-        try:
-            return ask()
-        except _ANSWERS:
-            raise
-        except Exception:
-            pause(backoff(attempt + 2))
-    return ask()
+    tries = Retrying(
+        stop=stop_after_attempt(_TRIES),
+        wait=lambda state: backoff(state.attempt_number + 1),
+        retry=retry_if_exception(lambda error: isinstance(error, Exception) and not isinstance(error, _ANSWERS)),
+        sleep=lambda seconds: pause(seconds),
+        reraise=True,
+    )
+    return tries(ask)
 
 
 def create(files: Any, path: str, content: bytes) -> bool | None:

@@ -1,12 +1,18 @@
 """One process at a time, on a store that has no locks.
 
 Belongs here: a lease, an object that says who holds something and is renewed while it is held. Does not belong here:
-what is held (`storage`).
+what is held (`store`).
 
-Where the store has conditional writes (fsspec's mode `create`) only one of several processes gets a free lease. Of two
-that take over the lease of a dead process, the later writer wins and the other one finds out, because it looks again
-after a while. A lease is renewed four times before it counts as a dead process's, by clocks that may disagree by as
-much as `SKEW`.
+The clocks of two machines are never compared. A process that wants a lease watches its object, and takes it over once
+that has not changed for `LIFE` and `SKEW` by the watcher's own clock. A process that holds one counts it as lost once
+it could not renew it for `LIFE` by its own clock, which is earlier. etcd's leases and the DynamoDB lock client work
+like that.
+
+A lease has a number that goes up with each take-over. Only one of several processes gets the next number, because it
+creates the object `<lease>.<number>`, which a store with conditional writes (fsspec's mode `create`) lets only one do.
+A holder that finds a higher number has lost its lease; one that finds a lower one, written late by a process that was
+stopped in the middle of renewing, writes its own again. Where the store has no conditional writes the later writer
+wins, and the other one finds out because it looks again after a while.
 """
 
 from __future__ import annotations
@@ -18,16 +24,18 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
+from posthog_assets.core.errors import PartitionLost, PosthogAssetsError, StorageError, StorageUnavailable, shorten
 from posthog_assets.storage.downloads import create, steadily
 
-#: A lease that was not renewed for so long is a dead process's, seconds.
+#: A holder that could not renew its lease for so long has lost it, seconds.
 LIFE: Final = 60.0
 
-#: Clocks of different machines may disagree by so much, seconds.
+#: Whoever watches a lease waits so much longer: clocks run at slightly different speeds, and stores take their time.
 SKEW: Final = 15.0
 
 #: After a take-over, how long until nobody else can be taking over too, seconds.
@@ -41,87 +49,239 @@ class Held(Exception):
     """Somebody else holds it; the message says who."""
 
 
+class Holding:
+    """What a run holds while it works on something: here nothing that could be lost, as with a lock of the OS."""
+
+    def check(self) -> None:
+        """Return if it is still held, as far as this process can tell by itself; costs nothing.
+
+        Raises:
+            PartitionLost: another process may have taken over.
+        """
+
+    def confirm(self) -> None:
+        """Return if it is still held, as the store has it; costs a request.
+
+        Raises:
+            PartitionLost: another process has taken over, or may have.
+            Exception: what the store raises in the end.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The object of a lease as it was read; `number` is 1 where release 0.1 wrote it, None where it is unreadable."""
+
+    content: bytes
+    owner: str = ""
+    number: int | None = None
+    holder: str = ""
+
+
+class Lease(Holding):
+    """A lease that this process has, until `end`."""
+
+    def __init__(self, files: Any, path: str, owner: str, number: int, began: float, what: str) -> None:
+        """Take over what `_acquire` got; it was written at *began* or later."""
+        self._files, self._path, self._what = files, path, what
+        self._owner = owner
+        self.number = number
+        self._renewed_at = began
+        self._lost = ""
+        self._looking = threading.Lock()
+        self._ended = threading.Event()
+        self._renewing = threading.Thread(target=self._renew_until_ended, daemon=True, name="lease")
+        self._renewing.start()
+
+    def check(self) -> None:
+        if not self._lost and (gap := _now() - self._renewed_at) > LIFE:
+            self._lost = f"could not renew its lease for {gap:,.0f} s: it was stopped, or the storage did not answer"
+        if self._lost:
+            raise PartitionLost(
+                f"this run no longer holds {self._what}: it {self._lost}. It sends and records nothing more. What "
+                "PostHog has answered and is not recorded is sent again by the run that has the day now, or by the "
+                "next one, under the same uuids"
+            )
+
+    def confirm(self) -> None:
+        try:
+            with self._looking:
+                self.check()
+                self._look()
+        except PosthogAssetsError:
+            raise
+        except Exception as error:
+            words = shorten(str(error) or type(error).__name__)
+            raise StorageUnavailable(f"the lease {self._path}: the store did not answer: {words}") from error
+
+    def _look(self) -> None:
+        """Hold the object against what this process knows; raises PartitionLost."""
+        found = _read(self._files, self._path)
+        # Stopped while it read, for so long that what it sees may be what its successor left.
+        self.check()
+        if found is None:
+            # Deleted by a person, or by a process that was stopped in the middle of deleting.
+            create(self._files, self._path, _content(self._owner, self.number))
+            found = _read(self._files, self._path)
+        if found is not None and found.owner == self._owner:
+            return
+        if found is not None and found.number is not None and found.number < self.number:
+            self._write()
+            return
+        self._lost = f"was taken over by {found.holder if found else 'another one'} while it was stopped or cut off"
+        self.check()
+
+    def _write(self) -> None:
+        began = _now()
+        self._files.pipe_file(self._path, _content(self._owner, self.number))
+        # Stopped between looking and writing, for so long that somebody may have taken over.
+        self.check()
+        self._renewed_at = began
+
+    def _renew_until_ended(self) -> None:
+        while not self._ended.wait(LIFE / 4):
+            # A renewal that fails is tried again in time.
+            with suppress(Exception), self._looking:
+                self.check()
+                self._look()
+                self._write()
+            if self._lost:
+                return
+
+    def end(self) -> None:
+        """Give it back, if it is still this process's."""
+        self._ended.set()
+        self._renewing.join()
+        with suppress(Exception):
+            self.confirm()
+            self._files.rm_file(self._path)
+        with suppress(Exception):
+            if self.number > 1:
+                self._files.rm_file(_claim(self._path, self.number))
+
+
 @contextmanager
-def lease(files: Any, path: str) -> Iterator[None]:
-    """Hold the object *path* of the fsspec file system *files* while the block runs.
+def lease(files: Any, path: str, what: str = "the lease") -> Iterator[Lease]:
+    """Hold the object *path* of the fsspec file system *files* while the block runs; *what* it stands for is said.
 
     Waits for a lease that may be a dead process's until that is certain.
 
     Raises:
         Held: a living process holds it.
+        StorageError: the object cannot be read.
     """
     owner = uuid.uuid4().hex
-    _acquire(files, path, owner)
-    ended = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(files, path, owner, ended), daemon=True, name="lease")
-    renewing.start()
+    number, began = _acquire(files, path, owner)
+    held = Lease(files, path, owner, number, began, what)
     try:
-        yield
+        yield held
     finally:
-        ended.set()
-        renewing.join()
-        # Nobody else's, should this process have slept for longer than a lease lives.
-        with suppress(Exception):
-            if _read(files, path).get("owner") == owner:
-                files.rm_file(path)
+        held.end()
 
 
-def _acquire(files: Any, path: str, owner: str) -> None:
-    until = time.monotonic() + LIFE + SKEW
-    seen: dict[str, Any] = {}
-    while not _create(files, path, owner):
+def _acquire(files: Any, path: str, owner: str) -> tuple[int, float]:
+    """Return the number of the lease that is ours now, and when it was written at the earliest."""
+    seen: _Found | None = None
+    since, ahead = _now(), 1
+    while True:
         found = _read(files, path)
-        age = time.time() - float(found.get("renewed_at") or 0)
-        if found and age > LIFE + SKEW:
-            _take_over(files, path, owner)
-            return
-        # A lease that is renewed while we look is a living process's.
-        renewed = seen.get("owner") == found.get("owner") and seen.get("renewed_at") != found.get("renewed_at")
-        if found and ((seen and renewed) or time.monotonic() > until):
-            raise Held(f"process {found.get('process')} on {found.get('host')}")
-        seen = seen or found
+        if found is None:
+            if (written := _create(files, path, owner)) is not None:
+                return 1, written
+        elif seen is None or (found.content != seen.content and None in (found.number, seen.number)):
+            since, ahead = _now(), 1
+        elif found.content != seen.content:
+            # What changes while we look is a living process's.
+            raise Held(found.holder)
+        elif _now() - since > LIFE + SKEW:
+            if found.number is None:
+                raise StorageError(
+                    f"the lease {path} cannot be read ({shorten(repr(found.content[:100]))}) and has not changed for "
+                    f"{LIFE + SKEW:.0f} s. If no run is under way there, delete that file; then run this again"
+                )
+            if (written := _take_over(files, path, owner, found.number, found.number + ahead)) is not None:
+                return found.number + ahead, written
+            # Whoever was faster writes the lease now, or died before that: then the number after its one is free.
+            since, ahead = _now(), ahead + 1
+        seen = found
         pause(1.0)
 
 
-def _take_over(files: Any, path: str, owner: str) -> None:
-    steadily(lambda: files.pipe_file(path, _content(owner)))
-    pause(_SETTLE)
-    found = _read(files, path)
-    if found.get("owner") != owner:
-        raise Held(f"process {found.get('process')} on {found.get('host')}")
+def _take_over(files: Any, path: str, owner: str, before: int, number: int) -> float | None:
+    """Write the lease that was *before* under *number*; return when, None where somebody else has that number.
+
+    Raises:
+        Held: somebody else wrote the lease meanwhile.
+    """
+    claim = _claim(path, number)
+    if create(files, claim, _content(owner, number)) is False:
+        # An answer that was lost on its way may have been ours.
+        mine = _read(files, claim)
+        if mine is None or mine.owner != owner:
+            return None
+    written = _write_and_settle(files, path, owner, number)
+    # Numbers up to this one are not asked for any more.
+    for old in range(max(before, 2), number):
+        with suppress(Exception):
+            files.rm_file(_claim(path, old))
+    return written
 
 
-def _create(files: Any, path: str, owner: str) -> bool:
-    """Write the lease where there is none; returns whether it is ours."""
-    if _read(files, path):
-        return False
-    made = create(files, path, _content(owner))
+def _create(files: Any, path: str, owner: str) -> float | None:
+    """Write the lease where there is none; return when, None where somebody else was faster."""
+    began = _now()
+    made = create(files, path, _content(owner, 1))
+    if made is None:
+        return _write_and_settle(files, path, owner, 1)
     if made is False:
         # An answer that was lost on its way may have been ours.
-        return _read(files, path).get("owner") == owner
-    if made is None:
-        # A store without conditional writes: the later writer wins.
-        _take_over(files, path, owner)
-    return True
+        found = _read(files, path)
+        return began if found is not None and found.owner == owner else None
+    return began
 
 
-def _renew(files: Any, path: str, owner: str, ended: threading.Event) -> None:
-    while not ended.wait(LIFE / 4):
-        # A renewal that fails is tried again in time; a lease that was lost meanwhile is left to its new owner.
-        with suppress(Exception):
-            if _read(files, path).get("owner") == owner:
-                files.pipe_file(path, _content(owner))
+def _write_and_settle(files: Any, path: str, owner: str, number: int) -> float:
+    """Write the lease, and return when, if it is still there after a while; raises Held."""
+    steadily(lambda: files.pipe_file(path, _content(owner, number)))
+    pause(_SETTLE)
+    found = _read(files, path)
+    if found is None or (found.owner != owner and (found.number or 0) >= number):
+        raise Held(found.holder if found else "another process")
+    began = _now()
+    steadily(lambda: files.pipe_file(path, _content(owner, number)))
+    return began
 
 
-def _read(files: Any, path: str) -> dict[str, Any]:
+def _claim(path: str, number: int) -> str:
+    return f"{path}.{number}"
+
+
+def _read(files: Any, path: str) -> _Found | None:
     try:
-        content = orjson.loads(steadily(lambda: files.cat_file(path)))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        content = bytes(steadily(lambda: files.cat_file(path)))
+    except FileNotFoundError:
+        return None
+    try:
+        noted = orjson.loads(content)
+        return _Found(
+            content, str(noted["owner"]), int(noted.get("number", 1)),
+            f"process {noted.get('process')} on {noted.get('host')}",
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return _Found(content)
 
 
-def _content(owner: str) -> bytes:
+def _content(owner: str, number: int = 1) -> bytes:
+    """Return what a lease says. Only that it changes counts; release 0.1 also reads when it was renewed."""
     return orjson.dumps(
-        {"owner": owner, "host": socket.gethostname(), "process": os.getpid(), "renewed_at": time.time()}
-    )
+        {
+            "owner": owner, "number": number, "host": socket.gethostname(), "process": os.getpid(),
+            "renewed_at": time.time(), "written": uuid.uuid4().hex,
+        }
+    )  # fmt: skip
+
+
+def _now() -> float:
+    """Return the seconds of a clock that also goes on while the machine sleeps, where there is one."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from posthog_assets.core.errors import StorageError
 
-#: Whoever has the file needs microseconds for it.
+#: A process holds the file for microseconds.
 _POLL_SECONDS: Final = 0.002
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from posthog_assets.storage.layout import EXPORTS
 from posthog_assets.storage.store import Store
 
 
@@ -53,7 +54,7 @@ class SharedExport(Store):
         self.raw_owner = of.root.name
 
     def _holder(self, relative: str) -> Store | None:
-        return self._shared if relative.split("/")[0] == "raw_export" else None
+        return self._shared if relative.split("/")[0] == EXPORTS else None
 
     def exists(self, relative: str) -> bool:
         return holder.exists(relative) if (holder := self._holder(relative)) else super().exists(relative)

@@ -33,7 +33,7 @@ logger = logging.getLogger("posthog_assets")
 
 
 class Stopped(Exception):
-    """The delivery ends; whoever waits must not go on."""
+    """The delivery ends; waiting threads must not go on."""
 
 
 class Pace:
@@ -102,7 +102,7 @@ class Pace:
 
 
 def pace(events_per_second: float | None, requests_per_second: float | None, shared: Store | None) -> Pace:
-    """Return the pace that all processes keep together whose *shared* is the same folder; None: nobody else does."""
+    """Return the pace that all processes keep together whose *shared* is the same folder; None: this process alone."""
     if shared is None:
         return Pace(events_per_second, requests_per_second)
     if (file := shared.local_path(".locks/pace")) is not None:
@@ -155,7 +155,7 @@ class Rate:
 def rate_of(
     host: str, secrets: Sequence[str], limits: tuple[Limit, ...], sleep: Callable[[float], object] = time.sleep
 ) -> Rate:
-    """Return the rate of one account, known by its *host* and credentials, whoever asks on its behalf.
+    """Return the rate of one account, known by its *host* and credentials, for every client that uses it.
 
     Raises:
         StorageError: there is no folder to keep it in.

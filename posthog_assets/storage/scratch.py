@@ -3,7 +3,7 @@
 Belongs here: one folder below the temporary one, its user's alone, and clearing it of what killed processes left. Does
 not belong here: what is in the files (`rates`), or anything that is worth keeping (`store`).
 
-    <temporary folder>/posthog-assets-<user>/     nobody else may look into it
+    <temporary folder>/posthog-assets-<user>/     readable by this user only
         <process>-<token>.lock                    held as long as that process lives
         <process>-<token>-.../                    its working folders
         <name>                                    small files, each locked while it is used

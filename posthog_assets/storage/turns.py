@@ -2,11 +2,11 @@
 
 Belongs here: turns, objects that each allow a few seconds' worth of a rate. Does not belong here: waiting (`pace`).
 
-Time is cut into turns of equal length, counted from 1970. Whoever creates the object of a turn, which the store lets
-only one process do, may send what the rate allows in that turn; what needs more takes several before it leaves. So
-however many processes there are, and whenever they come, go or die, no more is allowed than the rate; nobody must be
-told how many there are, and nobody holds anything that others wait for. Clocks that disagree allow at most their
-difference's worth once.
+Time is cut into turns of equal length, counted from 1970. The process that creates the object of a turn, which the
+store lets only one process do, may send what the rate allows in that turn; what needs more takes several before it
+leaves. So however many processes there are, and whenever they come, go or die, no more is allowed than the rate; no
+process must know how many there are, and none holds anything that others wait for. Clocks that disagree allow at most
+their difference's worth once.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Turns:
         return start
 
     def _take(self, now: float) -> int:
-        """Get the next turn that nobody has."""
+        """Get the next turn that no process has taken."""
         current = int(now // self._seconds)
         for number in itertools.count(current if self._last is None else max(current, self._last + 1)):
             if (mine := self._store.create(self._path(number), self._content())) is not False:

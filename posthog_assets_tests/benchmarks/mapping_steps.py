@@ -116,7 +116,7 @@ def _measured(batches: list[pa.RecordBatch], steps: list[dict[str, Any]], files:
 def _staged(events: int, path: Path) -> list[pa.RecordBatch]:
     """Return the benchmark's day, with addresses, as batches of staged rows."""
     chance = random.Random(1)
-    benchmark.write_day(path, events, ordered=True)
+    benchmark.write_day(path, "columns", events, ordered=True)
     batches = []
     with gzip.open(path) as file:
         while lines := list(itertools.islice(file, 20_000)):

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from posthog.request import determine_server_host
 
 from posthog_assets.core.errors import ImportFileError, KeyWouldChange, Refused, Unavailable
 from posthog_assets.core.schemas import POSTHOG_EVENTS
@@ -114,7 +115,9 @@ def test_a_second_run_sends_nothing_and_a_changed_event_alone(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "change", [{"event": "renamed"}, {"distinct_id": "other"}, {"timestamp": START + timedelta(days=1)}]
 )
-def test_an_event_whose_key_would_change_is_refused_before_anything_is_sent(change: dict, tmp_path: Path) -> None:
+def test_an_event_whose_key_would_change_is_refused_before_anything_is_sent(
+    change: dict[str, Any], tmp_path: Path
+) -> None:
     rows = events(30)
     with CaptureServer() as server:
         run(server.url, tmp_path, rows)
@@ -261,6 +264,47 @@ def test_a_request_that_is_refused_whatever_is_in_it_does_not_drop_the_day(tmp_p
         with pytest.raises(Refused, match="refuses every event"):
             run(server.url, tmp_path, events(40), batch_events=40)
         assert len(server.requests) < 30
+
+
+def test_what_is_accepted_of_a_batch_that_is_halved_is_recorded_at_once(tmp_path: Path) -> None:
+    on_record: list[int] = []
+
+    def script(asked: Asked) -> Reply | None:
+        if len(asked.uuids) > 2:
+            return Reply(413, b"too big")
+        # A single one shows that PostHog takes events at all.
+        if len(asked.uuids) == 2:
+            ledger = Ledger(Store(str(tmp_path), "small"), "2024-03-01")
+            on_record.append(int(ledger.load().acknowledged.sum()))
+        return None
+
+    with CaptureServer(script) as server:
+        report = run(server.url, tmp_path, events(16), batch_events=16)
+        assert (report.acknowledged, report.owed, len(set(server.uuids()))) == (16, 0, 16)
+        assert report.requests == len(server.requests)
+    # Of the pairs that were taken before, the last one may still be on its way to the disk.
+    assert len(on_record) == 8
+    assert all(found >= 2 * (number - 1) for number, found in enumerate(on_record))
+    rows = Ledger(Store(str(tmp_path), "small"), "2024-03-01").facts()
+    assert [row["events"] for row in rows] == [2] * 8
+    assert sum(int(str(row["requests"])) for row in rows) == report.requests
+
+
+def test_events_of_a_half_that_are_to_be_sent_again_are_sent_again(tmp_path: Path) -> None:
+    rows, asked_for = events(8), 0
+
+    def script(asked: Asked) -> Reply | None:
+        nonlocal asked_for
+        if len(asked.uuids) > 4:
+            return Reply(413, b"too big")
+        asked_for += rows[1]["uuid"] in asked.uuids
+        again: dict[str, dict[str, str] | None] = {rows[1]["uuid"]: {"result": "retry", "details": "not_persisted"}}
+        return Reply(verdicts=again) if asked_for == 1 and rows[1]["uuid"] in asked.uuids else None
+
+    with CaptureServer(script) as server:
+        report = run(server.url, tmp_path, rows, batch_events=8)
+        assert set(server.uuids()) == {row["uuid"] for row in rows}
+    assert (report.acknowledged, report.owed, asked_for) == (8, 0, 2)
 
 
 def test_verdicts_are_taken_event_by_event(tmp_path: Path) -> None:
@@ -422,7 +466,7 @@ def test_a_process_killed_at_any_moment_loses_nothing_and_repeats_little(concurr
         ({"host": "https://eu.i.posthog.com", "project_api_key": "phc_ü"}, "cannot be a project key"),
     ],
 )
-def test_a_wrong_destination_is_explained_without_its_key(settings: dict, words: str, tmp_path: Path) -> None:
+def test_a_wrong_destination_is_explained_without_its_key(settings: dict[str, Any], words: str, tmp_path: Path) -> None:
     destination = Destination.model_validate(settings)
     assert "phx_personal" not in repr(destination)
     assert KEY not in repr(destination)
@@ -432,6 +476,19 @@ def test_a_wrong_destination_is_explained_without_its_key(settings: dict, words:
             Ledger(Store(str(tmp_path), "small"), "2024-03-01"),
             lambda columns, names=None: [pa.RecordBatch.from_pylist(events(1), schema=POSTHOG_EVENTS)],
         )
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "https://app.posthog.com", "https://us.posthog.com", "https://eu.posthog.com", "https://us.i.posthog.com",
+        "https://eu.i.posthog.com", "https://posthog.com", "https://posthog.example.org", "http://eu.posthog.com",
+        "https://app.posthog.com:8443", "https://app.posthog.com.example.org", "http://127.0.0.1:8010",
+        "https://EU.posthog.com",
+    ],
+)  # fmt: skip
+def test_events_go_to_the_host_that_the_official_sdk_would_send_them_to(host: str) -> None:
+    assert Destination(host=host).ingestion_host() == determine_server_host(host)
 
 
 def test_the_app_answers_queries_on_another_host_than_the_one_that_takes_events() -> None:

@@ -76,9 +76,9 @@ def client(sandbox: Any) -> QueryClient:
 class Counting(QueryClient):
     asked = 0
 
-    def ask(self, hogql: str) -> Answer:
+    def ask(self, hogql: str, **limits: int) -> Answer:
         self.asked += 1
-        return super().ask(hogql)
+        return super().ask(hogql, **limits)
 
 
 def test_equal_counts_are_one_question(shared_sandbox: Any) -> None:
@@ -162,8 +162,8 @@ def test_many_uuids_come_in_pages(shared_sandbox: Any, monkeypatch: pytest.Monke
 class Silent(QueryClient):
     """Asks a PostHog that does not say which LIMIT it applied."""
 
-    def ask(self, hogql: str) -> Answer:
-        return Answer(super().ask(hogql).rows)
+    def ask(self, hogql: str, **limits: int) -> Answer:
+        return Answer(super().ask(hogql, **limits).rows)
 
 
 @pytest.mark.parametrize("asking", [QueryClient, Silent])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import time
@@ -252,6 +253,35 @@ def test_linked_ids_are_one_person_whatever_the_order_of_the_links() -> None:
         assert u == b == a
         assert len({u, x, z, rejected, group}) == 5
     assert Persons().of(batch)[0] != u
+
+
+def test_persons_are_what_links_lead_to_however_long_the_way() -> None:
+    links = [(f"{side} {number}", f"{side} {number + 1}") for side in ("left", "right") for number in range(200)]
+    random.Random(1).shuffle(links)
+    rows = [
+        event(number, event="$create_alias", distinct_id=one, properties=json.dumps({"alias": other}))
+        for number, (one, other) in enumerate(links)
+    ]
+    rows += [event(500 + number, distinct_id=f"{side} 200") for number, side in enumerate(("left", "right"))]
+    batch = pa.RecordBatch.from_pylist(rows, schema=POSTHOG_EVENTS)
+    persons = of_day(lambda columns, names=None: [batch.slice(0, 90), batch.slice(90)]).of(batch)
+    sides = {row["distinct_id"].split()[0]: person for row, person in zip(rows, persons, strict=True)}
+    assert [sides[row["distinct_id"].split()[0]] for row in rows] == persons.tolist()
+    assert sides["left"] != sides["right"]
+
+
+@pytest.mark.parametrize(("value", "name"), [("5", "5"), ("1.5", "1.5"), ('"a \\"b\\""', 'a "b"'), ("true", "True")])
+def test_ids_that_are_linked_may_be_any_scalar(value: str, name: str) -> None:
+    rows = [
+        event(1, event="$identify", distinct_id="u", properties=f'{{"$anon_distinct_id":{value}}}'),
+        event(2, event="$identify", distinct_id="v", properties='{"$anon_distinct_id":""}'),
+        event(3, event="$identify", distinct_id="w", properties='{"$anon_distinct_id":null}'),
+        event(4, distinct_id=name),
+    ]
+    batch = pa.RecordBatch.from_pylist(rows, schema=POSTHOG_EVENTS)
+    u, v, w, other = of_day(lambda columns, names=None: [batch]).of(batch)
+    assert u == other
+    assert len({u, v, w}) == 3
 
 
 def test_rates_hold_across_lanes(tmp_path: Path) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import orjson
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posthog_assets.core.errors import DamagedFile
 from posthog_assets.destination.entries import CODES, Entries
 from posthog_assets.destination.ledger import BatchFacts, Ledger
 from posthog_assets.destination.verdicts import Verdict
@@ -97,8 +101,6 @@ def test_what_is_taken_back_keeps_its_uuid_to_the_last_byte(tmp_path: Path) -> N
 
 
 def test_a_batch_file_holds_sixteen_bytes_a_uuid_and_the_words(tmp_path: Path) -> None:
-    import pyarrow.parquet as pq
-
     ledger = Ledger(Store(str(tmp_path), "small"), "2024-03-01")
     ledger.append(entries([(1, 7, Verdict.OK, None), (4, 8, Verdict.DROP, "too old")]), FACTS)
     (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
@@ -131,3 +133,150 @@ def test_many_batches_on_an_object_store_keep_their_order() -> None:
         known = reader.load()
         assert known.hashes[known.find(packed([0, 1, 2, 3, 4]))].tolist() == [65, 66, 67, 68, 69]
         assert [row["number"] for row in Ledger(store, "2024-03-01").facts()] == list(range(1, 71))
+
+
+def test_a_flipped_bit_anywhere_in_a_batch_file_is_noticed(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "small")
+    Ledger(store, "2024-03-01").append(
+        entries([(which, which, Verdict.DROP if which else Verdict.OK, "too old") for which in range(len(UUIDS))]),
+        FACTS,
+    )
+    (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
+    whole = path.read_bytes()
+    for place in [*range(0, len(whole), max(1, len(whole) // 60)), len(whole) - 1]:
+        for bit in (0, 6):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << bit)]) + whole[place + 1 :])
+            with pytest.raises(DamagedFile, match=path.name):
+                Ledger(store, "2024-03-01").load()
+    path.write_bytes(whole)
+    assert len(Ledger(store, "2024-03-01").load()) == len(UUIDS)
+
+
+def test_facts_that_were_altered_are_noticed_where_only_they_are_read(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "small")
+    Ledger(store, "2024-03-01").append(entries([(1, 7, Verdict.OK, None)]), FACTS)
+    (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
+    table = pq.read_table(path)
+    metadata = {**table.schema.metadata, b"posthog_assets": orjson.dumps({"dropped": 1})}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    with pytest.raises(DamagedFile, match=r"its facts are not what was written.*Restore it from a backup"):
+        Ledger(store, "2024-03-01").may_hold_drops()
+
+
+def test_batch_files_of_release_0_1_whose_names_have_no_digest_are_read(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "small")
+    Ledger(store, "2024-03-01").append(entries([(1, 7, Verdict.OK, None)]), FACTS)
+    (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
+    path.rename(path.with_name(path.name[:17] + ".parquet"))
+    assert Ledger(store, "2024-03-01").load().acknowledged.tolist() == [True]
+
+
+def recorded(store: Store, batches: int = 12) -> Ledger:
+    """Return a ledger of *batches* files, of which the later ones replace entries of the first."""
+    ledger = Ledger(store, "2024-03-01")
+    for number in range(batches):
+        row = (number % 5, number, Verdict.DROP if number == 11 else Verdict.OK, "too old" if number == 11 else None)
+        ledger.append(entries([row]), replace(FACTS, dropped=int(number == 11)))
+    return ledger
+
+
+def content(ledger: Ledger) -> list[tuple[int, str, str | None]]:
+    known = ledger.load()
+    found = known.find(packed([0, 1, 2, 3, 4])).tolist()
+    return [(int(known.hashes[at]), list(Verdict)[known.codes[at]].value, known.detail(at)) for at in found]
+
+
+EXPECTED = [(10, "ok", None), (11, "drop", "too old"), (7, "ok", None), (8, "ok", None), (9, "ok", None)]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_folded_files_know_what_each_of_them_knew(tmp_path: Path, kept: bool) -> None:
+    store = Store(str(tmp_path), "small")
+    ledger = recorded(store)
+    ledger.fold(ledger.load() if kept else None)
+    (name,) = store.names("imported_batches/2024-03-01/batches")
+    assert name.startswith("00000013-") and name.endswith("-folded.parquet")
+    for one in (ledger, Ledger(store, "2024-03-01")):
+        assert content(one) == EXPECTED
+        assert [row["number"] for row in one.facts()] == list(range(1, 13))
+        assert one.may_hold_drops()
+    # What is recorded after it counts more.
+    ledger.append(entries([(0, 77, Verdict.OK, None)]), FACTS)
+    again = Ledger(store, "2024-03-01")
+    assert content(again) == [(77, "ok", None), *EXPECTED[1:]]
+    assert [row["number"] for row in again.facts()] == [*range(1, 13), 14]
+
+
+def test_few_files_stay_as_they_are(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "small")
+    recorded(store, 9).fold()
+    assert len(store.names("imported_batches/2024-03-01/batches")) == 9
+
+
+def test_folded_files_are_folded_again(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "small")
+    recorded(store).fold()
+    later = Ledger(store, "2024-03-01")
+    for number in range(10):
+        later.append(entries([(2, 100 + number, Verdict.OK, None)]), FACTS)
+    later.fold()
+    assert len(store.names("imported_batches/2024-03-01/batches")) == 1
+    again = Ledger(store, "2024-03-01")
+    assert content(again) == [*EXPECTED[:2], (109, "ok", None), *EXPECTED[3:]]
+    assert [row["number"] for row in again.facts()] == [*range(1, 13), *range(14, 24)]
+
+
+def test_a_process_killed_between_folding_and_deleting_leaves_a_whole_ledger(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "small")
+    ledger = recorded(store)
+    folder = tmp_path / "small/imported_batches/2024-03-01/batches"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    ledger.fold()
+    for name, data in list(before.items())[3:]:
+        (folder / name).write_bytes(data)
+    left = Ledger(store, "2024-03-01")
+    assert content(left) == EXPECTED
+    assert [row["number"] for row in left.facts()] == list(range(1, 13))
+    left.fold()
+    assert len(list(folder.iterdir())) == 1
+    assert content(Ledger(store, "2024-03-01")) == EXPECTED
+
+
+def test_files_that_another_run_folds_while_they_are_read_are_found_again(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "small")
+    recorded(store)
+    reader, facts = Ledger(store, "2024-03-01"), Ledger(store, "2024-03-01")
+    Ledger(store, "2024-03-01").fold()
+    assert content(reader) == EXPECTED
+    assert len(facts.facts()) == 12
+
+
+def test_a_flipped_bit_in_folded_files_is_noticed(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "small")
+    recorded(store).fold()
+    (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
+    whole = path.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 20)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+        with pytest.raises(DamagedFile, match=path.name):
+            Ledger(store, "2024-03-01").load()
+
+
+def test_folded_files_read_as_one_batch_by_release_0_1(tmp_path: Path) -> None:
+    """What that release reads of a batch file: its rows, and its facts under the name `posthog_assets`."""
+    store = Store(str(tmp_path), "small")
+    recorded(store).fold()
+    (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
+    table = pq.read_table(path)
+    assert int(path.name[:8]) == 13
+    assert table.num_rows == 5
+    facts = BatchFacts(**orjson.loads(table.schema.metadata[b"posthog_assets"]))
+    assert (facts.events, facts.acknowledged, facts.dropped) == (12, 12, 1)
+
+
+def test_folding_works_on_an_object_store() -> None:
+    store = Store("memory://folding", "small")
+    recorded(store).fold()
+    assert len(store.names("imported_batches/2024-03-01/batches")) == 1
+    assert content(Ledger(store, "2024-03-01")) == EXPECTED
+    assert len(Ledger(store, "2024-03-01").facts()) == 12

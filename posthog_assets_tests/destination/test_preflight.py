@@ -20,7 +20,7 @@ FIRST, LAST, NOW = date(2023, 1, 1), date(2023, 12, 31), datetime(2024, 3, 1, tz
 def findings(url: str, last: date | None = LAST, **options: Any) -> dict[str, tuple[str, str]]:
     given = {"host": url, "project_api_key": "phc_right", "personal_api_key": "phx_any", "project_id": 1}
     destination = Destination.model_validate(given | options)
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for finding in preflight(destination, FIRST, last, now=NOW):
         if found.get(finding.subject, ("ok",))[0] == "ok":
             found[finding.subject] = (finding.level, finding.words)
@@ -68,6 +68,16 @@ def test_keys_of_the_wrong_shape_end_it_at_once() -> None:
     assert list(found) == ["destination"]
     assert "is a personal key" in found["destination"][1]
     assert "phx_personal" not in found["destination"][1]
+
+
+def test_a_host_that_does_not_answer_is_one_problem_and_is_not_asked_again() -> None:
+    found = findings("http://127.0.0.1:9")
+    assert found["host"] == (
+        "problem",
+        "no answer from http://127.0.0.1:9: no connection: Connection refused. Correct destination.host, or try again "
+        "when it can be reached",
+    )
+    assert found["personal key"] == ("warning", "was not tried, because the host does not answer")
 
 
 def settings_server(settings: dict[str, Any] | None) -> CaptureServer:
@@ -122,3 +132,37 @@ def test_check_shows_the_rate() -> None:
     with CaptureServer() as server:
         found = findings(server.url, personal_api_key=None, max_events_per_second=70)
     assert found["rate"] == ("ok", "at most 70 events a second over all workers")
+
+
+def test_a_group_type_that_takes_a_place_for_ever_must_be_asked_for(shared_sandbox: Any) -> None:
+    given = {"host": shared_sandbox.url, "project_api_key": "phc_any", "personal_api_key": "phx_any", "project_id": 1}
+
+    def found(**options: Any) -> Any:
+        destination = Destination.model_validate(given | options)
+        kinds = ["a new kind of group"]
+        return next(f for f in preflight(destination, FIRST, LAST, group_types=kinds) if f.subject == "group types")
+
+    assert (found().level, "set destination.new_group_types: [a new kind of group]" in found().words) == (
+        "problem",
+        True,
+    )
+    assert found(new_group_types=["a new kind of group"]).level == "ok"
+
+
+def test_a_project_that_processes_no_persons_or_enforces_schemas_is_named() -> None:
+    def script(asked: Asked) -> Reply:
+        if asked.path.startswith("/api/projects/1/event_definitions/"):
+            entries = [{"name": "buy", "enforcement_mode": "reject"}, {"name": "see", "enforcement_mode": "allow"}]
+            return Reply(200, json.dumps({"results": entries, "next": None}).encode())
+        if asked.path == "/api/projects/1/":
+            return Reply(200, json.dumps({"api_token": "phc_right", "person_processing_opt_out": True}).encode())
+        if asked.path.endswith("/query/"):
+            return Reply(200, b'{"results": [["company"]]}')
+        return Reply(400, b'{"error": "empty_batch", "error_description": "batch is empty"}')
+
+    with CaptureServer(script) as server:
+        found = findings(server.url)
+    assert found["persons"][0] == "warning"
+    assert "these events must keep to a schema" in found["schemas"][1]
+    assert found["schemas"][1].count("buy") == 1
+    assert found["group types"] == ("ok", "the project has 1 of 5: company")

@@ -33,7 +33,7 @@ from posthog_assets_tests.dialects import (
     test_umami,
 )
 from posthog_assets_tests.dialects.staging import stage
-from posthog_assets_tests.examples import examples
+from posthog_assets_tests.examples import examples, some
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "amplitude": test_amplitude.WEB | {"group_properties": {"company": {"acme": {"seats": 5}}}},
@@ -56,7 +56,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     | {"anonymous_id": {"column": "device"}, "groups": {"company": {"column": "team"}}, "event": {"column": "name"}},
 }
 
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 scalars = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False), texts,
     st.sampled_from(["", "{", '{"a":', '"{}"', "[1]", "0.0.0.0", "iglu:a/b/jsonschema/1-0-0", "1e400", "9" * 400]),
@@ -159,10 +159,10 @@ ODD: tuple[Any, ...] = (
 )
 def test_no_odd_value_in_any_field_stops_a_day(name: str, more: dict[str, Any]) -> None:
     settings, example = dialect(name) | more, EXAMPLES[name]
-    for path in paths(example):
+    for turn, path in enumerate(paths(example)):
         beside = [changed(example, path, value) for value in ODD]
         # Alone, and beside others: what is alike in all records is read another way.
-        for value in ODD:
+        for value in some(ODD, turn):
             is_staged_row_for_row(settings, [changed(example, path, value)])
         is_staged_row_for_row(settings, [copy.deepcopy(example), *beside, copy.deepcopy(example)])
 

@@ -85,7 +85,7 @@ def test_a_missing_column_is_named_with_those_that_exist() -> None:
     )
 
 
-BOTH = {"user_id": {"column": "user"}, "anonymous_id": {"column": "device"}}
+BOTH: dict[str, Any] = {"user_id": {"column": "user"}, "anonymous_id": {"column": "device"}}
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_csv_text_becomes_numbers_only_where_nothing_is_lost() -> None:
     }  # fmt: skip
     row = stage(GOOD | values, untyped=True)[0]
     assert row["properties"] == (
-        '{"int":-12,"zero":0,"zip":"01234","plus":"+1","float":1.5,"exp":"1e5","nan":"NaN",'
+        '{"int":-12,"zero":0,"zip":"01234","plus":"+1","float":"1.50","exp":"1e5","nan":"NaN",'
         '"huge":"99999999999999999999","yes":true,"space":" 1","text":"x"}'
     )
     assert stage(GOOD | {"n": "5"}, untyped=True, types="text")[0]["properties"] == '{"n":"5"}'
@@ -172,7 +172,7 @@ def test_person_properties_and_groups_have_columns_of_their_own() -> None:
     ],
 )
 def test_keys_of_groups_are_read_as_ids_are(team: Any, groups: str | None) -> None:
-    wish = {"groups": {"company": {"column": "team"}}}
+    wish: dict[str, Any] = {"groups": {"company": {"column": "team"}}}
     first, second = stage(GOOD | {"team": team}, GOOD, **wish)
     assert (first["groups"], first["reject_reason"]) == (groups, None)
     assert (second["groups"], second["reject_reason"]) == (None, None)
@@ -277,7 +277,7 @@ def test_what_python_writes_is_read_back_to_the_microsecond(moments: list[dateti
 
 
 @given(st.lists(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text())))
-def test_whatever_the_records_hold_there_is_a_row_for_each(records: list[dict]) -> None:
+def test_whatever_the_records_hold_there_is_a_row_for_each(records: list[dict[str, Any]]) -> None:
     assert len(stage(*records)) == len(records)
 
 
@@ -291,7 +291,7 @@ def test_whatever_the_records_hold_there_is_a_row_for_each(records: list[dict]) 
         ({"type": "json.JSONDecoder"}, "is not a subclass of"),
     ],
 )
-def test_a_wrong_dialect_is_explained(tmp_path: Any, dialect: dict, words: str) -> None:
+def test_a_wrong_dialect_is_explained(tmp_path: Any, dialect: dict[str, Any], words: str) -> None:
     with pytest.raises(ImportFileError) as caught:
         small_import(tmp_path, dialect=dialect)
     assert words in str(caught.value)

@@ -37,7 +37,7 @@ def stage(*records: Any, **options: Any) -> list[dict[str, Any]]:
     return Mixpanel(**options).stage(RecordChunk(range(1, len(records) + 1), copies), "part").to_pylist()
 
 
-def event(name: str = "Sign Up", **properties: Any) -> dict[str, Any]:
+def event(name: str = "Sign Up", /, **properties: Any) -> dict[str, Any]:
     """Return an event of ann; a property that is None is not there."""
     everything = {"time": TIME, "distinct_id": "ann", "$insert_id": "i-1"} | properties
     return {"event": name, "properties": {key: value for key, value in everything.items() if value is not None}}

@@ -38,7 +38,7 @@ RECORDS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 
 def by_dialect(name: str) -> Callable[[Any], str | None]:
     settings, record, path = RECORDS[name]
-    dialect = load_dialect({"type": name} | settings).within(WINDOW)
+    dialect: Any = load_dialect({"type": name} | settings).within(WINDOW)
 
     def read(value: Any) -> str | None:
         made: dict[str, Any] = {key: dict(item) if isinstance(item, dict) else item for key, item in record.items()}
@@ -189,7 +189,7 @@ OUTSIDE = "and its times are from 2004-01-01 to 2024-03-05"
 @pytest.mark.parametrize("name", GUESSING)
 def test_a_number_with_no_plausible_reading_is_rejected_with_both(name: str, value: Any, readings: str) -> None:
     settings, _, _ = RECORDS[name]
-    dialect = load_dialect({"type": name} | settings).within(WINDOW)
+    dialect: Any = load_dialect({"type": name} | settings).within(WINDOW)
     stamps, reasons = dialect.instants([value, str(value)]) if name != "columns" else _by_columns(dialect, value)
     head = f"timestamp is not plausible for this import: {value} is {readings}, {OUTSIDE}"
     assert stamps.null_count == 2

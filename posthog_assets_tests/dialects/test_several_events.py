@@ -32,7 +32,7 @@ DIALECT: dict[str, Any] = {
     "user_id": {"column": "email"},
     "source_id": {"column": "id"},
 }
-ANN = {
+ANN: dict[str, Any] = {
     "id": "7",
     "email": "ann@x.de",
     "created_at": "2024-03-01T10:00:00Z",
@@ -135,7 +135,9 @@ def test_it_can_be_sent_to_another_process() -> None:
 def test_raw_records_and_further_events_are_the_staged_rows_and_all_events_have_a_uuid_of_their_own(
     tmp_path: Path,
 ) -> None:
-    records = [ANN | {"id": str(number), "trial_at": ANN["trial_at"] if number % 3 else None} for number in range(9)]
+    records: list[dict[str, Any]] = [
+        ANN | {"id": str(number), "trial_at": ANN["trial_at"] if number % 3 else None} for number in range(9)
+    ]
     records.append(ANN | {"id": "x", "created_at": None, "trial_at": None})
     (tmp_path / "exports").mkdir()
     lines = [*map(json.dumps, records), "{broken"]

@@ -13,7 +13,7 @@ import time_machine
 
 from posthog_assets.core.errors import ImportFileError, SourceUnavailable
 from posthog_assets.orchestration.build import build_definitions
-from posthog_assets.orchestration.history import Cause, History
+from posthog_assets.orchestration.history import History
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.sources import RawExport, Source
 from posthog_assets_tests.conftest import small_attributes, small_import
@@ -203,9 +203,9 @@ def test_a_step_that_was_asked_to_wait_too_often_fails_with_its_reason(tmp_path:
         run = instance.get_run_by_id(result.run_id)
         assert run
         days = dg.DailyPartitionsDefinition("2024-03-01", timezone="UTC")
-        assert History(instance, "small", days).causes(run) == [
-            Cause("raw_export", "please wait", error="SourceUnavailable", retry_after=0.1)
-        ]
+        (failure,) = History(instance, "small", days).failures(run)
+        assert (failure.asset, failure.words, failure.error) == ("raw_export", "please wait", "SourceUnavailable")
+        assert (failure.retry_after, failure.waits_for_a_person) == (0.1, False)
     assert (tmp_path / "log").read_text().count("\n") == 4
 
 

@@ -104,7 +104,7 @@ def test_with_missing_only_days_that_are_not_complete_run(shop: Callable[[int], 
     with CaptureServer(refusing("2024-03-02")) as server:
         project.write(server.url, 4)
         project.call("backfill", "shop", "--to", "2024-03-03")
-        # Made anew from what is behind it: the day is behind.
+        # Made again from what is behind it: the day is behind.
         project.call("backfill", "shop", "--from", "2024-03-03", "--to", "2024-03-03", "--assets", "posthog_events")
         assert project.facts()["assets"]["imported_batches"]["behind"] == 1
         server.script = lambda asked: None

@@ -19,7 +19,7 @@ from posthog_assets_tests.fakes.refusing import DAYS, EVENTS, RefusingPostHog, i
 
 STEPS = ["imported_batches", "landed_events", "posthog_events", "raw_export", "staged_events"]
 #: One import per test, so that none depends on another.
-NAMES = ("clicked", "story", "backfilled", "trap", "single")
+NAMES = ("clicked", "story", "backfilled", "trap", "single", "old")
 
 _ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -61,6 +61,8 @@ def dev(context: Any, posthog: RefusingPostHog, tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("browser")
     write_days(folder / "exports")
     imports = {name: import_file(name, folder, posthog.url) for name in NAMES}
+    # It keeps going: its days lie years before the last one.
+    imports["old"] = imports["old"].replace(f'  end_date: "{DAYS[-1]}"\n', "")
     with DagsterDev(folder / "project", imports) as running:
         yield running
 
@@ -248,3 +250,26 @@ def test_failed_days_of_all_assets_at_once_repeat_every_asset_and_send_nothing_t
     assert dev.runs("trap")[0].assets == [("trap", step) for step in STEPS]
     assert posthog.passed[before:] == [("trap", DAYS[0])]
     assert posthog.landed("trap") == dict.fromkeys(DAYS[:2], EVENTS)
+
+
+def test_a_failed_day_of_long_ago_is_chosen_once_all_partitions_are_shown(
+    ui: Ui, dev: DagsterDev, posthog: RefusingPostHog
+) -> None:
+    posthog.refused = {("old", DAYS[1])}
+    started = [dev.launch(("old",), day) for day in DAYS[:2]]
+    assert [dev.finished_run(run).status for run in started] == ["SUCCESS", "FAILURE"]
+    posthog.refused = set()
+    before = len(posthog.passed)
+    for asset in ("imported_batches", "landed_events"):
+        ui.open(f"/assets/old/{asset}?view=partitions")
+        dialog = ui.choose("Materialize")
+        dialog.get_by_text("Show all partitions").click()
+        # *Failed and missing* would take every later day, too.
+        dialog.get_by_role("button", name="Failed", exact=True).click()
+        dialog.get_by_text("1 partition", exact=True).wait_for()
+        assert dialog.get_by_role("textbox").first.input_value() == DAYS[1]
+        ui.look("failed-day-of-long-ago")
+        ui.launch(dialog)
+        ui.see("Success")
+    assert posthog.passed[before:] == [("old", DAYS[1])]
+    assert posthog.landed("old") == dict.fromkeys(DAYS[:2], EVENTS)

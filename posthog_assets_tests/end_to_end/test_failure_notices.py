@@ -29,12 +29,12 @@ def test_failures_that_are_alike_are_one_sentence_with_days_reason_and_what_to_d
 ) -> None:
     with Webhook() as webhook:
         world = world_of(tmp_path, shared_sandbox.url, webhook=webhook.url, ui_url="https://dagster.example/")
-        assert world.tick("failure_notices").skip_reason == "failures from now on are told"
+        assert world.tick("failure_notices").skip_reason == "failures from now on are reported"
         for day in DAYS:
             world.write(day, "ada")
             down(world, day, "never")
             run(world, day)
-        assert world.tick("failure_notices").skip_reason == "told of 3 failures"
+        assert world.tick("failure_notices").skip_reason == "reported 3 failures"
         (text,) = webhook.told
         assert text.startswith(
             "small/raw_export failed for 2024-03-01, 2024-03-02, 2024-03-03: the vendor has closed this account; "
@@ -57,7 +57,7 @@ def test_a_webhook_that_is_down_gets_everything_later_and_its_address_is_never_s
         first = world.tick("failure_notices")
         assert not first.failed
         assert first.skip_reason == (
-            "1 failures could not be told: the webhook answers HTTP 503; the next tick tries again"
+            "1 failures could not be reported: the webhook answers HTTP 503; the next tick tries again"
         )
         webhook.status = 200
         world.tick("failure_notices")

@@ -86,7 +86,7 @@ def test_a_file_that_disappears_is_said_once_and_coming_back_unchanged_it_is_not
 
 
 @pytest.mark.parametrize("broken", ["{", '{"record_id": 3}'])
-def test_a_broken_or_foreign_cursor_starts_anew_and_imports_nothing_twice(world: World, broken: str) -> None:
+def test_a_broken_or_foreign_cursor_starts_again_and_imports_nothing_twice(world: World, broken: str) -> None:
     world.write("2024-03-01", "ada")
     world.tick("new_data")
     world.write("2024-03-02", "bob")

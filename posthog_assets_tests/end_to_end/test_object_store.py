@@ -185,8 +185,8 @@ def test_a_store_that_never_answers_is_said_in_a_sentence(s3: str, monkeypatch: 
 
 
 def test_only_one_process_holds_a_partition(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "LIFE", 0.8)
-    monkeypatch.setattr(leases, "SKEW", 0.2)
+    monkeypatch.setattr(leases, "LIFE", 3.0)
+    monkeypatch.setattr(leases, "SKEW", 1.0)
     monkeypatch.setattr(leases, "pause", lambda seconds: time.sleep(0.05))
     holding: list[int] = []
     most, busy, held = 0, 0, 0
@@ -199,7 +199,7 @@ def test_only_one_process_holds_a_partition(s3: str, monkeypatch: pytest.MonkeyP
                 with guard:
                     holding.append(number)
                     most, held = max(most, len(holding)), held + 1
-                time.sleep(2.5)
+                time.sleep(6)
                 with guard:
                     holding.remove(number)
         except PartitionBusy as error:
@@ -247,30 +247,68 @@ CHILD = """
 import sys
 from pathlib import Path
 from posthog_assets.storage import leases
-leases.LIFE, leases.SKEW = 1.0, 0.2
+leases.LIFE, leases.SKEW, leases._SETTLE = 3.0, 0.3, 0.3
 from posthog_assets_tests.end_to_end.test_object_store import importing, run
-run(importing(Path(sys.argv[1]), sys.argv[2], "killed", sys.argv[3], 300))
+run(importing(Path(sys.argv[1]), sys.argv[2], sys.argv[4], sys.argv[3], int(sys.argv[5])))
 """
+
+
+def started(tmp_path: Path, s3: str, destination: str, name: str, events: int) -> subprocess.Popen[bytes]:
+    """Start a process that imports the day."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    command = [sys.executable, "-c", CHILD, str(tmp_path), s3, destination, name, str(events)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+
+
+def test_a_run_that_was_stopped_while_another_one_took_over_sends_nothing_more(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LIFE", 3.0)
+    monkeypatch.setattr(leases, "SKEW", 0.3)
+    monkeypatch.setattr(leases, "_SETTLE", 0.3)
+    with CaptureServer(lambda asked: Reply(delay=0.02)) as server:
+        child = started(tmp_path, s3, server.url, "stopped", 100)
+        until = time.monotonic() + 60
+        while len(server.requests) < 8:
+            assert time.monotonic() < until
+            assert child.poll() is None
+            time.sleep(0.005)
+        child.send_signal(signal.SIGSTOP)
+        try:
+            imp = importing(tmp_path, s3, "stopped", server.url, 100)
+            report = deliver_day(imp, DAY)
+            batches = imp.store.names(f"imported_batches/{DAY}/batches")
+        finally:
+            child.send_signal(signal.SIGCONT)
+        _, words = child.communicate(timeout=60)
+        counts = Counter(server.uuids())
+    assert (report.acknowledged, report.owed, len(counts)) == (100, 0, 100)
+    assert "PartitionLost: this run no longer holds small/imported_batches for 2024-03-01" in words.decode()
+    assert child.returncode == 1
+    # In each of its two lanes one batch of five that was in flight, and one answered but not recorded.
+    assert sum(counts.values()) - 100 <= 2 * 2 * 5
+    # It recorded nothing more.
+    assert imp.store.names(f"imported_batches/{DAY}/batches") == batches
 
 
 def test_a_process_killed_at_any_moment_loses_nothing_on_an_object_store(
     s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "LIFE", 1.0)
-    monkeypatch.setattr(leases, "SKEW", 0.2)
+    monkeypatch.setattr(leases, "LIFE", 3.0)
+    monkeypatch.setattr(leases, "SKEW", 0.3)
+    monkeypatch.setattr(leases, "_SETTLE", 0.3)
     chance, kills = random.Random(5), 3
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     with CaptureServer(lambda asked: Reply(delay=0.02)) as server:
         for _ in range(kills):
             before = len(server.requests)
-            child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), s3, server.url], env=environment)
+            child = started(tmp_path, s3, server.url, "killed", 300)
             until = time.monotonic() + 60
             while len(server.requests) < before + chance.randint(1, 8) and child.poll() is None:
                 assert time.monotonic() < until
                 time.sleep(0.005)
             time.sleep(chance.random() / 20)
             child.send_signal(signal.SIGKILL)
-            child.wait()
+            child.communicate()
         report = run(importing(tmp_path, s3, "killed", server.url, 300))
         counts = Counter(server.uuids())
     assert (report.acknowledged, report.owed, len(counts)) == (300, 0, 300)

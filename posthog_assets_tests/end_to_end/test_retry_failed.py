@@ -83,7 +83,7 @@ def test_a_day_whose_source_was_down_is_tried_with_growing_pauses_until_it_succe
     assert world.tick("retry_failed").skip_reason == "no day is failed"
 
 
-def test_after_so_many_tries_a_day_is_left_to_a_person_and_a_persons_run_counts_anew(
+def test_after_so_many_tries_a_day_is_left_to_a_person_and_a_persons_run_counts_again(
     tmp_path: Path, shared_sandbox: Any
 ) -> None:
     world = world_of(tmp_path, shared_sandbox.url, attempts=1)

@@ -9,10 +9,10 @@ import gzip
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Reply:
     body: bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
     take: bool = True
-    verdicts: dict[str, dict[str, str] | None] = field(default_factory=dict)
+    verdicts: Mapping[str, dict[str, str] | None] = field(default_factory=dict)
     delay: float = 0.0
 
 
@@ -69,7 +69,7 @@ class CaptureServer:
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def __enter__(self) -> CaptureServer:
+    def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 

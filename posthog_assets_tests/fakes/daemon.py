@@ -140,7 +140,7 @@ class World:
             yield Daemon(instance, definitions_file(self.folder, self.attributes))
 
     def tick(self, sensor: str, after: timedelta = timedelta(minutes=10)) -> Tick:
-        """Let time pass and the daemon, started anew, evaluate the sensor `small_<sensor>` once."""
+        """Let time pass and the daemon, started again, evaluate the sensor `small_<sensor>` once."""
         self.now += after
         with time_machine.travel(self.now, tick=True), self.daemon() as daemon:
             return daemon.tick(f"small_{sensor}")

@@ -83,7 +83,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def until(what: str, ask: Callable[[], T], seconds: float = 300) -> T:
+def until(what: str, ask: Callable[[], T | None], seconds: float = 300) -> T:
     """Return the first answer of *ask* that is true; fails after *seconds*."""
     end = time.monotonic() + seconds
     while not (answer := ask()):

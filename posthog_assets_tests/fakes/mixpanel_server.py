@@ -102,6 +102,8 @@ class MixpanelServer(ExportServer):
             return self._export(asked)
         if asked.path == "/api/query/engage" and asked.method == "POST":
             return self._engage(asked)
+        if asked.path == "/api/query/segmentation" and asked.method == "GET":
+            return self._segmentation(asked)
         return Reply(404, b"not found")
 
     def _export(self, asked: Asked) -> Reply:
@@ -116,6 +118,17 @@ class MixpanelServer(ExportServer):
         chance = random.Random(asked.attempt)
         delivered = self.lines([event.line(chance) for event in sent + sent[: self.repeated]], asked, chance)
         return Reply(body=b"".join(line + b"\n" for line in delivered)).gzipped()
+
+    def _segmentation(self, asked: Asked) -> Reply:
+        """Count one event by day, as docs.mixpanel.com/reference/segmentation-query shows it."""
+        if (asked.fields["unit"], asked.fields["type"]) != ("day", "general"):
+            return Reply(400, b'{"error":"only daily totals here"}')
+        first, last = (date.fromisoformat(asked.fields[name]) for name in ("from_date", "to_date"))
+        days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+        name = asked.fields["event"]
+        counts = {str(day): sum(event.name == name for event in self.sent(day)) for day in days}
+        answer = {"data": {"series": list(counts), "values": {name: counts}}, "legend_size": 1}
+        return Reply(body=json.dumps(answer).encode())
 
     def _engage(self, asked: Asked) -> Reply:
         session, page, size = asked.fields.get("session_id", self.sessions[-1]), int(asked.fields["page"]), 10

@@ -331,7 +331,7 @@ class WooCommerce(Vendor):
     @staticmethod
     def order(n: int) -> dict[str, Any]:
         def local(moment: datetime | None) -> str | None:
-            return moment and moment.strftime("%Y-%m-%dT%H:%M:%S")
+            return moment.strftime("%Y-%m-%dT%H:%M:%S") if moment else None
 
         paid = TIMES[n] + timedelta(minutes=5) if n % 2 else None
         return {"id": n, "date_created_gmt": local(TIMES[n]), "date_paid_gmt": local(paid), "date_completed_gmt": None,

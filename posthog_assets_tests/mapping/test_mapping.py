@@ -150,7 +150,9 @@ def test_properties_are_renamed_dropped_kept_and_added(tmp_path: Path) -> None:
         ("none", {}),
     ],
 )
-def test_person_properties_are_set_once_unless_told_otherwise(mode: str, expected: dict, tmp_path: Path) -> None:
+def test_person_properties_are_set_once_unless_told_otherwise(
+    mode: str, expected: dict[str, Any], tmp_path: Path
+) -> None:
     (event,), _ = map_rows([row(set='{"mail":"a"}', set_once='{"first":"b"}')], tmp_path, person_properties=mode)
     assert {k: v for k, v in json.loads(event["properties"]).items() if k.startswith("$set")} == expected
 
@@ -183,7 +185,7 @@ keys = st.sampled_from(
     ),
     st.booleans(),
 )
-def test_no_key_stands_twice_whatever_the_properties_are(properties: list[dict], person: bool) -> None:
+def test_no_key_stands_twice_whatever_the_properties_are(properties: list[dict[str, Any]], person: bool) -> None:
     mapper = EventMapper(
         Mapping.model_validate({"properties": {"rename": {"old": "new"}, "drop": ["a"], "add": {"new": 1}}}),
         "wiki", DIALECT, day=DAY, fetched_at=NOON,
@@ -240,7 +242,9 @@ def test_only_a_whole_uuid_is_taken_over_as_it_stands() -> None:
         ({"properties": '{"a":"' + "x" * 900_000 + '"}'}, "event is larger than 900,000 bytes"),
     ],
 )
-def test_what_posthog_would_not_take_is_rejected_with_the_reason(changes: dict, reason: str, tmp_path: Path) -> None:
+def test_what_posthog_would_not_take_is_rejected_with_the_reason(
+    changes: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
     events, report = map_rows([row(1), row(2, **changes), row(3)], tmp_path)
     by_source = {event["source_id"]: event["reject_reason"] for event in events}
     assert (by_source["1"], by_source["3"]) == (None, None)

@@ -14,6 +14,12 @@ from posthog_assets.orchestration.component import HistoricalImport
 
 ROOT = Path(__file__).resolve().parents[2]
 
+#: Libraries of commands, sources and steps that few runs use; each takes up to a second to load.
+SELDOM_USED = {
+    "altair", "boto3", "celery", "chdb", "dlt", "duckdb", "fastavro", "httpx", "maxminddb", "pandas", "posthog",
+    "psycopg", "pymysql", "redis", "requests", "s3fs", "sqlalchemy",
+}  # fmt: skip
+
 
 def test_the_code_location_holds_the_demo_import() -> None:
     from posthog_assets.definitions import defs
@@ -37,6 +43,26 @@ def test_rooms_below_the_assets_never_import_dagster() -> None:
         "sys.exit('dagster' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_loading_the_code_location_loads_no_library_that_only_some_runs_use() -> None:
+    code = (
+        "import sys, posthog_assets.definitions, posthog_assets.cli.status, posthog_assets.cli.check;"
+        "posthog_assets.definitions.defs();"
+        f"print(*sorted({SELDOM_USED!r} & sys.modules.keys()))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
+    assert loaded.stdout.split() == []
+
+
+def test_help_loads_no_library_but_the_one_that_reads_arguments() -> None:
+    code = (
+        "import sys; from posthog_assets.cli.main import cli; cli(['--help'], standalone_mode=False);"
+        "print(*sorted({'dagster', 'numpy', 'orjson', 'pyarrow', 'pydantic', 'rich', 'yaml'} & sys.modules.keys()))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
+    assert "Bring historical product-analytics data into PostHog" in shown.stdout
+    assert shown.stdout.splitlines()[-1] == ""
 
 
 PROJECT = """

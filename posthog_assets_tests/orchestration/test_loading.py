@@ -102,6 +102,14 @@ def test_a_broken_import_file_stops_only_its_own_import_and_says_why_in_log_and_
     assert not result.success
 
 
+def test_dg_check_defs_fails_where_an_import_is_broken(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_IS_DEFS_VALIDATION_CLI", "1")
+    assert "shop" in assets(load_imports(project))
+    add(project, BROKEN["a wrong field"][0])
+    with pytest.raises(ImportFileError, match="(?s)Imports that cannot be loaded: 1\nthird: .*colum"):
+        load_imports(project)
+
+
 def test_broken_python_beside_the_imports_stops_only_itself(project: Path) -> None:
     (project / "defs/hooks.py").write_text("import a_module_that_nobody_has\n")
     (project / "defs/other.py").write_text("import dagster as dg\n\n@dg.asset\ndef mine(): ...\n")

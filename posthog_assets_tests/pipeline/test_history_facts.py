@@ -13,7 +13,7 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
-from posthog_assets.core.errors import MissingUpstream
+from posthog_assets.core.errors import ImportFileError, MissingUpstream
 from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.export import export_day
@@ -202,3 +202,47 @@ def test_dagster_materializes_the_asset_without_partitions(staged: Staged) -> No
 def test_an_import_that_does_not_ask_has_no_such_asset(tmp_path: Path) -> None:
     keys = build_definitions(small_import(tmp_path)).resolve_asset_graph().get_all_asset_keys()
     assert dg.AssetKey(["small", "history_facts"]) not in keys
+
+
+def test_a_first_event_is_followed_by_an_event_of_its_own(staged: Staged) -> None:
+    imp = staged(
+        act(1, 1, 9, "ann", what="look"), act(2, 1, 10, "ann"), act(3, 1, 11, "ann"), act(4, 2, 10, "ann"),
+        mapping={"first_events": {"buy": "first purchase"}, "events": {"buy": "bought"}},
+    )  # fmt: skip
+    find_history_facts(imp)
+    report = transform_day(imp, date(2024, 3, 1))
+    rows = [row for batch in stored_events(imp.store, date(2024, 3, 1)) for row in batch.to_pylist()]
+    assert [row["event"] for row in rows] == ["look", "bought", "first purchase", "bought"]
+    first, made = rows[1], rows[2]
+    assert (made["distinct_id"], made["timestamp"]) == (first["distinct_id"], first["timestamp"])
+    assert (made["source_id"], made["raw_part"]) == (None, None)
+    assert made["uuid"] != first["uuid"]
+    assert "$is_first_time" not in orjson.loads(first["properties"])
+    assert (report.rows, report.derived, report.staged) == (4, 1, 3)
+    assert transform_day(imp, date(2024, 3, 2)).derived == 0
+    # Made again, it is the same event.
+    transform_day(imp, date(2024, 3, 1))
+    assert [row for batch in stored_events(imp.store, date(2024, 3, 1)) for row in batch.to_pylist()] == rows
+
+
+def test_a_first_event_that_is_not_sent_makes_none_and_person_properties_are_said_once(staged: Staged) -> None:
+    records = [act(1, 1, 10, "ann") | {"plan": "pro"}, act(2, 1, 10, "bob") | {"bad": "x"}]
+    dialect = DIALECT | {"person_properties": ["plan"]}
+    imp = staged(*records, mapping={"first_events": {"buy": "first purchase"}})
+    imp = imp.model_copy(update={"dialect": type(imp.dialect).model_validate(dialect)})
+    stage_day(imp, date(2024, 3, 1))
+    find_history_facts(imp)
+    transform_day(imp, date(2024, 3, 1))
+    rows = [row for batch in stored_events(imp.store, date(2024, 3, 1)) for row in batch.to_pylist()]
+    assert ["$set_once" in row["properties"] for row in rows if row["distinct_id"] == "ann"] == [True, False]
+    imp = staged(*records, mapping={"first_events": {"buy": "first purchase"}, "events": {"buy": None}})
+    transform_day(imp, date(2024, 3, 1))
+    rows = [row for batch in stored_events(imp.store, date(2024, 3, 1)) for row in batch.to_pylist()]
+    assert {row["event"] for row in rows} == {"buy"}
+
+
+def test_a_first_event_needs_a_name_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(ImportFileError, match="is the name of the event itself"):
+        small_import(tmp_path, mapping={"first_events": {"buy": "buy"}})
+    with pytest.raises(ImportFileError, match="event name is empty"):
+        small_import(tmp_path, mapping={"first_events": {"buy": " "}})

@@ -48,7 +48,7 @@ def test_each_user_is_told_once_with_what_is_known(tmp_path: Path) -> None:
     with CaptureServer() as server:
         imp = importing(tmp_path, server.url)
         result = materialize(imp)
-        # Nobody looked whether they have landed: there is no personal key.
+        # Whether they have landed is not verified: there is no personal key.
         assert checks(result) == {"no_profile_lost": True, "every_profile_has_landed": False}
         told = {event["distinct_id"]: event["properties"].get("$set_once") for event in server.stored}
         assert told == {"1": {"name": "Ann", "plan": "pro", "seats": 3}, "2": {"name": "Bob", "seats": 1}}

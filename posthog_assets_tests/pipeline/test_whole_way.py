@@ -98,7 +98,7 @@ def test_a_day_of_wikipedia_lands_as_it_is_in_the_file(
         "everything_acknowledged_has_landed": True,
         "no_partition_left_failed": True,
     }
-    truth = Counter()
+    truth: Counter[tuple[Any, ...]] = Counter()
     for line in gzip.decompress(path.read_bytes()).split(b"\n")[:-1]:
         record = json.loads(line)
         moment = datetime.fromisoformat(record["time"])

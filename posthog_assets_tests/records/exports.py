@@ -36,9 +36,10 @@ def lines(records: list[Record]) -> bytes:
 
 
 def _amplitude(folder: Path) -> Path:
-    for hour in (0, 5, 13):
+    records = made("amplitude", 120)
+    for number, hour in enumerate((0, 5, 13)):
         path = folder / f"123456_2024-03-01_{hour}#0.json.gz"
-        path.write_bytes(gzip.compress(lines(made("amplitude"))))
+        path.write_bytes(gzip.compress(lines(records[40 * number : 40 * (number + 1)])))
     return folder
 
 

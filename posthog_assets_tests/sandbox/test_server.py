@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import socket
 import uuid
 import zlib
 from collections.abc import Callable
@@ -56,7 +57,7 @@ def post_batch(sandbox: Sandbox, *events: dict[str, Any], **envelope: Any) -> An
     return HTTP.request("POST", f"{sandbox.url}/batch/", json={"api_key": "phc_test", "batch": list(events)} | envelope)
 
 
-def stored(sandbox: Sandbox, *uuids: str) -> list[tuple]:
+def stored(sandbox: Sandbox, *uuids: str) -> list[tuple[Any, ...]]:
     return [row for row in sandbox.events() if row[0] in uuids]
 
 
@@ -93,7 +94,7 @@ def test_v1_stores_what_it_says_it_stores(encoding: str, pack: Any, shared_sandb
         ({"distinct_id": "null"}, {"result": "warning", "details": "person_processing_disabled"}),
     ],
 )
-def test_v1_judges_event_by_event(changes: dict, verdict: dict, shared_sandbox: Sandbox) -> None:
+def test_v1_judges_event_by_event(changes: dict[str, Any], verdict: dict[str, Any], shared_sandbox: Sandbox) -> None:
     good, odd = event(), event(**changes)
     results = json.loads(post_v1(shared_sandbox, good, odd).data)["results"]
     assert results == {good["uuid"]: {"result": "ok"}, odd["uuid"]: verdict}
@@ -111,7 +112,7 @@ def test_v1_judges_event_by_event(changes: dict, verdict: dict, shared_sandbox: 
         ({"content_encoding": "lz4"}, 415, "unsupported_encoding"),
     ],
 )
-def test_v1_refuses_requests(headers: dict, status: int, tag: str, shared_sandbox: Sandbox) -> None:
+def test_v1_refuses_requests(headers: dict[str, Any], status: int, tag: str, shared_sandbox: Sandbox) -> None:
     answer = post_v1(shared_sandbox, event(), **headers)
     assert (answer.status, json.loads(answer.data)["error"]) == (status, tag)
 
@@ -335,3 +336,73 @@ def test_what_ingestion_drops_leaves_a_warning_and_group_types_get_five_slots(sa
 def test_ids_in_quotes_have_no_person_either(distinct_id: str) -> None:
     assert not has_person(distinct_id)
     assert has_person(f"x{distinct_id}")
+
+
+def _raw(sandbox: Sandbox, head: bytes) -> bytes:
+    port = int(sandbox.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(head + b"\r\n")
+        return connection.recv(4096)
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"), [("/batch/", 20 << 20), ("/e/", 2 << 20), ("/i/v1/analytics/events", 10 << 20)]
+)
+def test_a_body_that_says_it_is_too_long_is_refused_before_it_is_sent(
+    path: str, limit: int, shared_sandbox: Sandbox
+) -> None:
+    named = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {limit + 1}\r\n{named}".encode()
+    assert _raw(shared_sandbox, head).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_of_unknown_length_is_read_no_further_than_the_limit(shared_sandbox: Sandbox) -> None:
+    pieces = (b"x" * (1 << 20) for _ in range(3))
+    answer = HTTP.request("POST", f"{shared_sandbox.url}/e/", body=pieces, retries=False)
+    assert (answer.status, answer.data) == (413, b"request body exceeds the limit")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("evil.example", 421), ("127.0.0.1.evil.example:80", 421), ("localhost:1", 200), ("[::1]:80", 200)],
+)
+def test_only_names_of_this_machine_are_answered(host: str, status: int, shared_sandbox: Sandbox) -> None:
+    answer = _raw(shared_sandbox, f"GET /sandbox/stats HTTP/1.1\r\nHost: {host}\r\n".encode())
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_entries_beside_the_events_are_kept_as_posthogs_api_keeps_them(shared_sandbox: Sandbox) -> None:
+    def asked(method: str, path: str, **content: Any) -> Any:
+        headers = {"Authorization": "Bearer phx_any"}
+        return HTTP.request(
+            method, f"{shared_sandbox.url}/api/projects/1/{path}", json=content or None, headers=headers
+        )
+
+    note = {"content": "a note of a test", "date_marker": "2024-03-01T00:00:00Z", "scope": "project"}
+    made = asked("POST", "annotations/", **note)
+    assert (made.status, made.json()["creation_type"]) == (201, "USR")
+    assert asked("PATCH", f"annotations/{made.json()['id']}/", deleted=True, content="another").status == 200
+    assert asked("GET", "annotations/?search=a+note+of+a+test").json()["results"] == []
+    assert asked("PATCH", "annotations/999999/", content="x").status == 404
+    wrong = asked("POST", "annotations/", **note | {"scope": "everywhere"})
+    assert (wrong.status, wrong.json()["attr"]) == (400, "scope")
+    dynamic = asked("POST", "cohorts/", name="c", query={"kind": "HogQLQuery", "query": "SELECT 1"})
+    assert (dynamic.status, dynamic.json()["attr"]) == (400, "query")
+    bad = asked(
+        "POST", "cohorts/", name="c", is_static=True, query={"kind": "HogQLQuery", "query": "DROP TABLE events"}
+    )
+    assert (bad.status, bad.json()["attr"]) == (400, "query")
+    assert asked("POST", "event_definitions/", name="x").status == 405
+    assert HTTP.request("GET", f"{shared_sandbox.url}/api/projects/1/cohorts/").status == 401
+
+
+def test_lists_come_in_pages(shared_sandbox: Sandbox) -> None:
+    headers = {"Authorization": "Bearer phx_any"}
+    base = f"{shared_sandbox.url}/api/projects/1/annotations/"
+    for number in range(3):
+        note = {"content": f"paged {number}", "date_marker": "2024-03-01T00:00:00Z", "scope": "project"}
+        HTTP.request("POST", base, json=note, headers=headers)
+    first = HTTP.request("GET", base, fields={"search": "paged", "limit": "2"}, headers=headers).json()
+    assert (first["count"], [entry["content"] for entry in first["results"]]) == (3, ["paged 0", "paged 1"])
+    rest = HTTP.request("GET", first["next"], headers=headers).json()
+    assert ([entry["content"] for entry in rest["results"]], rest["next"]) == (["paged 2"], None)

@@ -58,7 +58,7 @@ def server() -> Iterator[MariaDB]:
         yield server
 
 
-def exported(server: MariaDB, tmp_path: Path, first_day: date = date(2020, 1, 1), **options: Any) -> list[Any]:
+def exported(server: MariaDB, tmp_path: Path, first_day: date = date(2020, 1, 1), /, **options: Any) -> list[Any]:
     raw = RawExport(Store(str(tmp_path), "shop"), DAY)
     where = {"type": "sql", "url": server.url, "timezone": "Europe/Berlin"}
     load_source(where | options).export(DAY, raw, first_day)

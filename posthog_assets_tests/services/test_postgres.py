@@ -62,7 +62,7 @@ def server() -> Iterator[Postgres]:
         yield server
 
 
-def exported(server: Postgres, tmp_path: Path, first_day: date = date(2020, 1, 1), **options: Any) -> list[Any]:
+def exported(server: Postgres, tmp_path: Path, first_day: date = date(2020, 1, 1), /, **options: Any) -> list[Any]:
     raw = RawExport(Store(str(tmp_path), "shop"), DAY)
     load_source({"type": "sql", "url": server.url} | options).export(DAY, raw, first_day)
     return records(raw)

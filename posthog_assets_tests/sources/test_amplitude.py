@@ -62,7 +62,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return made
 
 
-def importing(folder: Path, url: str, capture: str = "http://127.0.0.1:9", **source: Any) -> Import:
+def importing(folder: Path, url: str, capture: str = "http://127.0.0.1:9", /, **source: Any) -> Import:
     keys = {"api_key": API_KEY, "secret_key": SECRET_KEY, "host": url, "timeout_seconds": 5, "retry_seconds": 60}
     return Import.read(
         {

@@ -297,7 +297,7 @@ class Project(ExportServer):
             row for row in self.rows
             if (low < row[3] < high) or (row[3] == low and (not after or row[0] > after[1]))
         ]  # fmt: skip
-        answer = {"results": sorted(chosen, key=lambda row: (row[3], row[0]))[:limit]}
+        answer: dict[str, Any] = {"results": sorted(chosen, key=lambda row: (row[3], row[0]))[:limit]}
         if self.says_limit:
             answer["hogql"] = f"{before}\n{limit}"
         return Reply(body=json.dumps(answer).encode())

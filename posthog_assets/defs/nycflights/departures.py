@@ -18,7 +18,7 @@ from posthog_assets.dialects.columns import Columns, TimestampColumn, Value
 
 
 class Departures(Columns):
-    """One departure; a flight that never left, or whose aircraft nobody noted, is rejected."""
+    """One departure; a flight that never left, or whose aircraft is not recorded, is rejected."""
 
     event: Value | Column = Value(value="flight departed")
     user_id: Column | None = Column(column="tailnum")

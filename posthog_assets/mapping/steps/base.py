@@ -1,11 +1,11 @@
-"""What a step is: one change to one event, as the import file wishes it.
+"""What a step is: one change to one event, as the import file sets it.
 
 Belongs here: the event a step sees, the base class of steps, what they may ask for. Does not belong here: any step, or
 how rows become events and back (`runner`).
 
 What a step may change is what PostHog does not know an event by: properties, person and group properties, groups, and
-the name. An event's time and uuid are facts. Its ids change for all events alike or not at all (`Step.pseudonym`): one
-person under two ids cannot be mended later.
+the name. An event's time and uuid are facts. Its ids change for all events in the same way or not at all
+(`Step.pseudonym`): one person under two ids cannot be mended later.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Case(OfProperties):
 
 
 def _apart(old: list[str], new: list[str]) -> list[str]:
-    """Return the new names, the old one where two would be alike; a name that is right already comes first."""
+    """Return the new names, the old one where two would be equal; a name that is right already comes first."""
     if len(set(new)) == len(new):
         return new
     taken = {name for name, other in zip(old, new, strict=True) if name == other}

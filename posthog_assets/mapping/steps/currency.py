@@ -86,7 +86,7 @@ class Currency(Step):
 
 
 def _factors(data: bytes, path: str, to: str) -> Callable[[str, date], float | None]:
-    """Return a function from a currency and a day to what one unit of it is in *to*, None where nobody knows."""
+    """Return a function from a currency and a day to what one unit of it is in *to*, None where that is unknown."""
     from currency_converter import CurrencyConverter, RateNotFoundError
     from currency_converter.currency_converter import get_lines_from_zip
 

@@ -1,4 +1,4 @@
-"""Which ids a day's records link, for steps that must treat a person's ids alike.
+"""Which ids a day's records link, for steps that must treat all ids of a person in the same way.
 
 Belongs here: under which id a person goes on. Does not belong here: `$identify` events (`mapping.identity`).
 """

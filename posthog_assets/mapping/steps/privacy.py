@@ -30,7 +30,7 @@ class Hash(OfProperties):
     The same text has the same hash everywhere, so properties that repeat an id still match it: name them too. A
     number is hashed as its digits, an object or list as its JSON. With `ids` every id of a person is replaced before
     anything is made of it - the distinct_id, the ids that identify and alias calls name, those of derived
-    `$identify` - so whoever was one person stays one. Ids PostHog gives no person (`null`, `guest`) stay, and are
+    `$identify` - so what was one person stays one. Ids PostHog gives no person (`null`, `guest`) stay, and are
     rejected later: as hashes they would become one giant person. Another key, or hashing ids only after an
     import, makes other persons; the ledger refuses such a re-import.
 

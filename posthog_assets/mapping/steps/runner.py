@@ -48,7 +48,7 @@ class Runner:
             for index, step in enumerate(steps)
         ]
         self._renaming = [step for step in steps if step.changes_ids]
-        #: Whether the ids that the day links must be told first.
+        #: Whether the ids that the day links must be known first.
         self.needs_links = any(step.needs_links for step in steps)
         self.links = Links()
         # Where every step names its events, the others need not be parsed.

@@ -22,8 +22,8 @@ class Sample(Step):
 
     Who is kept depends on the id and `seed` alone, so every day keeps the same persons, and a greater `fraction` keeps
     all of a smaller one. An anonymous id that the day links to a user is kept as that user is (to several: if one of
-    them is); on a day that links it to nobody, by itself: what a person did on earlier days, before they were known,
-    may be missing from a sample, or belong to nobody in it.
+    them is); on a day that links it to no user, by itself: what a person did on earlier days, before they were known,
+    may be missing from a sample, or belong to no person in it.
 
     `{step: sample, fraction: 0.1, seed: trial}`
     """
@@ -34,7 +34,7 @@ class Sample(Step):
     needs_links: ClassVar[bool] = True
 
     def apply(self, event: Event) -> None:
-        # Groups are nobody's, and the events of those that are kept need them.
+        # Groups belong to no person, and the events of those that are kept need them.
         if event.name == "$groupidentify" or event.distinct_id is None:
             return
         if not any(self._keeps(one) for one in event.linked_ids or (event.distinct_id,)):

@@ -18,6 +18,7 @@ from pydantic import Field, field_validator
 
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.rejection import Rejected
+from posthog_assets.core.sections import TimeZone
 from posthog_assets.core.timestamps import Unreadable, read_timestamp
 from posthog_assets.mapping.steps.base import Event, OfProperties, Step
 from posthog_assets.mapping.steps.name_patterns import Names
@@ -43,18 +44,13 @@ class Types(OfProperties):
     on_failure: Literal["keep", "null", "reject"] = Field(
         "keep", description="What becomes of a value that cannot be read: it stays, is null, or rejects the event"
     )
-    timezone: str = Field("UTC", description="Of instants without one")
+    timezone: TimeZone = Field("UTC", description="Of instants without one")
 
     @field_validator("on_failure", mode="before", json_schema_input_type=Literal["keep", "null", "reject"] | None)
     @classmethod
     def _null_is_a_word(cls, value: Any) -> Any:
         # YAML reads `on_failure: null` as no text.
         return "null" if value is None else value
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_a_zone(cls, value: str) -> str:
-        return known_zone(value)
 
     def apply(self, event: Event) -> None:
         for bag in event.bags(self.scope):
@@ -74,15 +70,6 @@ class Types(OfProperties):
     @cached_property
     def _wishes(self) -> list[tuple[Names, Type]]:
         return [(Names([name]), kind) for name, kind in self.types.items()]
-
-
-def known_zone(name: str) -> str:
-    """Return the name of a time zone; raises ValueError where it is unknown."""
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, LookupError):
-        raise ValueError(f"{name!r} is no time zone; write it as in Europe/Berlin") from None
-    return name
 
 
 def number(value: Any) -> int | float | None:
@@ -153,13 +140,8 @@ class TimestampParts(Step):
     """
 
     parts: list[Part] = Field(min_length=1, description="Which parts of the time become properties")
-    timezone: str = Field("UTC", description="In whose time the parts are")
+    timezone: TimeZone = Field("UTC", description="In whose time the parts are")
     prefix: str = Field("", description="Begins the names of the properties")
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_a_zone(cls, value: str) -> str:
-        return known_zone(value)
 
     def apply(self, event: Event) -> None:
         local = event.timestamp.astimezone(self._zone)

@@ -30,6 +30,13 @@ _LONGEST_WAIT: Final = 900.0
 _LOG_EVERY = 5.0
 
 
+#: Dagster opens its plots at the last days of the import, which a backfill reaches last.
+_PLOTS: Final = """
+
+Plots: under *Metadata*, choose *Plots* and then *Events* for the days that were imported last. *Partitions* plots only
+the last days of the import."""
+
+
 def declare(
     imp: Import,
     name: str,
@@ -52,7 +59,7 @@ def declare(
         deps=[dg.AssetKey([imp.raw_owner if upstream == "raw_export" else imp.name, upstream])] if upstream else [],
         partitions_def=partitions,
         group_name=imp.name,
-        description=description,
+        description=description + _PLOTS,
         kinds=kinds,
         metadata=metadata,
         owners=imp.owners,
@@ -86,7 +93,7 @@ def day_of(context: dg.AssetExecutionContext) -> date:
 def explained(metadata: Callable[[], dict[str, Any]] = dict) -> Iterator[None]:
     """Turn our own errors into a Dagster failure that says what to do, with *metadata* of the state reached.
 
-    Only what trying again can cure is left to the asset's retry policy; where whoever did not answer asked to be left
+    Only what trying again can cure is left to the asset's retry policy; where the server asked to be left
     alone for a while, the step is tried again after that.
     """
     try:
@@ -122,7 +129,7 @@ def heartbeat(imp: Import) -> dg.FreshnessPolicy | None:
 class Progress:
     """Says in the run log, every few seconds, how far a step is, how fast, and how long it will take.
 
-    Called with (done, in all), or with what is done alone where nobody knows how much there is.
+    Called with (done, in all), or with what is done alone where the total is unknown.
     """
 
     def __init__(self, context: dg.AssetExecutionContext, what: str, unit: str = "events") -> None:

@@ -6,14 +6,13 @@ from typing import Any, Final
 import dagster as dg
 
 from posthog_assets.core.errors import shorten
-from posthog_assets.core.partitions import key_of
 from posthog_assets.core.schemas import LEDGER
 from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.orchestration.assets.declaration import RETRIES, Progress, day_of, declare, explained
 from posthog_assets.orchestration.assets.metadata import in_posthog, location, speed, table
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.deliver import deliver_day
-from posthog_assets.storage.layout import events_path, rejected_path
+from posthog_assets.storage.layout import events_path, ledger_path, rejected_path
 
 #: Bump when the same events would be sent another way.
 CODE_VERSION: Final = "1"
@@ -155,6 +154,6 @@ def _metadata(imp: Import, day: date, report: DeliveryReport) -> dict[str, Any]:
         **speed(report.sent, report.seconds),
         "protocol": report.protocol or "nothing sent",
         **in_posthog(imp, events_path(day), day),
-        **location(imp, f"imported_batches/{key_of(day)}/ledger.parquet", "ledger"),
+        **location(imp, ledger_path(day), "ledger"),
         **location(imp, rejected_path(day), "rejected_and_dropped"),
     }

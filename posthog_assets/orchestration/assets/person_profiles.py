@@ -22,8 +22,8 @@ from posthog_assets.storage.layout import rejected_path
 
 DESCRIPTION = """The profiles of the source's users, sent as person properties.
 
-Not partitioned: a profile is what is known now. Materialize it after the events: PostHog applies what it is told of a
-person in the order in which it is told. Materializing it again sends only profiles that have changed."""
+Not partitioned: a profile is what is known now. Materialize it after the events: PostHog applies changes of a
+person in the order in which they arrive. Materializing it again sends only profiles that have changed."""
 
 LOST = "no_profile_lost"
 LANDED = "every_profile_has_landed"
@@ -88,7 +88,7 @@ def _landed(landing: LandedReport | None) -> dg.AssetCheckResult:
             passed=False,
             check_name=LANDED,
             severity=dg.AssetCheckSeverity.WARN,
-            description="nobody looked: destination.personal_api_key and project_id are not set",
+            description="not verified: destination.personal_api_key and project_id are not set",
         )
     missing = landing.acknowledged - landing.landed
     return dg.AssetCheckResult(

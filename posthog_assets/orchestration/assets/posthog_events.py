@@ -8,7 +8,15 @@ from posthog_assets.core.schemas import POSTHOG_EVENTS
 from posthog_assets.mapping import MappingReport
 from posthog_assets.mapping.version import RULES
 from posthog_assets.orchestration.assets.declaration import Progress, day_of, declare, explained
-from posthog_assets.orchestration.assets.metadata import RULES_ENTRY, day_profile, location, speed, table, times
+from posthog_assets.orchestration.assets.metadata import (
+    RULES_ENTRY,
+    day_profile,
+    location,
+    records,
+    speed,
+    table,
+    times,
+)
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.rejects import Lost, Verdict
 from posthog_assets.pipeline.transform import transform_day
@@ -43,6 +51,8 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
         with explained():
             report = transform_day(imp, day, Progress(context, "transformed", "rows"))
         expected = report.staged - report.staged_rejected + report.derived
+        for sentence in report.cautions:
+            context.log.warning(sentence)
         lost = Lost.of(report.staged, report.staged_reasons, report.reject_reasons)
         return dg.MaterializeResult(
             metadata={
@@ -58,6 +68,7 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
                 "refused_merges": report.refused_merges,
                 **_sessions(report),
                 **_lost(lost),
+                **records("cautions", [{"caution": words, "events": n} for words, n in report.cautions.items()]),
                 **_history(report),
                 "mapping": imp.mapping_version,
                 RULES_ENTRY: str(RULES),
@@ -103,10 +114,10 @@ def _rejects_check(imp: Import, lost: Lost) -> dg.AssetCheckResult:
 
 
 def _sessions(report: MappingReport) -> dict[str, Any]:
-    """Return how many events have a session, and whether those that cross midnight could be told; nothing if off."""
+    """Return how many events have a session, and whether those that cross midnight are complete; nothing if off."""
     if report.in_sessions is None:
         return {}
-    known = "known" if report.knows_day_before else "not staged: sessions that began before midnight begin anew"
+    known = "known" if report.knows_day_before else "not staged: sessions that began before midnight start again"
     return {"in_sessions": report.in_sessions, "day_before": known}
 
 

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from posthog_assets.orchestration.assets.declaration import explained
-from posthog_assets.pipeline.config.automation import cron_of
+from posthog_assets.orchestration.sensors.schedules import once_a_day
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.upkeep.prune import prune
 
@@ -32,13 +32,5 @@ def build_prune_job(imp: Import) -> tuple[dg.JobDefinition, dg.ScheduleDefinitio
     def job() -> None:
         prune_files()
 
-    settings = imp.automation.prune
-    schedule = dg.ScheduleDefinition(
-        name=f"{imp.name}_prune",
-        job=job,
-        cron_schedule=cron_of(settings.at),
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING if settings.enabled else dg.DefaultScheduleStatus.STOPPED,
-        description="Applies the import's retention once a day",
-    )
-    return job, schedule
+    description = "Applies the import's retention once a day"
+    return job, once_a_day(f"{imp.name}_prune", job, imp.automation.prune, description)

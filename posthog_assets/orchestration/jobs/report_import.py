@@ -9,6 +9,7 @@ from posthog_assets.orchestration.report import report_days
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.report.day_numbers import DayState
 from posthog_assets.pipeline.report.page import html
+from posthog_assets.pipeline.source_counts import stored_comparison
 from posthog_assets.storage.layout import REPORT
 
 DESCRIPTION = """Writes one page about the import into its storage folder: a calendar of its days, events and rejects
@@ -24,7 +25,7 @@ def build_report_job(imp: Import, partitions: dg.DailyPartitionsDefinition) -> d
     def write_page(context: dg.OpExecutionContext) -> None:
         with explained():
             days = report_days(imp, History(context.instance, imp.name, partitions))
-            imp.store.write_bytes(REPORT, html(imp.name, days).encode())
+            imp.store.write_bytes(REPORT, html(imp.name, days, comparison=stored_comparison(imp)).encode())
         states = [(state.value, sum(day.state is state for day in days)) for state in DayState]
         table = "\n".join(["| days | |", "|---|--:|", *(f"| {state} | {count:,} |" for state, count in states)])
         context.add_output_metadata({**location(imp, REPORT, "page"), "days": dg.MetadataValue.md(table)})

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
-from enum import StrEnum
 from typing import Any, Final
 
 import dagster as dg
@@ -19,26 +18,20 @@ from posthog_assets.core.errors import PosthogAssetsError
 from posthog_assets.mapping.version import RULES
 from posthog_assets.orchestration.assets.metadata import RULES_ENTRY
 from posthog_assets.orchestration.failures import Failure, failure_of, numbers
+from posthog_assets.orchestration.history import State, read_states
 from posthog_assets.orchestration.local.project import ImportJob
+from posthog_assets.pipeline.column_types import read_column_types
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.rejects import Lost, Verdict
 from posthog_assets.pipeline.day_state.owed import owed_events, was_reopened
 
 _DELIVERY: Final = "imported_batches"
 _EVENTS: Final = "posthog_events"
+_STAGED: Final = "staged_events"
 
 #: Days whose ledgers are read at the same time, and most numbers in one of SQLite's questions.
 _AT_ONCE: Final = 4
 _MOST: Final = 500
-
-
-class State(StrEnum):
-    """What Dagster knows of one day of one asset."""
-
-    MATERIALIZED = "materialized"
-    FAILED = "failed"
-    MISSING = "missing"
-    IN_PROGRESS = "in progress"
 
 
 @dataclass(frozen=True)
@@ -117,6 +110,8 @@ def read_day_states(instance: dg.DagsterInstance, job: ImportJob, days: list[dat
         states = {asset: {day: known[day] for day in days} for asset, known in states.items()}
     behind = _behind(instance, job, days)
     other_mapping = _by_other_mapping(instance, job, days)
+    if _STAGED in behind:
+        behind[_STAGED] |= set(days) & _by_other_kinds(job)
     if _EVENTS in behind:
         behind[_EVENTS] |= other_mapping
     owed: dict[date, int] = {}
@@ -164,10 +159,8 @@ def _failure(instance: dg.DagsterInstance, job: ImportJob, asset: str, day: date
 
 
 def _states(instance: dg.DagsterInstance, job: ImportJob, asset: str, days: list[date]) -> dict[date, State]:
-    keys = [day.isoformat() for day in days]
-    known: Any = instance.get_status_by_partition(job.key(asset), keys, job.partitions) or {}
-    found = {key: State[status.name] for key, status in known.items() if status}
-    return {day: found.get(key, State.MISSING) for day, key in zip(days, keys, strict=True)}
+    found = read_states(instance, job.key(asset), [day.isoformat() for day in days], job.partitions)
+    return {date.fromisoformat(key): state for key, state in found.items()}
 
 
 def _behind(instance: dg.DagsterInstance, job: ImportJob, days: list[date]) -> dict[str, set[date]]:
@@ -203,6 +196,16 @@ def _by_other_mapping(instance: dg.DagsterInstance, job: ImportJob, days: list[d
                 if said.get(RULES_ENTRY) == str(RULES) and said.get("mapping") != present:
                     found.add(date.fromisoformat(event.partition))
     return frozenset(found)
+
+
+def _by_other_kinds(job: ImportJob) -> frozenset[date]:
+    """Return the days that were staged before another one showed that a column of CSV holds text."""
+    try:
+        keys = read_column_types(job.imp.store).behind
+    except PosthogAssetsError:
+        # The day that is staged next says what is wrong.
+        return frozenset()
+    return frozenset(date.fromisoformat(key) for key in keys)
 
 
 def _newest(instance: dg.DagsterInstance, job: ImportJob, asset: str) -> dict[str, int]:

@@ -14,7 +14,7 @@ from posthog_assets.orchestration.sensors import notice_text as notices
 from posthog_assets.orchestration.sensors.ticks import Partitions, default_status
 from posthog_assets.pipeline.config.import_file import Import
 
-#: Failed runs told of in one message.
+#: Failed runs that one message reports.
 _NOTICES: Final = 200
 
 
@@ -22,7 +22,7 @@ def build_notice_sensor(imp: Import, partitions: Partitions) -> dg.SensorDefinit
     """Return `<import>_failure_notices`: says in its log, and at the webhook, which runs failed and what to do.
 
     Dagster's own run failure sensor calls once per run and handles five runs a tick: a backfill of a thousand days
-    that fail alike would be a thousand messages over hours.
+    with the same failure would be a thousand messages over hours.
     """
     notify = imp.automation.notify
 
@@ -30,14 +30,15 @@ def build_notice_sensor(imp: Import, partitions: Partitions) -> dg.SensorDefinit
         name=f"{imp.name}_failure_notices",
         minimum_interval_seconds=notify.every_seconds,
         default_status=default_status(notify.starts),
-        description="Tells of failed runs, alike ones together: in this sensor's log, and at automation.notify.webhook",
+        description="Reports failed runs, grouping identical failures: in this sensor's log, and at "
+        "automation.notify.webhook",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         since = _event_id(context.cursor)
         if since is None:
             newest = context.instance.fetch_run_status_changes(dg.DagsterEventType.RUN_FAILURE, limit=1).records
             context.update_cursor(str(newest[0].storage_id if newest else 0))
-            return dg.SkipReason("failures from now on are told")
+            return dg.SkipReason("failures from now on are reported")
         history = History(context.instance, imp.name, partitions)
         last, failures = _failures_since(context.instance, history, since)
         if failures:
@@ -46,10 +47,10 @@ def build_notice_sensor(imp: Import, partitions: Partitions) -> dg.SensorDefinit
             if trouble := notices.post(notify, text):
                 context.log.warning(f"{trouble}; the next tick tries again")
                 return dg.SkipReason(
-                    f"{len(failures)} failures could not be told: {trouble}; the next tick tries again"
+                    f"{len(failures)} failures could not be reported: {trouble}; the next tick tries again"
                 )
         context.update_cursor(str(last))
-        return dg.SkipReason(f"told of {len(failures)} failures" if failures else "no run has failed")
+        return dg.SkipReason(f"reported {len(failures)} failures" if failures else "no run has failed")
 
     return sensor
 
@@ -69,5 +70,5 @@ def _failures_since(instance: dg.DagsterInstance, history: History, since: int) 
     for record in records:
         run = instance.get_run_by_id(record.run_id)
         if run and history.owns(run) and run.tags.get(WILL_RETRY_TAG) != "true":
-            failures.append(notices.Failed(run.run_id, run.tags.get(PARTITION_TAG), history.causes(run)[0]))
+            failures.append(notices.Failed(run.run_id, run.tags.get(PARTITION_TAG), history.failures(run)[0]))
     return records[-1].storage_id if records else since, failures

@@ -10,7 +10,7 @@ from typing import Final
 
 import dagster as dg
 
-from posthog_assets.orchestration.history import History, Status
+from posthog_assets.orchestration.history import History, State
 from posthog_assets.orchestration.sensors import new_data_plan as new_data
 from posthog_assets.orchestration.sensors.ticks import BY_TAG, FreePlaces, Job, Partitions, TickClock, default_status
 from posthog_assets.pipeline.config.import_file import Import
@@ -34,7 +34,7 @@ def build_new_data_sensor(imp: Import, partitions: Partitions, job: Job) -> dg.S
         try:
             before = new_data.Cursor.read(context.cursor)
         except ValueError as error:
-            context.log.warning(f"the sensor's cursor is unreadable and starts anew, no day is lost: {error}")
+            context.log.warning(f"the sensor's cursor is unreadable and starts again, no day is lost: {error}")
             before = new_data.Cursor()
         history = History(context.instance, imp.name, partitions)
         made = new_data.plan(imp.source, _days(imp, history.keys), before, _rules(imp, history))
@@ -79,7 +79,7 @@ def _rules(imp: Import, history: History) -> new_data.Rules:
 def _standing(history: History, key: str) -> new_data.Standing:
     if history.under_way(key):
         return new_data.Standing.UNDER_WAY
-    imported = history.status("imported_batches", key) is Status.MATERIALIZED
+    imported = history.state("imported_batches", key) is State.MATERIALIZED
     return new_data.Standing.IMPORTED if imported else new_data.Standing.OPEN
 
 

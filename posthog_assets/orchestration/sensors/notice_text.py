@@ -1,4 +1,4 @@
-"""Telling people about failed runs.
+"""Messages about failed runs.
 
 Belongs here: the words of a message, and posting it to a webhook. Does not belong here: finding failures (`history`,
 `sensors`).
@@ -14,7 +14,7 @@ import urllib3
 
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.markup import visible
-from posthog_assets.orchestration.history import Cause
+from posthog_assets.orchestration.failures import Failure
 from posthog_assets.pipeline.config.automation import Notify
 
 #: Days named in one sentence, and sentences in one message.
@@ -24,18 +24,18 @@ _SENTENCES: Final = 20
 
 @dataclass(frozen=True)
 class Failed:
-    """A failed run, as people are told of it; `day` is None for runs that are of no single day."""
+    """A failed run, as a message reports it; `day` is None for runs that are of no single day."""
 
     run_id: str
     day: str | None
-    cause: Cause
+    failure: Failure
 
 
 def message(import_name: str, failures: Iterable[Failed], ui_url: str | None) -> str:
-    """Return one text about all *failures*: alike ones share a sentence that says what, why, and what to do."""
+    """Return one text about all *failures*: identical failures share a sentence that says what, why, and what to do."""
     groups: dict[tuple[str | None, str], list[Failed]] = {}
     for failed in failures:
-        groups.setdefault((failed.cause.asset, _alike(failed)), []).append(failed)
+        groups.setdefault((failed.failure.asset, _alike(failed)), []).append(failed)
     lines = [_sentence(import_name, members, ui_url) for members in groups.values()]
     if len(lines) > _SENTENCES:
         lines = [
@@ -47,24 +47,24 @@ def message(import_name: str, failures: Iterable[Failed], ui_url: str | None) ->
 
 def _alike(failed: Failed) -> str:
     """Return what is said of a failure without what differs from day to day: its own day and its numbers."""
-    words = failed.cause.words.replace(failed.day, "") if failed.day else failed.cause.words
+    words = failed.failure.words.replace(failed.day, "") if failed.day else failed.failure.words
     return "".join("#" if letter.isdigit() else letter for letter in words)[:120]
 
 
 def _sentence(name: str, members: list[Failed], ui_url: str | None) -> str:
-    cause = members[-1].cause
+    failure = members[-1].failure
     days = sorted(failed.day for failed in members if failed.day)
     shown = ", ".join(days[:_DAYS]) + (f" and {len(days) - _DAYS:,} more" if len(days) > _DAYS else "")
-    what = f"{name}/{cause.asset}" if cause.asset else f"a run of {name}"
+    what = f"{name}/{failure.asset}" if failure.asset else f"a run of {name}"
     where = f"{ui_url.rstrip('/') if ui_url else ''}/runs/{members[-1].run_id}"
-    words = visible(shorten(" ".join(cause.words.split()), 600))
-    return f"{what} failed for {shown or 'no day in particular'}: {words.rstrip('.')}. {_to_do(cause)} ({where})"
+    words = visible(shorten(" ".join(failure.words.split()), 600))
+    return f"{what} failed for {shown or 'no day in particular'}: {words.rstrip('.')}. {_to_do(failure)} ({where})"
 
 
-def _to_do(cause: Cause) -> str:
-    if cause.missing:
+def _to_do(failure: Failure) -> str:
+    if failure.missing:
         return "The sensor for failed days sends them again where it runs; else do what the sentence says."
-    if cause.waits_for_a_person:
+    if failure.waits_for_a_person:
         return "Trying again cannot help: somebody has to act, then run the days again (Re-execute from failure)."
     return "The sensor for failed days tries again where it runs; else run the days again (Re-execute from failure)."
 

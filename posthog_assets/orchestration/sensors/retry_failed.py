@@ -13,7 +13,8 @@ from typing import Final
 
 import dagster as dg
 
-from posthog_assets.orchestration.history import STEPS, WILL_RETRY_TAG, Cause, History, Status
+from posthog_assets.orchestration.failures import Failure
+from posthog_assets.orchestration.history import STEPS, WILL_RETRY_TAG, History, State
 from posthog_assets.orchestration.sensors import new_data_plan as new_data
 from posthog_assets.orchestration.sensors.ticks import (
     ATTEMPT_TAG,
@@ -117,22 +118,22 @@ class _Retries:
             return "retried by Dagster itself"
         if (tried := _tried(run)) >= self._settings.attempts:
             return f"given up after {tried} {'try' if tried == 1 else 'tries'}"
-        causes = self._history.causes(run)
-        if person := next((cause for cause in causes if self._is_left(cause, day)), None):
+        failures = self._history.failures(run)
+        if person := next((failure for failure in failures if self._is_left(failure, day)), None):
             return f"left to a person ({person.error})"
-        asked = timedelta(seconds=max(cause.retry_after for cause in causes))
+        asked = timedelta(seconds=max(failure.retry_after for failure in failures))
         if age < (pause := max(self._settings.delay(tried), asked)):
             return f"to be tried again {_minutes(pause)} after failing"
         return None
 
-    def _is_left(self, cause: Cause, day: str) -> bool:
-        """Whether *cause* waits for a person who has not acted: its own step has not succeeded since."""
-        status = self._history.status(cause.asset, day) if cause.asset in STEPS else Status.FAILED
-        return cause.waits_for_a_person and status is Status.FAILED
+    def _is_left(self, failure: Failure, day: str) -> bool:
+        """Whether *failure* waits for a person who has not acted: its own step has not succeeded since."""
+        state = self._history.state(failure.asset, day) if failure.asset in STEPS else State.FAILED
+        return failure.waits_for_a_person and state is State.FAILED
 
 
 def _tried(run: dg.DagsterRun) -> int:
-    """Return how many tries of this sensor led to *run*; a run that a person started counts anew."""
+    """Return how many tries of this sensor led to *run*; a run that a person started counts from zero."""
     by_person = "dagster/parent_run_id" in run.tags and "dagster/retry_number" not in run.tags
     attempt = run.tags.get(ATTEMPT_TAG, "")
     return int(attempt) if attempt.isdigit() and not by_person else 0

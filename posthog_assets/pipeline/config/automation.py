@@ -61,8 +61,8 @@ class NewData(Switch):
 class RetryFailed(Switch):
     """The sensor that runs failed days again, where that can help.
 
-    It is off until somebody asks for it: a failure that nobody has read should not be covered up by a second one. Six
-    tries with pauses of 5, 15, 45 minutes, 2¼, 6¾ and 20 hours outlast an outage of a day, and stop.
+    It is off until somebody asks for it: a failure that no person has read should not be covered up by a second one.
+    Six tries with pauses of 5, 15, 45 minutes, 2¼, 6¾ and 20 hours outlast an outage of a day, and stop.
     """
 
     enabled: bool = Field(False, description=_ENABLED)
@@ -78,43 +78,48 @@ class RetryFailed(Switch):
         return min(timedelta(minutes=self.first_delay_minutes) * 3 ** min(tried, 20), longest)
 
 
-class Daily(Switch):
+class DailySwitch(Switch):
+    """Something that runs once a day, at a time of day in UTC."""
+
+    enabled: bool = Field(False, description=_ENABLED)
+    at: ClockTime = Field("00:00", description="HH:MM, UTC")
+
+
+class Daily(DailySwitch):
     """A schedule that imports, once a day, the last day whose data is complete.
 
     For sources that always have an answer, such as an API; where files arrive whenever they arrive, the sensor for new
     data fits better. It is off until somebody asks for it, like everything that sends.
     """
 
-    enabled: bool = Field(False, description=_ENABLED)
     at: ClockTime = Field("03:00", description="HH:MM, UTC; the day it imports is the last one complete by then")
 
 
-class FailedDays(Switch):
+class FailedDays(DailySwitch):
     """The check that no day was left failed, looked at once a day.
 
     It sends nothing and reads only Dagster's own history. It is off by default because Dagster's daemon would otherwise
     start a run a day for imports that were finished years ago.
     """
 
-    enabled: bool = Field(False, description=_ENABLED)
     at: ClockTime = Field("06:00", description="HH:MM, UTC")
 
 
-class Prune(Switch):
+class Prune(DailySwitch):
     """A schedule that applies the `retention` section once a day.
 
     It is off until somebody asks for it, like everything that deletes; `posthog-assets prune` does the same by hand.
     """
 
-    enabled: bool = Field(False, description=_ENABLED)
     at: ClockTime = Field("05:00", description="HH:MM, UTC")
 
 
 class Notify(Switch):
     """Telling people that runs failed: in the log of the sensor, and at a webhook.
 
-    It is on where there is a webhook, since whoever sets one wants to hear. One message tells of all failures since the
-    last one, alike ones together: a thousand days that fail alike are one sentence, not a thousand messages.
+    It is on where there is a webhook, since setting one asks for messages. One message reports all failures since the
+    last one, grouping identical failures: a thousand days that fail for one reason are one sentence, not a thousand
+    messages.
     """
 
     enabled: bool | None = Field(None, description=f"{_ENABLED}; absent: where there is a webhook")

@@ -34,7 +34,9 @@ from posthog_assets.pipeline.config.automation import Automation
 from posthog_assets.pipeline.config.people import People
 from posthog_assets.pipeline.config.rejects import Rejects
 from posthog_assets.pipeline.config.retention import Retention
+from posthog_assets.pipeline.config.source_counts import SourceCounts
 from posthog_assets.pipeline.config.time_zones import with_agreed_time_zone
+from posthog_assets.pipeline.config.traces import Traces
 from posthog_assets.pipeline.config.trial import Trial
 from posthog_assets.sources import SOURCES, Source, load_source
 from posthog_assets.sources.base import Scope
@@ -104,6 +106,12 @@ class Import(Section):
     rejects: Rejects = Field(
         default_factory=lambda: Rejects.model_validate({}),
         description="How many records of a day may be rejected before it has a warning, or its check fails",
+    )
+    source_counts: SourceCounts | None = Field(
+        None, description="The source's own numbers, by day and event, that the import is compared with"
+    )
+    traces: Traces | None = Field(
+        None, description="What the import leaves in PostHog beside its events: annotation, cohort, descriptions"
     )
     trial: Trial | None = Field(None, description="A sample of persons into a test project, beside the import")
     _store: Store | None = PrivateAttr(None)

@@ -5,7 +5,7 @@ not belong here: how profiles are fetched or read (`sources`, `dialects.people`)
 
 Profiles have no days. They are taken through the same steps as a day of events, under the partition `people`, become
 `$set` events with uuids of their own, and are delivered with a ledger like any day's, after the events: PostHog applies
-what it is told of a person in the order in which it is told.
+changes of a person in the order in which they arrive.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Times without a zone: the source and the dialect are told of the same ones.
+"""Times without a zone: the source and the dialect read the same ones.
 
-Belongs here: what follows where one of them is told a zone, or both are. Does not belong here: how a time is read
+Belongs here: what follows where one of them is given a zone, or both are. Does not belong here: how a time is read
 (`core.timestamps`), which rows are a day's (`sources`).
 """
 
@@ -11,10 +11,10 @@ from posthog_assets.sources.base import Source, ZoneStrength
 
 
 def with_agreed_time_zone(source: Source, dialect: Dialect) -> Dialect:
-    """Return *dialect*, with the zone that *source* is told of its times where the dialect is told none.
+    """Return *dialect*, with the zone that *source* has for its times where the dialect has none.
 
     Raises:
-        ValueError: both are told one, another, of the same times.
+        ValueError: both have a zone for the same times, and the two differ.
     """
     known = source.naive_times(dialect.time_column)
     if not dialect.timezone_setting or not known or not known.zone:

@@ -14,6 +14,7 @@ from typing import Final
 
 from posthog_assets.core.errors import PosthogAssetsError
 from posthog_assets.sources.manifest import RawExport
+from posthog_assets.storage.layout import manifest_path
 from posthog_assets.storage.store import Store
 
 #: The same weekday of so many weeks before and after; fewer than the least say nothing.
@@ -60,7 +61,7 @@ def neighbours(store: Store, day: date, records: int) -> Neighbours:
 def _around(store: Store, day: date) -> Iterator[int]:
     for weeks in (*range(-_WEEKS, 0), *range(1, _WEEKS + 1)):
         near = day + timedelta(weeks=weeks)
-        if not store.exists(f"raw_export/{near.isoformat()}/manifest.json"):
+        if not store.exists(manifest_path(near)):
             continue
         try:
             yield sum(part.records for part in RawExport(store, near).manifest().parts)

@@ -1,4 +1,4 @@
-"""How many events of a day still wait for PostHog's verdict, told from what is stored.
+"""How many events of a day still wait for PostHog's verdict, by what is stored.
 
 Belongs here: counting them without sending anything. Does not belong here: deciding what is sent
 (`destination.delivery`).
@@ -9,13 +9,12 @@ from __future__ import annotations
 from datetime import date
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from posthog_assets.core.arrow_columns import pack
 from posthog_assets.core.partitions import key_of
 from posthog_assets.destination.ledger import REOPENING, Ledger
-from posthog_assets.storage.layout import events_path
-from posthog_assets.storage.parquet import read_batches
+from posthog_assets.storage.layout import events_path, ledger_path
+from posthog_assets.storage.parquet import read_batches, read_table
 from posthog_assets.storage.store import Store
 
 
@@ -41,9 +40,9 @@ def owed_events(store: Store, day: date) -> int | None:
 
 def was_reopened(store: Store, day: date) -> bool:
     """Whether the newest entry of the day's ledger takes verdicts back, or there is no ledger at all."""
-    path = f"imported_batches/{key_of(day)}/ledger.parquet"
+    path = ledger_path(day)
     if not store.exists(path):
         return True
     with store.peek(path) as file:
-        protocols = pq.read_table(file, columns=["protocol"])["protocol"].to_pylist()
+        protocols = read_table(file, ["protocol"])["protocol"].to_pylist()
     return bool(protocols) and protocols[-1] in REOPENING

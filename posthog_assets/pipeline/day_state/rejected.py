@@ -6,6 +6,7 @@ Belongs here: collecting them from what the steps have stored. Does not belong h
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from posthog_assets.core.schemas import REJECTED
 from posthog_assets.destination.entries import CODES, NO_REASON, Known
 from posthog_assets.destination.ledger import Ledger
 from posthog_assets.destination.verdicts import Verdict
-from posthog_assets.storage.layout import rejected_path, staged_path
+from posthog_assets.storage.layout import events_path, rejected_path, staged_path
 from posthog_assets.storage.parquet import groups_where, read_batches
 from posthog_assets.storage.store import Store
 
@@ -27,25 +28,31 @@ def was_staged(store: Store, day: Partition) -> bool:
     return any(store.exists(path) for path in (staged_path(day), rejected_path(day)))
 
 
-def rejections(store: Store, day: Partition, ledger: Ledger | None = None) -> Iterator[pa.RecordBatch]:
+def rejections(
+    store: Store, day: Partition, ledger: Ledger | None = None, events: IO[bytes] | None = None
+) -> Iterator[pa.RecordBatch]:
     """Yield batches of the `REJECTED` schema, in the order of the steps; what is not stored yet yields nothing.
 
-    *ledger* is the day's, where the caller has it open.
+    *ledger* and *events* are the day's, where the caller has them open.
     """
     key = key_of(day)
-    if not (store.exists(f"staged_events/{key}.parquet") and store.exists(f"posthog_events/{key}.parquet")):
+    if not (store.exists(staged_path(key)) and store.exists(events_path(key))):
         yield from _noted(store, key)
-    yield from _of_staging(store, f"staged_events/{key}.parquet")
-    yield from _of_events(store, f"posthog_events/{key}.parquet", ledger or Ledger(store, key))
+    yield from _of_staging(store, staged_path(key))
+    if events is not None:
+        yield from _of_events(events, ledger or Ledger(store, key))
+    elif store.exists(events_path(key)):
+        with store.open(events_path(key)) as file:
+            yield from _of_events(file, ledger or Ledger(store, key))
 
 
 def _noted(store: Store, key: str) -> Iterator[pa.RecordBatch]:
     """Yield what the last delivery found rejected of steps whose files were pruned since."""
-    path = f"imported_batches/{key}/rejected.parquet"
+    path = rejected_path(key)
     if not store.exists(path):
         return
-    gone = [] if store.exists(f"staged_events/{key}.parquet") else ["staged_events"]
-    gone += [] if store.exists(f"posthog_events/{key}.parquet") else ["posthog_events", "imported_batches"]
+    gone = [] if store.exists(staged_path(key)) else ["staged_events"]
+    gone += [] if store.exists(events_path(key)) else ["posthog_events", "imported_batches"]
     with store.open(path) as file:
         for batch in read_batches(file):
             if (some := batch.filter(pc.is_in(batch["asset"], pa.array(gone, pa.string())))).num_rows:
@@ -65,20 +72,17 @@ def _of_staging(store: Store, path: str) -> Iterator[pa.RecordBatch]:
                 yield _rows(bad, "staged_events", bad["reject_reason"])
 
 
-def _of_events(store: Store, path: str, ledger: Ledger) -> Iterator[pa.RecordBatch]:
-    if not store.exists(path):
-        return
+def _of_events(file: IO[bytes], ledger: Ledger) -> Iterator[pa.RecordBatch]:
     # Most days have no drops; then the ledger, which grows with the day, is not read.
     known = ledger.load() if ledger.may_hold_drops() else None
     columns = [name for name in REJECTED.names if name not in ("asset", "reason")] + ["reject_reason"]
-    with store.open(path) as file:
-        groups = groups_where(file, "reject_reason", _has_any) if known is None else None
-        for batch in read_batches(file, columns, groups=groups):
-            bad = batch.filter(pc.is_valid(batch["reject_reason"]))
-            if bad.num_rows:
-                yield _rows(bad, "posthog_events", bad["reject_reason"])
-            if known is not None and len(known):
-                yield from _dropped(batch.filter(pc.is_null(batch["reject_reason"])), known)
+    groups = groups_where(file, "reject_reason", _has_any) if known is None else None
+    for batch in read_batches(file, columns, groups=groups):
+        bad = batch.filter(pc.is_valid(batch["reject_reason"]))
+        if bad.num_rows:
+            yield _rows(bad, "posthog_events", bad["reject_reason"])
+        if known is not None and len(known):
+            yield from _dropped(batch.filter(pc.is_null(batch["reject_reason"])), known)
 
 
 def _has_any(reasons: pa.ChunkedArray) -> bool:

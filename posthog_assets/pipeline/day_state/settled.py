@@ -3,22 +3,19 @@
 Belongs here: `imported_batches/<day>/settled.json`. Does not belong here: deciding that a day is settled (`steps`), or
 what follows from it (`prune`).
 
-The note names the files by their content. Where one of them was made anew since, the note does not speak of it.
+The note names the files by their content. Where one of them was written again since, the note does not apply to it.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import IO, Final
 
 import orjson
-import xxhash
 
-from posthog_assets.core.partitions import Partition, key_of
+from posthog_assets.core.partitions import Partition
+from posthog_assets.storage.layout import settled_path
 from posthog_assets.storage.store import Store
-
-_BLOCK: Final = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +36,17 @@ class Settled:
     def read(cls, store: Store, day: Partition) -> Settled | None:
         """Return the day's note, None where it is not settled."""
         try:
-            return cls(**orjson.loads(store.read_bytes(_path(day))))
+            return cls(**orjson.loads(store.read_bytes(settled_path(day))))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
     def write(self, store: Store, day: Partition) -> None:
-        store.write_bytes(_path(day), orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2))
+        store.write_bytes(settled_path(day), orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2))
 
     @staticmethod
     def forget(store: Store, day: Partition) -> None:
         """Take the note back: something of the day is owed."""
-        store.delete(_path(day))
+        store.delete(settled_path(day))
 
 
 def settle(
@@ -69,16 +66,3 @@ def note_landed(store: Store, day: Partition) -> None:
     before = Settled.read(store, day)
     if before is not None and before.landed_at is None:
         replace(before, landed_at=datetime.now(UTC).isoformat()).write(store, day)
-
-
-def digest_of(file: IO[bytes]) -> str:
-    """Return a text that is equal for equal content of a file, which is at its beginning before and after."""
-    digest = xxhash.xxh3_128()
-    while block := file.read(_BLOCK):
-        digest.update(block)
-    file.seek(0)
-    return digest.hexdigest()
-
-
-def _path(day: Partition) -> str:
-    return f"imported_batches/{key_of(day)}/settled.json"

@@ -22,6 +22,7 @@ from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import StagingReport, stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.pipeline.upstream import stored_events
+from posthog_assets.storage.layout import manifest_path
 from posthog_assets.storage.overlays import Overlay
 from posthog_assets.storage.scratch import scratch_folder
 
@@ -54,7 +55,7 @@ def dry_run(imp: Import, day: date) -> Iterator[DryRun]:
         SourceError: there is no raw export, and the source does not give one.
         MappingError: the user's own function failed.
     """
-    if not imp.store.exists(f"raw_export/{key_of(day)}/manifest.json"):
+    if not imp.store.exists(manifest_path(day)):
         export_day(imp, day)
     with scratch_folder() as folder:
         dry = imp.stored_in(Overlay(imp.store, Path(folder)))

@@ -11,6 +11,7 @@ from datetime import date
 from posthog_assets.core.errors import PosthogAssetsError
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.preview.dry_run import dry_run, imported_versions
+from posthog_assets.storage.layout import DELIVERIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class DayChange:
 def imported_days(imp: Import, first: date | None = None, last: date | None = None) -> list[date]:
     """Return the days with a ledger, in order, from *first* to *last* (both included)."""
     days = []
-    for name in imp.store.folders("imported_batches"):
+    for name in imp.store.folders(DELIVERIES):
         try:
             day = date.fromisoformat(name)
         except ValueError:

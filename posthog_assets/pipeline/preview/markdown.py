@@ -1,6 +1,6 @@
-"""A preview as people read it: in a terminal, as HTML, as Markdown in Dagster's UI.
+"""A preview in words: its sentences, and the whole as Markdown in Dagster's UI.
 
-Belongs here: words and tables. Does not belong here: any number (`preview`).
+Belongs here: words and tables. Does not belong here: any number (`preview`), a page (`page`).
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ def sentences(preview: Preview) -> Iterator[str]:
             f"{preview.shared_devices:,} anonymous ids belong to several users; PostHog will refuse "
             f"{preview.refused_merges:,} merges."
         )
+    for words in preview.group_types:
+        yield f"Importing this day stops before anything is sent: {words}."
     yield from _names(preview.new_names)
 
 
@@ -78,7 +80,7 @@ def _sending(preview: Preview) -> str:
 
 def _names(names: NewNames) -> Iterator[str]:
     if names.unseen:
-        yield f"Nobody looked which names the project knows: {names.unseen}."
+        yield f"The names that the project knows were not looked up: {names.unseen}."
     elif names.project_is_empty:
         yield "The project has no events yet: every name is new to it."
     else:
@@ -87,11 +89,13 @@ def _names(names: NewNames) -> Iterator[str]:
             yield f"{what} the project does not know: {shown or 'none'}."
 
 
-def _title(sample: Sample) -> str:
+def sample_title(sample: Sample) -> str:
+    """Return where the record of a sample stands."""
     return f"{sample.place[0]}:{sample.place[1]}" if sample.place else "derived: no record of its own"
 
 
-def _line(item: Difference) -> str:
+def difference_line(item: Difference) -> str:
+    """Return what became of a field, on one line."""
     mark = _MARKS[item.kind]
     match item.kind:
         case Kind.RENAMED:
@@ -104,10 +108,11 @@ def _line(item: Difference) -> str:
 
 
 def _value(value: Any) -> str:
-    return shorten(_json(value), _VALUE)
+    return shorten(json_text(value), _VALUE)
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
+    """Return *value* as JSON, as it is shown."""
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
@@ -125,10 +130,10 @@ def markdown(preview: Preview) -> str:
     parts.append(LEGEND)
     for sample in preview.samples:
         if sample.after is None:
-            lines = [f"! {sample.reason}", shorten(_json(sample.before), 1000)]
+            lines = [f"! {sample.reason}", shorten(json_text(sample.before), 1000)]
         else:
-            lines = [_line(item) for item in differences(sample.before or {}, sample.after)]
-        parts += ["", markdown_text(_title(sample)), "", code_block("\n".join(map(visible, lines)), "diff")]
+            lines = [difference_line(item) for item in differences(sample.before or {}, sample.after)]
+        parts += ["", markdown_text(sample_title(sample)), "", code_block("\n".join(map(visible, lines)), "diff")]
     return "\n".join(parts)
 
 

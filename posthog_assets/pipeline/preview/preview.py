@@ -20,7 +20,9 @@ import pyarrow.compute as pc
 from posthog_assets.core.errors import VerificationError, shorten
 from posthog_assets.core.rejection import reason_head
 from posthog_assets.destination.encoder import encode
+from posthog_assets.destination.group_types import flaws, known_group_types
 from posthog_assets.destination.known_names import known_events, known_properties
+from posthog_assets.destination.preflight import TRIES
 from posthog_assets.destination.query_client import QueryClient
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.rejected import rejections
@@ -48,7 +50,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class NewNames:
-    """Names the project does not know yet; `unseen` says why nobody looked."""
+    """Names the project does not know yet; `unseen` says why they were not looked up."""
 
     events: list[str] = field(default_factory=list)
     properties: list[str] = field(default_factory=list)
@@ -86,6 +88,8 @@ class Preview:
     #: Events PostHog bills as live ones.
     billable: int
     new_names: NewNames
+    #: Why the project should not get the group types that the events name.
+    group_types: list[str]
     samples: list[Sample]
 
 
@@ -113,7 +117,7 @@ def preview_day(imp: Import, day: date, samples: int = 10) -> Preview:
             events_by_name=run.mapping.events_by_name,
             rejected=rejected,
             fields_left_out=run.staging.notes.fields_left_out,
-            remarks=run.staging.notes.remarks,
+            remarks=run.staging.notes.remarks | run.mapping.cautions,
             kept_repeats=run.mapping.kept_repeats,
             shared_devices=run.mapping.shared_devices,
             refused_merges=run.mapping.refused_merges,
@@ -127,6 +131,7 @@ def preview_day(imp: Import, day: date, samples: int = 10) -> Preview:
                                      destination.max_requests_per_second),
             billable=report.recent if destination.historical_migration else to_send,
             new_names=_new_names(imp, events, properties),
+            group_types=_group_types(imp, run.mapping.group_types),
             samples=_samples(run, samples),
         )  # fmt: skip
 
@@ -154,7 +159,7 @@ def _new_names(imp: Import, events: set[str], properties: set[str]) -> NewNames:
         return NewNames(unseen="destination.personal_api_key and project_id are not set")
     markers = imp.mapping.markers
     try:
-        client = QueryClient(imp.destination)
+        client = QueryClient(imp.destination, TRIES)
         known = known_properties(client, imp.name, markers)
         if known is None:
             return NewNames(project_is_empty=True)
@@ -163,6 +168,15 @@ def _new_names(imp: Import, events: set[str], properties: set[str]) -> NewNames:
         return NewNames(unseen=shorten(str(error), 400))
     new = sorted(properties - known - set(markers.names))
     return NewNames(sorted(events - old), new[:_NAMES])
+
+
+def _group_types(imp: Import, named: list[str]) -> list[str]:
+    destination = imp.destination
+    try:
+        known = known_group_types(QueryClient(destination)) if named and destination.verifies else None
+    except VerificationError:
+        known = None
+    return list(flaws(named, known, destination.new_group_types))
 
 
 def _samples(run: DryRun, wanted: int) -> list[Sample]:

@@ -1,7 +1,7 @@
 """The report as one page of HTML that needs nothing else.
 
 Belongs here: which tables and charts there are. Does not belong here: reading numbers (`day_numbers`), drawing
-(`charts`). Names, reasons and values are text of whoever sent the events: the template escapes all of them.
+(`charts`). Names, reasons and values are text of the people who sent the events: the template escapes all of them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from posthog_assets.core.markup import visible
+from posthog_assets.core.html_page import environment
 from posthog_assets.pipeline.report.charts import check_library, compared, stacked
 from posthog_assets.pipeline.report.day_numbers import DayNumbers, DayState
+from posthog_assets.pipeline.source_counts import Comparison
 
 #: Rows of a table; a sentence says how many there are beyond them.
 _ROWS: Final = 20
@@ -33,14 +33,16 @@ class _Month:
     days: list[DayNumbers]
 
 
-def html(name: str, days: Sequence[DayNumbers], *, made_at: datetime | None = None) -> str:
-    """Return the page about import *name*; *days* are in order, without gaps.
+def html(
+    name: str, days: Sequence[DayNumbers], *, comparison: Comparison | None = None, made_at: datetime | None = None
+) -> str:
+    """Return the page about import *name*; *days* are in order, without gaps, *comparison* is with the source.
 
     Raises:
         ImportFileError: the library that draws is not installed.
     """
     check_library()
-    template = _environment().get_template("page.html.jinja")
+    template = environment("posthog_assets.pipeline.report").get_template("page.html.jinja")
     return template.render(
         name=name,
         made_at=f"{made_at or datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -54,17 +56,9 @@ def html(name: str, days: Sequence[DayNumbers], *, made_at: datetime | None = No
         reasons=_top(sum((day.rejected for day in days), Counter())),
         failed=[day for day in days if day.state in (DayState.FAILED, DayState.MISSING_IN_POSTHOG, DayState.OWED)],
         slowest=sorted((day for day in days if day.seconds), key=lambda day: -day.seconds)[:5],
+        comparison=comparison,
         rows=_ROWS,
     )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("posthog_assets.pipeline.report", "."), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters["visible"] = visible
-    environment.filters["slug"] = lambda text: text.replace(" ", "-").lower()
-    return environment
 
 
 def _totals(days: Sequence[DayNumbers]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """Looking at an export and writing the import file for it: `posthog-assets init`.
 
-Belongs here: what can be told from the data, with its evidence, and the file that is made of it. Does not belong here:
+Belongs here: what the data shows, with its evidence, and the file that is made of it. Does not belong here:
 a vendor's own marks (`dialects`), reading records (`sources.formats`), or what is printed (`cli`).
 """

@@ -31,10 +31,14 @@ from posthog_assets.pipeline.sniffing.sampling import Sample, flattened, read_on
 from posthog_assets.sources.files.locations import Location
 from posthog_assets.sources.files.record_days import at_path
 from posthog_assets.sources.files.source import Files
+from posthog_assets.sources.formats import Compression
 from posthog_assets.sources.formats.unfold import unfolded
 
 #: How long all records are read to find the first and the last day; larger exports are sampled.
 _SECONDS: Final = 2.5
+#: No machine reads as many bytes in that time, plain or compressed: that is not even begun.
+_READABLE: Final = 256 << 20
+_READABLE_PACKED: Final = 32 << 20
 _SAMPLED_FILES: Final = 3
 
 
@@ -296,9 +300,16 @@ def _day_column(dialect: Dialect, records: Sequence[dict[str, Any]]) -> str:
     )
 
 
+def _is_too_large(layout: Layout, probe: Files) -> bool:
+    """Whether the files cannot be read to their end in the time there is."""
+    packed = probe.framing(layout.files[0]).compression is not Compression.NONE
+    size = sum(file.size or 0 for file in layout.files)
+    return size > (_READABLE_PACKED if packed else _READABLE)
+
+
 def _all_times(sampled: Times, layout: Layout, location: Location, probe: Files, dialect: Dialect) -> Times:
     """Return the days of all records, where they are read in time; else those of the samples and what was read."""
-    if sampled.whole:
+    if sampled.whole or _is_too_large(layout, probe):
         return sampled
     times = Times(whole=True)
     try:

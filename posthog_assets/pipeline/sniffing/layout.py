@@ -176,7 +176,7 @@ def _other_days(path: str, *, one_day: bool) -> str:
     folders, _, name = path.rpartition("/")
     head, day, rest = path.rpartition("\0")
     if one_day and "\0" in folders:
-        # Of one day alone nobody can tell what is in the names of the others.
+        # One day alone does not show what is in the names of the others.
         name = f"*{_kind(name)}"
         head, day, rest = f"{folders}/{name}".rpartition("\0")
     rest = re.sub(r"\d+", "*", rest)

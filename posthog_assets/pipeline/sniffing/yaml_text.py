@@ -11,6 +11,9 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import yaml
+
+from posthog_assets.dialects import DIALECTS
 from posthog_assets.pipeline.sniffing.draft import Draft
 from posthog_assets.pipeline.sniffing.evidence import Certainty, Finding
 
@@ -37,6 +40,20 @@ REST: Final = """\
 """
 
 
+#: In the place of the first line of `mapping`, where the source knows sessions. They are off in a file that does not
+#: name them, so that what it has imported stays as it is.
+_SESSIONS: Final = """\
+  mapping:
+    sessions: auto      # the source's own sessions become PostHog's $session_id, which web analytics counts by
+"""
+
+
+def _rest(dialect: str | None) -> str:
+    """Return what follows the section `dialect`, which is of this type."""
+    known = DIALECTS.get(dialect or "")
+    return REST.replace("  # mapping:\n", _SESSIONS) if known is not None and known.session else REST
+
+
 def draft_text(draft: Draft, schema: str | None = None) -> str:
     """Return the import file of a draft, with its evidence as comments; *schema* is where the JSON Schema is."""
     lines = [*_head(schema), "attributes:"]
@@ -50,7 +67,7 @@ def draft_text(draft: Draft, schema: str | None = None) -> str:
     for section, content in (("source", source), ("dialect", dialect)):
         lines.append(f"  {section}:")
         lines += _section(section, content, draft.findings)
-    return "\n".join(lines) + "\n" + REST
+    return "\n".join(lines) + "\n" + _rest(dialect.get("type"))
 
 
 def template_text(name: str, sections: str, schema: str | None = None, start_date: str = "2024-01-01") -> str:
@@ -64,7 +81,8 @@ def template_text(name: str, sections: str, schema: str | None = None, start_dat
         '  # end_date: "2024-12-31"',
         textwrap.indent(sections.rstrip("\n"), "  "),
     ]
-    return "\n".join(lines) + "\n" + REST
+    dialect = yaml.safe_load(sections).get("dialect") or {}
+    return "\n".join(lines) + "\n" + _rest(dialect.get("type"))
 
 
 def _head(schema: str | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What killed processes left behind, and caches nobody needs any more.
+"""What killed processes left behind, and caches that are not needed any more.
 
 Belongs here: finding and deleting them. Does not belong here: files that mean something (`prune`).
 
@@ -21,6 +21,7 @@ from typing import Final
 from posthog_assets.core.errors import PosthogAssetsError
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.storage import scratch
+from posthog_assets.storage.layout import EXPORTS, SPLITS, export_folder
 from posthog_assets.storage.store import Store
 
 _AGE: Final = timedelta(days=1)
@@ -30,7 +31,6 @@ _TEMPORARY: Final = re.compile(r"\.tmp-[0-9a-f]{32}-.+")
 
 _OLDER: Final = re.compile(r"posthog-assets-(\d+)-.+")
 
-_SPLIT: Final = "raw_export/.split"
 
 #: Before the name of the settings in the folder that holds all pages of an API (`sources.rest.whole`).
 _WHOLE: Final = ".whole-"
@@ -94,18 +94,16 @@ def _splits(imp: Import, *, dry_run: bool) -> Iterator[Leftover]:
 
     Of an API that is read as a whole these are its pages, too, once it is asked for something else.
     """
-    there = {f"{_SPLIT}/{name}": name for name in imp.store.folders(_SPLIT)}
+    there = {f"{SPLITS}/{name}": name for name in imp.store.folders(SPLITS)}
     there |= {
-        f"raw_export/{name}": name.removeprefix(_WHOLE)
-        for name in imp.store.folders("raw_export")
-        if name.startswith(_WHOLE)
+        export_folder(name): name.removeprefix(_WHOLE) for name in imp.store.folders(EXPORTS) if name.startswith(_WHOLE)
     }
     if not there:
         return
     try:
         needed = imp.source.split_files(imp.start_date)
     except PosthogAssetsError:
-        # Nobody knows; a cache that is kept costs nothing but room.
+        # Unknown; a cache that is kept costs nothing but room.
         return
     for folder, file in there.items():
         names = imp.store.names(folder) if file not in needed else []

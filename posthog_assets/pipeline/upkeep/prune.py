@@ -19,10 +19,11 @@ from typing import Final
 from posthog_assets.core.errors import BrokenPart, MissingUpstream, PartitionBusy
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.retention import PRUNABLE
-from posthog_assets.pipeline.day_state.settled import Settled, digest_of
+from posthog_assets.pipeline.day_state.settled import Settled
 from posthog_assets.pipeline.upkeep.leftovers import Leftover, leftovers
 from posthog_assets.sources.manifest import RawExport
-from posthog_assets.storage.layout import events_path, staged_path
+from posthog_assets.storage.layout import EXPORTS, events_path, staged_path
+from posthog_assets.storage.parquet import digest_of
 from posthog_assets.storage.store import Store
 
 _LOCKS: Final = (*PRUNABLE, "imported_batches")
@@ -73,7 +74,7 @@ def prune(imp: Import, *, dry_run: bool, now: datetime | None = None) -> Pruning
 
 def stored_days(store: Store) -> list[date]:
     """Return the days of which any file may be stored, in order; what has no days is not among them."""
-    names = [*store.folders("raw_export"), *store.names("staged_events"), *store.names("posthog_events")]
+    names = [*store.folders(EXPORTS), *store.names("staged_events"), *store.names("posthog_events")]
     return sorted({day for name in names if (day := _day(name.removesuffix(".parquet"))) is not None})
 
 
@@ -98,7 +99,7 @@ def _prune_day(imp: Import, day: date, now: datetime, *, dry_run: bool) -> list[
                     held.enter_context(imp.store.lock(asset, day.isoformat()))
             except PartitionBusy:
                 raise _Stays("a run works on it") from None
-            # Nobody can make it anew from here on.
+            # It cannot be made again from here on.
             _check_unchanged(imp.store, day, _settled(imp, day))
             for asset in due:
                 _delete(imp.store, day, asset)
@@ -135,7 +136,7 @@ def _due(imp: Import, day: date, assets: list[str], now: datetime) -> list[str]:
 
 def _check_unchanged(store: Store, day: date, note: Settled) -> None:
     """Raise where a stored file is not the one that was imported."""
-    again = "was made anew and not imported since (materialize what comes after it)"
+    again = "was made again and not imported since (materialize what comes after it)"
     try:
         manifest = RawExport(store, day).manifest()
     except MissingUpstream:

@@ -31,8 +31,8 @@ def release_day(imp: Import, day: date, reason: str | None = None, *, dry_run: b
     Raises:
         PartitionBusy: the day is being delivered.
     """
-    with imp.store.lock("imported_batches", day.isoformat()):
-        ledger = Ledger(imp.store, day.isoformat())
+    with imp.store.lock("imported_batches", day.isoformat()) as holding:
+        ledger = Ledger(imp.store, day.isoformat(), holding)
         known = ledger.load()
         reasons = {index: known.detail(index) or NO_REASON for index in np.flatnonzero(known.dropped).tolist()}
         chosen = {index: words for index, words in reasons.items() if reason is None or reason in words}

@@ -134,8 +134,8 @@ def mark_undone(imp: Import, days: Iterable[date]) -> int:
     """
     marked = 0
     for day in days:
-        with imp.store.lock("imported_batches", day.isoformat()):
-            ledger = Ledger(imp.store, day.isoformat())
+        with imp.store.lock("imported_batches", day.isoformat()) as holding:
+            ledger = Ledger(imp.store, day.isoformat(), holding)
             known = ledger.load()
             where = np.flatnonzero(known.acknowledged)
             if not len(where):

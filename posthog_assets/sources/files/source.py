@@ -14,21 +14,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from posthog_assets.core.errors import ImportFileError, NoExport
-from posthog_assets.core.sections import Section, secrets_in
+from posthog_assets.core.sections import Section, TimeZone, secrets_in
 from posthog_assets.core.timestamps import Window, pattern_flaw
+from posthog_assets.sources.account import WITHOUT_DAY, Account
 from posthog_assets.sources.base import DayFingerprint, NaiveTimes, Scope, Source, ZoneStrength
-from posthog_assets.sources.files.day_split import WITHOUT_DAY, DaySplit, Extract
+from posthog_assets.sources.files.day_split import DaySplit, Extract
 from posthog_assets.sources.files.locations import Found, Location
 from posthog_assets.sources.files.record_days import Days
 from posthog_assets.sources.formats import SUFFIXES, Compression, Format, Framing, detect
 from posthog_assets.sources.formats.avro import NEEDS_FASTAVRO, is_installed
 from posthog_assets.sources.formats.csv_layouts import LAYOUTS
-from posthog_assets.sources.manifest import Account, RawExport
+from posthog_assets.sources.manifest import RawExport
 
 _DAY: Final = re.compile(r"\{day(?::([^}]*))?\}")
 _PLACEHOLDER: Final = re.compile(r"\{[A-Za-z_]\w*(?:[:!.][^}]*)?\}")
@@ -97,9 +98,11 @@ class Files(Source):
     day_format: str | None = Field(
         None, description="strptime pattern of day_column; absent: as the dialect reads that column"
     )
-    day_timezone: str = Field("UTC", description="Whose days they are; times in day_column without a zone are in it")
-    format: Format | None = Field(None, description="Absent: told by the file's name")
-    compression: Compression | None = Field(None, description="Absent: told by the file's name")
+    day_timezone: TimeZone = Field(
+        "UTC", description="Whose days they are; times in day_column without a zone are in it"
+    )
+    format: Format | None = Field(None, description="Absent: by the file's name")
+    compression: Compression | None = Field(None, description="Absent: by the file's name")
     csv: CsvOptions = Field(
         default_factory=lambda: CsvOptions.model_validate({}),
         description="How CSV is written, where it is not as usual",
@@ -132,15 +135,6 @@ class Files(Source):
             raise ValueError(f"{stray.group()} is unknown; the only placeholder is {{day}}, as in {{day:%Y-%m-%d}}")
         return value
 
-    @field_validator("day_timezone")
-    @classmethod
-    def _is_a_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"{value!r} is no time zone; write it as in Europe/Berlin, or UTC") from None
-        return value
-
     @model_validator(mode="after")
     def _knows_the_day(self) -> Files:
         if self.holds_days == bool(self.day_column):
@@ -158,8 +152,8 @@ class Files(Source):
 
     @model_validator(mode="after")
     def _has_what_reads_it(self) -> Files:
-        told = ".avro" in self.path.rsplit("/", 1)[-1].lower() if self.format is None else self.format is Format.AVRO
-        if told and not is_installed():
+        is_avro = ".avro" in self.path.rsplit("/", 1)[-1].lower() if self.format is None else self.format is Format.AVRO
+        if is_avro and not is_installed():
             raise ValueError(NEEDS_FASTAVRO)
         return self
 
@@ -295,18 +289,14 @@ class Files(Source):
         return self._account(counts, found, first_day)
 
     def _account(self, counts: Counter[str], found: list[Found], first_day: date) -> Account:
-        first, last = first_day.isoformat(), self._scope.end.isoformat() if self._scope and self._scope.end else ""
-        outside = sorted(day for day in counts if day != WITHOUT_DAY and (day < first or (last and day > last)))
-        beyond, without = sum(counts[day] for day in outside), counts[WITHOUT_DAY]
-        account = Account(
-            self._read_as(found, first_day), counts.total(), counts.total() - beyond - without, without, beyond,
-            outside[0] if outside else None, outside[-1] if outside else None,
-        )  # fmt: skip
-        if beyond and not account.in_days:
+        last = self._scope.end if self._scope else None
+        account = Account.of_days(self._read_as(found, first_day), counts, first_day, last)
+        if account.outside and not account.in_days:
             raise ImportFileError(
                 f"source.day_column {self.day_column!r}: none of the {account.records:,} records lies in the import's "
-                f"days, {first} to {last or 'today'}: {beyond:,} are of {outside[0]} to {outside[-1]}"
-                + (f", {without:,} have no day" if without else "")
+                f"days, {first_day} to {last or 'today'}: {account.outside:,} are of {account.first_outside} to "
+                f"{account.last_outside}"
+                + (f", {account.without_day:,} have no day" if account.without_day else "")
                 + ". Correct start_date and end_date, or how the column is read (source.day_format)"
             )
         return account

@@ -48,7 +48,7 @@ def read_records(file: IO[bytes], framing: Framing, name: str, rows: int = 500) 
 def read_lazily(
     file: IO[bytes], framing: Framing, name: str, size: int, rows: int = 500
 ) -> Iterator[Lines | RecordChunk]:
-    """Yield what `read_records` does, but JSON lines unread, about *size* bytes at a time; raises alike."""
+    """Yield what `read_records` does, but JSON lines unread, about *size* bytes at a time; raises the same errors."""
     first = 1
     for inside, stream, inner in members(file, framing, name):
         last = first - 1
@@ -87,7 +87,7 @@ def _records(stream: IO[bytes], framing: Framing, name: str, rows: int, first: i
 
 
 def count_records(file: IO[bytes], framing: Framing, name: str) -> int:
-    """Return how many records `read_records` yields; raises BrokenPart alike.
+    """Return how many records `read_records` yields; raises the same BrokenPart.
 
     Found without parsing them, unless they are to be unfolded.
     """

@@ -53,9 +53,9 @@ def members(file: IO[bytes], framing: Framing, name: str, depth: int = 1) -> Ite
     """Yield (name, decompressed stream, framing without compression) of a part, or of each member of a zip.
 
     Raises:
-        BrokenPart: the bytes are not what *framing* says, or a member cannot be told.
+        BrokenPart: the bytes are not what *framing* says, or its members cannot be separated.
     """
-    # Closing it leaves *file* open: whoever opened that closes it.
+    # Closing it leaves *file* open: its owner closes it.
     steady: io.BufferedReader[Any] = io.BufferedReader(_Steady(file, name), 1 << 20)
     if framing.compression is Compression.ZIP:
         yield from _zip_members(steady, framing, name, depth)
@@ -87,7 +87,7 @@ def _zip_members(file: IO[bytes], framing: Framing, name: str, depth: int) -> It
 
 
 def _check_list(file: IO[bytes], name: str) -> None:
-    """Refuse a zip whose list of members would fill the memory; one that is none is found out by whoever reads it."""
+    """Refuse a zip whose list of members would fill the memory; what is no zip fails when it is read."""
     tail = max(0, file.seek(0, io.SEEK_END) - (64 << 10) - 200)
     file.seek(tail)
     end = file.read()

@@ -39,7 +39,7 @@ _COMPRESSIONS: Final = {
     "bz2": Compression.BZ2, "zip": Compression.ZIP,
 }  # fmt: skip
 
-#: Every suffix that says something, for whoever needs to take a name apart.
+#: Every suffix that says something, for taking a name apart.
 SUFFIXES: Final = frozenset(_FORMATS) | frozenset(_COMPRESSIONS)
 
 Choice = TypeVar("Choice", bound=StrEnum)

@@ -1,4 +1,4 @@
-"""Values that JSON has no word for, told the same way whatever the format.
+"""Values that JSON has no word for, written the same way whatever the format.
 
 Belongs here: decimals and bytes. Does not belong here: how a format stores them.
 """

@@ -58,7 +58,7 @@ class Answer:
             self._head += block
         # Some servers compress an archive once more on its way.
         self._peeled = self._head[:2] == _GZIP and _inside(self._head)[:2] in (_GZIP, _ZIP[:2])
-        #: The first bytes as they are kept, for whoever must tell what they are; empty where the body is.
+        #: The first bytes as they are kept, so that their format can be detected; empty where the body is.
         self.start = _inside(self._head) if self._peeled else self._head
         self.compression = (
             Compression.GZIP if self.start[:2] == _GZIP

@@ -19,6 +19,7 @@ import base64
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -26,6 +27,7 @@ from importlib.metadata import version
 from typing import Any, Final, TypeVar
 
 import urllib3
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from posthog_assets.core.deadlines import pool, read_body
 from posthog_assets.core.errors import BrokenPart, SourceRefused, SourceUnavailable, shorten
@@ -46,7 +48,7 @@ _LONGEST_WAIT: Final = 3600.0
 _WAITS: Final = 100
 
 
-#: How often a delivery that cannot be read to its end is fetched anew.
+#: How often a delivery that cannot be read to its end is fetched again.
 _DELIVERIES: Final = 3
 
 
@@ -55,6 +57,18 @@ pause: Callable[[float], None] = time.sleep
 
 
 T = TypeVar("T")
+
+_patience: ContextVar[float | None] = ContextVar("patience", default=None)
+
+
+@contextmanager
+def hurried(seconds: float) -> Iterator[None]:
+    """Inside this block no API is given more time than *seconds*: to answer, to fail, or to be left alone."""
+    token = _patience.set(seconds)
+    try:
+        yield
+    finally:
+        _patience.reset(token)
 
 
 class TooMuch(SourceUnavailable):
@@ -76,6 +90,9 @@ class Api:
     retry_seconds: float = 900.0
 
     def __post_init__(self) -> None:
+        if (patience := _patience.get()) is not None:
+            self.timeout_seconds = min(self.timeout_seconds, patience)
+            self.retry_seconds = min(self.retry_seconds, patience)
         self._pool = pool(self.timeout_seconds, connect_seconds=15)
         self._rate = rate_of(self.base, self.secrets, self.limits, lambda seconds: pause(seconds))
 
@@ -122,19 +139,24 @@ class Api:
             BrokenPart: several deliveries in a row could not be read.
             SourceUnavailable: the body kept stopping, for `retry_seconds`.
         """
-        began, broken, failures = time.monotonic(), 0, 0
-        while True:
-            try:
-                return fetch()
-            except BrokenPart:
-                broken += 1
-                if broken >= _DELIVERIES:
-                    raise
-            except Stopped:
-                if time.monotonic() - began > self.retry_seconds:
-                    raise
-            pause(backoff(failures) * 5)
-            failures += 1
+        broken = 0
+
+        def given_up(state: RetryCallState) -> bool:
+            nonlocal broken
+            error = state.outcome.exception() if state.outcome else None
+            broken += isinstance(error, BrokenPart)
+            if isinstance(error, BrokenPart):
+                return broken >= _DELIVERIES
+            return (state.seconds_since_start or 0.0) > self.retry_seconds
+
+        tries = Retrying(
+            stop=given_up,
+            wait=lambda state: backoff(state.attempt_number - 1) * 5,
+            retry=retry_if_exception_type((BrokenPart, Stopped)),
+            sleep=lambda seconds: pause(seconds),
+            reraise=True,
+        )
+        return tries(fetch)
 
     def safe(self, text: str) -> str:
         """Return *text* without credentials."""
@@ -173,7 +195,10 @@ class Api:
                 if waits > _WAITS:
                     raise SourceUnavailable(f"{message}, {_WAITS} times in a row")
                 # Nothing asked for, or a time that is past, is no permission to ask without a pause.
-                pause(min(asked or 5 * 2.0 ** min(waits, 6), _LONGEST_WAIT))
+                wait = min(asked or 5 * 2.0 ** min(waits, 6), _LONGEST_WAIT)
+                if (patience := _patience.get()) is not None and wait > patience:
+                    raise SourceUnavailable(f"{message}; it asks to be left alone for {wait:,.0f} s")
+                pause(wait)
                 continue
             if status and status != 408 and status < 500:
                 raise SourceRefused(message)

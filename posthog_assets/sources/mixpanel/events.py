@@ -1,6 +1,6 @@
 """Mixpanel's raw event export, one project day at a time.
 
-Belongs here: what Mixpanel's export endpoint wants, and how a whole delivery is told from one that was cut off. Does
+Belongs here: what Mixpanel's export endpoint wants, and how a whole delivery differs from one that was cut off. Does
 not belong here: HTTP as such (`api`), profiles (`mixpanel_profiles`), or what records mean (`dialects.mixpanel`).
 
 Reference: docs.mixpanel.com/reference/raw-event-export. Both dates are inclusive; a day is asked for with both.
@@ -115,8 +115,8 @@ class Mixpanel(Source):
     def fingerprint(self, day: date) -> str | None:
         """Return what `revision` says, and a digest of what is asked for; None before the day is complete."""
         revision = self.revision(day)
-        wish = orjson.dumps([self.project_id, self.region, self.host, sorted(set(self.events)), self.where])
-        return f"{revision}-{hashlib.sha256(wish).hexdigest()[:16]}" if revision else None
+        asked = orjson.dumps([self.project_id, self.region, self.host, sorted(set(self.events)), self.where])
+        return f"{revision}-{hashlib.sha256(asked).hexdigest()[:16]}" if revision else None
 
     def export(self, day: date, raw: RawExport, first_day: date) -> None:
         """Pin the day as Mixpanel delivers it: one part, or one for each group of events where it is too large."""
@@ -219,7 +219,7 @@ def check_end(line: bytes, origin: str) -> None:
     """
     if not line:
         return
-    # Half a record is told by its open brackets: what else is wrong with a record rejects it alone.
+    # Half a record shows by its open brackets: what else is wrong with a record rejects it alone.
     whole = is_whole_object(line.strip())
     if whole:
         try:

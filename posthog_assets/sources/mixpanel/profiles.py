@@ -32,7 +32,7 @@ _FRAMING: Final = Framing(Format.JSONL, Compression.NONE)
 def export_profiles(source: Mixpanel, raw: RawExport) -> None:
     """Pin every profile of the project as it is now: one part a page, one profile a line.
 
-    An interrupted export goes on in its session, or begins anew where Mixpanel has forgotten that. The profiles of an
+    An interrupted export goes on in its session, or starts again where Mixpanel has forgotten that. The profiles of an
     earlier, complete export are replaced.
 
     Raises:

@@ -38,6 +38,7 @@ from posthog_assets.sources.rest.endpoint import Asking, Endpoint, ForEach
 from posthog_assets.sources.rest.paginators import END, End, PageFacts, PaginatorSettings, Place, same_host
 from posthog_assets.sources.rest.requests import Request, filled, filled_path, pairs_of, without_params
 from posthog_assets.sources.rest.seen import SeenKeys
+from posthog_assets.sources.rest.tally import Tally
 from posthog_assets.sources.rest.windows import Incremental, Window
 
 _NO_TIME: Final = np.iinfo(np.int64).min
@@ -99,6 +100,8 @@ class Pages:
         self._raw = raw
         self._key = key
         self._seen = SeenKeys()
+        #: Where the records of the answers went.
+        self.tally = Tally()
 
     def read(self, window: Window | None) -> None:
         """Pin all pages of *window* (None: of the whole), and confirm those that are pinned already.
@@ -146,8 +149,9 @@ class Pages:
         """Read a window; in halves where it is too much for the API at once."""
         names: list[str] = []
         seen = SeenKeys()
+        tally = Tally()
         try:
-            self._read_window(parent, window, names, seen)
+            self._read_window(parent, window, names, seen, tally)
         except TooMuch as error:
             halves = self._halves(window)
             if halves is None:
@@ -161,6 +165,7 @@ class Pages:
                 self._window(parent, half)
         else:
             self._seen.join(seen)
+            self.tally.join(tally)
 
     def _halves(self, window: Window | None) -> tuple[Window, Window] | None:
         incremental = self._rules.endpoint.incremental
@@ -168,12 +173,14 @@ class Pages:
             return None
         return window.halves(max(incremental.unit, timedelta(milliseconds=1)))
 
-    def _read_window(self, parent: Parent | None, window: Window | None, names: list[str], seen: SeenKeys) -> None:
+    def _read_window(
+        self, parent: Parent | None, window: Window | None, names: list[str], seen: SeenKeys, tally: Tally
+    ) -> None:
         endpoint = self._rules.endpoint
         request = self._request(endpoint, self._known(parent, window))
         codes = [parent.code if parent else "", window.code if window else ""]
         stem = "-".join(["page", *(code for code in codes if code)])
-        sift = _Sift(self._rules, window, parent, self._seen, seen)
+        sift = _Sift(self._rules, window, parent, self._seen, seen, tally)
         count, most = 0, self._rules.max_rows_per_window
         for name, page in self._pages(endpoint, request, stem, sift):
             names.append(name)
@@ -262,6 +269,7 @@ class Pages:
             members = [] if is_empty else members_at(answer, select, name)
             if sift is not None:
                 sift.sift(members, memory.get("last", _NO_TIME))
+                sift.tally.add_passed(*memory.get("outside", ()))
             return _Read(members, answer, END if memory["end"] else memory["next"])
         return None
 
@@ -276,9 +284,15 @@ class Pages:
         if sift is not None and sift.is_past:
             page = replace(page, next=END)
         is_end = isinstance(page.next, End)
-        memory = {"export": self._key, "at": place, "next": None if is_end else page.next, "end": is_end}
+        memory: dict[str, Any] = {
+            "export": self._key,
+            "at": place,
+            "next": None if is_end else page.next,
+            "end": is_end,
+        }
         if sift is not None and is_outside:
             memory["last"] = sift.last
+            memory["outside"] = sift.outside
         framing = Framing(
             Format.JSON, Compression.NONE if is_outside else found.compression,
             select=asking.data_selector, skip=() if is_outside else _ranges(skip),
@@ -315,12 +329,16 @@ class _Sift:
     """Tells which records of each page are the day's, and when the pages that follow hold none any more."""
 
     def __init__(
-        self, rules: Rules, window: Window | None, parent: Parent | None, before: SeenKeys, seen: SeenKeys
-    ) -> None:
+        self, rules: Rules, window: Window | None, parent: Parent | None, before: SeenKeys, seen: SeenKeys,
+        tally: Tally,
+    ) -> None:  # fmt: skip
         self._rules = rules
         self._window = window
         self._parent = parent.value if parent else None
         self._before, self._seen = before, seen
+        self.tally = tally
+        #: Records of the last page that lie outside the window: how many, the earliest, the latest.
+        self.outside: tuple[int, int, int] | tuple[()] = ()
         self.added: Mapping[str, Any] = parent.fields if parent else {}
         endpoint = rules.endpoint
         self.key = (endpoint.key_field, self._parent or "", *(endpoint.primary_key or ())) if endpoint.key_field else ()
@@ -334,6 +352,7 @@ class _Sift:
         *last* is the time of the last record of a page whose records were not kept.
         """
         skip = self._outside(members)
+        self.tally.records += len(members)
         if not members and last != _NO_TIME:
             self.last = last
         self.is_outside = bool(members) and all(skip)
@@ -345,6 +364,7 @@ class _Sift:
             here: set[bytes] = set()
             for (index, key), is_known in zip(mine.items(), known.tolist(), strict=True):
                 skip[index] = is_known or key in here
+                self.tally.repeated += skip[index]
                 here.add(key)
             self._seen.add(sorted(here))
         return skip
@@ -370,6 +390,10 @@ class _Sift:
         start, end = self._window.micros
         early, late = has_time & (times < start), has_time & (times >= end)
         self._check_filter(members, incremental, times, early, late)
+        beyond = times[early | late]
+        self.outside = (len(beyond), int(beyond.min()), int(beyond.max())) if len(beyond) else ()
+        self.tally.without_time += int((~has_time).sum())
+        self.tally.add_outside(*self.outside)
         self._check_order(times[has_time], incremental, early, late)
         return (early | late).tolist()
 

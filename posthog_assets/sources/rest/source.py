@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import orjson
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from posthog_assets.core.errors import NoExport
 from posthog_assets.core.sections import Section, TimeZone
-from posthog_assets.sources.base import NaiveTimes, Source, ZoneStrength
-from posthog_assets.sources.files.day_split import WITHOUT_DAY
+from posthog_assets.core.timestamps import Window
+from posthog_assets.sources.account import WITHOUT_DAY, Account
+from posthog_assets.sources.base import NaiveTimes, Scope, Source, ZoneStrength
+from posthog_assets.sources.files.day_split import DaySplit
 from posthog_assets.sources.files.record_days import Days
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.sources.rest.client import Client, RestClient
@@ -84,6 +86,8 @@ class Rest(Source):
     )
     timeout_seconds: float = Field(60, gt=0, description="Longest wait for the next bytes")
     retry_seconds: float = Field(900, ge=0, description="How long failures of one request may go on")
+
+    _scope: Scope | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _knows_its_days(self) -> Self:
@@ -169,6 +173,16 @@ class Rest(Source):
 
     # --- days -----------------------------------------------------------------------------------------------
 
+    def within(self, scope: Scope) -> Self:
+        other = self.model_copy()
+        other._scope = scope
+        return other
+
+    @property
+    def holds_all_days(self) -> bool:
+        """Answers bring records of other days along, which are left to these."""
+        return True
+
     @property
     def look_back_days(self) -> int:  # type: ignore[override]
         return self.late_days
@@ -216,26 +230,50 @@ class Rest(Source):
         assert position is not None, "the day is complete"
         if raw.is_complete(position):
             return
-        client = RestClient(
-            self.client, tuple(Limit(rate.requests, rate.seconds) for rate in self.rate), self.timeout_seconds,
-            self.retry_seconds,
-        )  # fmt: skip
+        client = self._rest_client()
         if self.whole:
-            split, whole = self._split(day, raw, client)
+            split, whole = self._split(day, raw, client, first_day)
             raw.begin(position)
             for key in (day.isoformat(), *([WITHOUT_DAY] if day == first_day else [])):
                 whole.pin(split, key, raw)
+            last = self._scope.end if self._scope else None
+            raw.complete(account=Account.of_days(self._read_as(first_day), split.counts, first_day, last))
         else:
             raw.begin(position)
-            Pages(self, client, raw, position).read(day_window(day, self.zone))
+            pages = Pages(self, client, raw, position)
+            pages.read(day_window(day, self.zone))
+            raw.complete(account=pages.tally.account(self.zone))
+
+    def fetch_sample(self, day: date, raw: RawExport) -> None:
+        """As `export` does; with `whole`, the first pages instead of the day's records."""
+        if not self.whole:
+            super().fetch_sample(day, raw)
+            return
+        raw.begin("a look")
+        Pages(self, self._rest_client(), raw, "a look").read(None)
         raw.complete()
 
-    def _split(self, day: date, raw: RawExport, client: RestClient) -> tuple[Any, Whole]:
+    def _rest_client(self) -> RestClient:
+        limits = tuple(Limit(rate.requests, rate.seconds) for rate in self.rate)
+        return RestClient(self.client, limits, self.timeout_seconds, self.retry_seconds)
+
+    def _split(self, day: date, raw: RawExport, client: RestClient, first_day: date) -> tuple[DaySplit, Whole]:
         now = datetime.now(UTC)
         needed = self.settled_at(day) if now >= self.settled_at(day) else self.available_at(day)
-        whole = Whole(raw.store, self._digest(), self.day_column or "", Days(self.zone))
+        days = Days(self.zone, *self._day_form, Window.of(first_day, now))
+        whole = Whole(raw.store, self._digest(), self.day_column or "", days, self._read_as(first_day))
         split = whole.split(needed, now, lambda pages, key: Pages(self, client, pages, key).read(None))
         return split, whole
+
+    @property
+    def _day_form(self) -> tuple[str | None, str | None]:
+        """The pattern and unit of `day_column`: the dialect's, where it reads the same column as the event's time."""
+        scope = self._scope
+        return (scope.format, scope.unit) if scope and scope.time_column == self.day_column else (None, None)
+
+    def _read_as(self, first_day: date) -> str:
+        """Return a text that changes when records would be given to days by another rule."""
+        return hashlib.sha256(repr([self.day_column, self._day_form, first_day.year]).encode()).hexdigest()[:8]
 
     def _refuse_unavailable(self, day: date) -> None:
         now = datetime.now(UTC)

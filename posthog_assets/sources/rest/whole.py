@@ -21,7 +21,8 @@ from typing import IO, Any, Protocol, cast
 import orjson
 
 from posthog_assets.core.errors import MissingUpstream
-from posthog_assets.sources.files.day_split import WITHOUT_DAY, DaySplit
+from posthog_assets.sources.account import WITHOUT_DAY
+from posthog_assets.sources.files.day_split import DaySplit
 from posthog_assets.sources.files.record_days import Days
 from posthog_assets.sources.formats import Compression, Format, Framing, Unreadable, read_records
 from posthog_assets.sources.manifest import Part, RawExport
@@ -35,13 +36,17 @@ class Reading(Protocol):
 
 
 class Whole:
-    """All records of an API, as far as they are stored; *name* is unique to the settings."""
+    """All records of an API, as far as they are stored.
 
-    def __init__(self, store: Store, name: str, day_column: str, days: Days) -> None:
+    *name* is unique to the settings, *read_as* to the rule by which *days* gives records to days.
+    """
+
+    def __init__(self, store: Store, name: str, day_column: str, days: Days, read_as: str) -> None:
         self._store = store
         self._name = name
         self._day_column = day_column
         self._days = days
+        self._read_as = read_as
 
     def split(self, needed_at: datetime, now: datetime, read: Reading) -> DaySplit:
         """Return the extracts of a reading that began at *needed_at* or later, made now unless there is one.
@@ -63,7 +68,7 @@ class Whole:
             return self._made(raw)
 
     def _made(self, raw: RawExport) -> DaySplit:
-        split = DaySplit(self._store, self._name, raw.manifest().digest())
+        split = DaySplit(self._store, self._name, f"{raw.manifest().digest()}{self._read_as}")
         if not split.load():
             stream = cast("IO[bytes]", io.BufferedReader(_Lines(raw, raw.parts()), 1 << 20))
             split.write(stream, Framing(Format.JSONL), "the API", self._day_column, self._days)
@@ -113,7 +118,7 @@ class _Lines(io.RawIOBase):
     @staticmethod
     def _texts(raw: RawExport, parts: tuple[Part, ...]) -> Iterator[bytes]:
         for part in parts:
-            with raw.open(part) as file:
+            with raw.verified(part) as file:
                 for chunk in read_records(file, part.framing, part.name):
                     yield b"".join(_line(record) for record in chunk.records)
 

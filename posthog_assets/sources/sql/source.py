@@ -1,6 +1,7 @@
 """A table or a query of any database that SQLAlchemy reaches, a day at a time.
 
-Belongs here: which rows are a day's. Does not belong here: connecting (`database`), how rows are kept (`rows`).
+Belongs here: which rows are a day's. Does not belong here: how a day is written for a database (`day_bounds`),
+connecting (`database`), how rows are kept (`parquet_rows`).
 
 A day is one SELECT, which databases answer from one state of the table, however long it takes to read. An export that
 was interrupted therefore starts the day over: parts of two reads would mix two states, and lose or repeat the rows that
@@ -12,25 +13,24 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from posthog_assets.core.errors import ImportFileError, SourceRefused
+from posthog_assets.core.sections import TimeZone
 from posthog_assets.core.timestamps import read_timestamps
-from posthog_assets.sources.base import NaiveTimes, Source, ZoneStrength
+from posthog_assets.sources.account import Account
+from posthog_assets.sources.base import NaiveTimes, Scope, Source, ZoneStrength
 from posthog_assets.sources.manifest import RawExport
+from posthog_assets.sources.sql import day_bounds
 from posthog_assets.sources.sql.database import Database, Table
+from posthog_assets.sources.sql.day_bounds import Bounds
 from posthog_assets.sources.sql.parquet_rows import write_parts
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Select, TextClause
-
-#: How a bound of a day is given to the database.
-Bounds = Literal["aware", "naive", "date", "text", "s", "ms", "us"]
-
-_UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000}
 
 
 class Sql(Source):
@@ -43,11 +43,11 @@ class Sql(Source):
         None, min_length=1, description="SELECT with :day_start (included) and :day_end (excluded), instead of table"
     )
     day_column: str | None = Field(None, min_length=1, description="Column of the table that says the day")
-    timezone: str = Field("UTC", description="Whose days they are; times of the database without a zone are in it")
+    timezone: TimeZone = Field("UTC", description="Whose days they are; times of the database without a zone are in it")
     bounds: Bounds | None = Field(
         None,
-        description="How the day's bounds are given: aware (with zone), naive (without), date, text (2024-03-01), or "
-        "epochs in s, ms, us; absent: as the type of day_column or the database suggests",
+        description="How the day's bounds are given: aware (with zone), naive (without), date, text (2024-03-01), "
+        "digits (20240301), or epochs in s, ms, us; absent: as the type of day_column or the database suggests",
     )
     columns: list[str] | None = Field(None, min_length=1, description="Columns of the table; absent: all")
     where: str | None = Field(None, min_length=1, description="SQL condition on the table's rows, used as it stands")
@@ -63,6 +63,8 @@ class Sql(Source):
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Passed to create_engine", repr=False)
 
+    _scope: Scope | None = PrivateAttr(None)
+
     @field_validator("url")
     @classmethod
     def _is_url(cls, value: SecretStr | None) -> SecretStr | None:
@@ -70,15 +72,6 @@ class Sql(Source):
         if text and "://" not in text:
             raise ValueError("is no SQLAlchemy URL; write it as postgresql://user:password@host:5432/database")
         return SecretStr(text) if text else None
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError):
-            raise ValueError(f"{value!r} is no time zone; write it as in Europe/Berlin, or UTC") from None
-        return value
 
     @model_validator(mode="after")
     def _is_one_or_the_other(self) -> Sql:
@@ -92,6 +85,18 @@ class Sql(Source):
             if not all(re.search(rf"(?<![:\w]):{name}\b", self.query) for name in ("day_start", "day_end")):
                 raise ValueError("query must select the day: WHERE created_at >= :day_start AND created_at < :day_end")
         return self
+
+    def within(self, scope: Scope) -> Self:
+        if not self.table:
+            return self
+        other = self.model_copy()
+        other._scope = scope
+        return other
+
+    @property
+    def holds_all_days(self) -> bool:
+        """A table is counted whole with the first day; a query is asked for its days only."""
+        return bool(self.table)
 
     @property
     def pool(self) -> str | None:
@@ -167,19 +172,21 @@ class Sql(Source):
             SourceUnavailable: it cannot be reached, or the connection was lost.
         """
         self.refuse_early(day)
-        # A day that is not over is read anew each time.
+        # A day that is not over is read again each time.
         position = self.position(self.fingerprint(day) or f"early {datetime.now(UTC).isoformat()}")
         if raw.is_complete(position):
             return
         raw.begin(position)
         database = self.database()
+        account = None
         with database.connect() as connection:
             table = self._looked_up(database, connection)
             # Those without a day first: a row that gets its day meanwhile is read twice, not never.
             if table and day == first_day:
+                account = self._account(database, connection, table, first_day)
                 self._write(raw, database, connection, table, "without-day", *self._statement(database, table, None))
             self._write(raw, database, connection, table, str(day), *self._statement(database, table, day))
-        raw.complete()
+        raw.complete(account=account)
 
     def database(self) -> Database:
         """Return the database; raises ImportFileError where there is no URL."""
@@ -203,6 +210,20 @@ class Sql(Source):
             without_day=without_day,
         )  # fmt: skip
 
+    def _account(self, database: Database, connection: Connection, table: Table, first_day: date) -> Account:
+        """Return where all rows of the table go: to a day, to none, or to one that the import does not have."""
+        zone, bounds = ZoneInfo(self.timezone), self.bounds or self._suggested(table, database.backend)
+        end = self._scope.end if self._scope else None
+        days = first_day, end or max(first_day, datetime.now(zone).date())
+        rows, wanted = self._rows(table)
+        name = self.day_column or ""
+        statement = day_bounds.places(rows, rows.c[name], days, zone, bounds, table.columns[name])
+        if wanted.whereclause is not None:
+            statement = statement.where(wanted.whereclause)
+        _, batches = database.read(connection, statement, {})
+        (row,) = [row for batch in batches for row in batch]
+        return day_bounds.account_of(row, zone, bounds)
+
     def _rows(self, table: Table) -> tuple[Any, Select[Any]]:
         """Return the table, and the SELECT of all rows that are wanted of it."""
         import sqlalchemy as sa
@@ -219,22 +240,22 @@ class Sql(Source):
 
         if table is None:
             assert self.query and day
-            start, end, kind = self._bounds(day, self.bounds or _of_backend(database.backend))
+            bounds = self.bounds or day_bounds.of_backend(database.backend)
+            start, end, kind = day_bounds.of_day(day, ZoneInfo(self.timezone), bounds)
             text = sa.text(self.query.strip().rstrip(";"))
             bound = text.bindparams(sa.bindparam("day_start", type_=kind), sa.bindparam("day_end", type_=kind))
             return bound, {"day_start": start, "day_end": end}
         rows, statement = self._rows(table)
-        column = rows.c[self.day_column or ""]
+        column, column_type = rows.c[self.day_column or ""], table.columns[self.day_column or ""]
         bounds = self.bounds or self._suggested(table, database.backend)
         if day is None:
-            return statement.where(_without_day(column, bounds)), {}
-        start, end, kind = self._bounds(day, bounds)
+            return statement.where(day_bounds.without_day(column, bounds, column_type)), {}
+        start, end, kind = day_bounds.of_day(day, ZoneInfo(self.timezone), bounds, column_type)
         statement = statement.where(
             column >= sa.bindparam("day_start", type_=kind), column < sa.bindparam("day_end", type_=kind)
         )
-        if bounds == "text":
-            statement = statement.where(_begins_with_a_date(column))
-        return statement, {"day_start": start, "day_end": end}
+        form = day_bounds.form_of_text(column, bounds, column_type)
+        return statement if form is None else statement.where(form), {"day_start": start, "day_end": end}
 
     def _state(self, database: Database, connection: Connection, table: Table | None, day: date) -> str:
         """Return how many rows the day has, and when they changed last."""
@@ -271,32 +292,14 @@ class Sql(Source):
         kind = table.columns[self.day_column or ""]
         if isinstance(kind, sa.Numeric | sa.Integer):
             raise SourceRefused(
-                f"source.day_column {self.day_column!r} holds numbers: set source.bounds to s, ms or us"
+                f"source.day_column {self.day_column!r} holds numbers: set source.bounds to s, ms or us if they are "
+                "epochs, to digits if they are written as in 20240301"
             )
         if backend == "sqlite" or isinstance(kind, sa.String):
             return "text"
         if isinstance(kind, sa.DateTime):
             return "aware" if kind.timezone else "naive"
-        return "date" if isinstance(kind, sa.Date) else _of_backend(backend)
-
-    def _bounds(self, day: date, bounds: Bounds) -> tuple[Any, Any, Any]:
-        """Return the day's start, its end, and their SQLAlchemy type."""
-        import sqlalchemy as sa
-
-        after = day + timedelta(days=1)
-        start, end = self._midnight(day), self._midnight(after)
-        match bounds:
-            case "aware":
-                return start, end, sa.DateTime(timezone=True)
-            case "naive":
-                return start.replace(tzinfo=None), end.replace(tzinfo=None), sa.DateTime()
-            case "date":
-                return day, after, sa.Date()
-            case "text":
-                # `2024-03-01` sorts before every time of that day, written with a blank or a T, with or without µs.
-                return day.isoformat(), after.isoformat(), sa.String()
-        unit = _UNITS[bounds]
-        return int(start.timestamp()) * unit, int(end.timestamp()) * unit, sa.BigInteger()
+        return "date" if isinstance(kind, sa.Date) else day_bounds.of_backend(backend)
 
     def _midnight(self, day: date) -> datetime:
         return datetime.combine(day, time(), ZoneInfo(self.timezone))
@@ -308,56 +311,3 @@ class Sql(Source):
             self.columns, self.where, self.json_columns,
         ]  # fmt: skip
         return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
-
-
-def _of_backend(backend: str) -> Bounds:
-    """Return the bounds that suit every type of time: PostgreSQL reads the others in the session's zone."""
-    if backend == "sqlite":
-        return "text"
-    return "aware" if backend in ("postgresql", "redshift") else "naive"
-
-
-def _without_day(column: Any, bounds: Bounds) -> Any:
-    """Return the condition of the rows that are no day's: no value, or one that lies beyond all days.
-
-    The latter are `infinity` and the years PostgreSQL has more of, MySQL's zero dates, a float that is no number; and
-    what SQLite, which keeps in any column what it is given, sorts below or above all texts. Between these ends the days
-    are laid side by side, in whatever order the database's collation has: each value is in one of them.
-    """
-    import sqlalchemy as sa
-
-    first, last, kind = _ends(bounds)
-    beyond = [column.is_(None), column < sa.literal(first, kind), column > sa.literal(last, kind)]
-    return sa.or_(*beyond, *([sa.not_(_begins_with_a_date(column))] if bounds == "text" else []))
-
-
-def _ends(bounds: Bounds) -> tuple[Any, Any, Any]:
-    """Return the first and the last value that may have a day, and their SQLAlchemy type."""
-    import sqlalchemy as sa
-
-    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-    match bounds:
-        case "aware":
-            return first, last, sa.DateTime(timezone=True)
-        case "naive":
-            return first.replace(tzinfo=None), last.replace(tzinfo=None), sa.DateTime()
-        case "date":
-            return date.min, date.max, sa.Date()
-        case "text":
-            # A letter sorts after every time of the last day.
-            return date.min.isoformat(), f"{date.max}Z", sa.String()
-    unit = _UNITS[bounds]
-    return int(first.timestamp()) * unit, int(last.replace(microsecond=0).timestamp()) * unit, sa.BigInteger()
-
-
-def _begins_with_a_date(column: Any) -> Any:
-    """Return the condition that a text begins as in 2024-03-01; others sort between days that they are not of.
-
-    No pattern that all databases know has digits in it, so they become zeros first.
-    """
-    import sqlalchemy as sa
-
-    text = column
-    for digit in "123456789":
-        text = sa.func.replace(text, digit, "0", type_=sa.String())
-    return text.like("0000-00-00%")

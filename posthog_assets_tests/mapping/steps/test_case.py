@@ -81,7 +81,7 @@ def test_two_names_that_would_become_one_lose_no_value() -> None:
     assert left(step, {"userId": 1, "UserID": 2}) == {"user_id": 1, "UserID": 2}
 
 
-def test_only_what_is_asked_for_is_written_anew() -> None:
+def test_only_what_is_asked_for_is_written_again() -> None:
     given = after({"step": "case", "style": "snake_case", "of": ["event"]}, event({"userId": 1}, name="UserSeen"))
     assert (given.name, given.properties) == ("user_seen", {"userId": 1})
     given = after({"step": "case", "style": "snake_case", "of": ["properties"]}, event({"userId": 1}, name="UserSeen"))

@@ -121,10 +121,10 @@ def test_an_address_tells_where_it_is_under_posthogs_names(database: Path) -> No
             given = event({"$ip": address})
             step(given)
             assert given.properties == {"$ip": address} | TOLD
-        for address in ("10.0.0.1", "no address", 5, None, ""):
-            given = event({"$ip": address})
+        for odd in ("10.0.0.1", "no address", 5, None, ""):
+            given = event({"$ip": odd})
             step(given)
-            assert given.properties == {"$ip": address}
+            assert given.properties == {"$ip": odd}
 
 
 def test_a_place_may_be_the_persons_and_the_address_may_go(database: Path) -> None:

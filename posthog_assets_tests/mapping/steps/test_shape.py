@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 from hypothesis import given
@@ -70,7 +71,7 @@ def leaves(value: object) -> list[bytes]:
 
 
 @given(st.dictionaries(st.text("ab_", max_size=3), json_values, max_size=5), st.integers(1, 3))
-def test_flattening_loses_no_value(properties: dict, depth: int) -> None:
+def test_flattening_loses_no_value(properties: dict[str, Any], depth: int) -> None:
     before = sorted(leaves(properties)) if properties else []
     flat = left({"step": "flatten", "depth": depth, "arrays": "index"}, orjson.loads(orjson.dumps(properties)))
     assert (sorted(leaves(flat)) if flat else []) == before

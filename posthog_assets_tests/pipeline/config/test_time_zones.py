@@ -1,4 +1,4 @@
-"""A zone is written once: what the source is told of its times without one, the dialect knows."""
+"""A zone is written once: the zone that the source has for times without one is the dialect's too."""
 
 from __future__ import annotations
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from posthog_assets.cli.preview import html, show
+from posthog_assets.cli.preview import show
 from posthog_assets.pipeline.preview.markdown import markdown
+from posthog_assets.pipeline.preview.page import html
 from posthog_assets.pipeline.preview.preview import Preview, preview_day
 from posthog_assets_tests.records.shop import DAY, write_import
 

@@ -68,3 +68,15 @@ def test_what_is_unsure_is_marked_above_its_line() -> None:
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.booleans(), st.none()), max_size=4))
 def test_whatever_columns_are_called_the_yaml_reads_back(value: dict[str, Any]) -> None:
     assert yaml.safe_load(flow(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("source", "mapping"), [("amplitude", {"sessions": "auto"}), ("mixpanel", None), ("sql", None)]
+)
+def test_a_new_file_takes_over_the_sessions_that_its_source_knows(source: str, mapping: Any) -> None:
+    assert yaml.safe_load(template_text("shop", template(source)))["attributes"].get("mapping") == mapping
+
+
+def test_a_file_that_is_written_for_data_takes_over_its_sessions(tmp_path: Path) -> None:
+    text = draft_text(sniff_files("shop", str(EXPORTS["amplitude"](tmp_path))))
+    assert yaml.safe_load(text)["attributes"]["mapping"] == {"sessions": "auto"}

@@ -51,7 +51,7 @@ def s3() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["local disk", "object store"])
+@pytest.fixture(params=["local disk", pytest.param("object store", marks=pytest.mark.end_to_end)])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Import]]:
     """Make the import of one day, stored on a local disk or an object store; changes replace attributes."""
     elsewhere: dict[str, Any] = {}
@@ -129,7 +129,7 @@ def test_what_was_pruned_is_asked_for_in_vain_and_told_how_to_come_back(make: Ca
     today = datetime.now(UTC).date()
     for step, words in (
         (stage_day, f"small/raw_export of 2024-03-01 was pruned on {today}, after it had been imported: materialize "
-         "raw_export for 2024-03-01 again to fetch it anew"),
+         "raw_export for 2024-03-01 again to fetch it again"),
         (transform_day, "small/staged_events of 2024-03-01 was pruned after it had been imported: materialize "
          "raw_export, staged_events for 2024-03-01 again"),
         (deliver_day, "small/posthog_events of 2024-03-01 was pruned after it had been imported: materialize "
@@ -142,7 +142,7 @@ def test_what_was_pruned_is_asked_for_in_vain_and_told_how_to_come_back(make: Ca
     assert verify_day(imp, DAY) is None
 
 
-def test_a_pruned_day_is_fetched_anew_and_nothing_of_it_is_sent_again(make: Callable[..., Import]) -> None:
+def test_a_pruned_day_is_fetched_again_and_nothing_of_it_is_sent_again(make: Callable[..., Import]) -> None:
     imp = imported(make())
     prune(imp, dry_run=False, now=after(91))
     export_day(imp, DAY)
@@ -191,19 +191,19 @@ def test_a_day_that_owes_events_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("made_anew", "asset"),
+    ("made_again", "asset"),
     [((export_day,), "raw_export"), ((export_day, stage_day), "raw_export"), ((transform_day,), "posthog_events")],
 )
-def test_files_that_were_made_anew_and_not_imported_since_stay(
-    make: Callable[..., Import], tmp_path: Path, made_anew: tuple[Any, ...], asset: str
+def test_files_that_were_made_again_and_not_imported_since_stay(
+    make: Callable[..., Import], tmp_path: Path, made_again: tuple[Any, ...], asset: str
 ) -> None:
     imp = imported(make())
     (tmp_path / f"exports/{DAY}.jsonl").write_text("\n".join(LINES[:3]) + "\n")
     other = make(mapping={"properties": {"add": {"more": 1}}})
-    for step in made_anew:
+    for step in made_again:
         step(other, DAY)
     done = prune(imp, dry_run=False, now=after(900))
-    assert done.left == {f"{asset} was made anew and not imported since (materialize what comes after it)": [DAY]}
+    assert done.left == {f"{asset} was made again and not imported since (materialize what comes after it)": [DAY]}
     assert stored(imp) == ["raw/2024", "staged/2024", "events/2024"]
 
 
@@ -226,7 +226,7 @@ def test_without_a_policy_everything_stays(make: Callable[..., Import]) -> None:
     assert (done.pruned, done.left) == ([], {})
 
 
-def test_sending_nothing_again_does_not_begin_the_time_anew(make: Callable[..., Import]) -> None:
+def test_sending_nothing_again_does_not_begin_the_time_again(make: Callable[..., Import]) -> None:
     imp = imported(make())
     first = Settled.read(imp.store, DAY)
     deliver_day(imp, DAY)

@@ -10,7 +10,7 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import fastavro
 import pandas as pd
@@ -176,7 +176,7 @@ def test_avro_stays_avro(tmp_path: Path, store: Store, kind: Any, second: Any, f
     assert _records(export) == [records[1], records[2]]
     assert export.manifest().records_without_day == 1
     with raw.open(raw.parts()[0]) as file:
-        assert [record["n"] for record in fastavro.reader(file)] == [0, 3]
+        assert [cast(dict[str, Any], record)["n"] for record in fastavro.reader(file)] == [0, 3]
 
 
 def test_an_avro_record_that_cannot_be_read_stays_one_rejected_record(tmp_path: Path, store: Store) -> None:

@@ -121,7 +121,7 @@ def test_a_part_that_was_damaged_is_repaired_by_exporting_again(tmp_path: Path, 
     part = _export(source, store).parts()[0]
     store.delete(f"raw_export/2015-09-12/{part.name}")
     raw = _export(source, store)
-    with raw.open(part, verify=True) as file:
+    with raw.verified(part) as file:
         assert file.read() == b'{"n":1}\n'
 
 
@@ -360,7 +360,7 @@ def test_unfolding_works_on_files_that_hold_all_days(tmp_path: Path, store: Stor
     assert [part.records for part in _export(source, store, date(2015, 9, 13)).parts()] == [1]
 
 
-def test_a_file_that_is_to_be_read_in_another_way_is_pinned_anew(tmp_path: Path, store: Store) -> None:
+def test_a_file_that_is_to_be_read_in_another_way_is_pinned_again(tmp_path: Path, store: Store) -> None:
     _write(tmp_path / "2015-09-12.csv", b"a;b\n1;2\n")
     _write(tmp_path / "2015-09-12.json", b'[{"actions":[1,2]}]')
     path = f"{tmp_path}/{{day}}.*"

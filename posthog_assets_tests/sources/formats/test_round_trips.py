@@ -108,7 +108,7 @@ LEAF = {
 }
 NUMBER = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.dictionaries(TEXT, st.none() | TEXT, max_size=3)
-LEAVES = st.recursive(
+LEAVES: st.SearchStrategy[dict[str, Any]] = st.recursive(
     st.fixed_dictionaries({"number": NUMBER, "texts": TEXTS, "leaves": st.just([])}),
     lambda inner: st.fixed_dictionaries({"number": NUMBER, "texts": TEXTS, "leaves": st.lists(inner, max_size=3)}),
     max_leaves=5,

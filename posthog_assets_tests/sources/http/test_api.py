@@ -145,7 +145,10 @@ def test_a_source_says_which_answers_mean_nothing_or_too_much() -> None:
 def test_an_answer_that_does_not_come_in_time_may_be_too_much() -> None:
     with Lines(lambda asked, reply: Reply(delay=0.6)) as server:
         api = Api(server.url, timeout_seconds=0.2)
-        with pytest.raises(TooMuch, match="no answer: ReadTimeoutError"), api.request("GET", "/", too_slow=True):
+        with (
+            pytest.raises(TooMuch, match="no answer: it accepted the connection, and did not answer in time"),
+            api.request("GET", "/", too_slow=True),
+        ):
             pass
         assert len(server.requests) == 1
 
@@ -181,12 +184,13 @@ def test_a_body_larger_than_expected_is_refused() -> None:
 
 
 def test_a_delivery_that_stays_broken_fails_loudly() -> None:
+    tries = 0
+
     def fetch() -> None:
         nonlocal tries
         tries += 1
         raise BrokenPart("truncated")
 
-    tries = 0
     with pytest.raises(BrokenPart, match="truncated"):
         asking("http://127.0.0.1:9").persist(fetch)
     assert tries == 3

@@ -338,12 +338,13 @@ def test_a_process_that_is_killed_between_groups_of_names_leaves_a_day_that_can_
 
 
 def test_a_process_that_dies_while_sending_goes_on_where_it_was(tmp_path: Path) -> None:
+    left = 3
+
     def script(asked: capture.Asked) -> capture.Reply | None:
         nonlocal left
         left -= 1
         return None if left >= 0 else capture.Reply(None, take=False)
 
-    left = 3
     with MixpanelServer(lines=reordered) as mixpanel, CaptureServer(script) as posthog:
         imp = an_import(tmp_path, mixpanel.url, posthog.url)
         with pytest.raises(Unavailable):

@@ -77,7 +77,7 @@ def test_an_interrupted_export_goes_on_with_the_page_it_had_not(reply: Reply, ra
         assert len(dict(people(raw()))) == 35
 
 
-def test_a_session_that_mixpanel_has_forgotten_begins_anew(raw: Callable[[], RawExport]) -> None:
+def test_a_session_that_mixpanel_has_forgotten_begins_again(raw: Callable[[], RawExport]) -> None:
     with MixpanelServer(refusing("2", Reply(403)), profiles=35) as server:
         with pytest.raises(SourceRefused):
             export_profiles(project(server.url), raw())

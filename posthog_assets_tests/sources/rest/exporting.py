@@ -24,14 +24,14 @@ def records_of(raw: RawExport) -> list[Any]:
     """Return every record of a raw export, as it will be staged."""
     found = []
     for part in raw.parts():
-        with raw.open(part, verify=True) as file:
+        with raw.verified(part) as file:
             for chunk in read_records(file, part.framing, part.name):
                 found += list(chunk.records)
     assert len(found) == sum(part.records for part in raw.parts())
     return found
 
 
-def ids_of(raw: RawExport) -> list[str]:
+def ids_of(raw: RawExport) -> list[Any]:
     return [one["id"] for one in records_of(raw)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ from typing import Any
 import pytest
 
 from posthog_assets.core.errors import ImportFileError, NoExport, SourceRefused
-from posthog_assets.sources import load_source
+from posthog_assets.sources import RawExport, load_source
+from posthog_assets.sources.account import Account
+from posthog_assets.sources.base import Scope
+from posthog_assets.storage.store import Store
 from posthog_assets_tests.fakes.export_server import Asked, Reply
 from posthog_assets_tests.fakes.records_api import (
     DAY,
@@ -385,6 +389,48 @@ def test_whole_reads_everything_once_and_splits_it_by_day(tmp_path: Path) -> Non
         found = [ids_of(export(section, tmp_path, FIRST + timedelta(day))) for day in range(3)]
         assert found == [["r0", "r1", "r2", "r9"], ["r3", "r4", "r5"], ["r6", "r7", "r8"]]
         assert len(api.requests) == 4
+
+
+def test_of_the_whole_each_record_is_accounted_for_and_one_of_the_future_is_without_a_day(tmp_path: Path) -> None:
+    days = [-1, 0, 0, 1, 2, 40_000]
+    records = [record(n, DAY + timedelta(days=day)) for n, day in enumerate(days)] + [record(9, DAY) | {"at": "soon"}]
+    with RecordsApi([], Paging("single_page")) as api:
+        api.reply = lambda asked: api._page(records, asked.fields)  # type: ignore[method-assign]
+        section = settings(api.url, "single_page", whole=True, day_column="at", endpoint_incremental=None)
+        raw = RawExport(Store(str(tmp_path), "shop"), FIRST)
+        load_source(section).within(Scope(FIRST, FIRST + timedelta(days=1))).export(FIRST, raw, FIRST)
+    assert ids_of(raw) == ["r1", "r2", "r5", "r9"]
+    assert raw.account is not None
+    assert replace(raw.account, read_as="") == Account(
+        "", records=7, in_days=3, without_day=2, outside=2, first_outside="2024-02-29", last_outside="2024-03-03"
+    )
+    assert raw.manifest().records_without_day == 2
+
+
+def test_a_day_says_how_many_records_of_its_answers_are_other_days_and_how_many_come_again(tmp_path: Path) -> None:
+    records = [record(n, DAY + timedelta(hours=6 * n)) for n in range(-8, 12)]
+    with RecordsApi(records, Paging(newest_first=True)) as api:
+        section = settings(
+            api.url, order="newest_first",
+            endpoint_incremental={"cursor_path": "at", "format": "epoch_seconds"},
+        )  # fmt: skip
+        read = Account(
+            "", records=15, in_days=4, without_day=0, outside=11, first_outside="2024-02-29", last_outside="2024-03-03",
+            of_one_day=True,
+        )  # fmt: skip
+        assert export(section, tmp_path).account == read
+        # An export that was interrupted after all pages counts those that it finds.
+        raw = RawExport(Store(str(tmp_path), "shop"), FIRST)
+        raw.begin(raw.manifest().position)
+        raw.store.write_bytes(
+            "raw_export/2024-03-01/manifest.json",
+            raw.store.read_bytes("raw_export/2024-03-01/manifest.json").replace(
+                b'"complete": true', b'"complete": false'
+            ),
+        )
+        asked = len(api.requests)
+        assert export(section, tmp_path).account == read
+        assert len(api.requests) == asked
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [

@@ -19,11 +19,14 @@ from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.sources import RawExport, load_source
+from posthog_assets.sources.account import Account
+from posthog_assets.sources.base import Scope
 from posthog_assets.sources.formats import read_records
 from posthog_assets.sources.sql import parquet_rows as rows_module
 from posthog_assets.sources.sql.parquet_rows import JsonText, write_parts
 from posthog_assets.storage.store import Store
 from posthog_assets_tests.conftest import small_import
+from posthog_assets_tests.examples import some
 
 pytest.importorskip("sqlalchemy", reason="needs the extra posthog_assets[sql]")
 
@@ -106,7 +109,7 @@ def test_of_texts_and_numbers_each_row_is_one_days_and_no_dates_are_the_first_on
     tmp_path: Path, database: sqlite3.Connection
 ) -> None:
     database.execute("CREATE TABLE told (id INTEGER, at)")
-    told = [
+    told: list[Any] = [
         "2024-03-01 10:00",
         "2024-03-02",
         "2024/03/01",
@@ -119,11 +122,12 @@ def test_of_texts_and_numbers_each_row_is_one_days_and_no_dates_are_the_first_on
     ]
     told += [1.5, b"2024-03-01", "2024/12/31", "9999-99-99", "2023-07-01"]
     database.executemany("INSERT INTO told VALUES (?, ?)", enumerate(told))
-    days = [DAY + timedelta(days=number) for number in range(366)]
+    filled = (date(2024, 3, 1), date(2024, 3, 2))
+    days = {*filled, *some([DAY + timedelta(days=number) for number in range(366)])}
     found = {day: ids(exported(tmp_path, day, DAY, table="told", columns=["id"])) for day in days}
     assert {day: rows for day, rows in found.items() if rows} == {
-        date(2024, 3, 1): [0, *range(2, 13)],
-        date(2024, 3, 2): [1],
+        filled[0]: [0, *range(2, 13)],
+        filled[1]: [1],
     }
 
 
@@ -337,3 +341,70 @@ def test_days_of_invoices_lands_as_it_is_in_the_table(
     # The shop's times have no zone: midnight in New York is five o'clock in UTC.
     assert landed == {(user, at.replace("00:00:00", "05:00:00"), *rest) for user, at, *rest in truth}
     assert "Theodor-Heuss-Straße 34" in {row[4] for row in landed}
+
+
+def account_of_the_first_day(tmp_path: Path, first: date, last: date | None, **options: Any) -> Account:
+    raw = RawExport(Store(str(tmp_path), "shop"), first)
+    source(tmp_path, **options).within(Scope(first, last)).export(first, raw, first)
+    assert raw.account is not None
+    return raw.account
+
+
+def test_the_first_day_says_where_every_row_of_the_table_went(tmp_path: Path, database: sqlite3.Connection) -> None:
+    assert account_of_the_first_day(tmp_path, DAY, DAY) == Account(
+        "text", records=7, in_days=2, without_day=3, outside=2, first_outside="2024-02-29", last_outside="2024-03-02"
+    )
+    assert account_of_the_first_day(tmp_path, date(2024, 2, 29), None).warnings(date(2024, 2, 29), None) == [
+        "3 of 7 records have no day that can be read or be true: they are rows of 2024-02-29"
+    ]
+
+
+def test_a_row_of_the_future_is_counted_as_outside(tmp_path: Path, database: sqlite3.Connection) -> None:
+    database.execute("INSERT INTO orders VALUES (8, '2099-01-01', 1, NULL, NULL)")
+    account = account_of_the_first_day(tmp_path, date(2024, 2, 29), None)
+    assert (account.outside, account.first_outside, account.last_outside) == (1, "2099-01-01", "2099-01-01")
+
+
+def test_only_the_rows_that_are_wanted_are_accounted_for(tmp_path: Path, database: sqlite3.Connection) -> None:
+    account = account_of_the_first_day(tmp_path, DAY, DAY, where="id > 3 OR id = 2")
+    assert (account.records, account.in_days, account.without_day, account.outside) == (5, 1, 3, 1)
+
+
+def test_a_table_without_rows_has_an_account_of_nothing(tmp_path: Path, database: sqlite3.Connection) -> None:
+    account = account_of_the_first_day(tmp_path, DAY, DAY, where="id > 1000")
+    assert account == Account("text", records=0, in_days=0, without_day=0, outside=0)
+
+
+@pytest.mark.parametrize("kind", ["INTEGER", "VARCHAR(8)"])
+def test_digits_of_a_date_are_bounds_and_every_row_is_one_days(
+    tmp_path: Path, database: sqlite3.Connection, kind: str
+) -> None:
+    database.execute(f"CREATE TABLE visits (id INTEGER, date_key {kind})")
+    keys = [20240229, 20240301, 20240302, 20240331, 0, None, 99999999]
+    values = [key if kind == "INTEGER" or key is None else f"{key:08d}" for key in keys]
+    database.executemany("INSERT INTO visits VALUES (?, ?)", enumerate(values))
+    options = {"table": "visits", "day_column": "date_key", "bounds": "digits"}
+    days = [date(2024, 2, 29) + timedelta(days=number) for number in range(40)]
+    found = {day: ids(exported(tmp_path, day, days[0], **options)) for day in days}
+    assert {day: rows for day, rows in found.items() if rows} == {
+        date(2024, 2, 29): [0, 4, 5, 6], date(2024, 3, 1): [1], date(2024, 3, 2): [2], date(2024, 3, 31): [3],
+    }  # fmt: skip
+    account = account_of_the_first_day(tmp_path / "again", DAY, date(2024, 3, 2), **options, url=url_of(tmp_path))
+    assert (account.in_days, account.without_day, account.outside) == (2, 3, 2)
+    assert (account.first_outside, account.last_outside) == ("2024-02-29", "2024-03-31")
+
+
+def url_of(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/shop.db"
+
+
+def test_digits_of_a_date_are_the_bounds_of_a_query(tmp_path: Path, database: sqlite3.Connection) -> None:
+    database.execute("CREATE TABLE visits (id INTEGER, date_key INTEGER)")
+    database.executemany("INSERT INTO visits VALUES (?, ?)", [(1, 20240229), (2, 20240301), (3, 20240302)])
+    query = "SELECT id FROM visits WHERE date_key >= :day_start AND date_key < :day_end"
+    assert exported(tmp_path, query=query, bounds="digits") == [{"id": 2}]
+
+
+def test_a_column_of_numbers_asks_what_they_are(tmp_path: Path, database: sqlite3.Connection) -> None:
+    with pytest.raises(SourceRefused, match="holds numbers: set source.bounds to s, ms or us if they are epochs, to "):
+        exported(tmp_path, day_column="id")

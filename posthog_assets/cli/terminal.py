@@ -1,0 +1,21 @@
+"""Where commands print.
+
+Belongs here: how wide output is. Does not belong here: what a command prints.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Final
+
+from rich.console import Console
+
+#: Output that is read by a program is never broken into lines: a path or a sentence stays whole.
+_PIPED: Final = 100_000
+
+
+def open_console() -> Console:
+    """Return a console as wide as the terminal; without one it breaks no line, unless COLUMNS gives a width."""
+    piped = not sys.stdout.isatty() and not os.environ.get("COLUMNS")
+    return Console(width=_PIPED if piped else None)

@@ -1,0 +1,218 @@
+"""The files in which a ledger keeps what PostHog answered: names, content, and what shows that one was altered.
+
+Belongs here: one file. Does not belong here: which files a day has, and what follows from them (`ledger`).
+
+    <number>-<writer>-<digest>.parquet          one answered batch, a row per event; release 0.1 wrote no digest
+    <number>-<writer>-<digest>-folded.parquet   the newest entry of every event of many files, and the facts of each
+
+The digest is of all bytes of the file, so that one that was cut off or altered is noticed before its verdicts count.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from posthog_assets.core.schemas import BATCH_FILE
+from posthog_assets.destination.entries import CODES, VERDICTS, Entries, Known
+from posthog_assets.destination.verdicts import Verdict
+
+#: Other names in the folder, such as a copy that a person or a synchronised folder made, are not the ledger's.
+_NAME: Final = re.compile(r"(?P<number>\d{8,})(-[0-9a-f]{8}(-(?P<digest>[0-9a-f]{16})(?P<folded>-folded)?)?)?\.parquet")
+
+#: Where a file keeps its facts, and their digest: they are also read without the rest. Of a folded file these are the
+#: sums, for release 0.1, which cannot read the others.
+_FACTS: Final = b"posthog_assets"
+_FACTS_DIGEST: Final = b"posthog_assets.digest"
+_FOLDED: Final = b"posthog_assets.folded"
+
+#: How the columns of a file are written: hashes and uuids do not compress.
+_WRITTEN: Final[dict[str, Any]] = {
+    "compression": "none", "use_dictionary": ["verdict", "detail"], "write_statistics": False,
+}  # fmt: skip
+
+#: Rows of a folded file that are in memory at a time.
+_ROWS: Final = 1 << 18
+
+_BLOCK: Final = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFacts:
+    """The ledger's row of one batch; instants are ISO 8601 with zone, or None."""
+
+    answered_at: str
+    protocol: str
+    request_id: str
+    requests: int
+    events: int
+    acknowledged: int
+    dropped: int
+    owed: int
+    raw_bytes: int
+    sent_bytes: int
+    first_timestamp: str | None
+    last_timestamp: str | None
+    #: The version of the mapping that made the events (`mapping.version`).
+    mapping: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """The facts of each batch in a file, by the name of the file it had to itself, and the files this one replaces."""
+
+    batches: list[tuple[str, BatchFacts]]
+    replaces: frozenset[str] = frozenset()
+
+
+def is_batch_file(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
+
+
+def is_folded(name: str) -> bool:
+    return name.endswith("-folded.parquet")
+
+
+def number_of(name: str) -> int:
+    return int(name.split("-")[0].removesuffix(".parquet"))
+
+
+def file_name(number: int, writer: str, digest: str, *, folded: bool = False) -> str:
+    return f"{number:08d}-{writer}-{digest}{'-folded' if folded else ''}.parquet"
+
+
+def content_of(entries: Entries, facts: BatchFacts) -> bytes:
+    """Return the file of one answered batch."""
+    text = orjson.dumps(asdict(facts))
+    table = pa.Table.from_arrays(
+        [
+            # numpy drops trailing zero bytes of what it gives back as Python bytes.
+            pa.Array.from_buffers(pa.binary(16), len(entries), [None, pa.py_buffer(entries.uuids.tobytes())]),
+            pa.array(entries.hashes),
+            pa.array(entries.keys),
+            pa.DictionaryArray.from_arrays(entries.codes, [v.value for v in VERDICTS]),
+            pa.array(entries.details, pa.string()),
+        ],
+        schema=BATCH_FILE.with_metadata({_FACTS: text, _FACTS_DIGEST: digest_of(text)}),
+    )
+    sink = io.BytesIO()
+    pq.write_table(table, sink, **_WRITTEN)
+    return sink.getvalue()
+
+
+def write_folded(path: Path, known: Known, facts: FileFacts) -> str:
+    """Write what is *known* of a day, and the *facts* of all files it was read from, into one; return its digest."""
+    text = orjson.dumps(asdict(_sums([facts for _, facts in facts.batches])))
+    listed = orjson.dumps(
+        {"replaces": sorted(facts.replaces), "batches": [[name, asdict(one)] for name, one in facts.batches]}
+    )
+    folded = b64encode(zlib.compress(listed))
+    schema = BATCH_FILE.with_metadata({_FACTS: text, _FACTS_DIGEST: digest_of(text + folded), _FOLDED: folded})
+    texts = pa.array(known.texts, pa.string())
+    with pq.ParquetWriter(path, schema, **_WRITTEN) as writer:
+        for start in range(0, len(known), _ROWS):
+            rows = slice(start, start + _ROWS)
+            uuids = np.stack((known.high[rows], known.low[rows]), axis=1).astype(">u8")
+            words = np.zeros(len(uuids), np.int32) if known.words is None else known.words[rows]
+            columns = [
+                pa.Array.from_buffers(pa.binary(16), len(uuids), [None, pa.py_buffer(uuids.tobytes())]),
+                pa.array(known.hashes[rows]),
+                pa.array(known.keys[rows]),
+                pa.DictionaryArray.from_arrays(known.codes[rows], [v.value for v in VERDICTS]),
+                texts.take(pa.array(words)),
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+    with path.open("rb") as file:
+        return digest_of_file(file)
+
+
+def _sums(facts: list[BatchFacts]) -> BatchFacts:
+    def total(name: str) -> int:
+        return sum(getattr(one, name) for one in facts)
+
+    return replace(
+        facts[-1], requests=total("requests"), events=total("events"), acknowledged=total("acknowledged"),
+        dropped=total("dropped"), owed=total("owed"), raw_bytes=total("raw_bytes"), sent_bytes=total("sent_bytes"),
+    )  # fmt: skip
+
+
+def facts_of(file: IO[bytes], name: str) -> FileFacts:
+    """Return the facts in a file, of which only the end is read.
+
+    Raises:
+        ValueError, KeyError, TypeError, pa.ArrowException: it is not what was written.
+    """
+    return _facts(pq.read_schema(file), name)
+
+
+def read(file: IO[bytes], name: str) -> tuple[FileFacts, Iterator[tuple[pa.Table, np.ndarray]]]:
+    """Return the facts in a file, and all of its rows with the codes of their verdicts.
+
+    Raises:
+        ValueError, KeyError, TypeError, pa.ArrowException: it is not what was written.
+    """
+    found = _NAME.fullmatch(name)
+    digest = found["digest"] if found else None
+    if is_folded(name):
+        content: Any = file
+        actual = digest_of_file(file)
+    else:
+        # At once: it is small.
+        data = file.read()
+        content, actual = pa.BufferReader(data), digest_of(data)
+    if digest is not None and digest != actual:
+        raise ValueError("its content is not that of which its name has the digest")
+    reader = pq.ParquetFile(content)
+    if not reader.schema_arrow.equals(BATCH_FILE):
+        raise ValueError(f"its columns are {', '.join(reader.schema_arrow.names)}")
+    return _facts(reader.schema_arrow, name), _tables(reader, validate=digest is None)
+
+
+def _tables(reader: pq.ParquetFile, *, validate: bool) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    for group in range(reader.num_row_groups):
+        table = reader.read_row_group(group, use_threads=False)
+        if validate:
+            table.validate(full=True)
+        yield table, _codes(table)
+
+
+def _facts(schema: pa.Schema, name: str) -> FileFacts:
+    noted = schema.metadata or {}
+    text, folded = noted[_FACTS], noted.get(_FOLDED, b"")
+    if _FACTS_DIGEST in noted and noted[_FACTS_DIGEST].decode() != digest_of(text + folded):
+        raise ValueError("its facts are not what was written")
+    if not folded:
+        return FileFacts([(name, BatchFacts(**orjson.loads(text)))])
+    listed = orjson.loads(zlib.decompress(b64decode(folded)))
+    return FileFacts([(one, BatchFacts(**facts)) for one, facts in listed["batches"]], frozenset(listed["replaces"]))
+
+
+def digest_of(content: bytes) -> str:
+    return xxhash.xxh3_64_hexdigest(content)
+
+
+def digest_of_file(file: IO[bytes]) -> str:
+    """Return the digest of an open file, which is at its beginning before and after."""
+    digest = xxhash.xxh3_64()
+    while block := file.read(_BLOCK):
+        digest.update(block)
+    file.seek(0)
+    return digest.hexdigest()
+
+
+def _codes(table: pa.Table) -> np.ndarray:
+    verdicts = table["verdict"].combine_chunks()
+    codes = np.array([CODES[Verdict(name)] for name in verdicts.dictionary.to_pylist()], dtype=np.int8)
+    return codes[verdicts.indices.to_numpy()]

@@ -1,0 +1,72 @@
+"""Which group types a project may get from an import.
+
+Belongs here: asking which it has, and refusing those that nobody asked for. Does not belong here: which types the
+events of a day name (`mapping.group_types`).
+
+A project has five group types. A sixth is dropped without an error, and a type that was made by mistake keeps its place
+for ever. So a new type is refused before anything is sent, until `destination.new_group_types` names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from posthog_assets.core.errors import GroupTypesRefused, LookUnavailable, VerificationError, shorten
+from posthog_assets.core.posthog_rules import GROUP_TYPES
+from posthog_assets.destination.query_client import QueryClient
+from posthog_assets.destination.settings import Destination
+
+
+def known_group_types(client: QueryClient) -> list[str] | None:
+    """Return the group types of the project, in the order it got them; None where its version cannot be asked.
+
+    Raises:
+        LookUnavailable: PostHog did not answer.
+    """
+    try:
+        rows = client.ask("SELECT group_type FROM system.group_type_mappings ORDER BY group_type_index LIMIT 100").rows
+    except LookUnavailable:
+        raise
+    except VerificationError:
+        return None
+    return [row[0] for row in rows if row and isinstance(row[0], str)]
+
+
+def check_group_types(destination: Destination, named: Collection[str], what: str) -> None:
+    """Refuse group types that the project would not take, or that would take a place nobody gave them.
+
+    *named* are those of *what*, which is what a message calls it. Without a personal key the project is not asked, and
+    only what no project takes is refused.
+
+    Raises:
+        GroupTypesRefused: with the types, and what to do.
+        LookUnavailable: PostHog did not say which it has.
+    """
+    if not named:
+        return
+    known = known_group_types(QueryClient(destination)) if destination.verifies else None
+    for words in flaws(named, known, destination.new_group_types):
+        raise GroupTypesRefused(f"{what}: {words}. Nothing was sent")
+
+
+def flaws(named: Collection[str], known: list[str] | None, asked_for: Collection[str]) -> Iterator[str]:
+    """Yield why a project that has the types *known* (None: not known) should not get those that are *named*."""
+    all_types = list(dict.fromkeys([*(known or ()), *sorted(named)]))
+    new = [kind for kind in sorted(named) if kind not in (known or ())]
+    if len(all_types) > GROUP_TYPES and new:
+        has = f", and the project has {_list(known)}" if known else ""
+        yield (
+            f"a project has at most {GROUP_TYPES} group types and drops the groups of others without an error, but "
+            f"the events name {_list(sorted(named))}{has}. Give some of them another type, or none, in mapping.groups"
+        )
+    unasked = [kind for kind in new if kind not in asked_for]
+    if known is not None and unasked:
+        yield (
+            f"the project does not have the group types {_list(unasked)} (it has {_list(known) or 'none'}), and a "
+            f"type keeps its place for ever. Where they are meant, set destination.new_group_types: [{_list(unasked)}]"
+            "; else rename or leave them out in mapping.groups"
+        )
+
+
+def _list(kinds: Collection[str] | None) -> str:
+    return ", ".join(shorten(kind, 60) for kind in list(kinds or ())[:20])

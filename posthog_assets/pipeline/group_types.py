@@ -1,0 +1,48 @@
+"""The group types that an import brings into its project.
+
+Belongs here: which they are, as far as it is known, and refusing a day's. Does not belong here: the project's
+(`destination.group_types`), or finding them in events (`mapping.group_types`).
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from posthog_assets.core.partitions import Partition, key_of
+from posthog_assets.destination.group_types import check_group_types
+from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.storage.layout import group_types_path
+
+
+def declared_group_types(imp: Import) -> list[str]:
+    """Return the group types that the import file itself names, and those of days that were sent."""
+    renamed = imp.mapping.groups
+    declared = (renamed.get(kind, kind) for kind in getattr(imp.dialect, "groups", {}))
+    return sorted({*(kind for kind in declared if kind), *_sent(imp)})
+
+
+def check_day_group_types(imp: Import, day: Partition, noted: str | None) -> None:
+    """Refuse group types of *day* that the project should not get; remember those that it may get now.
+
+    *noted* is what the events' file says of its group types, a JSON list; None: they name none.
+
+    Raises:
+        GroupTypesRefused: and what to do.
+        LookUnavailable: PostHog did not say which types it has.
+    """
+    if not noted:
+        return
+    named, sent = set(orjson.loads(noted)), set(_sent(imp))
+    # A project that can be asked knows best what it has; else what was sent before counts.
+    check_group_types(
+        imp.destination, named if imp.destination.verifies else named | sent, f"{imp.name} of {key_of(day)}"
+    )
+    if not named <= sent:
+        imp.store.write_bytes(group_types_path(), orjson.dumps(sorted(named | sent)))
+
+
+def _sent(imp: Import) -> list[str]:
+    try:
+        return list(orjson.loads(imp.store.read_bytes(group_types_path())))
+    except FileNotFoundError:
+        return []
