@@ -6,6 +6,7 @@ in a file (`sources.formats`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, overload
 
@@ -15,10 +16,31 @@ from posthog_assets.core.errors import shorten
 from posthog_assets.core.json_text import load_any
 from posthog_assets.core.records import Unreadable
 
-#: A longer line is no record; PostHog takes none above 1 MB.
-LONGEST_LINE: Final = 64 << 20
-#: Stands where a longer one stood. Starts with a byte that no JSON text has, so that it can never pass for a record.
-TOO_LONG: Final = b"\0longer than 64 MiB"
+#: A longer record is not read. PostHog takes no event above 1 MB; a record may hold more than the event made of it
+#: (fields that are left out, a list that is unfolded), and those of vendors end far below this.
+LONGEST_LINE: Final = 16 << 20
+#: A record of more values than this is not read: as a tree, each takes up to 80 bytes, however short its text is.
+MOST_VALUES: Final = 2_000_000
+#: Texts that are shorter need no look at their values: that many do not fit in.
+FEW_VALUES_BELOW: Final = 1 << 20
+#: These stand where a record stood that is not read. They start with a byte that no JSON text has, so that they can
+#: never pass for a record.
+TOO_LONG: Final = b"\0longer than 16 MiB"
+TOO_MANY: Final = b"\0more than 2,000,000 values"
+
+_TEXT: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+
+
+def has_too_many_values(text: bytes) -> bool:
+    """Whether a JSON text holds more than `MOST_VALUES` values, found without parsing it."""
+    if len(text) < FEW_VALUES_BELOW or _marks(text) <= MOST_VALUES:
+        return False
+    # Commas and brackets inside texts are no values.
+    return _marks(_TEXT.sub(b"", text)) > MOST_VALUES
+
+
+def _marks(text: bytes) -> int:
+    return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
 class Unparsed(Sequence[dict[str, Any] | Unreadable]):
@@ -69,8 +91,8 @@ def parse(text: bytes, remark: Callable[[str], None] = lambda sentence: None) ->
 
     Numbers are as `load_any` has them: whole ones stay exact.
     """
-    if text == TOO_LONG:
-        return Unreadable(f"longer than {LONGEST_LINE >> 20} MiB")
+    if text in (TOO_LONG, TOO_MANY):
+        return Unreadable(text[1:].decode())
     try:
         record = load_any(text, remark)
     except orjson.JSONDecodeError as error:

@@ -60,7 +60,9 @@ class Floors:
         self._ends = np.concatenate(([0], np.cumsum(counts)))
         self._lowest = np.minimum.accumulate(lowest[::-1])[::-1]
         highest = np.array([piece.max() for piece in pieces], np.int64)
-        #: Rows that must wait at the same time, at most.
+        #: Rows of one piece: they may all have to wait for its last one.
+        self.most_in_piece = int(counts.max(initial=0))
+        #: Rows that must wait for those of later pieces at the same time, at most.
         self.most_waiting = max(
             (int(counts[: at + 1][highest[: at + 1] > self._lowest[at + 1]].sum()) for at in range(len(pieces))),
             default=0,

@@ -35,6 +35,7 @@ from posthog_assets.core.errors import StorageError
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column_kinds import ColumnKinds
 from posthog_assets.pipeline.hot_loop import hot_loop
+from posthog_assets.pipeline.overlong import with_overlong_rejected
 from posthog_assets.sources.formats import Framing, Lines, read_lazily
 from posthog_assets.storage.scratch import private_folder
 
@@ -104,6 +105,9 @@ class Stagers:
         Raises:
             BrokenPart: the part cannot be read to its end.
         """
+        yield from map(with_overlong_rejected, self._as_read(file, framing, part))
+
+    def _as_read(self, file: IO[bytes], framing: Framing, part: str) -> Iterator[pa.RecordBatch]:
         under_way: deque[Future[list[pa.RecordBatch]]] = deque()
         for item in read_lazily(file, framing, part, _SIZE, _ROWS):
             if isinstance(item, Lines) and self._are_ready():

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 import zstandard
+from starlette.requests import Request
 
 
 class BodyRefused(Exception):
@@ -32,6 +33,24 @@ V1_RAW: Final = 50 << 20
 BATCH_WIRE: Final = 20 << 20
 EVENT_WIRE: Final = 2 << 20
 _V0_GROWTH: Final = 5
+
+#: DATA_UPLOAD_MAX_MEMORY_SIZE in posthog/settings: what the query API reads.
+QUERY_WIRE: Final = 20 << 20
+
+
+async def body_within(request: Request, limit: int) -> bytes:
+    """Return the body of a request; raises BodyRefused without reading on where it is, or says it is, longer."""
+    said = request.headers.get("content-length", "")
+    pieces: list[bytes] = []
+    held = 0
+    if said.isdigit() and int(said) > limit:
+        raise BodyRefused(413, "payload_too_large", "request body exceeds the limit")
+    async for piece in request.stream():
+        held += len(piece)
+        if held > limit:
+            raise BodyRefused(413, "payload_too_large", "request body exceeds the limit")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def unpack_v1(body: bytes, encoding: str) -> bytes:

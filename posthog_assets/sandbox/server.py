@@ -30,7 +30,15 @@ from starlette.routing import Route
 from posthog_assets.sandbox import capture_v0 as v0
 from posthog_assets.sandbox import capture_v1 as v1
 from posthog_assets.sandbox import events_page
-from posthog_assets.sandbox.bodies import BATCH_WIRE, EVENT_WIRE, BodyRefused, unpack_v0
+from posthog_assets.sandbox.bodies import (
+    BATCH_WIRE,
+    EVENT_WIRE,
+    QUERY_WIRE,
+    V1_WIRE,
+    BodyRefused,
+    body_within,
+    unpack_v0,
+)
 from posthog_assets.sandbox.hogql import HIGHEST_LIMIT, QueryRefused, printed, translate
 from posthog_assets.sandbox.project import EntryRefused, ProjectEntries
 from posthog_assets.sandbox.rules import group_types, ingestion_warning
@@ -97,7 +105,7 @@ class _App:
             return _json({"error": "service_unavailable", "error_description": "v1 sink not configured"}, 503)
         try:
             token = v1.token_of(request.headers)
-            body = await request.body()
+            body = await body_within(request, V1_WIRE)
             results, rows = await self._in_thread(v1.take, request.headers, body, datetime.now(UTC))
             await self._in_thread(self._keep, token, rows, len(results))
         except BodyRefused as refused:
@@ -112,7 +120,7 @@ class _App:
         form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
         hint = request.query_params.get("compression") or request.headers.get("content-encoding") or ""
         try:
-            body = await request.body()
+            body = await body_within(request, limit)
             raw = unpack_v0(body, limit, form=form, hint=hint)
             sent_at = _milliseconds(request.query_params.get("_"))
             token, rows, too_large = await self._in_thread(v0.take, raw, datetime.now(UTC), sent_at)
@@ -169,7 +177,7 @@ class _App:
         if refusal := self._unauthorized(request):
             return refusal
         try:
-            content = orjson.loads(await request.body())
+            content = orjson.loads(await body_within(request, QUERY_WIRE))
             asked = content["query"]
             if asked.get("kind") != "HogQLQuery":
                 return _refused(
@@ -181,6 +189,8 @@ class _App:
             return _refused(
                 400, "validation_error", "invalid_input", 'expected {"query": {"kind": "HogQLQuery", "query": "…"}}'
             )
+        except BodyRefused as refused:
+            return _refused(refused.status, "invalid_request", "payload_too_large", refused.words)
         except (QueryRefused, QueryFailed) as error:
             return _refused(400, "validation_error", "hogql_error", str(error)[:500])
         return _json(
@@ -207,12 +217,14 @@ class _App:
             return refusal
         what, key = request.url.path.split("/")[4], request.path_params.get("key")
         try:
-            given = orjson.loads(await request.body() or b"{}")
+            given = orjson.loads(await body_within(request, QUERY_WIRE) or b"{}")
             return await self._in_thread(self._entry, request, what, key, given)
         except orjson.JSONDecodeError:
             return _refused(400, "validation_error", "parse_error", "JSON parse error")
-        except EntryRefused as refused:
-            return _refused(400, "validation_error", "invalid_input", refused.words, refused.attr)
+        except BodyRefused as refused:
+            return _refused(refused.status, "invalid_request", "payload_too_large", refused.words)
+        except EntryRefused as entry:
+            return _refused(400, "validation_error", "invalid_input", entry.words, entry.attr)
 
     def _entry(self, request: Request, what: str, key: str | None, given: dict[str, Any]) -> Response:
         names = [row[0] for row in self._store.query("SELECT DISTINCT event FROM events")["data"]]
@@ -249,6 +261,31 @@ class _App:
     async def page(self, request: Request) -> Response:
         wanted = events_page.Filter.of(request.query_params)
         return _page(await self._in_thread(events_page.render, wanted, self._store.query))
+
+
+class _OnlyNamed:
+    """Refuses requests whose Host is no name of this machine.
+
+    A page of a stranger may point its own name at 127.0.0.1 and then read what answers there (DNS rebinding); the
+    browser still sends that name as Host.
+    """
+
+    def __init__(self, app: Any, host: str) -> None:
+        self._app = app
+        self._names = {"localhost", "127.0.0.1", "::1", host.lower()}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        given = dict(scope.get("headers", ())).get(b"host", b"").decode("latin-1").lower()
+        name = re.sub(r":\d*$", "", given).strip("[]")
+        if scope["type"] == "http" and name not in self._names:
+            words = f"Host {name[:200]!r} is no name of this machine; the sandbox answers to {sorted(self._names)}\n"
+            await PlainTextResponse(words, 421)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host.startswith("127.") or host == "::1"
 
 
 def _milliseconds(value: str | None) -> str | None:
@@ -325,9 +362,10 @@ def serve(
     with tempfile.TemporaryDirectory(prefix=f"posthog-sandbox-{os.getpid()}-") as temporary:
         store = EventStore(data or Path(temporary))
         app = _App(store, SandboxSettings(project_key, v1, most_rows))
-        server = uvicorn.Server(
-            uvicorn.Config(Starlette(routes=app.routes()), log_level="warning", access_log=False, lifespan="off")
-        )
+        routes: Any = Starlette(routes=app.routes())
+        # Who lets it listen on another address means other machines to reach it, by whatever name they have for it.
+        asgi = _OnlyNamed(routes, host) if _is_loopback(host) else routes
+        server = uvicorn.Server(uvicorn.Config(asgi, log_level="warning", access_log=False, lifespan="off"))
         print(f"PostHog sandbox on http://{host}:{listener.getsockname()[1]} (project {PROJECT_ID})", flush=True)
         # uvicorn ends in order and then raises the signal again, which would end the process before its folder is gone.
         signal.signal(signal.SIGTERM, lambda number, frame: None)

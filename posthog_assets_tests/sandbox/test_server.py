@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import socket
 import uuid
 import zlib
 from collections.abc import Callable
@@ -335,6 +336,39 @@ def test_what_ingestion_drops_leaves_a_warning_and_group_types_get_five_slots(sa
 def test_ids_in_quotes_have_no_person_either(distinct_id: str) -> None:
     assert not has_person(distinct_id)
     assert has_person(f"x{distinct_id}")
+
+
+def _raw(sandbox: Sandbox, head: bytes) -> bytes:
+    port = int(sandbox.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(head + b"\r\n")
+        return connection.recv(4096)
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"), [("/batch/", 20 << 20), ("/e/", 2 << 20), ("/i/v1/analytics/events", 10 << 20)]
+)
+def test_a_body_that_says_it_is_too_long_is_refused_before_it_is_sent(
+    path: str, limit: int, shared_sandbox: Sandbox
+) -> None:
+    named = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {limit + 1}\r\n{named}".encode()
+    assert _raw(shared_sandbox, head).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_of_unknown_length_is_read_no_further_than_the_limit(shared_sandbox: Sandbox) -> None:
+    pieces = (b"x" * (1 << 20) for _ in range(3))
+    answer = HTTP.request("POST", f"{shared_sandbox.url}/e/", body=pieces, retries=False)
+    assert (answer.status, answer.data) == (413, b"request body exceeds the limit")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("evil.example", 421), ("127.0.0.1.evil.example:80", 421), ("localhost:1", 200), ("[::1]:80", 200)],
+)
+def test_only_names_of_this_machine_are_answered(host: str, status: int, shared_sandbox: Sandbox) -> None:
+    answer = _raw(shared_sandbox, f"GET /sandbox/stats HTTP/1.1\r\nHost: {host}\r\n".encode())
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
 
 
 def test_entries_beside_the_events_are_kept_as_posthogs_api_keeps_them(shared_sandbox: Sandbox) -> None:

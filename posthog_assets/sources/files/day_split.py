@@ -32,7 +32,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from posthog_assets.core.errors import ImportFileError, SourceUnavailable, shorten
-from posthog_assets.core.json_records import parse
+from posthog_assets.core.json_records import TOO_LONG, parse
 from posthog_assets.core.records import Unreadable
 from posthog_assets.sources.account import WITHOUT_DAY
 from posthog_assets.sources.files.record_days import Days, at_path
@@ -44,7 +44,8 @@ from posthog_assets.sources.formats.csv_rows import CsvRows
 from posthog_assets.sources.formats.framing import framing_of
 from posthog_assets.sources.formats.json_array import Scanner, peek
 from posthog_assets.sources.formats.json_lines import is_blank, line_blocks
-from posthog_assets.sources.formats.parquet import rows_within
+from posthog_assets.sources.formats.parquet_batches import bounded_batches
+from posthog_assets.sources.formats.parquet_pages import check_footer
 from posthog_assets.storage.layout import SPLITS
 from posthog_assets.storage.store import Store
 
@@ -187,7 +188,7 @@ class _Splitter:
                 self._csv(stream, framing, name)
             case Format.PARQUET:
                 with seekable(stream) as file:
-                    self._parquet(file)
+                    self._parquet(file, name)
             case Format.AVRO:
                 self._avro(stream, name)
             case _:
@@ -239,13 +240,19 @@ class _Splitter:
             day = self._days(row[place]) if isinstance(row, list) and len(row) == width else None
             self._writer.add(kind, day or WITHOUT_DAY, _bytes(table.text()))
 
-    def _parquet(self, file: IO[bytes]) -> None:
-        with pq.ParquetFile(file, pre_buffer=False) as reader:
-            self._columns_seen = self._columns_seen or reader.schema_arrow.names
-            kind = self._writer.kind(Framing(Format.PARQUET), repr(reader.schema_arrow).encode())
-            for batch in reader.iter_batches(batch_size=min(50_000, rows_within(reader.metadata, HELD // 4))):
+    def _parquet(self, file: IO[bytes], name: str) -> None:
+        check_footer(file, name)
+        schema = pq.read_schema(file)
+        self._columns_seen = self._columns_seen or schema.names
+        kind = self._writer.kind(Framing(Format.PARQUET), repr(schema).encode())
+        for batch in bounded_batches(file, name, 50_000, HELD // 4):
+            if isinstance(batch, pa.RecordBatch):
                 for day, rows in self._by_day(batch):
                     self._writer.add_rows(kind, day, rows)
+            else:
+                # What stands for a row that is not read is no row of Parquet.
+                lines = self._writer.kind(Framing(Format.JSONL, Compression.ZSTD))
+                self._writer.add(lines, WITHOUT_DAY, TOO_LONG + b"\n")
 
     def _avro(self, stream: IO[bytes], name: str) -> None:
         records = AvroRecords(blocks(stream, name), name)

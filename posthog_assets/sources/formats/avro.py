@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -18,6 +19,7 @@ from typing import Any, Final
 import orjson
 
 from posthog_assets.core.errors import BrokenPart, ImportFileError, shorten
+from posthog_assets.core.json_records import LONGEST_LINE, MOST_VALUES
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.threads import WhileInUse
 from posthog_assets.sources.formats.avro_container import Container
@@ -64,8 +66,16 @@ def read_avro(blocks: Iterator[bytes], name: str, rows: int, first: int = 1) -> 
 
 
 def count_avro(blocks: Iterator[bytes], name: str) -> int:
-    """Return the sum of the counts of all blocks, without decompressing any; raises BrokenPart."""
-    return sum(block.count for block in Container(blocks, name))
+    """Return the sum of the counts of all blocks; raises BrokenPart.
+
+    Only those are decompressed that may hold fewer bytes than they say records.
+    """
+    container, total = Container(blocks, name), 0
+    for block in container:
+        if block.count > len(block.content):
+            container.unpacked(block)
+        total += block.count
+    return total
 
 
 def is_installed() -> bool:
@@ -91,7 +101,7 @@ class AvroRecords:
         number = 0
         for block in self._container:
             content = self._container.unpacked(block)
-            file, end = io.BytesIO(content), 0
+            file, end = _Content(content) if len(content) > MOST_VALUES else io.BytesIO(content), 0
             for _ in range(block.count):
                 number += 1
                 start, record = end, self._next(file, number)
@@ -105,6 +115,9 @@ class AvroRecords:
 
     def _next(self, file: io.BytesIO, number: int) -> dict[str, Any] | Unreadable:
         start = file.tell()
+        _EMPTY.left = MOST_VALUES
+        if isinstance(file, _Content):
+            file.begin_record()
         try:
             try:
                 record = self._read(file, self._parsed, None)
@@ -119,6 +132,27 @@ class AvroRecords:
         return record if type(record) is dict else Unreadable("not a record, as its schema says")
 
 
+class _Content(io.BytesIO):
+    """A block in which one record may hold too much; in smaller ones there is no room for that many values.
+
+    Where such a record ends is not known before it is read, so it breaks the part.
+    """
+
+    _values = _bytes = 0
+
+    def begin_record(self) -> None:
+        self._values, self._bytes = MOST_VALUES, LONGEST_LINE
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        # One for each value at least.
+        self._values -= 1
+        self._bytes -= size or 0
+        if self._values < 0 or self._bytes < 0:
+            limit = f"{MOST_VALUES:,} values" if self._values < 0 else f"{LONGEST_LINE >> 20} MiB"
+            raise ValueError(f"it is longer than {limit}: refused")
+        return super().read(size)
+
+
 def _library() -> Any:
     try:
         import fastavro.read
@@ -131,6 +165,7 @@ def _add_readers() -> Callable[[], object]:
     # As fastavro's documentation has it for logical types of one's own.
     readers = _library().read.LOGICAL_READERS
     ours = {f"{word.partition('-')[0]}-{_OURS}{word}": reader for word, reader in _READERS.items()}
+    ours |= {f"{kind}-{_OURS}empty": _empty for kind in ("null", "record", "error", "fixed")}
     readers.update(ours)
 
     def remove() -> None:
@@ -172,7 +207,7 @@ def _with_readers(schema: Any) -> Any:
     if kind in ("record", "error"):
         kept["fields"] = [{"name": field["name"], "type": _with_readers(field["type"])} for field in schema["fields"]]
     elif kind == "array":
-        kept["items"] = _with_readers(schema["items"])
+        kept["items"] = _counted(_with_readers(schema["items"]))
     elif kind == "map":
         kept["values"] = _with_readers(schema["values"])
     for word in (f"{kind}-{schema.get('logicalType')}", kind):
@@ -180,6 +215,39 @@ def _with_readers(schema: Any) -> Any:
             kept |= {"logicalType": _OURS + word, "scale": schema.get("scale", 0)}
             break
     return kept if len(kept) > 1 else kind
+
+
+def _counted(items: Any) -> Any:
+    """Return what an array holds so that members without bytes are counted: 300 bytes may say 10^8 of them."""
+    if items == "null":
+        items = {"type": "null"}
+    is_empty = isinstance(items, dict) and (
+        items["type"] == "null" or _is_empty_record(items) or items.get("size") == 0
+    )
+    return items | {"logicalType": _OURS + "empty"} if is_empty else items
+
+
+def _is_empty_record(schema: dict[str, Any]) -> bool:
+    return schema["type"] in ("record", "error") and all(
+        field["type"] == "null" or (isinstance(field["type"], dict) and _is_empty_record(field["type"]))
+        for field in schema["fields"]
+    )
+
+
+class _Empty(threading.local):
+    """How many more values without bytes the record that this thread reads may hold."""
+
+    left = MOST_VALUES
+
+
+_EMPTY: Final = _Empty()
+
+
+def _empty(value: Any, *_: Any) -> Any:
+    _EMPTY.left -= 1
+    if _EMPTY.left < 0:
+        raise ValueError(f"an array of more than {MOST_VALUES:,} values without bytes: refused")
+    return of_bytes(value) if type(value) is bytes else value
 
 
 def _finite(value: float, *_: Any) -> float | None:

@@ -28,6 +28,9 @@ MARK: Final = 16
 #: A block, packed or not, is held in memory; writers end one after 16 KB to some MB.
 _LARGEST: Final = 256 << 20
 
+#: So many records may have no bytes, as one of no fields has; a block that says it has more is refused.
+_WITHOUT_BYTES: Final = 1_000
+
 _BROKEN: Final[tuple[Any, ...]] = (
     EOFError, OSError, ValueError, isal_zlib.error, lzma.LZMAError, pa.ArrowException,
 )  # fmt: skip
@@ -82,12 +85,15 @@ class Container:
             yield Block(count, content)
 
     def unpacked(self, block: Block) -> bytes:
-        """Return the records of a block, decompressed; raises BrokenPart."""
+        """Return the records of a block, decompressed; raises BrokenPart, also where its bytes are far too few."""
         try:
-            return self._unpack(block.content)
+            content = self._unpack(block.content)
         except _BROKEN as error:
             words = shorten(str(error) or type(error).__name__)
             raise BrokenPart(f"{self._name}: a block cannot be decompressed: {words}") from error
+        if block.count > len(content) + _WITHOUT_BYTES:
+            raise BrokenPart(f"{self._name}: a block says {block.count:,} records in {len(content):,} bytes: refused")
+        return content
 
 
 class _Input:

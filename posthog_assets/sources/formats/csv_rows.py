@@ -14,6 +14,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from posthog_assets.core.errors import BrokenPart, ImportFileError
+from posthog_assets.core.json_records import LONGEST_LINE
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.threads import WhileInUse
 from posthog_assets.sources.formats.framing import Framing
@@ -21,6 +22,15 @@ from posthog_assets.sources.formats.framing import Framing
 _CARRIAGE_RETURN: Final = "a carriage return in a value that is not in quotes"
 
 _LONGEST_VALUE: Final = 64 << 20
+#: A row that goes on for longer has no end: a quote was never closed, or the file has no line ends. Where it does end
+#: cannot be found without reading it, which takes 17 times its size.
+_LONGEST_ROW: Final = LONGEST_LINE
+#: More separators than this before a row ends are no row; each of its values takes memory, even an empty one.
+_MOST_SEPARATORS: Final = 16_000_000
+#: A header of more columns is no header of an export.
+_MOST_COLUMNS: Final = 100_000
+#: A chunk ends after about this many values, however few rows that is.
+_CHUNK_VALUES: Final = 1_000_000
 
 
 def _allow_long_values() -> Callable[[], object]:
@@ -43,7 +53,8 @@ def read_csv(blocks: Iterator[bytes], framing: Framing, name: str, rows: int, fi
     (`name (2)`, `column 3`), so that no value is lost.
 
     Raises:
-        BrokenPart: a quoted value is never closed, or the header is not in the file's encoding.
+        BrokenPart: a quoted value is never closed, a row is longer than 16 MiB, or the header is not in the file's
+            encoding.
     """
     with closing(CsvRows(blocks, framing, name)) as table:
         yield from _chunks(table, rows, first)
@@ -54,6 +65,7 @@ def _chunks(table: CsvRows, rows: int, first: int) -> Iterator[RecordChunk]:
     positions: list[int] = []
     records: list[dict[str, Any] | Unreadable] = []
     full = _CHUNK_BYTES
+    rows = min(rows, max(1, _CHUNK_VALUES // max(width, 1)))
     for line, row in table:
         positions.append(first + line - 1)
         if type(row) is list and len(row) == width and not table.damaged:
@@ -83,7 +95,7 @@ class CsvRows:
     def __init__(self, blocks: Iterator[bytes], framing: Framing, name: str, *, keep_text: bool = False) -> None:
         self._name = name
         self._encoding = framing.encoding
-        self._bytes = _Bytes(blocks, framing.encoding)
+        self._bytes = _Bytes(blocks, framing, name)
         lines: Any = _rows_of_text(_text(self._bytes, framing.encoding))
         self._kept: list[str] = []
         if keep_text:
@@ -138,14 +150,14 @@ class CsvRows:
             yield from self._each()
 
     def _each(self) -> Iterator[tuple[int, list[str] | Unreadable]]:
-        reader, kept = self._reader, self._kept
+        reader, kept, raw = self._reader, self._kept, self._bytes
         line = 1
         while True:
             try:
                 for row in reader:
                     if row:
                         yield line, row
-                    line = reader.line_num + 1
+                    raw.line = line = reader.line_num + 1
                     kept.clear()
                 return
             except csv.Error as error:
@@ -157,7 +169,7 @@ class CsvRows:
                     ) from error
                 # The reader goes on with the next line.
                 yield line, Unreadable(f"not CSV: {words}")
-                line = reader.line_num + 1
+                raw.line = line = reader.line_num + 1
                 kept.clear()
             except UnicodeError as error:
                 words = f"{self._name} is not {self._encoding} text ({error}); see source.csv.encoding"
@@ -172,6 +184,11 @@ class CsvRows:
             raise BrokenPart(
                 f"{self._name}, line {line}: the header is not CSV in {self._encoding}; "
                 "see source.csv.delimiter, quote and encoding"
+            )
+        if len(row) > _MOST_COLUMNS:
+            raise BrokenPart(
+                f"{self._name}, line {line}: the header has {len(row):,} columns, more than "
+                f"{_MOST_COLUMNS:,}: refused; see source.csv.delimiter"
             )
         return distinct(row)
 
@@ -245,12 +262,19 @@ def _text(raw: _Bytes, encoding: str) -> Iterator[str]:
 
 
 class _Bytes(io.RawIOBase):
-    """Blocks as a raw stream; notices the first byte that is not in the encoding."""
+    """Blocks as a raw stream; notices the first byte that is not in the encoding, and a row that does not end.
 
-    def __init__(self, blocks: Iterator[bytes], encoding: str) -> None:
+    `line` is the line the current row begins on: what is read while it stays the same belongs to one row.
+    """
+
+    def __init__(self, blocks: Iterator[bytes], framing: Framing, name: str) -> None:
         self._blocks = blocks
+        self._name = name
+        self._separator = framing.delimiter.encode()
         self._block = memoryview(b"")
-        self._check = codecs.getincrementaldecoder(encoding)()
+        self._check = codecs.getincrementaldecoder(framing.encoding)()
+        self.line = self._seen = 1
+        self._held = self._separators = 0
         self.consumed = 0
         self.damaged = False
 
@@ -266,9 +290,24 @@ class _Bytes(io.RawIOBase):
             self._block = memoryview(block)
         count = min(len(buffer), len(self._block))
         buffer[:count] = self._block[:count]
+        self._measure(self._block[:count])
         self._block = self._block[count:]
         self.consumed += count
         return count
+
+    def _measure(self, piece: memoryview) -> None:
+        """Refuse a row that goes on and on; looked at once for each piece, and not for each row."""
+        if self.line != self._seen:
+            self._seen, self._held, self._separators = self.line, 0, 0
+        elif self._held:
+            self._separators += bytes(piece).count(self._separator)
+        self._held += len(piece)
+        if self._held > _LONGEST_ROW or self._separators > _MOST_SEPARATORS:
+            limit = f"{_LONGEST_ROW >> 20} MiB" if self._held > _LONGEST_ROW else f"{_MOST_SEPARATORS:,} values"
+            raise BrokenPart(
+                f"{self._name}, line {self.line}: this row does not end within {limit}: refused; either a value begins "
+                "with a quote that is never closed, or the file has no line ends"
+            )
 
     def _verify(self, block: bytes) -> None:
         if self.damaged:

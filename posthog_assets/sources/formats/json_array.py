@@ -18,11 +18,12 @@ import numpy as np
 import orjson
 
 from posthog_assets.core.errors import BrokenPart, shorten
-from posthog_assets.core.json_records import LONGEST_LINE, TOO_LONG
+from posthog_assets.core.json_records import LONGEST_LINE, TOO_LONG, has_too_many_values
 from posthog_assets.core.json_text import load
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.sources.formats.json_lines import count_lines, read_lines, unparsed
 
+_PIECE: Final = 1 << 20
 _SPACE: Final = b" \t\r\n"
 _ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)
 _QUOTE, _COMMA = ord('"'), ord(",")
@@ -65,7 +66,7 @@ def peek(blocks: Iterator[bytes], name: str) -> tuple[int | None, Iterator[bytes
     Many vendors name JSON lines `.json`: Amplitude, BigQuery, Segment.
     """
     head = _head(blocks)
-    again = itertools.chain((head,), blocks)
+    again = itertools.chain(_pieces(head), blocks)
     text = head.lstrip(_SPACE)
     if text[:1] == b"[":
         return 1, again
@@ -97,7 +98,8 @@ def _head(blocks: Iterator[bytes]) -> bytes:
 
 def _is_object(line: bytes) -> bool:
     try:
-        return line[:1] == b"{" and isinstance(load(line), dict)
+        is_readable = line[:1] == b"{" and len(line) <= LONGEST_LINE and not has_too_many_values(line)
+        return is_readable and isinstance(load(line), dict)
     except orjson.JSONDecodeError:
         return False
 
@@ -105,16 +107,24 @@ def _is_object(line: bytes) -> bool:
 def _is_open(line: bytes) -> bool:
     scanner = Scanner("", 0)
     try:
-        scanner.feed(line)
+        for piece in _pieces(line):
+            scanner.feed(piece)
     except BrokenPart:
         return False
     return scanner.depth > 0 and not scanner.in_text
 
 
+def _pieces(text: bytes) -> Iterator[bytes]:
+    """Yield a long text in pieces: a scanner takes some 50 bytes for each bracket of what it is fed at once."""
+    for start in range(0, len(text), _PIECE):
+        yield text[start : start + _PIECE]
+
+
 def is_whole_object(text: bytes) -> bool:
     """Return whether *text* is one object to its end, readable or not: what was cut off has a bracket that is open."""
     try:
-        return text[:1] == b"{" and text[-1:] == b"}" and Scanner("", 0).feed(text) == [text]
+        scanner = Scanner("", 0)
+        return text[:1] == b"{" and text[-1:] == b"}" and [e for p in _pieces(text) for e in scanner.feed(p)] == [text]
     except BrokenPart:
         return False
 

@@ -12,7 +12,14 @@ from typing import Final
 
 import numpy as np
 
-from posthog_assets.core.json_records import LONGEST_LINE, TOO_LONG, Unparsed
+from posthog_assets.core.json_records import (
+    FEW_VALUES_BELOW,
+    LONGEST_LINE,
+    TOO_LONG,
+    TOO_MANY,
+    Unparsed,
+    has_too_many_values,
+)
 from posthog_assets.core.json_text import may_hold_long_numbers
 from posthog_assets.core.records import RecordChunk
 
@@ -104,7 +111,10 @@ def unparsed(texts: list[bytes], number: int) -> RecordChunk:
     if not all(text[:1] == b"{" for text in texts):
         full = [place for place in zip(positions, texts, strict=True) if not is_blank(place[1].removesuffix(b"\n"))]
         positions, texts = [position for position, _ in full], [text for _, text in full]
-    records = Unparsed(texts, has_long_numbers=may_hold_long_numbers(b"".join(texts)))
+    together = b"".join(texts)
+    if len(together) >= FEW_VALUES_BELOW:
+        texts = [TOO_MANY if has_too_many_values(text) else text for text in texts]
+    records = Unparsed(texts, has_long_numbers=may_hold_long_numbers(together))
     return RecordChunk(positions, records, remarks=records.remarks)
 
 

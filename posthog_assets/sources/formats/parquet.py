@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -21,6 +22,8 @@ from posthog_assets.core.json_text import NO_NUMBER, load_any
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.sources.formats.csv_rows import distinct
 from posthog_assets.sources.formats.json_values import of_bytes, of_decimal
+from posthog_assets.sources.formats.parquet_batches import bounded_batches
+from posthog_assets.sources.formats.parquet_pages import check_footer
 
 # Arrow makes its functions when it is imported; type checkers cannot see them.
 pc: Any = pyarrow.compute
@@ -53,32 +56,33 @@ def read_parquet(file: IO[bytes], name: str, rows: int, first: int = 1) -> Itera
     Raises:
         BrokenPart: the file has no footer, or a column cannot be decoded.
     """
-    try:
-        with pq.ParquetFile(file, pre_buffer=False) as reader:
-            noticed = Noticed()
-            clean = _cleaners(reader.schema_arrow, noticed.remark)
-            names = distinct(reader.schema_arrow.names)
-            for batch in reader.iter_batches(batch_size=min(rows, rows_within(reader.metadata, _CHUNK_BYTES))):
+    noticed = Noticed()
+    with _readable(file, name):
+        check_footer(file, name)
+        schema = pq.read_schema(file)
+        clean, names = _cleaners(schema, noticed.remark), distinct(schema.names)
+        for batch in bounded_batches(file, name, rows, _CHUNK_BYTES):
+            if isinstance(batch, pa.RecordBatch):
                 records = _records(batch.rename_columns(names), clean, noticed.remark)
-                yield RecordChunk(range(first, first + len(records)), records, remarks=noticed.taken())
-                first += len(records)
-    except (pa.ArrowException, OSError) as error:
-        raise BrokenPart(f"{name} cannot be read as Parquet: {shorten(str(error))}") from error
+            else:
+                records = [batch]
+            yield RecordChunk(range(first, first + len(records)), records, remarks=noticed.taken())
+            first += len(records)
 
 
 def count_parquet(file: IO[bytes], name: str) -> int:
     """Return the number of rows the file's footer states."""
-    try:
+    with _readable(file, name):
+        check_footer(file, name)
         return pq.read_metadata(file).num_rows
+
+
+@contextmanager
+def _readable(file: IO[bytes], name: str) -> Iterator[None]:
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
         raise BrokenPart(f"{name} cannot be read as Parquet: {shorten(str(error))}") from error
-
-
-def rows_within(metadata: pq.FileMetaData, limit: int) -> int:
-    """Return how many rows of the file's widest row group hold about *limit* bytes."""
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1.0)
-    return max(1, int(limit / max(widest, 1.0)))
 
 
 class Noticed:

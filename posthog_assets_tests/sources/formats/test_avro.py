@@ -14,7 +14,7 @@ import pytest
 
 from posthog_assets.core.errors import BrokenPart, ImportFileError
 from posthog_assets.sources import Files
-from posthog_assets.sources.formats import RecordChunk, Unreadable, count_records, detect, read_records
+from posthog_assets.sources.formats import RecordChunk, Unreadable, avro, count_records, detect, read_records
 from posthog_assets.sources.formats.avro_container import avro_block, avro_header
 from posthog_assets_tests.examples import some
 from posthog_assets_tests.sources.formats.reading import positions, read
@@ -371,3 +371,37 @@ def test_memory_stays_flat_however_long_a_file_that_cannot_be_sought_in_is() -> 
     assert (small[0], large[0]) == (10_000, 200_000)
     # The larger file is 170 MB larger.
     assert large[1] - small[1] < 20
+
+
+def test_a_block_that_says_more_records_than_it_has_bytes_is_refused() -> None:
+    data = avro_header(b'{"type":"record","name":"r","fields":[]}', "null", b"m" * 16)
+    data += avro_block(10**11, b"", b"m" * 16)
+    for read_file in (count_records, lambda *given: list(read_records(*given))):
+        with pytest.raises(BrokenPart, match="a block says 100,000,000,000 records in 0 bytes: refused"):
+            read_file(io.BytesIO(data), detect("a.avro"), "a.avro")
+
+
+@pytest.mark.parametrize("items", ["null", {"type": "record", "name": "e", "fields": []}])
+def test_an_array_of_too_many_values_without_bytes_is_refused(items: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(avro, "MOST_VALUES", 1_000)
+    with pytest.raises(BrokenPart, match="an array of more than 1,000 values without bytes: refused"):
+        value_of({"type": "array", "items": items}, number(10**8) + number(0))
+
+
+def test_an_array_of_a_few_nulls_is_read() -> None:
+    assert value_of({"type": "array", "items": "null"}, number(3) + number(0)) == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("items", "content", "words"),
+    [
+        ({"type": "array", "items": "int"}, number(2_500) + bytes(2_501), "1,000 values"),
+        ("bytes", number(1) + number(17 << 20) + bytes(17 << 20) + number(0), "16 MiB"),
+    ],
+)
+def test_a_record_of_too_many_values_or_bytes_breaks_the_part(
+    items: Any, content: bytes, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(avro, "MOST_VALUES", 1_000)
+    with pytest.raises(BrokenPart, match=f"it is longer than {words}: refused"):
+        value_of({"type": "array", "items": items}, content)

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import pytest
 
 from posthog_assets.core.errors import BrokenPart
-from posthog_assets.sources.formats import Compression, Format, Framing, Unreadable, count_records, detect, read_records
+from posthog_assets.sources.formats import (
+    Compression,
+    Format,
+    Framing,
+    Unreadable,
+    count_records,
+    csv_rows,
+    detect,
+    read_records,
+)
 from posthog_assets.sources.formats.csv_layouts import LAYOUTS
+from posthog_assets.sources.formats.csv_rows import read_csv
 from posthog_assets_tests.sources.formats.reading import archive, positions, read
 
 
@@ -129,3 +140,37 @@ CR = Unreadable("not CSV: a carriage return in a value that is not in quotes")
 def test_a_carriage_return_alone_ends_no_row_where_rows_end_with_two_letters(data: bytes, rows: list[object]) -> None:
     assert read(data, "a.csv") == rows
     assert count_records(io.BytesIO(data), detect("a.csv"), "a.csv") == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b'a,b\n1,"', "line 2: this row does not end within 16 MiB"),
+        (b"", "line 1: this row does not end within 16 MiB"),
+    ],
+)
+def test_a_value_or_a_header_without_an_end_breaks_the_part_after_16_mib(head: bytes, words: str) -> None:
+    endless = itertools.chain([head], itertools.repeat(b"x" * (1 << 20), 200))
+    with pytest.raises(BrokenPart, match=words):
+        list(read_csv(endless, detect("a.csv"), "a.csv", 500))
+
+
+def test_a_row_of_nothing_but_commas_breaks_the_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_rows, "_MOST_SEPARATORS", 2_000_000)
+    endless = itertools.chain([b"a,b\n1,2\n"], itertools.repeat(b"," * (1 << 20), 10))
+    with pytest.raises(BrokenPart, match="does not end within 2,000,000 values"):
+        list(read_csv(endless, detect("a.csv"), "a.csv", 500))
+
+
+def test_a_header_of_more_than_100_000_columns_is_refused() -> None:
+    with pytest.raises(BrokenPart, match="the header has 100,001 columns, more than 100,000: refused"):
+        list(read_csv(iter([b"," * 100_000 + b"\n"]), detect("a.csv"), "a.csv", 500))
+
+
+def test_rows_of_many_columns_come_in_smaller_chunks() -> None:
+    data = b",".join(b"c%d" % n for n in range(50_000)) + b"\n" + (b"," * 49_999 + b"\n") * 30
+    assert [len(chunk.records) for chunk in read_csv(iter([data]), detect("a.csv"), "a.csv", 500)] == [20, 10]
+
+
+def test_empty_lines_however_many_are_no_rows() -> None:
+    assert read(b"a\n" + b"\n" * 200_000 + b"1\n", "a.csv") == [{"a": "1"}]

@@ -140,10 +140,10 @@ def test_a_number_that_json_cannot_hold_is_null_and_counted(number: bytes, name:
     assert sum(chunk.remarks[NO_NUMBER] for chunk in chunks) == 2
 
 
-def test_a_line_longer_than_64_mib_is_unreadable_and_its_neighbours_are_not() -> None:
-    data = b'{"a":1}\n{"a":"' + b"x" * (65 << 20) + b'"}\n{"b":2}\n'
-    assert read(data, "a.jsonl") == [{"a": 1}, Unreadable("longer than 64 MiB"), {"b": 2}]
-    assert read(data[8:-9], "a.jsonl") == [Unreadable("longer than 64 MiB")]
+def test_a_line_longer_than_16_mib_is_unreadable_and_its_neighbours_are_not() -> None:
+    data = b'{"a":1}\n{"a":"' + b"x" * (17 << 20) + b'"}\n{"b":2}\n'
+    assert read(data, "a.jsonl") == [{"a": 1}, Unreadable("longer than 16 MiB"), {"b": 2}]
+    assert read(data[8:-9], "a.jsonl") == [Unreadable("longer than 16 MiB")]
 
 
 def test_the_json_test_suite_leaves_the_good_lines_around_its_bad_ones() -> None:
@@ -177,3 +177,13 @@ def test_the_last_line_is_the_same_however_the_stream_is_cut(blocks: list[bytes]
 def test_an_overlong_last_line_is_no_record() -> None:
     blocks = [b'{"a":1}\n{"a":"', *[b"x" * (1 << 20)] * 66, b'"}\n']
     assert last_line(blocks).startswith(b"\0")
+
+
+def test_a_line_of_too_many_values_is_unreadable_without_being_parsed() -> None:
+    many = b'{"a":[' + b"[]," * 1_000_001 + b"0]}"
+    assert read(many + b'\n{"b":2}\n', "a.jsonl") == [Unreadable("more than 2,000,000 values"), {"b": 2}]
+    assert read(b"[" + many + b',{"b":2}]', "a.json") == [Unreadable("more than 2,000,000 values"), {"b": 2}]
+
+
+def test_commas_inside_a_long_text_are_no_values() -> None:
+    assert read(b'{"a":"' + b"," * 2_000_001 + b'"}\n', "a.jsonl") == [{"a": "," * 2_000_001}]

@@ -111,3 +111,66 @@ def test_numbers_that_json_cannot_hold_are_counted() -> None:
     (chunk,) = read_records(sink, detect("a.parquet"), "a.parquet")
     assert [record["n"] for record in chunk.records if isinstance(record, dict)] == [None, 1.5, None, None]
     assert chunk.remarks == {"a value is a number that JSON cannot hold (NaN, infinity, 1e400): it became null": 3}
+
+
+def test_long_lists_of_equal_values_come_a_few_rows_at_a_time() -> None:
+    row = pa.array([0], pa.int8()).take(pa.array([0] * 1_000_000))
+    lists = pa.ListArray.from_arrays(pa.array(range(0, 1_000_001, 100_000), pa.int32()), row)
+    data = _file(a=lists)
+    assert len(data) < 20_000
+    chunks = read_records(io.BytesIO(data), detect("a.parquet"), "a.parquet", 1_000_000)
+    assert max(len(chunk.records) for chunk in chunks) == 10
+
+
+def _packed(rows: int, note: pa.Array, **options: object) -> bytes:
+    sink = io.BytesIO()
+    table = pa.table({"n": pa.array(range(rows)), "note": note})
+    pq.write_table(table, sink, compression="zstd", row_group_size=rows, **options)
+    return sink.getvalue()
+
+
+def _same(value: str, rows: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([value])).cast(pa.string())
+
+
+def test_a_long_value_in_every_row_comes_a_few_rows_at_a_time() -> None:
+    data = _packed(300, _same("x" * 800_000, 300))
+    assert len(data) < 10_000
+    numbers, most = [], 0
+    for chunk in read_records(io.BytesIO(data), detect("a.parquet"), "a.parquet"):
+        numbers += [record["n"] for record in chunk.records if isinstance(record, dict)]
+        assert {len(record["note"]) for record in chunk.records if isinstance(record, dict)} == {800_000}
+        most = max(most, len(chunk.records))
+    assert (numbers, most) == (list(range(300)), 20)
+
+
+def test_a_row_longer_than_16_mib_is_unreadable_and_its_neighbours_are_not() -> None:
+    note = pa.array(["before", "x" * (17 << 20), "after"])
+    for options in ({"use_dictionary": False}, {"use_dictionary": True, "dictionary_pagesize_limit": 64 << 20}):
+        assert read(_packed(3, note, **options), "a.parquet") == [
+            {"n": 0, "note": "before"}, Unreadable("a row longer than 16 MiB"), {"n": 2, "note": "after"},
+        ]  # fmt: skip
+
+
+def test_a_long_value_that_lists_repeat_is_counted_as_often_as_it_is_there() -> None:
+    members = _same("x" * 200_000, 200)
+    lists = pa.ListArray.from_arrays(pa.array([0, 50, 199, 200], pa.int32()), members)
+    first, second, third = read(_packed(3, lists), "a.parquet")
+    assert isinstance(first, dict) and isinstance(third, dict)
+    assert (len(first["note"]), len(third["note"])) == (50, 1)
+    assert second == Unreadable("a row longer than 16 MiB")
+
+
+def test_a_list_of_more_than_two_million_nulls_is_unreadable() -> None:
+    lists = pa.ListArray.from_arrays(pa.array([0, 2_200_000, 2_200_001], pa.int32()), pa.nulls(2_200_001))
+    assert read(_packed(2, lists), "a.parquet") == [
+        Unreadable("a row longer than 16 MiB"), {"n": 1, "note": [None]},
+    ]  # fmt: skip
+
+
+def test_equal_values_of_structs_and_maps_are_read_as_they_are() -> None:
+    kind = pa.struct([("a", pa.string()), ("b", pa.map_(pa.string(), pa.list_(pa.string())))])
+    row = {"a": "x" * 200_000, "b": [("k", ["y" * 100_000, None])]}
+    data = _packed(100, pa.array([row] * 100, kind))
+    found = read(data, "a.parquet")
+    assert found == [{"n": n, "note": {"a": row["a"], "b": {"k": ["y" * 100_000, None]}}} for n in range(100)]

@@ -1,0 +1,294 @@
+"""Small files that unpack to gigabytes: what each takes of memory, through export, staging and mapping.
+
+    python -m posthog_assets_tests.benchmarks.bombs
+    python -m posthog_assets_tests.benchmarks.bombs "a Parquet page of 2 GiB" "an endless quoted value"
+
+Belongs here: making the bombs, and the day each of them is, in a process of its own. Does not belong here: what is
+refused with which words (the tests of `sources.formats`).
+
+Ends with an error where a day took more than 500 MB.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from isal import igzip
+
+DAY: Final = date(2024, 3, 1)
+MOST_MB: Final = 500
+_MIB: Final = b"x" * (1 << 20)
+_GOOD: Final = b'{"id":1,"what":"page viewed","user":"u","at":"2024-03-01T10:00:00Z"}\n'
+_HEAD: Final = b"id,what,user,at,note\n"
+_MARK: Final = b"m" * 16
+
+
+def _packed(path: Path, pieces: Iterable[bytes]) -> None:
+    with igzip.open(path, "wb", 1) as file:
+        for piece in pieces:
+            file.write(piece)
+
+
+def _repeat(piece: bytes, times: int) -> Iterable[bytes]:
+    return (piece for _ in range(times))
+
+
+def _long_lines(path: Path, mib: int, times: int) -> None:
+    def pieces() -> Iterable[bytes]:
+        yield _GOOD
+        for _ in range(times):
+            yield _GOOD[:-2] + b',"note":"'
+            yield from _repeat(_MIB, mib)
+            yield b'"}\n'
+        yield _GOOD
+
+    _packed(path, pieces())
+
+
+def _many_values(path: Path) -> None:
+    _packed(path, (_GOOD, b'{"a":[', *_repeat(b"[]," * (1 << 18), 19), b"0]}\n", _GOOD))
+
+
+def _json_array(path: Path) -> None:
+    _packed(path, (b"[", _GOOD[:-1], b',{"a":[', *_repeat(b"[]," * (1 << 18), 400), b"0]},", _GOOD[:-1], b"]"))
+
+
+def _deep_array(path: Path) -> None:
+    _packed(path, (b"[", *_repeat(b"[" * (1 << 20), 600)))
+
+
+def _csv_value(path: Path) -> None:
+    _packed(path, (_HEAD, b'1,"', *_repeat(_MIB, 1_000)))
+
+
+def _csv_header(path: Path) -> None:
+    _packed(path, _repeat(_MIB, 1_000))
+
+
+def _csv_long_rows(path: Path) -> None:
+    row = (b'1,page viewed,u,2024-03-01T10:00:00Z,"', *_repeat(_MIB, 60), b'\xf0\x9f\x98\x80"\n')
+    _packed(path, (_HEAD, *row * 4))
+
+
+def _csv_commas(path: Path) -> None:
+    _packed(path, (_HEAD, b"1", *_repeat(b"," * (1 << 20), 500)))
+
+
+def _csv_wide(path: Path) -> None:
+    columns = b",".join(b"c%d" % number for number in range(90_000))
+    _packed(path, (columns + b"\n", *_repeat(b"," * 89_999 + b"\n", 2_000)))
+
+
+def _csv_empty_lines(path: Path) -> None:
+    _packed(path, (_HEAD, *_repeat(b"\n" * (1 << 20), 50), b"1,page viewed,u,2024-03-01T10:00:00Z,\n"))
+
+
+def _parquet(path: Path, rows: int, note: pa.Array, **options: Any) -> None:
+    table = pa.table(
+        {
+            "id": pa.array(range(rows)), "what": pa.array(["page viewed"] * rows), "user": pa.array(["u"] * rows),
+            "at": pa.array(["2024-03-01T10:00:00Z"] * rows), "note": note,
+        }
+    )  # fmt: skip
+    pq.write_table(table, path, compression="zstd", row_group_size=rows, **options)
+
+
+def _same(value: Any, rows: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([value]))
+
+
+def _repeated_cell(path: Path) -> None:
+    _parquet(path, 5_000, _same("x" * 800_000, 5_000))
+
+
+def _huge_repeated_cell(path: Path) -> None:
+    _parquet(path, 5_000, _same("x" * (60 << 20), 5_000))
+
+
+def _repeated_in_lists(path: Path) -> None:
+    members = pa.array(["x" * 500_000] * 20).dictionary_encode().dictionary.take(pa.array([0] * 200))
+    lists = pa.ListArray.from_arrays(pa.array(range(0, 201, 2), pa.int32()), members)
+    _parquet(path, 100, lists)
+
+
+def _large_page(path: Path) -> None:
+    cell = pa.array([b"x" * 1_000], pa.binary()).take(pa.array([0] * 2_000_000))
+    _parquet(path, 2_000_000, cell, use_dictionary=False, data_page_size=2_000 << 20, write_batch_size=2_000_000)
+
+
+def _long_list(path: Path) -> None:
+    lists = pa.ListArray.from_arrays(pa.array([0, 200_000_000], pa.int32()), pa.nulls(200_000_000))
+    _parquet(path, 1, lists)
+
+
+def _lists_of_nulls(path: Path) -> None:
+    lists = pa.ListArray.from_arrays(pa.array(range(0, 40_000_001, 4_000_000), pa.int32()), pa.nulls(40_000_000))
+    _parquet(path, 10, lists)
+
+
+def _zigzag(value: int) -> bytes:
+    found, value = bytearray(), (value << 1) ^ (value >> 63)
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])
+
+
+def _avro(path: Path, schema: bytes, count: int, content: bytes) -> None:
+    out = io.BytesIO()
+    out.write(b"Obj\x01" + _zigzag(1) + _zigzag(11) + b"avro.schema" + _zigzag(len(schema)) + schema + b"\0" + _MARK)
+    out.write(_zigzag(count) + _zigzag(len(content)) + content + _MARK)
+    path.write_bytes(out.getvalue())
+
+
+def _empty_records(path: Path) -> None:
+    _avro(path, b'{"type":"record","name":"r","fields":[]}', 10**11, b"")
+
+
+def _array_of_nulls(path: Path) -> None:
+    schema = b'{"type":"record","name":"r","fields":[{"name":"a","type":{"type":"array","items":"null"}}]}'
+    _avro(path, schema, 1, _zigzag(10**8) + _zigzag(0))
+
+
+def _array_of_small(path: Path) -> None:
+    lists = b'{"type":"array","items":{"type":"array","items":"int"}}'
+    schema = b'{"type":"record","name":"r","fields":[{"name":"a","type":' + lists + b"}]}"
+    _avro(path, schema, 1, _zigzag(100_000_000) + bytes(100_000_000) + b"\0")
+
+
+def _zip_of_gzip(path: Path) -> None:
+    import zipfile
+
+    inner = io.BytesIO()
+    with igzip.open(inner, "wb", 1) as file:
+        for _ in range(2_000):
+            file.write(b"\n" * (1 << 20))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.jsonl.gz", inner.getvalue())
+
+
+#: What the bomb is: the name of its file, and what writes it.
+BOMBS: Final[dict[str, tuple[str, Callable[[Path], None]]]] = {
+    "nothing: one good record": ("a.jsonl.gz", lambda path: _packed(path, (_GOOD,))),
+    "a line of 60 MB": ("a.jsonl.gz", lambda path: _long_lines(path, 60, 1)),
+    "40 lines of 15 MB": ("a.jsonl.gz", lambda path: _long_lines(path, 15, 40)),
+    "100 lines of 3 MB": ("a.jsonl.gz", lambda path: _long_lines(path, 3, 100)),
+    "500 lines of 880 kB": ("a.jsonl.gz", lambda path: _short_of_an_event(path)),
+    "a line of 5 million lists": ("a.jsonl.gz", _many_values),
+    "an element of 100 million lists": ("a.json.gz", _json_array),
+    "600 million open brackets": ("a.json.gz", _deep_array),
+    "an endless quoted value": ("a.csv.gz", _csv_value),
+    "an endless header": ("a.csv.gz", _csv_header),
+    "four CSV rows of 60 MB": ("a.csv.gz", _csv_long_rows),
+    "500 million commas": ("a.csv.gz", _csv_commas),
+    "90,000 columns": ("a.csv.gz", _csv_wide),
+    "50 million empty lines": ("a.csv.gz", _csv_empty_lines),
+    "a Parquet cell of 800 kB, 5,000 times": ("a.parquet", _repeated_cell),
+    "a Parquet cell of 60 MB, 5,000 times": ("a.parquet", _huge_repeated_cell),
+    "Parquet lists of one value of 500 kB": ("a.parquet", _repeated_in_lists),
+    "a Parquet page of 2 GiB": ("a.parquet", _large_page),
+    "a Parquet list of 200 million nulls": ("a.parquet", _long_list),
+    "ten Parquet lists of 4 million nulls": ("a.parquet", _lists_of_nulls),
+    "10^11 Avro records without bytes": ("a.avro", _empty_records),
+    "an Avro array of 10^8 nulls": ("a.avro", _array_of_nulls),
+    "an Avro array of 10^8 arrays": ("a.avro", _array_of_small),
+    "2 GB in gzip in zip": ("a.zip", _zip_of_gzip),
+}
+
+
+def _short_of_an_event(path: Path) -> None:
+    def pieces() -> Iterable[bytes]:
+        for number in range(500):
+            yield _GOOD.replace(b'"id":1', b'"id":%d' % number)[:-2] + b',"note":"' + _MIB[:880_000] + b'"}\n'
+
+    _packed(path, pieces())
+
+
+def run_day(folder: str, results: Any) -> None:
+    """Take the day in *folder* to events, in a process of its own; sends (rows, rejected, error, peak MB)."""
+    from posthog_assets.core.errors import PosthogAssetsError
+    from posthog_assets.pipeline.config.import_file import Import
+    from posthog_assets.pipeline.export import export_day
+    from posthog_assets.pipeline.stage import stage_day
+    from posthog_assets.pipeline.transform import transform_day
+
+    imp = Import.read(
+        {
+            "name": "bomb", "start_date": DAY.isoformat(), "end_date": DAY.isoformat(), "storage": f"{folder}/data",
+            "processes": 1,
+            "source": {"type": "files", "path": f"{folder}/{{day}}/a.*"},
+            "dialect": {
+                "type": "columns", "event": {"column": "what"}, "user_id": {"column": "user"},
+                "timestamp": {"column": "at"}, "source_id": {"column": "id"},
+            },
+            "destination": {"host": "http://127.0.0.1:1", "project_api_key": "phc_bomb"},
+        }
+    )  # fmt: skip
+    rows = rejected = 0
+    said = ""
+    try:
+        export_day(imp, DAY)
+        report = stage_day(imp, DAY)
+        rows, rejected = report.rows, report.rejected
+        said = ", ".join(report.reject_reasons)
+        transform_day(imp, DAY)
+    except PosthogAssetsError as error:
+        said = str(error)
+    results.send((rows, rejected, said, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def measure(name: str) -> float:
+    """Make one bomb, take it through a day, print a line; return the peak in MB."""
+    file = BOMBS[name][0]
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory(prefix="posthog-bomb-") as folder:
+        path = Path(folder) / DAY.isoformat() / file
+        path.parent.mkdir()
+        maker = context.Process(target=write_bomb, args=(name, str(path)))
+        maker.start()
+        maker.join()
+        receiver, sender = context.Pipe(duplex=False)
+        began = time.monotonic()
+        process = context.Process(target=run_day, args=(folder, sender))
+        process.start()
+        sender.close()
+        try:
+            rows, rejected, said, peak = receiver.recv()
+        except EOFError:
+            rows, rejected, said, peak = 0, 0, "the process died", float("inf")
+        process.join()
+        size = path.stat().st_size
+    print(
+        f"{name:40} {size:>12,} {peak:>8,.0f} {time.monotonic() - began:>8.1f} {rows:>6,} {rejected:>9,}  "
+        f"{said.replace(folder, '')[:160]}",
+        flush=True,
+    )
+    return peak
+
+
+def write_bomb(name: str, path: str) -> None:
+    """Write one bomb; in a process of its own, since making one may take gigabytes."""
+    BOMBS[name][1](Path(path))
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(BOMBS)
+    print(f"{'bomb':40} {'bytes':>12} {'peak MB':>8} {'seconds':>8} {'rows':>6} {'rejected':>9}  what is said")
+    peaks = {name: measure(name) for name in names}
+    if too_much := [name for name, peak in peaks.items() if peak > MOST_MB]:
+        sys.exit(f"above {MOST_MB} MB: {', '.join(too_much)}")
+
+
+if __name__ == "__main__":
+    main()
