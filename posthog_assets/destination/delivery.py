@@ -260,7 +260,7 @@ class _Delivery:
         acknowledged, dropped = int(entries.acknowledged.sum()), int(entries.dropped.sum())
         if acknowledged or dropped:
             self._ledger.append(entries, _facts(events, outcome, acknowledged, dropped, self._mapping))
-        report.batches += 1
+        report.batches += len(events) > 0
         report.acknowledged += acknowledged
         report.dropped += dropped
         report.sent += acknowledged + dropped

@@ -251,7 +251,7 @@ class Lane:
         self._settle(held.events, None, held)
 
     def _settle(self, events: EncodedEvents, request: Request | None, held: Taken | None = None) -> None:
-        outcome = self._sender.settle(events, request, self._probe, held.origin if held else None)
+        outcome = self._sender.settle(events, request, self._probe, held.origin if held else None, self._note)
         owed = outcome.owed
         if outcome.failure is None and owed.any():
             if outcome.retry_after > LONGEST_WAIT:
@@ -266,8 +266,16 @@ class Lane:
                 tries + 1, first=held is not None, origin=outcome.request.origin,
             )  # fmt: skip
             outcome.retries += 1
+        left = ~outcome.recorded
+        if left.all():
+            self._note(events, outcome)
+        elif left.any() or outcome.requests or outcome.retries:
+            self._note(events.take(left), outcome.taken(left, outcome.request))
+        if outcome.failure is not None:
+            raise outcome.failure
+
+    def _note(self, events: EncodedEvents, outcome: Outcome) -> None:
+        """Have the verdicts recorded, once those before them are."""
         if self._recording is not None:
             self._recording.result()
         self._recording = self._recorder.submit(self._record, events, outcome)
-        if outcome.failure is not None:
-            raise outcome.failure

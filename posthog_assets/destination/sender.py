@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -69,11 +70,31 @@ class Outcome:
     sent_bytes: int = 0
     retry_after: float = 0.0
     failure: DeliveryError | Stopped | None = None
+    #: Which events' verdicts were recorded with a half of the batch already (mask).
+    recorded: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.recorded = np.zeros(len(self.codes), dtype=bool)
+
+    def taken(self, rows: np.ndarray | slice, request: Request) -> Outcome:
+        """Return what became of some events, with all that was counted since the last call; they count as recorded."""
+        places = np.arange(len(self.codes))[rows]
+        part = Outcome(
+            self.codes[places], [self.details[place] for place in places.tolist()], request, self.lane, self.requests,
+            self.retries, self.raw_bytes, self.sent_bytes,
+        )  # fmt: skip
+        self.recorded[places] = True
+        self.requests = self.retries = self.raw_bytes = self.sent_bytes = 0
+        return part
 
     @property
     def owed(self) -> np.ndarray:
         """Which events have no verdict (boolean mask)."""
         return self.codes == _OWED
+
+
+#: Writes down what became of some events.
+Record = Callable[[EncodedEvents, Outcome], None]
 
 
 class _Undecided(Exception):
@@ -143,10 +164,12 @@ class Sender:
         request: Request | None = None,
         lane: LaneProbe | None = None,
         origin: Origin | None = None,
+        record: Record | None = None,
     ) -> Outcome:
         """Send *batch* until every event has a verdict or was answered `retry`; *request* is it, made before.
 
         *lane* is what the lane knows of its last events, *origin* the request in which all of these were sent before.
+        *record* is called with each part of a batch that is halved, as soon as it is settled: that takes many requests.
         Never raises for what PostHog does: what ends the delivery is in the outcome, beside the verdicts that came.
 
         Raises:
@@ -156,7 +179,7 @@ class Sender:
             request = self.request(batch, origin)
         outcome = Outcome(np.full(len(batch), _OWED, dtype=np.int8), [None] * len(batch), request, lane or LaneProbe())
         try:
-            self._settle(batch, request, outcome, 0)
+            self._settle(batch, request, outcome, 0, record)
         except _Undecided:
             pass  # Held like events that were answered `retry`, while others leave.
         except (DeliveryError, Stopped) as failure:
@@ -165,7 +188,14 @@ class Sender:
         return outcome
 
     def _settle(
-        self, batch: EncodedEvents, request: Request, outcome: Outcome, origin: int, *, half: bool = False
+        self,
+        batch: EncodedEvents,
+        request: Request,
+        outcome: Outcome,
+        origin: int,
+        record: Record | None,
+        *,
+        half: bool = False,
     ) -> None:
         """Fill *outcome* from event *origin* on; *half* of a batch that was refused while PostHog took other events."""
         said = self._ask(batch, request, outcome)
@@ -176,17 +206,20 @@ class Sender:
         if divisible:
             middle = len(batch) // 2
             for part, start in ((batch.slice(0, middle), 0), (batch.slice(middle, len(batch)), middle)):
-                self._settle(part, self.request(part), outcome, origin + start, half=True)
+                self._settle(part, self.request(part), outcome, origin + start, record, half=True)
             if said.answer.status == 400 and not (outcome.codes[origin : origin + len(batch)] == _DROP).any():
                 # All of its events are well, so it was not for one of them that it was refused.
                 self.probes.wavering = True
             return
+        rows = slice(origin, origin + len(batch))
         if said.splits:
             outcome.codes[origin], outcome.details[origin] = _DROP, said.words
-            return
-        outcome.retry_after = max(outcome.retry_after, said.answer.retry_after or 0.0)
-        outcome.codes[origin : origin + len(batch)] = said.codes
-        outcome.details[origin : origin + len(batch)] = said.details
+        else:
+            outcome.retry_after = max(outcome.retry_after, said.answer.retry_after or 0.0)
+            outcome.codes[rows] = said.codes
+            outcome.details[rows] = said.details
+        if half and record is not None:
+            record(batch, outcome.taken(rows, request))
         if any(detail == BILLING for _, detail in said.answer.verdicts.values()):
             raise Refused("PostHog drops events because the project is over its billing limit")
 

@@ -186,6 +186,7 @@ def _judge_batch(status: int, body: bytes, key: str) -> Answer:
     # Older self-hosted versions answer {"status": 1}.
     if not isinstance(answer, dict) or answer.get("status") not in ("Ok", "ok", 1):
         return Answer(Consequence.RETRY, status, f"an answer that is not PostHog's: {words(body, key)}")
-    if "events" in (answer.get("quota_limited") or []):
+    limited = answer.get("quota_limited")
+    if isinstance(limited, list) and "events" in limited:
         return Answer(Consequence.STOP, status, "the project is over its event quota (quota_limited: events)")
     return Answer(Consequence.SETTLED, status, all_ok=True)

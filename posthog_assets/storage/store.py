@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import tempfile
 import threading
@@ -23,7 +24,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar, cast
+from typing import IO, Any, Final, TypeVar
 
 from filelock import FileLock, Timeout
 from upath import UPath
@@ -62,6 +63,7 @@ class Store:
 
         Raises:
             ImportFileError: the URL names a protocol that is not installed.
+            StorageUnavailable: nothing answers there.
         """
         try:
             self.root = UPath(url, **(options or {})) / import_name
@@ -73,6 +75,9 @@ class Store:
                 self._files: Any = self.root.fs
         except (ValueError, ImportError) as error:
             raise ImportFileError(f"storage {url!r} cannot be opened: {error}") from error
+        except OSError as error:
+            # Some file systems connect at once.
+            raise StorageUnavailable(f"storage {url} could not be reached: {shorten(str(error))}") from error
         if self._local:
             self.root = UPath(Path(self.root.path).absolute())
         self._downloads: Downloads | None = None
@@ -136,9 +141,14 @@ class Store:
             return self.path(relative).open("rb")
         with self._answers(relative):
             file = self._downloaded().open(self.path(relative).path)
-        # What is wrong with it is said of the file in the store, not of its copy.
-        cast(Any, file).raw.name = str(self.path(relative))
+        self._name(file, relative)
         return file
+
+    def _name(self, file: IO[bytes], relative: str) -> None:
+        """What is wrong with a file is said of the one in the store, not of its copy on this machine."""
+        raw = getattr(file, "raw", None)
+        if raw is not None:
+            raw.name = str(self.path(relative))
 
     @contextlib.contextmanager
     def peek(self, relative: str) -> Iterator[IO[bytes]]:
@@ -153,6 +163,7 @@ class Store:
                 yield file
             return
         with self._answers(relative), self._downloaded().peek(self.path(relative).path) as file:
+            self._name(file, relative)
             yield file
 
     def _scratch(self) -> tempfile.TemporaryDirectory[str]:
@@ -187,7 +198,7 @@ class Store:
             with self._answers(relative):
                 return create(self._files, self.path(relative).path, content)
         path = Path(self.path(relative).path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._made(path.parent)
         with contextlib.suppress(FileExistsError), path.open("xb") as file:
             file.write(content)
             return True
@@ -204,11 +215,7 @@ class Store:
             StorageError: there is no room for it, or the store does not take it.
         """
         target = self.path(relative)
-        if self._local:
-            folder = Path(target.path).parent
-            folder.mkdir(parents=True, exist_ok=True)
-        else:
-            folder = Path(self._scratch().name)
+        folder = self._made(Path(target.path).parent) if self._local else Path(self._scratch().name)
         temporary = folder / f"{_TEMPORARY}{uuid.uuid4().hex}-{target.name}"
         try:
             yield temporary
@@ -239,6 +246,17 @@ class Store:
             for path in [*paths, *dict.fromkeys(path.parent for path in paths)]:
                 _sync(path)
 
+    def _made(self, folder: Path) -> Path:
+        """Return *folder*, made where it does not exist; raises StorageError."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"the folder {folder} cannot be made: {error.strerror}. Give the import a storage folder that this "
+                "user may write to (storage: in the import file, or $POSTHOG_ASSETS_STORAGE)"
+            ) from error
+        return folder
+
     def _ask(self, ask: Callable[[], T]) -> T:
         return ask() if self._local else steadily(ask)
 
@@ -264,16 +282,30 @@ class Store:
             for entry in Path(folder.path).glob(f"{_TEMPORARY}*"):
                 entry.unlink(missing_ok=True)
 
+    def sweep_beside(self, relative: str) -> None:
+        """Delete temporary files that a killed process left of the file *relative* (call with its lock held)."""
+        path = Path(self.path(relative).path)
+        if self._local and path.parent.exists():
+            for entry in path.parent.glob(f"{_TEMPORARY}*-{glob.escape(path.name)}"):
+                entry.unlink(missing_ok=True)
+
+    def _sweep_partition(self, asset: str, day: str) -> None:
+        # Other days' files, which others may be writing, lie in the same folder.
+        self.sweep_beside(f"{asset}/{day}.parquet")
+        for folder in (f"{asset}/{day}", f"{asset}/{day}/batches"):
+            self.sweep(folder)
+
     @contextlib.contextmanager
     def lock(self, asset: str, day: str) -> Iterator[Holding]:
         """Hold the partition while the block runs; yields what tells whether it is still held.
 
         On a local disk this is an OS lock that dies with its process; elsewhere a lease, which outlives it by a minute
-        and is waited for that long. It can be lost: ask before anything that only its holder may do.
+        and is waited for that long. It can be lost: ask before anything that only its holder may do. Temporary files
+        that killed runs left of the partition go.
 
         Raises:
             PartitionBusy: another process holds it.
-            StorageError: the storage is another user's.
+            StorageError: the storage is another user's, or cannot be written.
         """
         busy = f"another run is materializing {self.root.name}/{asset} for {day}"
         if not self._local:
@@ -285,6 +317,7 @@ class Store:
         except Timeout:
             raise PartitionBusy(f"{busy}; wait for it to finish, then run this one again") from None
         with lock:
+            self._sweep_partition(asset, day)
             yield Holding()
 
     @contextlib.contextmanager
@@ -308,13 +341,17 @@ class Store:
 
     def _acquired(self, name: str, timeout: float) -> AbstractContextManager[object]:
         path = Path(self.path(f".locks/{name}").path)
+        self._made(path.parent)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             return FileLock(path).acquire(timeout)
         except PermissionError as error:
             raise StorageError(
                 f"no permission to write {path}: whatever works on {self.root} must run as the user whose it is"
             ) from error
+        except Timeout:
+            raise
+        except OSError as error:
+            raise StorageError(f"{path} cannot be locked: {error.strerror}. Delete it if it is no file") from error
 
 
 def _sync(path: Path) -> None:

@@ -266,6 +266,47 @@ def test_a_request_that_is_refused_whatever_is_in_it_does_not_drop_the_day(tmp_p
         assert len(server.requests) < 30
 
 
+def test_what_is_accepted_of_a_batch_that_is_halved_is_recorded_at_once(tmp_path: Path) -> None:
+    on_record: list[int] = []
+
+    def script(asked: Asked) -> Reply | None:
+        if len(asked.uuids) > 2:
+            return Reply(413, b"too big")
+        # A single one shows that PostHog takes events at all.
+        if len(asked.uuids) == 2:
+            ledger = Ledger(Store(str(tmp_path), "small"), "2024-03-01")
+            on_record.append(int(ledger.load().acknowledged.sum()))
+        return None
+
+    with CaptureServer(script) as server:
+        report = run(server.url, tmp_path, events(16), batch_events=16)
+        assert (report.acknowledged, report.owed, len(set(server.uuids()))) == (16, 0, 16)
+        assert report.requests == len(server.requests)
+    # Of the pairs that were taken before, the last one may still be on its way to the disk.
+    assert len(on_record) == 8
+    assert all(found >= 2 * (number - 1) for number, found in enumerate(on_record))
+    rows = Ledger(Store(str(tmp_path), "small"), "2024-03-01").facts()
+    assert [row["events"] for row in rows] == [2] * 8
+    assert sum(int(str(row["requests"])) for row in rows) == report.requests
+
+
+def test_events_of_a_half_that_are_to_be_sent_again_are_sent_again(tmp_path: Path) -> None:
+    rows, asked_for = events(8), 0
+
+    def script(asked: Asked) -> Reply | None:
+        nonlocal asked_for
+        if len(asked.uuids) > 4:
+            return Reply(413, b"too big")
+        asked_for += rows[1]["uuid"] in asked.uuids
+        again: dict[str, dict[str, str] | None] = {rows[1]["uuid"]: {"result": "retry", "details": "not_persisted"}}
+        return Reply(verdicts=again) if asked_for == 1 and rows[1]["uuid"] in asked.uuids else None
+
+    with CaptureServer(script) as server:
+        report = run(server.url, tmp_path, rows, batch_events=8)
+        assert set(server.uuids()) == {row["uuid"] for row in rows}
+    assert (report.acknowledged, report.owed, asked_for) == (8, 0, 2)
+
+
 def test_verdicts_are_taken_event_by_event(tmp_path: Path) -> None:
     rows = events(10)
     script = misbehave_once(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from posthog_assets.core.errors import PartitionBusy
+from posthog_assets.core.errors import PartitionBusy, StorageError, StorageUnavailable
 from posthog_assets.storage.store import Store
 
 DAY = "2024-03-01"
@@ -50,3 +51,44 @@ def test_a_shared_lock_waits_for_whoever_has_it(tmp_path: Path) -> None:
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
+
+
+def test_temporary_files_that_killed_runs_left_of_a_partition_go_with_its_next_run(tmp_path: Path) -> None:
+    store, other = Store(str(tmp_path), "shop"), "2024-03-02"
+    token = f".tmp-{'0a' * 16}"
+    left = [
+        f"staged_events/{token}-{DAY}.parquet", f"imported_batches/{DAY}/{token}-ledger.parquet",
+        f"imported_batches/{DAY}/batches/{token}-00000001-0a0a0a0a.parquet",
+    ]  # fmt: skip
+    stay = [
+        f"staged_events/{DAY}.parquet", f"staged_events/{token}-{other}.parquet",
+        f"imported_batches/{other}/{token}-ledger.parquet", f"imported_batches/{DAY}/ledger.parquet",
+    ]  # fmt: skip
+    for name in [*left, *stay]:
+        store.write_bytes(name, b"x")
+    for asset in ("staged_events", "imported_batches"):
+        with store.lock(asset, DAY):
+            pass
+    assert [name for name in [*left, *stay] if store.exists(name)] == stay
+
+
+def test_a_storage_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"a file")
+    store = Store(str(tmp_path / "data"), "shop")
+    words = (
+        "the folder .*data/shop.* cannot be made: Not a directory. Give the import a storage folder that this user may"
+    )
+    with pytest.raises(StorageError, match=words), store.lock("raw_export", DAY):
+        pass
+    with pytest.raises(StorageError, match=words):
+        store.write_bytes("raw_export/a", b"1")
+    with pytest.raises(StorageError, match=words):
+        store.create("turns/1", b"1")
+
+
+def test_a_storage_that_refuses_connections_is_said_in_a_sentence() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(StorageUnavailable, match=rf"ftp://127.0.0.1:{port}/data could not be reached: .*refused"):
+        Store(f"ftp://127.0.0.1:{port}/data", "shop")
