@@ -50,10 +50,19 @@ def may_match(texts: pa.StringArray, pattern: re.Pattern[bytes]) -> bool:
 
     The texts are searched as if they stood one behind the other, so a match over their borders is no text's own.
     """
+    return pattern.search(_joined(texts)) is not None
+
+
+def count_matches(texts: pa.StringArray, pattern: re.Pattern[bytes]) -> int:
+    """Return how often *pattern* matches in all texts together, searched as `may_match` does."""
+    return len(pattern.findall(_joined(texts)))
+
+
+def _joined(texts: pa.StringArray) -> memoryview:
     if not len(texts) or (data := texts.buffers()[2]) is None:
-        return False
+        return memoryview(b"")
     ends = offsets_of(texts)
-    return pattern.search(memoryview(data)[ends[0] : ends[-1]]) is not None
+    return memoryview(data)[ends[0] : ends[-1]]
 
 
 def pack(texts: pa.StringArray) -> np.ndarray:

@@ -11,9 +11,12 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from posthog_assets.core.arrow_columns import offsets_of
 
 #: A text without escapes, or a whole number.
 _SCALAR: Final = r'(?:"(?P<text>[^"\\]*)"|(?P<number>-?\d+))'
@@ -38,6 +41,23 @@ def scalars(objects: pa.StringArray, name: str) -> pa.StringArray:
         found = pa.array(values, pa.string())
     where = pa.array(_inverse(rows.to_pylist(), len(objects)), pa.int32())
     return found.take(where)
+
+
+def last_texts(objects: pa.StringArray, name: str) -> pa.StringArray:
+    """Return the member *name* of each object where it is the last one, a text without escapes; null for any other.
+
+    Several times as fast as `scalars`, which finds it anywhere.
+    """
+    pieces = pc.split_pattern(objects, orjson.dumps(name).decode() + ":", max_splits=1)
+    ends = offsets_of(pieces)
+    if bool((np.diff(ends) != 2).any()):
+        return pa.nulls(len(objects), pa.string())
+    # What follows the key: the value, and the brace that closes the outermost object.
+    tails = pieces.flatten().take(pa.array(np.arange(1, 2 * len(objects), 2)))
+    plain = pc.and_(pc.equal(pc.count_substring(tails, '"'), 2), pc.invert(pc.match_substring(tails, "\\")))
+    plain = pc.and_(plain, pc.and_(pc.starts_with(tails, '"'), pc.ends_with(tails, '"}')))
+    values = pc.binary_slice(tails.view(pa.binary()), 1, -2).view(pa.string())
+    return pc.if_else(pc.and_(plain, pc.not_equal(values, "")), values, pa.scalar(None, pa.string()))
 
 
 def _captured(texts: pa.StringArray, pattern: str) -> pa.StringArray:

@@ -67,6 +67,14 @@ def load_any(text: bytes | str, remark: Callable[[str], None]) -> Any:
         return load(text)
 
 
+def dump_line(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
+    """Return *value* as a line of JSON, whole numbers with all their digits, however many; raises TypeError."""
+    try:
+        return orjson.dumps(value, default=default, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        return json.dumps(value, default=default, ensure_ascii=False).encode() + b"\n"
+
+
 def may_hold_long_numbers(text: bytes) -> bool:
     """Whether a whole number of more than 64 bits may be there, which has 20 digits or more.
 

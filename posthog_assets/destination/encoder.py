@@ -41,6 +41,10 @@ _OPTION: Final = {
 _MOVED: Final = rf'\$(?:{"|".join(re.escape(key[1:]) for key in (*_TOP_LEVEL, *_OPTION))})":'
 
 
+#: Of texts that are no longer than so many bytes, on average, copies are made sooner than views.
+_SHORT: Final = 150
+
+
 class Stamp:
     """One property, the same for all events, at the end of their properties: there it is easily left out of a hash."""
 
@@ -227,7 +231,10 @@ def hashes_of(texts: pa.StringArray, less: int = 0) -> np.ndarray:
     """Return the xxh3-64 of each text without its last *less* bytes."""
     if not len(texts):
         return np.empty(0, dtype=np.uint64)
-    view = memoryview(texts.buffers()[2])
-    ends = offsets_of(texts).tolist()
+    ends = offsets_of(texts)
     digest = xxhash.xxh3_64_intdigest
-    return np.array([digest(view[a : b - less]) for a, b in itertools.pairwise(ends)], dtype=np.uint64)
+    if not less and not texts.null_count and ends[-1] - ends[0] <= _SHORT * len(texts):
+        return np.fromiter(map(digest, texts.view(pa.binary()).to_pylist()), dtype=np.uint64, count=len(texts))
+    view = memoryview(texts.buffers()[2])
+    hashes = [digest(view[a : b - less]) for a, b in itertools.pairwise(ends.tolist())]
+    return np.array(hashes, dtype=np.uint64)

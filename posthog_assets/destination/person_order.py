@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from posthog_assets.core.json_members import scalars
+from posthog_assets.core.json_members import last_texts
 from posthog_assets.destination.encoder import hashes_of
 
 #: The events that link ids, and the property that names the other one:
@@ -91,12 +91,12 @@ def _links(batches: Iterable[pa.RecordBatch]) -> Iterator[Links]:
 
 def _properties(objects: pa.StringArray, key: str) -> pa.StringArray:
     """Return a property of each object as text; null where it is absent or empty."""
-    found = scalars(objects, key)
+    found = last_texts(objects, key)
     if not found.null_count:
         return found
-    places = pc.indices_nonzero(pc.is_null(found))
-    rest = [_property(text, key) for text in objects.take(places).to_pylist()]
-    return pc.replace_with_mask(found, pc.is_null(found), pa.array(rest, pa.string()))
+    unknown = pc.is_null(found)
+    rest = [_property(text, key) for text in objects.filter(unknown).to_pylist()]
+    return pc.replace_with_mask(found, unknown, pa.array(rest, pa.string()))
 
 
 def _property(properties: str, key: str) -> str | None:

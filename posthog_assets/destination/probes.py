@@ -70,7 +70,8 @@ class Probes:
 
     def taken(self, events: EncodedEvents, left_at: float, lane: LaneProbe) -> None:
         """Note that PostHog took *events* (at least one), in a request that left at *left_at*."""
-        lane.event = events.take(np.array([len(events) - 1]))
+        # Copied, since a slice would keep all of them in memory.
+        lane.event = events.slice(len(events) - 1, len(events)).take(np.array([0]))
         with self._lock:
             self.failures = self.refused = 0
             self.last_taken = max(self.last_taken, left_at)

@@ -102,7 +102,8 @@ def read_own_groups(properties: Record) -> None:
             raise Rejected(f"key of group {kind} is neither text nor a whole number: {shorten(value)}")
         if type(value) is str:
             value = value.strip()
-        if value != "":
+        # Of a key that is null PostHog would make a group type all the same.
+        if value is not None and value != "":
             read[kind.strip()] = value
     if read:
         properties["$groups"] = read

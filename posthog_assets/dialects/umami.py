@@ -17,7 +17,13 @@ from posthog_assets.dialects.record import Record, as_object, nested, own_name
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 #: The kinds of events that have a name of their own only where somebody gave them one.
-_KINDS: Final = {"1": "$pageview", "2": None, "3": "link", "4": "pixel"}
+_KINDS: Final = {"1": "$pageview", "2": None, "3": "link", "4": "pixel", "5": "$web_vitals"}
+
+#: Umami's measurements of a page, as PostHog's web SDK calls them; ttfb has no name there.
+_VITALS: Final = {
+    "lcp": "$web_vitals_LCP_value", "inp": "$web_vitals_INP_value", "cls": "$web_vitals_CLS_value",
+    "fcp": "$web_vitals_FCP_value", "ttfb": "ttfb",
+}  # fmt: skip
 
 #: As PostHog's own SDKs name what Umami abbreviates.
 _BROWSERS: Final = {
@@ -60,13 +66,14 @@ class Umami(Vendor):
         "page_title": "title", "tag": "tag", "language": "$browser_language", "country": "$geoip_country_code",
         "subdivision1": "$geoip_subdivision_1_code", "region": "$geoip_subdivision_1_code",
         "subdivision2": "$geoip_subdivision_2_name", "city": "$geoip_city_name", "ip": "$ip",
-    } | {name: name for name in sorted(_CAMPAIGN)}  # fmt: skip
+    } | {name: name for name in sorted(_CAMPAIGN)} | _VITALS  # fmt: skip
     objects = frozenset({"event_data", "session_data"})
-    numbers = frozenset({"event_type"})
+    numbers = frozenset({"event_type", *_VITALS})
     notes = (
         ("event_type 1", "$pageview"),
         ("event_type 2", "named by event_name"),
         ("event_type 3, 4", "named by event_name, else link, pixel"),
+        ("event_type 5", "$web_vitals, with what was measured"),
         ("hostname, url_path, url_query", "$current_url; campaign parameters of url_query, where no column has them"),
         ("referrer_domain, referrer_path, referrer_query", "$referrer, $referring_domain"),
         ("browser, os, device, screen", "$browser, $os, $os_version, $device_type, $screen_width, $screen_height"),

@@ -69,7 +69,7 @@ class Cautions:
             elif name.startswith(_AI):
                 self._counts[_AI_TOKENS] += _matching(_sent(events, name), _TOKENS)
             elif _OTHER_NAMES.get(_NO_LETTER.sub("", name.lower())):
-                self._names[name] += len(_sent(events, name))
+                self._names[name] += pc.sum(_are_sent(events, name)).as_py() or 0
 
     def _look_at_page_views(self, texts: pa.StringArray) -> None:
         for text in texts.to_pylist():
@@ -102,8 +102,11 @@ _AI_TOKENS: Final = (
 
 
 def _sent(events: pa.RecordBatch, name: str, most: int | None = None) -> pa.StringArray:
-    of_name = pc.and_(pc.equal(events["event"], name), pc.is_null(events["reject_reason"]))
-    return events["properties"].take(pc.indices_nonzero(of_name)[:most])
+    return events["properties"].take(pc.indices_nonzero(_are_sent(events, name))[:most])
+
+
+def _are_sent(events: pa.RecordBatch, name: str) -> pa.BooleanArray:
+    return pc.and_(pc.equal(events["event"], name), pc.is_null(events["reject_reason"]))
 
 
 def _matching(texts: pa.StringArray, pattern: str) -> int:

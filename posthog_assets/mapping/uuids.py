@@ -21,14 +21,13 @@ _COLUMNS: Final = np.array([i for i in range(36) if i not in (8, 13, 18, 23)])
 
 def uuids5(namespace: uuid.UUID, names: list[str]) -> pa.StringArray:
     """Return the UUIDv5 (RFC 9562 §5.5) of each name, hyphenated and lower-case."""
-    root = hashlib.sha1(namespace.bytes, usedforsecurity=False)
-
-    def digest(name: str) -> bytes:
-        state = root.copy()
+    begun, digests = hashlib.sha1(namespace.bytes, usedforsecurity=False).copy, []
+    # No function for one name: to call it would cost as much as the digest.
+    for name in names:
+        state = begun()
         state.update(name.encode())
-        return state.digest()
-
-    raw = np.frombuffer(b"".join([digest(name) for name in names]), dtype=np.uint8).reshape(-1, 20)[:, :16].copy()
+        digests.append(state.digest())
+    raw = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 20)[:, :16].copy()
     raw[:, 6] = raw[:, 6] & 0x0F | 0x50
     raw[:, 8] = raw[:, 8] & 0x3F | 0x80
     return _texts(raw)

@@ -94,14 +94,18 @@ def _days(imp: Import, source: Files, days: Sequence[date], there: Sequence[date
     until = there[-1] if imp.end_date is None else days[-1]
     known = set(there)
     gaps = [day for day in days if day <= until and day not in known]
-    words = f"{len(there):,} days have files, {there[0]} to {there[-1]}"
+    words = f"{_counted(len(there))} files, {there[0]} to {there[-1]}"
     if not gaps:
         return Finding(OK, "source", words)
     named = ", ".join(map(str, gaps[:_NAMED])) + (f" and {len(gaps) - _NAMED:,} more" if len(gaps) > _NAMED else "")
-    words += f"; {len(gaps):,} days have none: {named}"
+    words += f"; {_counted(len(gaps))} none: {named}"
     if source.missing == "empty":
         return Finding(OK, "source", f"{words} (they count as empty)")
     return Finding(WARNING, "source", f"{words}. They will fail, unless source.missing is set to empty")
+
+
+def _counted(days: int) -> str:
+    return "1 day has" if days == 1 else f"{days:,} days have"
 
 
 def _of_table(imp: Import, source: Sql) -> Iterator[Finding]:

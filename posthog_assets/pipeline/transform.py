@@ -35,7 +35,7 @@ from posthog_assets.pipeline.mapping_files import open_step_files, read_identity
 from posthog_assets.pipeline.upstream import open_upstream
 from posthog_assets.storage.layout import day_facts_path, events_path, staged_path
 from posthog_assets.storage.leases import Holding
-from posthog_assets.storage.parquet import ParquetSink, digest_of, read_batches, read_column
+from posthog_assets.storage.parquet import ParquetSink, digest_of, read_batches, read_column, read_table
 from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.store import Store
 
@@ -76,7 +76,7 @@ def transform_day(
 
 def _fetched_at(imp: Import, day: Partition, staged: pa.Schema) -> str:
     noted = (staged.metadata or {}).get(FETCHED_AT_KEY)
-    if noted is None or not {"kind", "raw_part", "raw_line"} <= set(staged.names):
+    if noted is None:
         raise DamagedFile(
             f"{imp.store.path(staged_path(day))} holds no staged rows: materialize staged_events for {key_of(day)} "
             "again"
@@ -90,7 +90,7 @@ def _history(imp: Import, day: Partition) -> pa.Table | None:
         return None
     try:
         with imp.store.open(day_facts_path(day)) as file:
-            return pq.read_table(file)
+            return read_table(file)
     except FileNotFoundError:
         return None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from typing import IO
+from typing import IO, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from posthog_assets.core.errors import MissingUpstream
 from posthog_assets.core.partitions import Partition, key_of
+from posthog_assets.core.schemas import POSTHOG_EVENTS, STAGED_EVENTS
 from posthog_assets.pipeline.day_state.settled import Settled
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.storage.layout import events_path, staged_path
@@ -41,12 +42,19 @@ def events_in(
     yield from read_batches(file, columns, groups=groups)
 
 
+#: Columns that a file has, whatever release wrote it. Checksums are of its pages, not of the names in its end.
+_COLUMNS: Final = {
+    "staged_events": frozenset(STAGED_EVENTS.names) - {"group_set"},
+    "posthog_events": frozenset(POSTHOG_EVENTS.names) - {"raw_part", "raw_line"},
+}
+
+
 def open_upstream(store: Store, relative: str, asset: str, name: str, day: Partition) -> IO[bytes]:
     """Open what *asset* of import *name* stored of *day*.
 
     Raises:
         MissingUpstream: it stored nothing, or that was pruned.
-        DamagedFile: it is not a whole Parquet file.
+        DamagedFile: it is not a whole Parquet file, or lacks a column.
     """
     try:
         file = store.open(relative)
@@ -55,7 +63,8 @@ def open_upstream(store: Store, relative: str, asset: str, name: str, day: Parti
     with ExitStack() as stack:
         stack.callback(file.close)
         with damage_named(store.path(relative), f"materialize {asset} for {key_of(day)} again"):
-            pq.read_metadata(file)
+            if lacks := _COLUMNS[asset] - set(pq.read_metadata(file).schema.names):
+                raise pa.ArrowInvalid(f"it has no column {', '.join(sorted(lacks))}")
         file.seek(0)
         stack.pop_all()
     return file

@@ -27,6 +27,7 @@ from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.settled import Settled, note_landed
 from posthog_assets.pipeline.upstream import absent_upstream, materialize_first, stored_events
 from posthog_assets.storage.layout import events_path, landed_path, ledger_path, warnings_path
+from posthog_assets.storage.parquet import read_table
 from posthog_assets.storage.store import Store
 
 
@@ -149,7 +150,7 @@ def read_warnings(store: Store, day: Partition) -> list[dict[str, str]]:
     if not store.exists(warnings_path(day)):
         return []
     with store.open(warnings_path(day)) as file:
-        return pq.read_table(file, schema=INGESTION_WARNINGS).to_pylist()
+        return read_table(file, schema=INGESTION_WARNINGS).to_pylist()
 
 
 def _owe_again(ledger: Ledger, known: Known, missing: list[str]) -> None:

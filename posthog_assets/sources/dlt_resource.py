@@ -24,6 +24,7 @@ import zstandard
 from pydantic import Field, field_validator
 
 from posthog_assets.core.errors import ImportFileError, NoExport, PosthogAssetsError, SourceUnavailable, shorten
+from posthog_assets.core.json_text import dump_line
 from posthog_assets.core.secrets import hidden_text
 from posthog_assets.core.sections import Section, TimeZone, secrets_in
 from posthog_assets.sources.base import NaiveTimes, Source, ZoneStrength
@@ -187,7 +188,7 @@ def _items(item: Any) -> list[Any]:
 
 
 def _line(row: Any) -> bytes:
-    return orjson.dumps(row, default=_plain, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE)
+    return dump_line(row, _plain)
 
 
 def _plain(value: Any) -> Any:

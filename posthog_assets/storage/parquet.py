@@ -209,6 +209,18 @@ def read_column(file: IO[bytes], column: str, rows: int = 500_000) -> Iterator[p
             yield batch[column]
 
 
+def read_table(file: IO[bytes], columns: list[str] | None = None, schema: pa.Schema | None = None) -> pa.Table:
+    """Return all of a small open Parquet file; raises DamagedFile like `read_batches`."""
+    with damage_named(_name(file), _MAKE_AGAIN):
+        return pq.read_table(file, columns=columns, schema=schema, page_checksum_verification=True)
+
+
+def read_footer(file: IO[bytes]) -> pq.FileMetaData:
+    """Return what the end of an open Parquet file says of it; raises DamagedFile like `read_batches`."""
+    with damage_named(_name(file), _MAKE_AGAIN):
+        return pq.read_metadata(file)
+
+
 _MAKE_AGAIN: Final = "materialize the asset whose folder it lies in for that day again"
 
 
@@ -234,4 +246,5 @@ def damage_named(path: object, remedy: str) -> Iterator[None]:
 
 
 def _name(file: IO[bytes]) -> str:
-    return str(getattr(file, "name", "a stored file"))
+    # fsspec's files have a path.
+    return str(getattr(file, "name", None) or getattr(file, "path", "a stored file"))

@@ -24,7 +24,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar, cast
+from typing import IO, Any, Final, TypeVar
 
 from filelock import FileLock, Timeout
 from upath import UPath
@@ -141,9 +141,14 @@ class Store:
             return self.path(relative).open("rb")
         with self._answers(relative):
             file = self._downloaded().open(self.path(relative).path)
-        # What is wrong with it is said of the file in the store, not of its copy.
-        cast(Any, file).raw.name = str(self.path(relative))
+        self._name(file, relative)
         return file
+
+    def _name(self, file: IO[bytes], relative: str) -> None:
+        """What is wrong with a file is said of the one in the store, not of its copy on this machine."""
+        raw = getattr(file, "raw", None)
+        if raw is not None:
+            raw.name = str(self.path(relative))
 
     @contextlib.contextmanager
     def peek(self, relative: str) -> Iterator[IO[bytes]]:
@@ -158,6 +163,7 @@ class Store:
                 yield file
             return
         with self._answers(relative), self._downloaded().peek(self.path(relative).path) as file:
+            self._name(file, relative)
             yield file
 
     def _scratch(self) -> tempfile.TemporaryDirectory[str]:

@@ -93,7 +93,7 @@ def test_the_source_is_read_and_its_days_and_records_are_shown(project: Path) ->
         write_import(project, server.url, end_date="2024-03-03", dialect=dialect)
         found = invoke(project, "check", "shop")
     words = " ".join(found.output.replace("│", " ").split())
-    assert "1 days have files, 2024-03-01 to 2024-03-01; 2 days have none: 2024-03-02, 2024-03-03" in words
+    assert "1 day has files, 2024-03-01 to 2024-03-01; 2 days have none: 2024-03-02, 2024-03-03" in words
     assert "dialect.source_id names the column i, which none of 5 records has; did you mean id?" in words
     assert "5 of 5 records are rejected (100.0%)" in words
     assert found.exit_code == 1

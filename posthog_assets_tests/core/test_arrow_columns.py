@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import orjson
 import pyarrow as pa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from posthog_assets.core.arrow_columns import json_strings
+from posthog_assets.core.arrow_columns import count_matches, json_strings, may_match
 
 _TEXTS = st.lists(st.none() | st.text(st.characters(codec="utf-8")), max_size=6)
 
@@ -21,3 +23,12 @@ def test_every_text_is_written_as_orjson_writes_it(texts: list[str | None], star
     expected = [None if text is None else orjson.dumps(text).decode() for text in texts]
     # A slice begins in the middle of the array's data.
     assert json_strings(pa.array(texts, pa.string()).slice(start)).to_pylist() == expected[start:]
+
+
+def test_a_search_over_all_texts_sees_a_slice_only() -> None:
+    texts = pa.array(["a key", None, "no", "a key, a key"])
+    assert may_match(texts, re.compile(b"key"))
+    assert not may_match(texts.slice(1, 2), re.compile(b"key"))
+    assert not may_match(pa.array([], pa.string()), re.compile(b"key"))
+    assert not may_match(pa.nulls(2, pa.string()), re.compile(b"key"))
+    assert [count_matches(texts.slice(start), re.compile(b"key")) for start in (0, 1, 4)] == [3, 2, 0]

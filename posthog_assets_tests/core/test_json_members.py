@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posthog_assets.core.json_members import scalars, with_first, without
+from posthog_assets.core.json_members import last_texts, scalars, with_first, without
 from posthog_assets_tests.examples import examples
 
 #: Texts that look like members, brackets and escapes of the object around them.
@@ -88,3 +88,39 @@ def test_columns_without_rows_or_members_stay_columns() -> None:
     assert scalars(texts([{"b": 1}]), "a").type == pa.string()
     assert without(texts([{"b": 1}]), "a").to_pylist() == ['{"b":1}']
     assert with_first(texts([]), "a", pa.array([], pa.string())).to_pylist() == []
+
+
+NAMES = st.sampled_from(["id", "x", '"id":', "id:"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text('a"\\{}[]:,$é', max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["id", "x", '"id":']), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"id":"a"}', "a"),
+        ('{"x":{"y":[1]},"id":"a b"}', "a b"),
+        ('{"id":"a","x":1}', None),
+        ('{"x":{"id":"a"}}', None),
+        ('{"id":"a\\"b"}', None),
+        ('{"id":""}', None),
+        ('{"id":5}', None),
+        ('{"x":"\\"id\\":","id":"a"}', "a"),
+        ('{"x":1}', None),
+    ],
+)
+def test_the_last_member_is_found_where_it_is_a_plain_text(text: str, found: str | None) -> None:
+    assert last_texts(pa.array([text]), "id").to_pylist() == [found]
+
+
+@settings(max_examples=examples(300))
+@given(st.lists(st.dictionaries(NAMES, VALUES, max_size=3), max_size=3))
+def test_what_is_found_is_what_parsing_finds(objects: list[dict[str, object]]) -> None:
+    texts = [orjson.dumps(value).decode() for value in objects]
+    for value, found in zip(objects, last_texts(pa.array(texts, pa.string()), "id").to_pylist(), strict=True):
+        assert found is None or value["id"] == found

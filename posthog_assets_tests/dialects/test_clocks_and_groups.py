@@ -84,6 +84,9 @@ SENDERS: dict[str, tuple[dict[str, Any], Any]] = {
         ({"company": 5}, {"company": 5}),
         ({"company": ["", "acme", "umbrella"]}, {"company": "acme"}),
         ({"company": "  ", "team": "x"}, {"team": "x"}),
+        ({"company": None, "team": "x"}, {"team": "x"}),
+        ({"company": None}, None),
+        ({"company": [None]}, None),
         ("", None),
     ],
 )

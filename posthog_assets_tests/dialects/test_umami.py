@@ -54,6 +54,7 @@ def test_a_page_view_has_address_referrer_campaign_and_device_as_posthog_names_t
         ({"event_type": 2, "event_name": "bought"}, "bought"),
         ({"event_type": 3}, "link"),
         ({"event_type": 4, "event_name": "mail opened"}, "mail opened"),
+        ({"event_type": 5, "lcp": 1200.5}, "$web_vitals"),
         ({"event_type": None, "event_name": "bought"}, "bought"),
         ({"event_type": None}, "$pageview"),
     ],
@@ -64,7 +65,7 @@ def test_the_kind_of_an_event_says_its_name(changes: dict[str, Any], name: str) 
 
 def test_a_custom_event_without_a_name_and_an_unknown_kind_are_rejected() -> None:
     assert reason(UMAMI, VIEW | {"event_type": 2}) == "event name is empty"
-    assert reason(UMAMI, VIEW | {"event_type": 9}) == "event_type is none of 1, 2, 3, 4: 9"
+    assert reason(UMAMI, VIEW | {"event_type": 9}) == "event_type is none of 1, 2, 3, 4, 5: 9"
 
 
 @pytest.mark.parametrize(
@@ -144,3 +145,12 @@ def imported(folder: Path, source: dict[str, Any]) -> list[dict[str, Any]]:
     stage_day(imp, date(2024, 3, 1))
     transform_day(imp, date(2024, 3, 1))
     return [row for batch in stored_events(imp.store, date(2024, 3, 1)) for row in batch.to_pylist()]
+
+
+def test_measurements_of_a_page_are_posthogs_web_vitals() -> None:
+    measured = {"event_type": 5, "lcp": 1200.5, "inp": 40, "cls": 0.01, "fcp": None, "ttfb": 80}
+    properties = stage_one(UMAMI, VIEW | measured)["properties"]
+    found = {name: value for name, value in properties.items() if "vitals" in name or name == "ttfb"}
+    assert found == {
+        "$web_vitals_LCP_value": 1200.5, "$web_vitals_INP_value": 40, "$web_vitals_CLS_value": 0.01, "ttfb": 80,
+    }  # fmt: skip

@@ -93,7 +93,7 @@ def walk(newcomer: Newcomer, name: str, where: Path, dialect: str, day: str, rec
     checked = newcomer.run("check", name)
     assert "records were read through the dialect" in checked
     assert "problem" not in checked
-    imported = newcomer.run("backfill", name, "--from", day, "--to", day)
+    imported = newcomer.run("backfill", name, "--from", day, "--to", day, "--jobs", "1")
     numbers = dict(re.findall(r"^(days failed|events \w+) +([\d,]+)", imported, re.MULTILINE))
     assert (numbers["days failed"], numbers["events owed"], numbers["events rejected"]) == ("0", "0", "0")
     assert int(numbers["events acknowledged"].replace(",", "")) >= raw

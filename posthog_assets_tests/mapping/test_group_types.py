@@ -48,6 +48,14 @@ def test_a_type_is_found_behind_an_event_that_only_looks_the_same() -> None:
     assert types_of(events({"deeper": {"$groups": {"a": "1"}}}, {"$groups": {"a": "2"}})) == {"a"}
 
 
+def test_known_types_do_not_hide_a_new_one() -> None:
+    found = GroupTypes()
+    found.add(events({"$groups": {"a": "1"}}))
+    found.add(events({"$groups": {"a": "2"}}, {"$groups": {"a": "3", "b": "4"}}))
+    found.add(events({"$groups": {"c": "5"}, "deeper": {"$groups": {"a": "6"}}}))
+    assert found.names == {"a", "b", "c"}
+
+
 def test_a_group_call_names_its_type() -> None:
     assert types_of(events({"$group_type": "company", "$group_key": "k"}, name="$groupidentify")) == {"company"}
 

@@ -13,8 +13,10 @@ import pytest
 
 from posthog_assets.core.errors import BrokenPart, DamagedFile, PosthogAssetsError
 from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.day_state.owed import was_reopened
 from posthog_assets.pipeline.deliver import deliver_day
 from posthog_assets.pipeline.export import export_day
+from posthog_assets.pipeline.report.day_numbers import numbers_of
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.storage.layout import events_path, staged_path
@@ -46,8 +48,12 @@ def cut(path: Path) -> None:
 
 
 def flip_in_the_middle(path: Path) -> None:
+    """Flip a bit in the data of the widest column."""
+    group = pq.read_metadata(path).row_group(0)
+    column = max((group.column(at) for at in range(group.num_columns)), key=lambda one: one.total_compressed_size)
+    place = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 4
     content = bytearray(path.read_bytes())
-    content[len(content) // 4] ^= 4
+    content[place] ^= 4
     path.write_bytes(content)
 
 
@@ -104,6 +110,14 @@ def test_a_damaged_file_of_a_step_is_named_with_what_to_do(
         assert remedy in str(raised.value)
         assert "materialize" in str(raised.value)
         assert server.stored == []
+
+
+def test_a_column_whose_name_was_altered_is_named(tmp_path: Path) -> None:
+    imp = prepared(tmp_path)
+    path = local(imp, staged_path(DAY))
+    path.write_bytes(path.read_bytes().replace(b"set_once", b"set_onbe"))
+    with pytest.raises(DamagedFile, match=f"{path} .*it has no column set_once.*materialize staged_events"):
+        transform_day(imp, DAY)
 
 
 def test_another_parquet_file_in_the_place_of_the_staged_rows_is_named(tmp_path: Path) -> None:
@@ -181,3 +195,20 @@ def test_the_files_of_a_settled_day_are_folded_and_a_re_run_reads_one(tmp_path: 
         again = deliver_day(imp, DAY)
         assert (again.already_acknowledged, again.sent) == (40, 0)
         assert len(pq.read_table(local(imp, f"imported_batches/{DAY}/ledger.parquet"))) == 14
+
+
+def test_what_only_looks_at_a_day_names_damaged_files_too(tmp_path: Path) -> None:
+    with CaptureServer() as server:
+        imp = prepared(tmp_path, server.url)
+        deliver_day(imp, DAY)
+        summary, staged = local(imp, f"imported_batches/{DAY}/ledger.parquet"), local(imp, staged_path(DAY))
+        cut(summary)
+        with pytest.raises(DamagedFile, match=f"{summary} is cut off.*materialize the asset whose folder it lies in"):
+            was_reopened(imp.store, DAY)
+        cut(staged)
+        with pytest.raises(DamagedFile, match=f"{staged} is cut off"):
+            list(numbers_of(imp, [DAY]))
+        # A run of the day writes what is derived again.
+        stage_day(imp, DAY)
+        assert deliver_day(imp, DAY).sent == 0
+        assert not was_reopened(imp.store, DAY)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from datetime import date
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from posthog_assets.core.arrow_columns import pack
 from posthog_assets.core.partitions import key_of
 from posthog_assets.destination.ledger import REOPENING, Ledger
 from posthog_assets.storage.layout import events_path, ledger_path
-from posthog_assets.storage.parquet import read_batches
+from posthog_assets.storage.parquet import read_batches, read_table
 from posthog_assets.storage.store import Store
 
 
@@ -45,5 +44,5 @@ def was_reopened(store: Store, day: date) -> bool:
     if not store.exists(path):
         return True
     with store.peek(path) as file:
-        protocols = pq.read_table(file, columns=["protocol"])["protocol"].to_pylist()
+        protocols = read_table(file, ["protocol"])["protocol"].to_pylist()
     return bool(protocols) and protocols[-1] in REOPENING

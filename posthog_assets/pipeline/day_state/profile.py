@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posthog_assets.core.errors import shorten
-from posthog_assets.storage.parquet import read_column
+from posthog_assets.storage.parquet import read_column, read_footer
 
 _HOUR: Final = 3_600_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -76,7 +76,7 @@ def _at(hour: int) -> datetime:
 
 def span(file: IO[bytes]) -> tuple[datetime, datetime] | None:
     """Return the first and last timestamp in *file*, from its footer alone; None where it has no rows."""
-    metadata = pq.ParquetFile(file).metadata
+    metadata = read_footer(file)
     at = metadata.schema.names.index("timestamp")
     groups = [metadata.row_group(number).column(at).statistics for number in range(metadata.num_row_groups)]
     ends = [(stats.min, stats.max) for stats in groups if stats is not None and stats.has_min_max]

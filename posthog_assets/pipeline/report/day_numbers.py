@@ -15,7 +15,6 @@ from enum import StrEnum
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from posthog_assets.core.errors import MissingUpstream
 from posthog_assets.core.partitions import key_of
@@ -26,6 +25,7 @@ from posthog_assets.pipeline.day_state.rejected import rejections
 from posthog_assets.pipeline.upstream import stored_events
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.storage.layout import events_path, landed_path, ledger_path, staged_path
+from posthog_assets.storage.parquet import read_footer, read_table
 
 
 class DayState(StrEnum):
@@ -97,7 +97,7 @@ def _read_export(imp: Import, found: DayNumbers) -> None:
         found.raw_records = sum(part.records for part in manifest.parts)
     if imp.store.exists(staged_path(found.day)):
         with imp.store.peek(staged_path(found.day)) as file:
-            found.staged = pq.read_metadata(file).num_rows
+            found.staged = read_footer(file).num_rows
 
 
 def _read_events(imp: Import, found: DayNumbers) -> None:
@@ -138,6 +138,6 @@ def _read_landed(imp: Import, found: DayNumbers) -> None:
     if not imp.store.exists(landed_path(found.day)):
         return
     with imp.store.peek(landed_path(found.day)) as file:
-        table = pq.read_table(file)
+        table = read_table(file)
     found.landed = sum(table["landed"].to_pylist())
     found.missing = sum(len(uuids or ()) for uuids in table["missing_uuids"].to_pylist())

@@ -18,7 +18,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from posthog_assets.core.errors import BrokenPart, shorten
-from posthog_assets.core.json_text import NO_NUMBER, load
+from posthog_assets.core.json_text import NO_NUMBER, load_any
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.sources.formats.csv_rows import distinct
 from posthog_assets.sources.formats.json_values import of_bytes, of_decimal
@@ -145,7 +145,7 @@ _SIMPLE: Final = (
 
 def _cleaners(schema: pa.Schema, remark: _Remark) -> dict[int, Callable[[Any], Any]]:
     """Return the columns, by place, whose values need a look before JSON can hold them."""
-    held = {HOLDS_JSON: _json, HOLDS_DECIMAL: _decimal}
+    held: dict[bytes, Callable[[Any], Any]] = {HOLDS_JSON: partial(_json, remark=remark), HOLDS_DECIMAL: _decimal}
     marked = {index: held.get((field.metadata or {}).get(HOLDS, b"")) for index, field in enumerate(schema)}
     return {index: function for index, function in marked.items() if function} | {
         index: partial(_clean_map if pa.types.is_map(field.type) else _clean, remark=remark)
@@ -154,9 +154,9 @@ def _cleaners(schema: pa.Schema, remark: _Remark) -> dict[int, Callable[[Any], A
     }
 
 
-def _json(text: str | None) -> Any:
+def _json(text: str | None, remark: _Remark) -> Any:
     try:
-        return None if text is None else load(text)
+        return None if text is None else load_any(text, remark)
     except ValueError:
         return text
 

@@ -8,13 +8,13 @@ An answer is held in memory while it is read; APIs deliver pages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import orjson
 
 from posthog_assets.core.errors import BrokenPart, shorten
-from posthog_assets.core.json_text import load
+from posthog_assets.core.json_text import load_any
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.sources.formats.framing import Framing
 from posthog_assets.sources.formats.json_paths import NOTHING, find
@@ -32,26 +32,34 @@ def read_selected(
     Raises:
         BrokenPart: it is no JSON, or there is no list at the path.
     """
-    kept = kept_records(b"".join(blocks), framing, name)
+    remarks: dict[str, int] = {}
+
+    def remark(sentence: str) -> None:
+        remarks[sentence] = remarks.get(sentence, 0) + 1
+
+    kept = kept_records(b"".join(blocks), framing, name, remark)
     for start in range(0, len(kept), rows):
         part = kept[start : start + rows]
-        yield RecordChunk([first + index for index, _ in part], [record for _, record in part])
+        # Of the whole answer: with its first records.
+        yield RecordChunk([first + at for at, _ in part], [one for _, one in part], remarks={} if start else remarks)
 
 
-def kept_records(text: bytes, framing: Framing, name: str) -> list[tuple[int, dict[str, Any] | Unreadable]]:
+def kept_records(
+    text: bytes, framing: Framing, name: str, remark: Callable[[str], None] = lambda sentence: None
+) -> list[tuple[int, dict[str, Any] | Unreadable]]:
     """Return the records of an answer that are not to be skipped, with their index in the list; raises BrokenPart."""
     if not text.strip():
         return []
     left_out = {index for start, stop in framing.skip for index in range(start, stop)}
-    members = members_at(parse_answer(text, name), framing.select or "", name)
-    added: dict[str, Any] = orjson.loads(framing.add) if framing.add else {}
+    members = members_at(parse_answer(text, name, remark), framing.select or "", name)
+    added: dict[str, Any] = load_any(framing.add, remark) if framing.add else {}
     return [(i, _record(member, added, framing.key)) for i, member in enumerate(members) if i not in left_out]
 
 
-def parse_answer(text: bytes, name: str) -> Any:
-    """Return the JSON of an answer; raises BrokenPart saying what it is instead."""
+def parse_answer(text: bytes, name: str, remark: Callable[[str], None] = lambda sentence: None) -> Any:
+    """Return the JSON of an answer, its numbers as `load_any` has them; raises BrokenPart saying what it is instead."""
     try:
-        return load(text)
+        return load_any(text, remark)
     except orjson.JSONDecodeError as error:
         start = shorten(" ".join(text[:120].decode("utf-8", "replace").split()), 80)
         if text.lstrip()[:1] == b"<":

@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from posthog_assets.core.errors import SourceRefused, SourceUnavailable, shorten
+from posthog_assets.core.json_text import dump_line, load_any
 from posthog_assets.sources.formats import Compression, Format, Framing
 from posthog_assets.sources.http.api import Api
 from posthog_assets.sources.manifest import RawExport
@@ -98,7 +99,7 @@ class _Pages:
         origin = f"{self._api.base}{_PATH} [page {page}]"
         with self._raw.part(_name(page), _FRAMING, origin, _position(self._session)) as sink:
             for profile in answer["results"]:
-                sink.write(orjson.dumps(profile) + b"\n")
+                sink.write(dump_line(profile))
         return len(answer["results"])
 
     def _ask(self, page: int) -> dict[str, Any]:
@@ -108,7 +109,7 @@ class _Pages:
         with self._api.request("POST", f"{_PATH}?project_id={self._project}", fields=fields) as answer:
             body = answer.read(_PAGE_BYTES) if answer else b""
         try:
-            content = orjson.loads(body)
+            content = load_any(body, lambda sentence: None)
         except orjson.JSONDecodeError:
             content = None
         if isinstance(content, dict) and content.get("error"):

@@ -27,6 +27,7 @@ import pyarrow as pa
 import xxhash
 
 from posthog_assets.core.errors import ImportFileError, SourceRefused, shorten
+from posthog_assets.core.json_text import dump_line
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.sources.formats import Compression, Format, Framing
 from posthog_assets.sources.formats.json_paths import NOTHING, find
@@ -296,14 +297,14 @@ class Pages:
         framing = Framing(
             Format.JSON, Compression.NONE if is_outside else found.compression,
             select=asking.data_selector, skip=() if is_outside else _ranges(skip),
-            add=orjson.dumps(dict(sift.added)).decode() if sift and sift.added else "",
+            add=dump_line(dict(sift.added)).decode().strip() if sift and sift.added else "",
             key=sift.key if sift and not is_outside else (),
         )  # fmt: skip
         if find(page.answer, asking.data_selector) is NOTHING:
             # The answer as a whole is the one record there is, and none of the import's.
             framing = replace(framing, select="$", skip=((0, 1),))
         full = name if framing.compression is Compression.NONE else f"{name}.gz"
-        with self._raw.part(full, framing, request.shown, orjson.dumps(memory).decode()) as sink:
+        with self._raw.part(full, framing, request.shown, dump_line(memory).decode().strip()) as sink:
             if not is_outside:
                 sink.write(found.content)
         return page
@@ -376,7 +377,7 @@ class _Sift:
             found = [find(member, path) for path in paths or ()]
             values = [None if value is NOTHING else value for value in found]
             if any(value is not None for value in values):
-                text = orjson.dumps([self._parent, *values], default=str, option=orjson.OPT_SORT_KEYS)
+                text = _key_text([self._parent, *values])
                 keys[index] = xxhash.xxh3_128_digest(text)
         return keys
 
@@ -490,6 +491,14 @@ def _memory(part: Part | None) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return memory if isinstance(memory, dict) else {}
+
+
+def _key_text(values: list[Any]) -> bytes:
+    try:
+        return orjson.dumps(values, default=str, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        # Whole numbers of more than 64 bits.
+        return dump_line(values, str)
 
 
 def _digest(place: Place) -> bytes:

@@ -18,9 +18,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import IO, Any, Protocol, cast
 
-import orjson
-
 from posthog_assets.core.errors import MissingUpstream
+from posthog_assets.core.json_text import dump_line
 from posthog_assets.sources.account import WITHOUT_DAY
 from posthog_assets.sources.files.day_split import DaySplit
 from posthog_assets.sources.files.record_days import Days
@@ -126,4 +125,4 @@ class _Lines(io.RawIOBase):
 def _line(record: dict[str, Any] | Unreadable) -> bytes:
     # What is no object stays what it is: a record that is rejected with its reason.
     content = record if isinstance(record, dict) else record.reason
-    return orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
+    return dump_line(content)

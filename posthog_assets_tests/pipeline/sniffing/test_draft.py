@@ -226,6 +226,17 @@ def test_a_large_file_is_sampled_at_its_beginning_middle_and_end(tmp_path: Path)
     assert found.certainty is (Certainty.SURE if draft.last_day else Certainty.UNSURE)
 
 
+def test_an_export_that_cannot_be_read_in_time_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [ROWS[0] | {"when": f"2024-03-0{1 + n // 600}T10:00:00Z", "n": n} for n in range(5_000)]
+    whole = sniffed(tmp_path, rows).finding("source.day_column")
+    monkeypatch.setattr("posthog_assets.pipeline.sniffing.draft._READABLE", 10_000)
+    sampled = sniffed(tmp_path, rows).finding("source.day_column")
+    assert whole is not None
+    assert sampled is not None
+    assert (whole.certainty, "9 days, 2024-03-01 to 2024-03-09" in whole.evidence) == (Certainty.SURE, True)
+    assert (sampled.certainty, "of a sample the days are" in sampled.evidence) == (Certainty.UNSURE, True)
+
+
 def test_a_file_that_breaks_off_is_told_by_its_beginning(tmp_path: Path) -> None:
     whole = gzip.compress(lines([row | {"id": n * 7919} for n, row in enumerate(ROWS * 200)]))
     (tmp_path / "events.jsonl.gz").write_bytes(whole[: len(whole) // 2])

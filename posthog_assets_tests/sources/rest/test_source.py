@@ -487,3 +487,27 @@ def test_a_margin_is_asked_for_and_left_to_its_own_day(tmp_path: Path) -> None:
     with RecordsApi(records) as api:
         assert ids_of(export(settings(api.url, margin_minutes=720), tmp_path)) == ["r0", "r1", "r2", "r3"]
         assert api.requests[0].fields == {"from": "1709208000", "to": "1709380800"}
+
+
+ODD = (
+    '{"records": [{"id": 123456789012345678901234567890, "at": 1709287200, "big": 9007199254740993, "nan": NaN, '
+    '"far": 1e400}, {"id": 123456789012345678901234567891, "at": 1709287201, "ids": [98765432109876543210987]}], '
+    '"more": false}'
+)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_numbers_of_an_answer_keep_all_their_digits_and_what_json_cannot_hold_is_null(
+    whole: bool, tmp_path: Path
+) -> None:
+    with RecordsApi([], Paging("single_page")) as api:
+        api.reply = lambda asked: Reply(body=ODD.encode())  # type: ignore[method-assign]
+        section = settings(api.url, "single_page", **({"whole": True, "day_column": "at"} if whole else {}))
+        if whole:
+            section["endpoint"].pop("incremental", None)
+        section["endpoint"] |= {"data_selector": "records", "primary_key": "id"}
+        found = records_of(export(section, tmp_path))
+    assert found == [
+        {"id": 123456789012345678901234567890, "at": 1709287200, "big": 9007199254740993, "nan": None, "far": None},
+        {"id": 123456789012345678901234567891, "at": 1709287201, "ids": [98765432109876543210987]},
+    ]

@@ -408,3 +408,10 @@ def test_digits_of_a_date_are_the_bounds_of_a_query(tmp_path: Path, database: sq
 def test_a_column_of_numbers_asks_what_they_are(tmp_path: Path, database: sqlite3.Connection) -> None:
     with pytest.raises(SourceRefused, match="holds numbers: set source.bounds to s, ms or us if they are epochs, to "):
         exported(tmp_path, day_column="id")
+
+
+def test_numbers_in_json_of_a_database_keep_all_their_digits(tmp_path: Path, database: sqlite3.Connection) -> None:
+    text = '{"n": 123456789012345678901234567890, "m": [9007199254740993], "far": 1e400}'
+    database.execute("UPDATE orders SET basket = ? WHERE id = 2", [text])
+    (found,) = exported(tmp_path, columns=["basket"], where="id = 2")
+    assert found == {"basket": {"n": 123456789012345678901234567890, "m": [9007199254740993], "far": None}}
