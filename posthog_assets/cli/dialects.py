@@ -11,8 +11,8 @@ from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.markup import as_shown
 from posthog_assets.dialects import DIALECTS
-from posthog_assets.dialects.compiled import source_of
 from posthog_assets.dialects.field_table import Entry, as_markdown, mapping_table
+from posthog_assets.dialects.straight import source_of
 
 
 def show_dialects(name: str | None, *, markdown: bool = False, source: bool = False) -> int:

@@ -58,6 +58,12 @@ class Unparsed(Sequence[dict[str, Any] | Unreadable]):
         #: What reading noticed, and how often.
         self.remarks: dict[str, int] = {}
 
+    def only(self, text: bytes) -> Unparsed:
+        """Return one of the records by itself; what reading it notices is noticed here."""
+        one = Unparsed([text], has_long_numbers=self.has_long_numbers)
+        one.remarks = self.remarks
+        return one
+
     def __len__(self) -> int:
         return len(self.texts)
 

@@ -12,7 +12,7 @@ https://amplitude.com/docs/apis/analytics/export#response-schema
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal
 
@@ -21,7 +21,9 @@ import orjson
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import SessionField, content_id
+from posthog_assets.dialects.compiled import Code
 from posthog_assets.dialects.record import Record, as_id, versions_as_text
+from posthog_assets.dialects.straight import write_left_out, write_name, write_tables
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 _PAGE: Final = "event_properties.[Amplitude]"
@@ -193,15 +195,7 @@ class Amplitude(Vendor):
         reading = super().read(record)
         properties, get = reading.properties, record.get
         reading.source_id = source_id
-        if device := get("device_id"):
-            properties["$device_id"] = device
-        if (session := get("session_id")) is not None and session not in (-1, 0):
-            properties["$amplitude_session_id"] = session
-        properties.update(
-            _device(get("platform"), get("os_name"), get("os_version"), get("device_type"), get("device_family"))
-        )
-        if self.edition > 1:
-            versions_as_text(properties)
+        self._add_device(get, properties)
         if told := get("user_properties"):
             if get("event_type") == "$groupidentify":
                 # A call of PostHog's that is about a group says nothing of a person.
@@ -215,6 +209,52 @@ class Amplitude(Vendor):
         if reading.event[0] == "$":
             _read_call(get("event_type"), reading)
         return reading
+
+    def _add_device(self, get: Callable[[str], Any], properties: Record) -> None:
+        """Add what a record says of its device and session."""
+        if device := get("device_id"):
+            properties["$device_id"] = device
+        if (session := get("session_id")) is not None and session not in (-1, 0):
+            properties["$amplitude_session_id"] = session
+        properties.update(
+            _device(get("platform"), get("os_name"), get("os_version"), get("device_type"), get("device_family"))
+        )
+        if self.edition > 1:
+            versions_as_text(properties)
+
+    def _of_groups(self, groups: Any, told: Any, into: Record) -> tuple[Record | None, Record | None]:
+        """Return the keys of a record's groups and what it tells of groups; raises Rejected."""
+        reading = Reading()
+        reading.properties = into
+        if groups:
+            _read_groups(groups, reading)
+        if told:
+            _read_group_properties(told, reading)
+        return reading.groups or None, reading.group_set or None
+
+    @classmethod
+    def write_reader(cls, code: Code) -> dict[str, Any]:
+        """Write how an event becomes a row; calls of PostHog's names, and records without a uuid, are for `read`."""
+        write_left_out(code, cls)
+        write_name(code, "get('event_type')")
+        code.add("if name in ('$identify', '$groupidentify'):", "    raise Odd")
+        write_tables(code, cls)
+        code.add(
+            "dialect._add_device(get, into)",
+            "if (told := get('user_properties')):",
+            "    for value, known_as in first_touches(tuple(told)):",
+            "        value = told.pop(value)",
+            "        if value is not None and value != 'EMPTY':",
+            "            first[known_as] = value",
+            "    if None in told.values():",
+            "        told = {key: value for key, value in told.items() if value is not None}",
+            "    last.update(told)",
+            "if (value := get('groups')) or get('group_properties'):",
+            "    of_groups, said = dialect._of_groups(value, get('group_properties'), into)",
+            "if event[0] == '$' and name in elements:",
+            "    into['$event_type'] = elements[name]",
+        )
+        return {"first_touches": _first_touches, "elements": _ELEMENTS}
 
 
 def _made_id(record: Record) -> str:

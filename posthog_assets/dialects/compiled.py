@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
-
-from posthog_assets.core.errors import ImportFileError
-from posthog_assets.dialects.base import Dialect
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from posthog_assets.dialects.vendor import Vendor
 
-_SOURCE: Final = "__source__"
+#: Where a compiled function keeps its source.
+SOURCE: Final = "__source__"
 
 
 class Code:
@@ -33,6 +31,10 @@ class Code:
         margin = "    " * (self._indent + deeper)
         self._lines.extend(margin + line if line else "" for line in lines)
 
+    def take(self, other: Code) -> None:
+        """Add the lines of *other* as they stand."""
+        self._lines.extend(other._lines)
+
     def text(self) -> str:
         return "\n".join(self._lines) + "\n"
 
@@ -44,22 +46,8 @@ def made(name: str, source: str, names: Mapping[str, Any]) -> Callable[..., Any]
     exec(compile(source, file, "exec"), space)
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     function: Callable[..., Any] = space[name]
-    setattr(function, _SOURCE, source)
+    setattr(function, SOURCE, source)
     return function
-
-
-def source_of(dialect: type[Dialect]) -> str:
-    """Return the source of every function that is made of the tables of a dialect; raises ImportFileError for none."""
-    found: dict[str, str] = {}
-    for kind in dialect.__mro__:
-        for value in vars(kind).values():
-            source = getattr(getattr(value, "__func__", value), _SOURCE, None)
-            if source is not None:
-                found.setdefault(source.split("(")[0], source)
-    if not found:
-        raise ImportFileError(f"{dialect.__name__} has no tables that are compiled")
-    rows = rows_source(cast("type[Vendor]", dialect), of_texts=True, has_groups=False)
-    return "\n\n".join((rows, *found.values()))
 
 
 # --- what the tables say --------------------------------------------------------------------------------------
@@ -72,7 +60,7 @@ def fields_source(vendor: type[Vendor]) -> str:
     for attribute in ("source_id", "user_id", "anonymous_id", "timestamp"):
         paths: tuple[str, ...] = getattr(vendor, attribute)
         if paths:
-            _write_first(code, paths)
+            write_first(code, paths)
             code.add(f"reading.{attribute} = value")
     if len(clocks := (*vendor.timestamp, *vendor.arrival)) > 1:
         _write_clocks(code, clocks)
@@ -80,14 +68,14 @@ def fields_source(vendor: type[Vendor]) -> str:
     for names, target in tables:
         if names:
             code.add(f"into = reading.{target}")
-            _write_table(code, _tree(names), vendor.nothing)
+            write_table(code, names, vendor.nothing)
     for field in vendor.spread:
-        _write_spread(code, vendor, field)
+        write_spread(code, vendor, field)
     code.add("return reading")
     return code.text()
 
 
-def _write_first(code: Code, paths: Iterable[str]) -> None:
+def write_first(code: Code, paths: Iterable[str]) -> None:
     """Write what sets `value` to the first at *paths* that is neither null nor empty text, else None."""
     depth = 0
     for path in paths:
@@ -106,7 +94,7 @@ def _write_clocks(code: Code, paths: tuple[str, ...]) -> None:
         code.add(f"reading.clocks = ({', '.join(f'get({path!r})' for path in paths)})")
         return
     for number, path in enumerate(paths):
-        _write_first(code, (path,))
+        write_first(code, (path,))
         code.add(f"clock_{number} = value")
     code.add(f"reading.clocks = ({', '.join(f'clock_{number}' for number in range(len(paths)))})")
 
@@ -127,25 +115,35 @@ def _tree(names: Mapping[str, str]) -> _Tree:
     return list(flat.items()), {head: _tree(below) for head, below in inner.items()}
 
 
-def _write_table(code: Code, tree: _Tree, nothing: frozenset[str], get: str = "get", depth: int = 0) -> None:
+def write_table(code: Code, names: Mapping[str, str], nothing: frozenset[str], into: str = "into") -> None:
     """Write what sets `into[name]` to the value of each field that has one; texts in *nothing* are none."""
+    _write_tree(code, _tree(names), nothing, into)
+
+
+def _write_tree(code: Code, tree: _Tree, nothing: frozenset[str], into: str, get: str = "get", depth: int = 0) -> None:
     flat, inner = tree
-    texts = tuple(sorted(nothing))
-    is_said = f" and value not in {texts!r}" if len(texts) > 1 else f" and value != {texts[0]!r}" if texts else ""
     for key, name in flat:
-        code.add(
-            f"value = {get}({key!r})", f"if value is not None{is_said}:", f"    into[{name!r}] = value", deeper=depth
-        )
+        code.add(f"value = {get}({key!r})", f"if {_is_said(nothing)}:", f"    {into}[{name!r}] = value", deeper=depth)
     for key, below in inner.items():
         code.add(f"below = {get}({key!r})", "if type(below) is dict and below:", deeper=depth)
         code.add(f"    {get}_below = below.get", deeper=depth)
-        _write_table(code, below, nothing, f"{get}_below", depth + 1)
+        _write_tree(code, below, nothing, into, f"{get}_below", depth + 1)
 
 
-def _write_spread(code: Code, vendor: type[Vendor], field: str) -> None:
+def _is_said(nothing: frozenset[str]) -> str:
+    """Return the condition that `value` is one."""
+    if nothing == {""}:
+        # Most values are true, which is the quickest to see; 0, false, [] and {} are values too.
+        return "value or (value is not None and value != '')"
+    texts = tuple(sorted(nothing))
+    return "value is not None" + (f" and value not in {texts!r}" if texts else "")
+
+
+def write_spread(code: Code, vendor: type[Vendor], field: str, into: str = "reading.properties") -> None:
+    """Write what adds the members of an object to properties."""
     code.add(f"members = get({field!r})")
     if vendor.spread_out.__qualname__ != "Vendor.spread_out":
-        code.add("if members:", "    dialect.spread_out(members, reading.properties)")
+        code.add("if members:", f"    dialect.spread_out(members, {into})")
         return
     unwanted = [*vendor.renames, *sorted(vendor.dropped - vendor.renames.keys())]
     is_plain = "type(members) is dict"
@@ -154,9 +152,9 @@ def _write_spread(code: Code, vendor: type[Vendor], field: str) -> None:
     code.add(
         "if members:",
         f"    if {is_plain}:",
-        "        reading.properties.update(members)",
+        f"        {into}.update(members)",
         "    else:",
-        "        dialect.spread_out(members, reading.properties)",
+        f"        dialect.spread_out(members, {into})",
     )
 
 
@@ -167,18 +165,23 @@ def reshaper(dropped: Iterable[str], renames: Mapping[str, str]) -> Callable[[di
     """
     code = Code("def reshape(members):", indent=1)
     code.add('"""Take out what is dropped, rename what is renamed."""', "pop = members.pop")
+    write_reshaped(code, dropped, renames)
+    return made("reshape", code.text(), {})
+
+
+def write_reshaped(code: Code, dropped: Iterable[str], renames: Mapping[str, str]) -> None:
+    """Write what `reshaper` does, with `pop` that of `members`."""
     for name in sorted(dropped):
         code.add(f"pop({name!r}, None)")
     for old, new in renames.items():
         code.add(f"if {old!r} in members:", f"    members[{new!r}] = pop({old!r})")
-    return made("reshape", code.text(), {})
 
 
 def chooser(name: str, names: Iterable[str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Return a function called *name*: the members called *names* that an object has a value for."""
     code = Code(f"def {name}(members):", indent=1)
     code.add('"""Those members that have a value."""', "get = members.get", "into = {}")
-    _write_table(code, ([(key, key) for key in names], {}), frozenset({""}))
+    write_table(code, {key: key for key in names}, frozenset({""}))
     code.add("return into")
     return made(name, code.text(), {})
 
@@ -292,7 +295,7 @@ def _write_fallback(code: Code, vendor: type[Vendor]) -> None:
         return
     code.add("            get = record.get")
     inner = Code(indent=3)
-    _write_first(inner, vendor.source_id)
+    write_first(inner, vendor.source_id)
     code.add(*inner.text().splitlines() if vendor.source_id else ["            value = None"])
     code.add("            fallback = dialect.id_of_content(record) if is_nothing(value) else None")
 

@@ -32,12 +32,22 @@ class Members:
         self._known = frozenset(known)
         #: Which names are not known among those of a record: most records have the names of one before them.
         self._unknown: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._whole = tuple(name for name in kept if "." not in name)
-        self._objects = tuple(
+        #: Members that are objects and kept whole, and those that are looked into.
+        self.whole = tuple(sorted(name for name in kept if "." not in name))
+        self.objects = tuple(
             (head, Members(rests, _below(head, kept), f"{self._prefix}{head}"))
             for head, rests in below.items()
             if head not in kept
         )
+
+    def unknown(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return which of *names* are not known."""
+        found = self._unknown.get(names)
+        if found is None:
+            found = tuple(name for name in names if name not in self._known)
+            if len(self._unknown) < _MOST_SHAPES:
+                self._unknown[names] = found
+        return found
 
     def left_out(self, record: Record, is_known: Callable[[str], bool]) -> list[str] | None:
         """Return the paths of *record* that have a value and are not known; None where there are none.
@@ -46,25 +56,19 @@ class Members:
         is not known either, unless the object is kept whole.
         """
         found: list[str] | None = None
-        shape = tuple(record)
-        unknown = self._unknown.get(shape)
-        if unknown is None:
-            unknown = tuple(name for name in shape if name not in self._known)
-            if len(self._unknown) < _MOST_SHAPES:
-                self._unknown[shape] = unknown
-        if unknown:
-            found = [self._prefix + name for name in unknown if record[name] not in _NOTHING and not is_known(name)]
-        for name in self._whole:
+        if unknown := self.unknown(tuple(record)):
+            found = [self._prefix + name for name in unknown if record[name] not in NOTHING and not is_known(name)]
+        for name in self.whole:
             if type(text := record.get(name)) is str and text:
                 record[name] = nested(text)
-        for name, members in self._objects:
+        for name, members in self.objects:
             value = record.get(name)
             if value and type(value) is not dict:
                 value = record[name] = nested(value)
             inner: list[str] | None = None
             if type(value) is dict:
-                inner = members.left_out(value, _never)
-            elif value not in _NOTHING:
+                inner = members.left_out(value, never)
+            elif value not in NOTHING:
                 inner = [self._prefix + name]
             if inner:
                 found = found + inner if found else inner
@@ -75,12 +79,13 @@ class Members:
 _MOST_SHAPES: Final = 10_000
 
 #: What has nothing in it; compared by value, since 0 and false are something.
-_NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})
+NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})
 
 
 def _below(head: str, names: Iterable[str]) -> list[str]:
     return [name[len(head) + 1 :] for name in names if name.startswith(f"{head}.")]
 
 
-def _never(name: str) -> bool:
+def never(name: str) -> bool:
+    """Whether a name is known that no table names: below the record itself none is."""
     return False

@@ -24,9 +24,10 @@ from posthog_assets.core.rejection import Rejected
 from posthog_assets.core.sections import TimeZone
 from posthog_assets.core.timestamps import from_wall_clock, read_timestamps
 from posthog_assets.dialects.base import content_id
-from posthog_assets.dialects.compiled import chooser, reshaper
+from posthog_assets.dialects.compiled import Code, chooser, reshaper, write_reshaped, write_table
 from posthog_assets.dialects.countries import COUNTRIES
 from posthog_assets.dialects.record import Record, as_id, usable_id
+from posthog_assets.dialects.straight import write_name
 from posthog_assets.dialects.vendor import Reading, Vendor
 
 #: PostHog's importer makes its uuids in this namespace; part of the contract with everything imported so far.
@@ -61,6 +62,10 @@ _NUMBERS: Final = frozenset({int, float})
 
 #: A time as text that is a number; of more digits than these it is no time.
 _NUMERAL: Final = re.compile(r"\d{1,20}(\.\d*)?", re.ASCII)
+
+
+#: Kind, user and anonymous id.
+_Whose = tuple[str, str | None, str | None]
 
 
 class Mixpanel(Vendor):
@@ -223,6 +228,39 @@ class Mixpanel(Vendor):
             return _EPOCH + timedelta(milliseconds=value) if is_plausible else value
         return value
 
+    @classmethod
+    def write_reader(cls, code: Code) -> dict[str, Any]:
+        """Write how an event of the raw export becomes a row; calls, and ids that are no text, are for `read`."""
+        code.add(
+            "members, left_out = record['properties'], None",
+            "if len(record) != 2 or type(members) is not dict:",
+            "    raise Odd",
+        )
+        write_name(code, "record['event']")
+        code.add(
+            f"if name in {tuple(_CALLS)!r}:",
+            "    raise Odd",
+            "get, pop = members.get, members.pop",
+            "source_id, time = pop('$insert_id', None), pop('time', None)",
+            "merged, before = pop('distinct_id', None), get('$distinct_id_before_identity')",
+            "user, device = get('$user_id'), get('$device_id')",
+            "for value in (merged, before, user, device):",
+            "    if value is not None and (type(value) is not str or not value.strip()):",
+            "        raise Odd",
+            "kind, user_id, anonymous_id = dialect.whose(merged, before, user, device)",
+            "if dialect.identity == 'as_tracked':",
+            "    pop('$distinct_id_before_identity', None)",
+        )
+        write_reshaped(code, cls.dropped - {"$insert_id", "time", "distinct_id"}, cls.renames)
+        code.add(
+            "if (value := countries.get(get('$geoip_country_code'))):",
+            "    members['$geoip_country_name'] = value",
+            "into, last, first = members, {}, {}",
+        )
+        for names, target in ((cls.person_set, "last"), (cls.person_set_once, "first")):
+            write_table(code, {name: name for name in names.values()}, frozenset({""}), target)
+        return {"countries": COUNTRIES}
+
     def _whose(self, reading: Reading, members: Record) -> None:
         """Set whose event it is, and the other id that Mixpanel says is the same person's."""
         get = members.get
@@ -233,6 +271,10 @@ class Mixpanel(Vendor):
         if self.identity == "as_tracked":
             # It comes only with some exports, and says nothing then that the distinct_id does not.
             members.pop("$distinct_id_before_identity", None)
+        reading.kind, reading.user_id, reading.anonymous_id = self.whose(merged, before, user, device)
+
+    def whose(self, merged: str | None, before: str | None, user: str | None, device: str | None) -> _Whose:
+        """Return the kind of an event, its user and the other id that Mixpanel says is the same person's."""
         other = None
         if before is None or before == merged:
             own = merged
@@ -244,14 +286,12 @@ class Mixpanel(Vendor):
             own, other = merged, before
         own = own or user or device
         if user == own:
-            reading.user_id = own
-            reading.anonymous_id = self.id_of_device(device, other) if device else other
-        elif user or (other and _is_device(own, device) and not _is_device(other, device)):
-            reading.kind, reading.user_id, reading.anonymous_id = "anonymous", user or other, own
-        elif other or not _is_device(own, device):
-            reading.user_id, reading.anonymous_id = own, other
-        else:
-            reading.anonymous_id = own
+            return "event", own, self.id_of_device(device, other) if device else other
+        if user or (other and _is_device(own, device) and not _is_device(other, device)):
+            return "anonymous", user or other, own
+        if other or not _is_device(own, device):
+            return "event", own, other
+        return "event", None, own
 
     def id_of_device(self, device: str, seen: str | None) -> str:
         """Return the distinct_id of what a device tracked while it knew no user, which *seen* may be.

@@ -29,8 +29,8 @@ from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column import Column, inferred
 from posthog_assets.dialects.column_kinds import TYPES_DESCRIPTION, Types, as_declared, as_kind
-from posthog_assets.dialects.compiled import fields_source, made, rows_source
-from posthog_assets.dialects.members import Members
+from posthog_assets.dialects.compiled import Code, fields_source, made, rows_source
+from posthog_assets.dialects.members import NOTHING, Members, never
 from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.record import (
     Record,
@@ -42,6 +42,13 @@ from posthog_assets.dialects.record import (
     own_name,
     read_own_groups,
     usable_id,
+)
+from posthog_assets.dialects.straight import (
+    is_straight,
+    lines_source,
+    write_left_out,
+    write_name,
+    write_tables,
 )
 
 _Getter = Callable[[Record], Any]
@@ -243,6 +250,30 @@ class Vendor(Dialect):
     def links_identities(self) -> bool:
         return bool(self.user_id and self.anonymous_id)
 
+    @classmethod
+    def members(cls) -> Members:
+        """Return which members of a record the tables name."""
+        return cls._members
+
+    def unknown_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return which of a record's *names* neither a table names nor `read` knows."""
+        return tuple(name for name in self._members.unknown(names) if not self.is_known(name))
+
+    @classmethod
+    def write_reader(cls, code: Code) -> dict[str, Any]:
+        """Write how a record becomes a row, for the loop over lines (`straight`); a dialect with a `read` has its own.
+
+        It sets `event`, `source_id`, `user_id`, `anonymous_id`, `time` and the objects `into` (properties), `last` and
+        `first` (of the person), besides `kind`, `of_groups`, `said` (of groups) where they are not those of an event,
+        and raises `Odd` for a record that `read` is to have. Returned is what its lines call, by name.
+        """
+        write_left_out(code, cls)
+        if "." in cls.event:
+            code.add("raise Odd")
+        write_name(code, f"get({cls.event!r})")
+        write_tables(code, cls)
+        return {}
+
     def is_known(self, field: str) -> bool:
         """Whether `read` knows a field of a record that no table names."""
         return False
@@ -347,15 +378,34 @@ class Vendor(Dialect):
         if not self.compiled:
             reasons, noted = self.rows_by_row(chunk.used_up(), chunk.untyped, columns)
         else:
-            of_texts = isinstance(chunk.records, Unparsed) and not chunk.records.has_long_numbers
-            rows = rows_of(type(self), of_texts=of_texts, has_groups=bool(self.groups))
-            reasons, noted = rows(self, chunk.records if of_texts else chunk.used_up(), chunk.untyped, columns)
+            reasons, noted = self._rows(chunk, columns)
         notes = self._add_instants(columns, reasons)
         batch = _batch(columns[:_CLOCKS], reasons, part, chunk.positions)
         if noted:
             notes.add(_notes(note for note in noted if note[0] not in reasons))
         notes.add(Notes(remarks=chunk.remarks))
         return notes.on(batch)
+
+    def _rows(self, chunk: RecordChunk, columns: _Columns) -> _Noted:
+        """Do what `rows_by_row` does, by what is compiled from the tables."""
+        texts = chunk.records
+        if not isinstance(texts, Unparsed) or texts.has_long_numbers:
+            rows = rows_of(type(self), of_texts=False, has_groups=bool(self.groups))
+            return rows(self, chunk.used_up(), chunk.untyped, columns)
+        rows = rows_of(type(self), of_texts=True, has_groups=bool(self.groups))
+        lines = lines_of(type(self), has_groups=bool(self.groups))
+        if lines is None or chunk.untyped:
+            return rows(self, texts, chunk.untyped, columns)
+        reasons: dict[int, str] = {}
+        others: list[_Note] = []
+
+        def slowly(index: int, text: bytes) -> None:
+            found, noted = rows(self, texts.only(text), chunk.untyped, columns)
+            if found:
+                reasons[index] = found[0]
+            others.extend((index, left_out, remarks) for _, left_out, remarks in noted)
+
+        return reasons, [*lines(self, texts.texts, columns, slowly), *others]
 
     def rows_by_row(self, records: Iterable[Record | Unreadable], untyped: bool, columns: _Columns) -> _Noted:
         """Add each record to *columns* as one row; return why some are rejected, by their index, and those with notes.
@@ -610,11 +660,20 @@ def rows_of(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> Callab
     return made("rows", rows_source(vendor, of_texts=of_texts, has_groups=has_groups), _SEEN)
 
 
+@functools.cache
+def lines_of(vendor: type[Vendor], *, has_groups: bool) -> Callable[..., list[_Note]] | None:
+    """Return the reader of lines of a dialect (`straight`), None where it has none."""
+    if not is_straight(vendor):
+        return None
+    return made("lines", *lines_source(vendor, _SEEN, has_groups=has_groups))
+
+
 #: What compiled functions call.
 _SEEN: Final[dict[str, Any]] = {
-    "FLAWS": FLAWS, "JSONDecodeError": orjson.JSONDecodeError, "NEITHER": (None, None), "Reading": Reading,
+    "FLAWS": FLAWS, "JSONDecodeError": orjson.JSONDecodeError, "NEITHER": (None, None), "NOTHING": NOTHING,
+    "Reading": Reading,
     "Rejected": Rejected, "Unreadable": Unreadable, "as_id": as_id,
     "dumps": orjson.dumps, "group_keys": group_keys, "is_nothing": is_nothing,
-    "loads": orjson.loads, "not_of": not_of, "read_ids": _read_ids, "read_own_groups": read_own_groups,
+    "loads": orjson.loads, "never": never, "not_of": not_of, "read_ids": _read_ids, "read_own_groups": read_own_groups,
     "trim_groups": _trim_groups, "written": _written,
 }  # fmt: skip

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from posthog_assets.cli.main import cli
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.dialects import DIALECTS, load_dialect
-from posthog_assets.dialects.vendor import Vendor
+from posthog_assets.dialects.notes import notes_of
+from posthog_assets.dialects.vendor import Vendor, lines_of
 from posthog_assets.sources.formats.json_lines import unparsed
 from posthog_assets_tests.dialects.test_any_object import EXAMPLES, changed, dialect, paths, texts, values
 from posthog_assets_tests.examples import examples
@@ -47,7 +48,9 @@ def is_read_alike(name: str, records: list[Any], more: dict[str, Any]) -> None:
     expected = reference.stage(RecordChunk(range(1, len(records) + 1), copy.deepcopy(records)), "part")
     assert fast.stage(RecordChunk(range(1, len(records) + 1), copy.deepcopy(records)), "part").equals(expected)
     lines = [orjson.dumps(record) + b"\n" for record in records]
-    assert fast.stage(unparsed(lines, 1), "part").equals(reference.stage(unparsed(lines, 1), "part"))
+    read, slowly = (one.stage(unparsed(lines, 1), "part") for one in (fast, reference))
+    assert read.equals(slowly)
+    assert notes_of(read.schema.metadata) == notes_of(slowly.schema.metadata)
 
 
 @pytest.mark.parametrize("name", VENDORS)
@@ -92,15 +95,57 @@ def test_a_subclass_with_tables_of_its_own_is_compiled_from_these() -> None:
         "event": "bought", "id": "i-1", "who": 7, "at": "2024-03-01T10:00:00Z", "a": 1,
         "deep": {"b": "", "er": {"c": 2}}, "rest": {"old": 3, "secret": 4, "x": 5},
     }  # fmt: skip
-    batch: pa.RecordBatch = Own().stage(RecordChunk(range(1, 2), [record]), "part")
+    batch: pa.RecordBatch = Own().stage(RecordChunk(range(1, 2), [copy.deepcopy(record)]), "part")
     (row,) = batch.to_pylist()
     assert (row["source_id"], row["user_id"], row["event"]) == ("i-1", "7", "bought")
     assert row["properties"] == '{"alpha":1,"gamma":2,"x":5,"new":3}'
+    assert Own().stage(unparsed([orjson.dumps(record)], 1), "part").equals(batch)
+    assert lines_of(Own, has_groups=False) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "records"),
+    [
+        ("mixpanel", [EXAMPLES["mixpanel"]]),
+        ("amplitude", [EXAMPLES["amplitude"], EXAMPLES["amplitude"] | {"groups": {"company": [" acme "]}}]),
+    ],
+)
+def test_what_a_vendor_writes_is_read_in_a_straight_line(name: str, records: list[dict[str, Any]]) -> None:
+    lines = lines_of(DIALECTS[name], has_groups=False)  # type: ignore[type-var]
+    assert lines is not None
+
+    def slowly(index: int, text: bytes) -> None:
+        raise AssertionError(text)
+
+    columns: tuple[list[Any], ...] = tuple([] for _ in range(12))
+    lines(load_dialect(dialect(name)), [orjson.dumps(record) for record in records], columns, slowly)
+    assert [len(column) for column in columns] == [len(records)] * 12
+
+
+def test_a_name_that_is_kept_is_read_alike() -> None:
+    clicked = EXAMPLES["amplitude"] | {"event_type": "[Amplitude] Element Clicked"}
+    is_read_alike("amplitude", [clicked], {"keep": ["[Amplitude] Element Clicked"]})
+    is_read_alike("amplitude", [clicked], {})
+
+
+def test_a_class_with_a_read_of_its_own_has_not_the_reader_of_its_parent() -> None:
+    mixpanel: Any = DIALECTS["mixpanel"]
+
+    class Own(mixpanel):  # type: ignore[misc]
+        def read(self, record: dict[str, Any]) -> Any:
+            reading = super().read(record)
+            reading.event = "renamed"
+            return reading
+
+    assert lines_of(Own, has_groups=False) is None
+    batch = Own().stage(unparsed([orjson.dumps(EXAMPLES["mixpanel"])], 1), "part")
+    assert batch["event"].to_pylist() == ["renamed"]
 
 
 def test_the_compiled_functions_of_a_dialect_can_be_printed() -> None:
     result = CliRunner().invoke(cli, ["dialects", "amplitude", "--source"])
     assert result.exit_code == 0
+    assert "def lines(dialect, texts, columns, slowly):" in result.stdout
     assert "def rows(dialect, records, untyped, columns):" in result.stdout
     assert "        into['$geoip_city_name'] = value" in result.stdout
     compile(result.stdout, "printed", "exec")
