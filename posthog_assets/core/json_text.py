@@ -23,7 +23,7 @@ _ESCAPES: Final = re.compile(
 )
 
 #: What a number that 64 bits do not hold looks like; also found in texts, which does no harm.
-_ODD_NUMBER: Final = re.compile(rb"NaN|Infinity|[0-9.][eE]\+?\d{3}|\d{20}")
+_ODD_NUMBER: Final = re.compile(rb"NaN|Infinity|[0-9.][eE]\+?\d{3}|\d{20}|-9\d{18}")
 
 #: Longer whole numbers are larger than any float.
 _MOST_DIGITS: Final = 308
@@ -76,10 +76,12 @@ def dump_line(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
 
 
 def may_hold_long_numbers(text: bytes) -> bool:
-    """Whether a whole number of more than 64 bits may be there, which has 20 digits or more.
+    """Whether a whole number of more than 64 bits may be there: it has 20 digits or more, or is below -2^63.
 
     Digits of hexadecimal ids, uuids and fractions do not count: they do not begin where a number may.
     """
+    if _may_be_below_64_bits(text):
+        return True
     letters = np.frombuffer(text, np.uint8)
     digits = (letters[::5] - ord("0")) < 10
     if len(digits) < 4:
@@ -88,6 +90,17 @@ def may_hold_long_numbers(text: bytes) -> bool:
     places = 5 * np.flatnonzero(digits[:-3] & digits[1:-2] & digits[2:-1] & digits[3:])
     between = (letters[places[:, None] + _NEXT] - ord("0")) < 10
     return any(_is_long_number(text, place) for place in places[between.all(axis=1)].tolist())
+
+
+def _may_be_below_64_bits(text: bytes) -> bool:
+    """Whether a negative number of 19 digits is there that begins as -2^63 does, -9,2…, or is further below."""
+    place = text.find(b"-9")
+    while place >= 0:
+        run = text[place + 1 : place + 20]
+        if len(run) == 19 and run.isdigit():
+            return True
+        place = text.find(b"-9", place + 2)
+    return False
 
 
 _NEXT: Final = np.arange(16)
