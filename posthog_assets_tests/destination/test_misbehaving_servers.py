@@ -1,16 +1,16 @@
 """Random servers that misbehave: every event is stored, dropped for its own fault, or owed; never anything else.
 
-Belongs here: scripts of misbehaviour, and the property. `HYPOTHESIS_PROFILE=thorough` with
-`POSTHOG_ASSETS_SCRIPTS=1000` runs a thousand of them.
+Belongs here: scripts of misbehaviour, and the property, tried on a few of them. `end_to_end.test_server_scripts` tries
+many.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,8 +23,6 @@ from posthog_assets_tests.destination.test_delivery import events, run
 from posthog_assets_tests.examples import examples
 from posthog_assets_tests.fakes.capture_server import Asked, CaptureServer, Reply
 
-SCRIPTS = int(os.environ.get("POSTHOG_ASSETS_SCRIPTS", "0"))
-
 #: What a server does to whole requests, for as many of them as the script says.
 SPELLS = [
     "ok", "400", "413", "drop all", "500", "close", "close after", "html", "429", "404", "retry all", "absent all",
@@ -33,7 +31,7 @@ SPELLS = [
 
 
 @pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "backoff", lambda failures: 0.001)
     # Doubles, as the real one does: the other lanes need a moment to find an event that is taken.
     monkeypatch.setattr(lane, "backoff", lambda failures: 0.01 * 2 ** min(failures, 6))
@@ -128,26 +126,34 @@ def _words(reply: Reply) -> set[str]:
     return {(verdict or {}).get("result", "absent") for verdict in reply.verdicts.values()}
 
 
-@settings(
-    max_examples=SCRIPTS or examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    spells=st.lists(st.tuples(st.sampled_from(SPELLS), st.integers(1, 12)), max_size=6),
-    ending=st.sampled_from(["ok", "ok", "400", "413", "drop all", "500", "half then 413"]),
-    seed=st.integers(0, 10**6),
-    bad=st.sampled_from([0, 0, 1, 3]),
-    protocol=st.sampled_from(["auto", "batch"]),
-    verdicts=st.booleans(),
-    concurrency=st.sampled_from([1, 3]),
-    size=st.sampled_from([1, 7, 20]),
-)
+#: What a script is made of.
+SCRIPT: Final[dict[str, st.SearchStrategy[Any]]] = {
+    "spells": st.lists(st.tuples(st.sampled_from(SPELLS), st.integers(1, 12)), max_size=6),
+    "ending": st.sampled_from(["ok", "ok", "400", "413", "drop all", "500", "half then 413"]),
+    "seed": st.integers(0, 10**6),
+    "bad": st.sampled_from([0, 0, 1, 3]),
+    "protocol": st.sampled_from(["auto", "batch"]),
+    "verdicts": st.booleans(),
+    "concurrency": st.sampled_from([1, 3]),
+    "size": st.sampled_from([1, 7, 20]),
+}
+
+
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(**SCRIPT)
 def test_every_event_is_stored_or_dropped_for_its_own_fault_or_owed(
-    spells: list[tuple[str, int]], ending: str, seed: int, bad: int, protocol: str, verdicts: bool, concurrency: int,
-    size: int, tmp_path_factory: pytest.TempPathFactory,
+    tmp_path_factory: pytest.TempPathFactory, **script: Any
+) -> None:
+    check_script(tmp_path_factory.mktemp("misbehaving"), **script)
+
+
+def check_script(
+    folder: Path, spells: list[tuple[str, int]], ending: str, seed: int, bad: int, protocol: str, verdicts: bool,
+    concurrency: int, size: int,
 ) -> None:  # fmt: skip
+    """Deliver forty events to a server of that script, then once more to one that is well; raises AssertionError."""
     rows = events(40)
     faulty = {row["uuid"] for row in random.Random(seed).sample(rows, bad)}
-    folder: Path = tmp_path_factory.mktemp("misbehaving")
     script, report = Misbehaving(spells, ending, faulty, verdicts), DeliveryReport()
     options = {"protocol": protocol, "concurrency": concurrency, "batch_events": size, "timeout_seconds": 5}
     with CaptureServer(script) as server:

@@ -86,7 +86,12 @@ def build_imported_batches(imp: Import, partitions: dg.DailyPartitionsDefinition
                 dg.AssetCheckResult(
                     passed=report.dropped <= MOST_DROPPED * report.events,
                     check_name="few_dropped",
-                    severity=dg.AssetCheckSeverity.WARN if report.acknowledged else dg.AssetCheckSeverity.ERROR,
+                    # Where most of a day is dropped it is not its events that are at fault.
+                    severity=(
+                        dg.AssetCheckSeverity.ERROR
+                        if 2 * report.dropped > report.events
+                        else dg.AssetCheckSeverity.WARN
+                    ),
                     description=_dropped(imp, day, report),
                     metadata={"dropped": report.dropped, "events": report.events},
                 ),

@@ -24,6 +24,8 @@ _LONGEST_FOOTER: Final = 32 << 20
 #: All columns of a row group are read together, and of each one page at a time: their largest pages take this much at
 #: most. Writers end a page after 1 MiB, DuckDB after 100 MB.
 _LARGEST_PAGES: Final = 256 << 20
+#: A page of distinct values is unpacked, read, and read once more to see how long they are. Writers end it after 1 MiB.
+_LARGEST_DICTIONARY: Final = 48 << 20
 #: A list may lie in one row, whatever the average is; so many members are read at once in the worst case.
 _MOST_MEMBERS: Final = 50_000_000
 #: As Arrow has it: statistics in the header hold a smallest and a largest value.
@@ -48,8 +50,6 @@ class Chunk:
     #: Bytes of the largest page, and of the page of distinct values, unpacked.
     largest: int = 0
     dictionary: int = 0
-    #: The most bytes that a value has on the average of a page.
-    widest: float = 0.0
 
 
 def check_footer(file: IO[bytes], name: str) -> None:
@@ -112,8 +112,12 @@ def _walk(file: IO[bytes], column: Any, chunk: Chunk, name: str) -> None:
         chunk.bytes += size
         if kind == _DICTIONARY:
             chunk.dictionary = size
+            if size > _LARGEST_DICTIONARY:
+                raise BrokenPart(
+                    f"{name}: the distinct values of column {chunk.path!r} unpack to {size:,} bytes, more than "
+                    f"{_LARGEST_DICTIONARY >> 20} MiB: refused; write it with smaller row groups"
+                )
         elif count > 0:
-            chunk.widest = max(chunk.widest, size / count)
             seen += count
         at += length + packed
 

@@ -51,6 +51,25 @@ def test_more_than_a_hundredth_of_dropped_events_is_a_warning(others: int, passe
     assert "2 of them for: event_restriction_drop" in (found.description or "")
 
 
+def test_more_dropped_events_than_others_are_a_failure_of_the_check(tmp_path: Path) -> None:
+    with CaptureServer(dropping) as server:
+        imp = small_import(tmp_path, destination={"host": server.url, "project_api_key": "phc_any"})
+        write(tmp_path, "page", "page", "page", "other", "other")
+        found = few_dropped(materialize(imp, DAY, *STEPS[:4]))
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "PostHog dropped 3 of 5 events, 3 of them for: event_restriction_drop" in (found.description or "")
+
+
+def test_a_day_of_which_all_events_are_dropped_fails_and_stays_owed(tmp_path: Path) -> None:
+    with CaptureServer(dropping) as server:
+        imp = small_import(tmp_path, destination={"host": server.url, "project_api_key": "phc_any"})
+        write(tmp_path, "page", "page", "page")
+        with pytest.raises(dg.Failure) as failed:
+            materialize(imp, DAY, *STEPS[:4])
+        assert "PostHog refuses every event" in (failed.value.description or "")
+        assert owed_events(imp.store, date.fromisoformat(DAY)) == 3
+
+
 def test_released_events_are_owed_and_the_next_delivery_sends_exactly_them(tmp_path: Path) -> None:
     with CaptureServer(dropping) as server:
         imp = small_import(tmp_path, destination={"host": server.url, "project_api_key": "phc_any"})

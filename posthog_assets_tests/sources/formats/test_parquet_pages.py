@@ -55,6 +55,13 @@ def test_a_page_that_unpacks_too_far_is_refused_before_it_is(monkeypatch: pytest
         read(data, "a.parquet")
 
 
+def test_distinct_values_that_unpack_too_far_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_pages, "_LARGEST_DICTIONARY", 1 << 20)
+    table = pa.table({"note": ["x" * (2 << 20)] * 3})
+    with pytest.raises(BrokenPart, match="distinct values of column 'note' unpack to 2,097,156 bytes, more than 1 MiB"):
+        read(_written(table, compression="zstd"), "a.parquet")
+
+
 def test_a_row_group_of_too_many_members_of_lists_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet_pages, "_MOST_MEMBERS", 1_000)
     lists = pa.ListArray.from_arrays(pa.array([0, 1_001], pa.int32()), pa.nulls(1_001))
