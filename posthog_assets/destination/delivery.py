@@ -38,7 +38,7 @@ from posthog_assets.destination.probes import Probes
 from posthog_assets.destination.report import DeliveryReport, count_reason
 from posthog_assets.destination.sender import Outcome, Sender
 from posthog_assets.destination.settings import Destination, Protocol
-from posthog_assets.destination.survey import RECENT, Survey, sendable_rows, survey
+from posthog_assets.destination.survey import RECENT, SENT, Survey, sendable_rows, survey
 from posthog_assets.destination.verdicts import Verdict
 from posthog_assets.storage.rates import Stopped, pace
 from posthog_assets.storage.store import Store
@@ -124,7 +124,7 @@ def _owed_events(
 
     Those that PostHog has in another version say nothing of their person any more, unless *resend_persons*.
     """
-    for number, batch in enumerate(events(None)):
+    for number, batch in enumerate(events(SENT)):
         sendable = sendable_rows(batch)
         owed = ~found.settled[number] if found.settled else np.ones(sendable.num_rows, dtype=bool)
         if until is not None:

@@ -27,6 +27,10 @@ RECENT: Final = timedelta(hours=48)
 _PROBES_LOOKED_AT: Final = 500
 
 
+#: What is read of the events to send them, always all of it: so the batches of two readings are the same rows.
+SENT: Final = ["uuid", "event", "distinct_id", "timestamp", "properties", "reject_reason"]
+
+
 @dataclass
 class Survey:
     """What a day's events are to a delivery, without its ledger, which need not be in memory while they are sent."""
@@ -50,7 +54,7 @@ def survey(events: StoredEvents, known: Known, report: DeliveryReport, since: da
     result = Survey()
     settled = result.settled
     seen = np.zeros(len(known), dtype=bool)
-    for batch in events(None):
+    for batch in events(SENT):
         sendable = sendable_rows(batch)
         report.events += sendable.num_rows
         if not sendable.num_rows:
