@@ -238,7 +238,10 @@ class Sender:
         verdict: the batch is sent again, and after that PostHog must still take other events.
         """
         for _ in range(_OUTAGES):
-            at_once = self._takes_others(batch, outcome, said)
+            at_once, itself = self._takes_others(batch, outcome, said)
+            if itself is not None:
+                self.probes.wavering = True
+                return itself
             if at_once and said.splits and len(batch) > 1:
                 return said
             for _ in range(_SENT_AGAIN_WAVERING if self.probes.wavering else _SENT_AGAIN):
@@ -246,15 +249,19 @@ class Sender:
                 if not said.refuses:
                     self.probes.wavering = True
                     return said
-            if at_once and self._takes_others(batch, outcome, said):
-                return said
+            if at_once:
+                at_once, itself = self._takes_others(batch, outcome, said)
+                if itself is not None or at_once:
+                    return itself or said
         raise Unavailable(
             f"PostHog refuses the same events at one time and everything at another; its last refusal: {said.words}. "
             "Nothing of that is dropped, the events stay owed"
         )
 
-    def _takes_others(self, batch: EncodedEvents, outcome: Outcome, said: _Said) -> bool:
+    def _takes_others(self, batch: EncodedEvents, outcome: Outcome, said: _Said) -> tuple[bool, _Said | None]:
         """Return once PostHog takes an event, after it refused *batch*: whether it did so at once.
+
+        Where that event is all of *batch*, it is not refused: what PostHog says of it now comes second.
 
         Raises:
             _Undecided: it took nothing, and never took an event of this day.
@@ -265,13 +272,14 @@ class Sender:
         while self.probes.last_taken < refused_at:
             tried = 0
             for event in self.probes.candidates(batch, outcome.lane, self.probes.failures):
-                self._ask(event, self.request(event), outcome)
+                answered = self._ask(event, self.request(event), outcome)
                 tried += 1
                 if self.probes.last_taken >= refused_at:
-                    return at_once
+                    is_all = len(batch) == 1 and event.text_uuids[0] == batch.text_uuids[0]
+                    return at_once, answered if is_all and bool(answered.taken.all()) else None
             self._none_taken(said, outcome, tried)
             at_once = False
-        return at_once
+        return at_once, None
 
     def _none_taken(self, said: _Said, outcome: Outcome, tried: int) -> None:
         """Wait after *tried* events of which PostHog took none; raises what `_takes_others` does."""

@@ -196,7 +196,8 @@ def source_of(dialect: type[Dialect]) -> str:
     """Return the source of every function that is made of the tables of a dialect; raises ImportFileError for none."""
     found: dict[str, str] = {}
     for kind in dialect.__mro__:
-        for value in vars(kind).values():
+        # pydantic completes a class when its validator is looked at, which adds to it.
+        for value in list(vars(kind).values()):
             source = getattr(getattr(value, "__func__", value), SOURCE, None)
             if source is not None:
                 found.setdefault(source.split("(")[0], source)

@@ -178,3 +178,10 @@ def check_script(
         missing = {row["uuid"] for row in rows} - set(server.uuids())
         assert faulty <= missing <= faulty | seem_faulty
         assert time.monotonic() - began < 120
+
+
+def test_an_event_that_is_taken_when_it_is_tried_once_more_is_not_dropped(tmp_path: Path) -> None:
+    check_script(
+        tmp_path, [("half then 413", 1), ("ok", 1), ("half then 413", 2)], "ok", 0, 0, "auto", verdicts=False,
+        concurrency=1, size=1,
+    )  # fmt: skip
