@@ -24,7 +24,8 @@ def completed(*arguments: str, incomplete: str = "") -> list[str]:
 def test_a_long_path_is_not_broken_where_output_is_piped(project: Path) -> None:
     folder = project / "exports" / ("long" * 50)
     write_import(project, "http://127.0.0.1:9", source={"type": "files", "path": f"{folder}/{{day}}.jsonl"})
-    found = CliRunner().invoke(cli, ["check", "shop", "--project", str(project)])
+    # Where tests run in several processes, they have a width.
+    found = CliRunner().invoke(cli, ["check", "shop", "--project", str(project)], env={"COLUMNS": None})
     assert f"there is none at {folder}/2024-03-01.jsonl" in found.output
 
 

@@ -15,7 +15,7 @@ def test_only_what_passes_by_itself_is_temporary() -> None:
         found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, PosthogAssetsError)
     ]
     assert {error.__name__ for error in ours if error.temporary} == {
-        "LookUnavailable", "PartitionBusy", "SourceUnavailable", "StorageUnavailable", "Unavailable",
+        "LookUnavailable", "PartitionBusy", "PartitionLost", "SourceUnavailable", "StorageUnavailable", "Unavailable",
     }  # fmt: skip
     assert {error.__name__: is_temporary(error.__name__) for error in ours} == {
         error.__name__: error.temporary for error in ours
@@ -33,7 +33,7 @@ def test_of_other_errors_nothing_is_known(name: str) -> None:
         ("NoExport", "SourceError"), ("SourceRefused", "SourceError"), ("BrokenPart", "SourceError"),
         ("SourceUnavailable", "SourceError"), ("Refused", "DeliveryError"), ("Unavailable", "DeliveryError"),
         ("KeyWouldChange", "DeliveryError"), ("LookUnavailable", "VerificationError"),
-        ("StorageUnavailable", "StorageError"),
+        ("StorageUnavailable", "StorageError"), ("DamagedFile", "StorageError"), ("PartitionLost", "PartitionBusy"),
     ],
 )  # fmt: skip
 def test_who_catches_a_kind_of_error_catches_its_cases(error: str, base: str) -> None:

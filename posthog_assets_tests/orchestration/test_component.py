@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import pytest
 import yaml
@@ -54,6 +54,8 @@ mapping:
   first_time: [bought]
   since_previous: [bought]
   sessions: {mode: auto, idle_minutes: 45, property: visit}
+  groups: {Company: company, tmp: null}
+  first_events: {bought: first purchase}
 people:
   source: {type: files, path: people.csv}
   dialect: {type: columns, user_id: {column: customer}}
@@ -76,6 +78,7 @@ destination:
   allow_duplicates: true
   landing_seconds: 10
   resend_persons: true
+  new_group_types: [company]
 automation:
   new_data: {enabled: true, every_seconds: 60, days_at_once: 5, settle_seconds: 1}
   retry_failed:
@@ -88,6 +91,8 @@ automation:
      timeout_seconds: 5}
   stale_after_hours: 48
 retention: {raw_export: 90, staged_events: 7, posthog_events: keep}
+source_counts: {path: counts.csv, storage_options: {}, timezone: UTC, events: [bought], tolerance: 0.02}
+traces: {annotation: true, cohort: true, describe: {bought: {description: Paid, tags: [shop], verified: true}, left: Gone}}
 trial:
   persons: 0.05
   seed: first
@@ -131,8 +136,11 @@ def fields_of(model: type[BaseModel], given: Any, path: str = "") -> Iterator[tu
         here = f"{path}.{key}".strip(".")
         yield here, key in given
         section = next((kind for kind in sections_in(field.annotation) if key in given), None)
-        if section and isinstance(given[key], dict):
-            yield from fields_of(section, given[key], here)
+        below = given.get(key)
+        if section and isinstance(below, dict):
+            # Of sections under names of the user's own, the first one.
+            below = next(iter(below.values())) if get_origin(field.annotation) is dict else below
+            yield from fields_of(section, below, here)
 
 
 def sections_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -37,7 +37,7 @@ def an_import(tmp_path: Path, sandbox: Any, dialect: str, path: str, **source: A
             "storage": str(tmp_path / "data"),
             "source": {"type": "files", "path": str(tmp_path / path)} | source,
             "dialect": {"type": dialect},
-            "destination": destination(sandbox),
+            "destination": destination(sandbox, new_group_types=["company"]),
         }
     )
 

@@ -5,15 +5,18 @@ Belongs here: which traces are wanted. Does not belong here: leaving them (`pipe
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
+from pydantic.json_schema import JsonSchemaValue
 
 from posthog_assets.core.sections import Section
 
 
 class Described(Section):
-    """What PostHog is to say of one event name."""
+    """What PostHog is to say of one event name. A text may stand for a section that is only a description."""
+
+    short_form: ClassVar[JsonSchemaValue] = {"type": "string"}
 
     description: str | None = Field(None, min_length=1, max_length=2_000, description="Shown beside the event's name")
     tags: list[str] = Field(default_factory=list, description="Added to the tags that are there")

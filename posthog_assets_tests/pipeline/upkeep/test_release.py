@@ -64,9 +64,10 @@ def test_a_day_of_which_all_events_are_dropped_fails_and_stays_owed(tmp_path: Pa
     with CaptureServer(dropping) as server:
         imp = small_import(tmp_path, destination={"host": server.url, "project_api_key": "phc_any"})
         write(tmp_path, "page", "page", "page")
-        with pytest.raises(dg.Failure) as failed:
-            materialize(imp, DAY, *STEPS[:4])
-        assert "PostHog refuses every event" in (failed.value.description or "")
+        result = materialize(imp, DAY, *STEPS[:4])
+        (failed,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+        assert failed.user_failure_data is not None
+        assert "PostHog refuses every event" in (failed.user_failure_data.description or "")
         assert owed_events(imp.store, date.fromisoformat(DAY)) == 3
 
 
