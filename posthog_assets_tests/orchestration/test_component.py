@@ -92,7 +92,10 @@ automation:
   stale_after_hours: 48
 retention: {raw_export: 90, staged_events: 7, posthog_events: keep}
 source_counts: {path: counts.csv, storage_options: {}, timezone: UTC, events: [bought], tolerance: 0.02}
-traces: {annotation: true, cohort: true, describe: {bought: {description: Paid, tags: [shop], verified: true}, left: Gone}}
+traces:
+  annotation: true
+  cohort: true
+  describe: {bought: {description: Paid, tags: [shop], verified: true}, left: Gone}
 trial:
   persons: 0.05
   seed: first
