@@ -14,7 +14,7 @@ from posthog_assets_tests.fakes.kill_points import DAY, KillPoints
 
 EVENTS = 30
 #: One of so many points is tried; 1 tries all of them, in some minutes.
-EVERY = int(os.environ.get("POSTHOG_ASSETS_KILL_EVERY", "5"))
+EVERY = int(os.environ.get("POSTHOG_ASSETS_KILL_EVERY", "20"))
 
 
 def _exports(folder: Path) -> Path:
