@@ -26,6 +26,10 @@ REAL = {
 }
 
 
+#: Group types in a vendor's files, which the project of a new user does not have.
+GROUP_TYPES = {"pendo": "company"}
+
+
 @dataclass
 class Newcomer:
     """A person in a project folder of their own, with the package installed from a fresh clone."""
@@ -90,6 +94,12 @@ def walk(newcomer: Newcomer, name: str, where: Path, dialect: str, day: str, rec
     raw, _, rejected = (int(number.replace(",", "")) for number in match.groups())
     assert (raw > 0, rejected) == (True, 0)
     assert records in (None, raw)
+    if group_types := GROUP_TYPES.get(dialect):
+        # The preview says that PostHog does not have them yet, and what to set where they are meant.
+        assert f"new_group_types: [{group_types}]" in " ".join(first.split())
+        text = path.read_text()
+        path.write_text(text.replace("  destination:\n", f"  destination:\n    new_group_types: [{group_types}]\n"))
+        assert path.read_text() != text
     checked = newcomer.run("check", name)
     assert "records were read through the dialect" in checked
     assert "problem" not in checked
