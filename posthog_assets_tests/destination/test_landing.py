@@ -76,7 +76,7 @@ def client(sandbox: Any) -> QueryClient:
 class Counting(QueryClient):
     asked = 0
 
-    def ask(self, hogql: str, **limits: int) -> Answer:
+    def ask(self, hogql: str, **limits: Any) -> Answer:
         self.asked += 1
         return super().ask(hogql, **limits)
 
@@ -162,7 +162,7 @@ def test_many_uuids_come_in_pages(shared_sandbox: Any, monkeypatch: pytest.Monke
 class Silent(QueryClient):
     """Asks a PostHog that does not say which LIMIT it applied."""
 
-    def ask(self, hogql: str, **limits: int) -> Answer:
+    def ask(self, hogql: str, **limits: Any) -> Answer:
         return Answer(super().ask(hogql, **limits).rows)
 
 
