@@ -121,6 +121,7 @@ def test_drops_are_known_without_reading_the_events(tmp_path: Path) -> None:
     assert ledger.may_hold_drops()
 
 
+@pytest.mark.end_to_end
 def test_many_batches_on_an_object_store_keep_their_order() -> None:
     pytest.importorskip("moto", reason="needs moto[server]")
     pytest.importorskip("s3fs", reason="needs the extra posthog_assets[s3]")

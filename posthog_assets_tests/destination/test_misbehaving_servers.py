@@ -139,7 +139,7 @@ SCRIPT: Final[dict[str, st.SearchStrategy[Any]]] = {
 }
 
 
-@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(**SCRIPT)
 def test_every_event_is_stored_or_dropped_for_its_own_fault_or_owed(
     tmp_path_factory: pytest.TempPathFactory, **script: Any

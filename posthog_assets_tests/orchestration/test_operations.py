@@ -62,6 +62,7 @@ def test_without_the_ledger_everything_is_sent_again_under_the_same_uuids(tmp_pa
         assert (len(server.stored), len({event["uuid"] for event in server.stored})) == (24, 12)
 
 
+@pytest.mark.end_to_end
 def test_an_import_moves_from_a_disk_to_an_object_store_and_sends_nothing_again(tmp_path: Path) -> None:
     s3fs = pytest.importorskip("s3fs", reason="needs the extra posthog_assets[s3]")
     pytest.importorskip("moto", reason="needs moto[server]")

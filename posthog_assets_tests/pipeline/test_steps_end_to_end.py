@@ -23,6 +23,7 @@ from posthog_assets_tests.pipeline.test_whole_way import (
 DAY = "2024-03-01"
 
 
+@pytest.mark.end_to_end
 def test_a_step_added_after_an_import_replaces_its_events_and_one_that_moves_persons_is_refused(
     tmp_path: Path, sandbox: Any
 ) -> None:

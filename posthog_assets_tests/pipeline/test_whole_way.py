@@ -196,6 +196,7 @@ def test_an_empty_day_materializes_with_no_rows(tmp_path: Path, shared_sandbox: 
     assert all(metadata(result, name)["dagster/partition_row_count"] == 0 for name in STEPS)
 
 
+@pytest.mark.end_to_end
 def test_each_asset_runs_alone_in_any_order_and_twice_gives_the_same(tmp_path: Path, shared_sandbox: Any) -> None:
     write_day(tmp_path, *[record(n) for n in range(9, 0, -1)])
     write_day(tmp_path, record(1, at="2024-03-02T00:00:00Z"), day="2024-03-02")

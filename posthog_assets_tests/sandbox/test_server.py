@@ -167,6 +167,7 @@ def test_events_of_another_project_are_taken_and_go_nowhere() -> None:
         assert (sandbox.stats()["misdirected"], sandbox.events()) == (1, [])
 
 
+@pytest.mark.end_to_end
 def test_rows_survive_a_kill(tmp_path: Path) -> None:
     one = event()
     with Sandbox(data=tmp_path) as sandbox:

@@ -459,6 +459,7 @@ def export_and_wait(folder: str, url: str) -> None:
     export_day(importing(folder, url), DAY)
 
 
+@pytest.mark.end_to_end
 def test_a_process_that_is_killed_between_files_leaves_a_day_that_can_be_finished(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp", reason="fsspec reads http:// with aiohttp, which is not installed")
     hang: Script = lambda asked, reply: replace(reply, trickle=0.2) if asked.path.endswith("-2.jsonl") else reply  # noqa: E731

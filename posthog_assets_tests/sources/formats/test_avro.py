@@ -360,6 +360,7 @@ print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """  # noqa: E501
 
 
+@pytest.mark.end_to_end
 def test_memory_stays_flat_however_long_a_file_that_cannot_be_sought_in_is() -> None:
     def measure(blocks: int) -> tuple[int, int]:
         command = [sys.executable, "-c", _MEASURE, str(blocks)]

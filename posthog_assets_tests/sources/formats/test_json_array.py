@@ -104,6 +104,7 @@ print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
+@pytest.mark.end_to_end
 def test_memory_stays_flat_however_long_the_array_is() -> None:
     def measure(elements: int) -> tuple[int, int]:
         command = [sys.executable, "-c", _MEASURE, str(elements)]

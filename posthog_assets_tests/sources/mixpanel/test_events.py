@@ -318,6 +318,7 @@ def export_and_wait(folder: str, url: str) -> None:
     export_day(an_import(Path(folder), url, "http://127.0.0.1:9", source=source), DAY)
 
 
+@pytest.mark.end_to_end
 def test_a_process_that_is_killed_between_groups_of_names_leaves_a_day_that_can_be_finished(tmp_path: Path) -> None:
     def script(asked: Asked, reply: Reply) -> Reply:
         names = json.loads(asked.fields["event"])
