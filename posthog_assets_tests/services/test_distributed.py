@@ -56,7 +56,7 @@ def test_a_backfill_over_two_machines_survives_the_death_of_one(tmp_path: Path) 
             del attributes[name]
         with cluster(tmp_path, attributes, {day: export(day) for day in DAYS}) as machines:
             dagster = machines.dagster
-            backfill = dagster.backfill([("small", asset) for asset in ASSETS], DAYS, max_runtime="60")
+            backfill = dagster.backfill([("small", asset) for asset in ASSETS], DAYS, max_runtime="110")
             until("the fatal day is being sent", sending.is_set)
             machines.worker_of("small", FATAL).kill()
             died.set()
