@@ -10,17 +10,16 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import orjson
 import urllib3
 
-from posthog_assets.core.deadlines import pool, read_body
 from posthog_assets.core.errors import LookUnavailable, VerificationError, shorten
 from posthog_assets.core.http import failure_reason, parse_retry_after, words
+from posthog_assets.destination.project_requests import ProjectRequests
 from posthog_assets.destination.settings import Destination
 
-_ANSWER_BYTES: Final = 64 << 20
 _TRIES: Final = 5
 _LONGEST_PAUSE: Final = 60.0
 
@@ -38,10 +37,8 @@ class ProjectApi:
         Raises:
             ImportFileError: no personal key or project id is set.
         """
-        self._key = destination.look_key()
-        self._base = f"{destination.app_host()}/api/projects/{quote(str(destination.project_id))}"
-        self._seconds = destination.timeout_seconds
-        self._pool = pool(self._seconds)
+        self._requests = ProjectRequests(destination)
+        self._base = self._requests.base
         self._tries = tries
 
     def entries(self, what: str, scope: str, **filters: str) -> Iterator[dict[str, Any]]:
@@ -69,43 +66,26 @@ class ProjectApi:
         """
         url, said, asked = f"{self._base}/{path}", "", None
         for attempt in range(self._tries):
+            if attempt:
+                time.sleep(min(max(asked or 0.0, 2.0 ** (attempt - 1)), _LONGEST_PAUSE))
             try:
-                status, headers, body = self._request(method, url, content)
+                status, headers, body = self._requests.send(method, url, content)
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                said = f"no answer: {shorten(failure_reason(error))}"
-                if method != "GET":
-                    break
-                time.sleep(min(2.0**attempt, _LONGEST_PAUSE))
-                continue
-            if 200 <= status < 300:
-                return self._answer(url, body)
-            said = f"HTTP {status}: {words(body, self._key)}"
-            if status in (401, 403):
-                raise VerificationError(
-                    f"PostHog's API at {url} refused: the personal key needs the scope {scope} ({said})"
-                )
-            if status != 429 and status < 500:
-                raise VerificationError(f"PostHog's API at {url} refused ({said})")
-            asked = parse_retry_after(headers.get("Retry-After"), datetime.now(UTC))
-            if status != 429 and method != "GET":
+                said, asked, may_be_done = f"no answer: {shorten(failure_reason(error))}", None, True
+            else:
+                if 200 <= status < 300:
+                    return self._answer(url, body)
+                said = f"HTTP {status}: {words(body, self._requests.key)}"
+                if status in (401, 403):
+                    raise VerificationError(
+                        f"PostHog's API at {url} refused: the personal key needs the scope {scope} ({said})"
+                    )
+                if status != 429 and status < 500:
+                    raise VerificationError(f"PostHog's API at {url} refused ({said})")
+                asked, may_be_done = parse_retry_after(headers.get("Retry-After"), datetime.now(UTC)), status != 429
+            if may_be_done and method != "GET":
                 break
-            time.sleep(min(max(asked or 0.0, 2.0**attempt), _LONGEST_PAUSE))
         raise LookUnavailable(f"PostHog's API at {url} did not answer ({said})", retry_after=asked)
-
-    def _request(self, method: str, url: str, content: dict[str, Any] | None) -> tuple[int, Any, bytes]:
-        response = self._pool.request(
-            method,
-            url,
-            json=content,
-            headers={"Authorization": f"Bearer {self._key}"},
-            redirect=False,
-            retries=False,
-            preload_content=False,
-        )
-        try:
-            return response.status, response.headers, read_body(response, _ANSWER_BYTES, self._seconds)
-        finally:
-            response.release_conn()
 
     def _answer(self, url: str, body: bytes) -> dict[str, Any]:
         try:
@@ -113,5 +93,5 @@ class ProjectApi:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise VerificationError(f"PostHog's API at {url} gave no JSON object: {words(body, self._key)}")
+            raise VerificationError(f"PostHog's API at {url} gave no JSON object: {words(body, self._requests.key)}")
         return answer

@@ -14,16 +14,12 @@ from typing import Any, Final
 import orjson
 import urllib3
 
-from posthog_assets.core.deadlines import pool, read_body
 from posthog_assets.core.errors import LookUnavailable, VerificationError, shorten
 from posthog_assets.core.hogql import QUERY_LIMITS, Answer, read_answer
 from posthog_assets.core.http import failure_reason, parse_retry_after, words
+from posthog_assets.destination.project_requests import ProjectRequests
 from posthog_assets.destination.settings import Destination
 from posthog_assets.storage.rates import Limit, rate_of
-
-#: No page of rows is longer.
-_ANSWER_BYTES: Final = 64 << 20
-
 
 _TRIES: Final = 6
 
@@ -37,13 +33,13 @@ class QueryClient:
         Raises:
             ImportFileError: no personal key or project id is set.
         """
-        self._key = destination.look_key()
-        self._project = f"{destination.app_host()}/api/projects/{destination.project_id}/"
+        self._requests = ProjectRequests(destination)
+        self._project = f"{self._requests.base}/"
         self._url = f"{self._project}query/"
-        self._seconds = destination.timeout_seconds
-        self._pool = pool(self._seconds)
         # Exports from this project ask it too, perhaps in another process.
-        self._rate = rate_of(destination.app_host(), (self._key,), tuple(Limit(*limit) for limit in QUERY_LIMITS))
+        self._rate = rate_of(
+            destination.app_host(), (self._requests.key,), tuple(Limit(*limit) for limit in QUERY_LIMITS)
+        )
         self._tries = tries
         self._next = 0.0
 
@@ -68,7 +64,7 @@ class QueryClient:
                 continue
             if status == 200:
                 return self._answer(body)
-            said = f"HTTP {status}: {words(body, self._key)}"
+            said = f"HTTP {status}: {words(body, self._requests.key)}"
             if status != 429 and status < 500:
                 raise VerificationError(f"PostHog's query API at {self._url} refused a look ({said})")
             asked = parse_retry_after(headers.get("Retry-After"), datetime.now(UTC))
@@ -82,7 +78,7 @@ class QueryClient:
             VerificationError: there is no such project, or no answer.
         """
         try:
-            status, _, body = self._request("GET", self._project, None)
+            status, _, body = self._requests.send("GET", self._project)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise VerificationError(
                 f"PostHog's API at {self._project} did not answer: {failure_reason(error)}"
@@ -94,35 +90,19 @@ class QueryClient:
         except ValueError:
             settings = None
         if status != 200 or not isinstance(settings, dict):
-            raise VerificationError(f"PostHog's API at {self._project} answers HTTP {status}: {words(body, self._key)}")
+            raise VerificationError(
+                f"PostHog's API at {self._project} answers HTTP {status}: {words(body, self._requests.key)}"
+            )
         return settings
 
     def _post(self, hogql: str) -> tuple[int, Mapping[str, str], bytes]:
         query = {"query": {"kind": "HogQLQuery", "query": hogql}, "refresh": "force_blocking"}
-        return self._request("POST", self._url, query)
-
-    def _request(self, method: str, url: str, content: Any) -> tuple[int, Mapping[str, str], bytes]:
-        response = self._pool.request(
-            method,
-            url,
-            json=content,
-            headers={"Authorization": f"Bearer {self._key}"},
-            redirect=False,
-            preload_content=False,
-        )
-        try:
-            return (
-                response.status,
-                response.headers,
-                read_body(response, _ANSWER_BYTES, self._seconds),
-            )
-        finally:
-            response.release_conn()
+        return self._requests.send("POST", self._url, query)
 
     def _answer(self, body: bytes) -> Answer:
         try:
             return read_answer(body)
         except ValueError as error:
             raise VerificationError(
-                f"PostHog's query API gave an answer without results: {words(body, self._key)}"
+                f"PostHog's query API gave an answer without results: {words(body, self._requests.key)}"
             ) from error

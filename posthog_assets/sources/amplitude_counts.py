@@ -42,9 +42,7 @@ def amplitude_counts(source: Amplitude, first: date, last: date, names: list[str
                 "e": orjson.dumps({"event_type": name}).decode(), "m": "totals", "i": "1", "start": f"{begin:%Y%m%d}",
                 "end": f"{end:%Y%m%d}",
             }  # fmt: skip
-            with api.request("GET", _PATH, fields=fields) as answer:
-                body = answer.read(_MOST_BYTES) if answer is not None else b""
-            for day, count in _read(body, api.base).items():
+            for day, count in _read(api.read("GET", _PATH, _MOST_BYTES, fields=fields), api.base).items():
                 yield day, name, count
 
 

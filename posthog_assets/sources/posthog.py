@@ -192,13 +192,9 @@ class PostHog(Source):
         # Never from PostHog's cache of an earlier look.
         question = {"query": {"kind": "HogQLQuery", "query": hogql}, "refresh": "force_blocking", "name": "export"}
 
-        def fetch() -> bytes:
-            path = f"/api/projects/{self.project_id}/query/"
-            with api.request("POST", path, json=question, too_much=_TOO_MUCH) as answer:
-                return answer.read(_ANSWER_BYTES) if answer else b""
-
+        path = f"/api/projects/{self.project_id}/query/"
         try:
-            body = api.persist(fetch)
+            body = api.persist(lambda: api.read("POST", path, _ANSWER_BYTES, json=question, too_much=_TOO_MUCH))
         except SourceRefused as error:
             if _TOO_MUCH_WORDS.search(str(error)):
                 raise TooMuch(str(error)) from error

@@ -132,6 +132,14 @@ class Api:
             # Else it does not: a body that was not read to its end would be taken for the next answer.
             response.close()
 
+    def read(self, method: str, path: str, most_bytes: int, **options: Any) -> bytes:
+        """Return the body of an answer, *most_bytes* of it at most; empty where there is nothing.
+
+        *options* and errors are those of `request`.
+        """
+        with self.request(method, path, **options) as answer:
+            return answer.read(most_bytes) if answer is not None else b""
+
     def persist(self, fetch: Callable[[], T]) -> T:
         """Return what *fetch* returns, calling it again where a body stopped or cannot be read to its end.
 

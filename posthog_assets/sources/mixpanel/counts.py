@@ -36,9 +36,7 @@ def mixpanel_counts(source: Mixpanel, first: date, last: date, names: list[str])
             "project_id": source.project_id, "event": name, "from_date": first, "to_date": last, "unit": "day",
             "type": "general",
         }  # fmt: skip
-        with api.request("GET", _PATH, fields=fields) as answer:
-            body = answer.read(_MOST_BYTES) if answer is not None else b""
-        for day, count in _read(body, api.base).items():
+        for day, count in _read(api.read("GET", _PATH, _MOST_BYTES, fields=fields), api.base).items():
             yield day, name, count
 
 

@@ -106,8 +106,7 @@ class _Pages:
         fields: dict[str, Any] = {"page": page}
         if self._session:
             fields["session_id"] = self._session["session_id"]
-        with self._api.request("POST", f"{_PATH}?project_id={self._project}", fields=fields) as answer:
-            body = answer.read(_PAGE_BYTES) if answer else b""
+        body = self._api.read("POST", f"{_PATH}?project_id={self._project}", _PAGE_BYTES, fields=fields)
         try:
             content = load_any(body, lambda sentence: None)
         except orjson.JSONDecodeError:

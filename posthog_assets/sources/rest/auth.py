@@ -113,12 +113,8 @@ class ClientCredentials(Section):
         parts = urllib.parse.urlsplit(self.access_token_url)
         api = Api(f"{parts.scheme}://{parts.netloc}", {}, secrets, retry_seconds=retry_seconds)
 
-        def fetch() -> bytes:
-            with api.request("POST", parts.path or "/", fields=form) as answer:
-                return answer.read(_TOKEN_BYTES) if answer else b""
-
         asked = time.monotonic()
-        answer = _object(api.persist(fetch))
+        answer = _object(api.persist(lambda: api.read("POST", parts.path or "/", _TOKEN_BYTES, fields=form)))
         token, seconds = answer.get("access_token"), answer.get("expires_in")
         if not isinstance(token, str) or not token:
             raise SourceRefused(f"{self.access_token_url} answers without an access_token: check source.client.auth")
