@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from posthog_assets_tests.end_to_end.conftest import SOON
 from posthog_assets_tests.fakes.dagster_dev import DagsterDev
 from posthog_assets_tests.fakes.refusing import DAYS, EVENTS, RefusingPostHog, import_file, write_days
 
@@ -21,33 +21,8 @@ STEPS = ["imported_batches", "landed_events", "posthog_events", "raw_export", "s
 #: One import per test, so that none depends on another.
 NAMES = ("clicked", "story", "backfilled", "trap", "single", "old")
 
-_ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-#: Milliseconds; a run takes a few seconds, a backfill waits half a minute for Dagster's daemon first.
-_SOON, _LATER = 120_000, 300_000
-
-
-@pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A browser with an empty profile; without one the tests are skipped, in CI they fail."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        message = "needs a browser: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"), executable_path=path, args=_ARGUMENTS,
-            viewport={"width": 1500, "height": 1300},
-        )  # fmt: skip
-        browser.set_default_timeout(_SOON)
-        yield browser
-        browser.close()
+#: Milliseconds; a backfill waits half a minute for Dagster's daemon before its runs begin.
+_LATER = 300_000
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +81,7 @@ class Ui:
         notice = self.page.get_by_role("region", name=re.compile("^Notifications"))
         notice.get_by_text("View", exact=True).click()
 
-    def see(self, text: str | re.Pattern[str], timeout: int = _SOON) -> Any:
+    def see(self, text: str | re.Pattern[str], timeout: int = SOON) -> Any:
         found = self.page.get_by_text(text, exact=True) if isinstance(text, str) else self.page.get_by_text(text)
         found.first.wait_for(timeout=timeout)
         return found.first

@@ -13,27 +13,15 @@ from posthog_assets.destination.explore import explore_url
 from posthog_assets.pipeline.preview.page import html
 from posthog_assets.pipeline.preview.preview import preview_day
 from posthog_assets_tests.conftest import small_import
-from posthog_assets_tests.end_to_end.test_browser import context  # noqa: F401 - a fixture
+from posthog_assets_tests.end_to_end.conftest import watched
 from posthog_assets_tests.pipeline.report.test_page import HOSTILE, make_days
 from posthog_assets_tests.records.shop import DAY
-
-
-def watched(browser: Any, width: int) -> tuple[Any, list[str], list[str]]:
-    """Return a new page, what it prints or asks, and the addresses that it loads."""
-    page = browser.new_page()
-    messages: list[str] = []
-    loaded: list[str] = []
-    page.on("console", lambda message: messages.append(message.text))
-    page.on("dialog", lambda dialog: messages.append(dialog.message))
-    page.on("request", lambda request: loaded.append(request.url))
-    page.set_viewport_size({"width": width, "height": 900})
-    return page, messages, loaded
 
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_preview_shows_records_beside_events_and_runs_nothing(
     width: int,
-    context: Any,  # noqa: F811 - the fixture
+    context: Any,
     tmp_path: Path,
 ) -> None:
     (tmp_path / "exports").mkdir()
@@ -56,7 +44,7 @@ def test_a_preview_shows_records_beside_events_and_runs_nothing(
 
 
 def test_a_link_to_the_events_in_posthog_leads_to_them_in_the_sandbox(
-    context: Any,  # noqa: F811 - the fixture
+    context: Any,
     sandbox: Any,
     tmp_path: Path,
 ) -> None:
