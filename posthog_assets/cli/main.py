@@ -7,11 +7,12 @@ needs them, so that `--help` answers at once.
 from __future__ import annotations
 
 import sys
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
 import click
 
+from posthog_assets.cli import options
 from posthog_assets.core.errors import PosthogAssetsError
 from posthog_assets.core.markup import visible_lines
 
@@ -55,31 +56,6 @@ def sandbox(port: int, data: Path | None, host: str, project_key: str | None, v1
     sys.exit(serve(port=port, data=data or Path("data/sandbox"), project_key=project_key, host=host, v1=v1))
 
 
-def _imports(context: click.Context, argument: click.Parameter, incomplete: str) -> list[str]:
-    """Return the names of imports that begin so: their folders, since loading a project takes seconds."""
-    from posthog_assets.orchestration.project_folder import import_folders
-
-    return [name for name in import_folders(context.params.get("project")) if name.startswith(incomplete)]
-
-
-def _dialects(context: click.Context, argument: click.Parameter, incomplete: str) -> list[str]:
-    from posthog_assets.dialects import DIALECTS
-
-    return [name for name in sorted(DIALECTS) if name.startswith(incomplete)]
-
-
-def _sources(context: click.Context, argument: click.Parameter, incomplete: str) -> list[str]:
-    from posthog_assets.pipeline.sniffing.templates import template_names
-
-    return [name for name in template_names() if name.startswith(incomplete)]
-
-
-_project = click.option(
-    "--project", type=click.Path(path_type=Path), default=None,
-    help="A folder in the Dagster project with the import; default: the current one, else the demo's.",
-)  # fmt: skip
-
-
 @cli.command()
 @click.argument("name", metavar="[IMPORT]", required=False)
 @click.option(
@@ -90,13 +66,16 @@ _project = click.option(
     help="Where the data is: a file, a folder, a glob, s3://… and the like, or a database (URL, or SQLite file).",
 )
 @click.option(
-    "--source", default=None, shell_complete=_sources, help="Write the commented template of this source instead."
+    "--source",
+    default=None,
+    shell_complete=options.complete_sources,
+    help="Write the commented template of this source instead.",
 )
 @click.option("--table", default=None, help="Of a database: this table, instead of the one that looks like events.")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Passed to fsspec; may be repeated.")
 @click.option("--force", is_flag=True, help="Replace an import file that exists.")
 @click.option("--dry-run", is_flag=True, help="Print the file, write nothing.")
-@_project
+@options.project
 def init(
     name: str | None,
     where: str | None,
@@ -126,9 +105,9 @@ def init(
 
 
 @cli.command()
-@click.argument("name", metavar="[IMPORT]", required=False, shell_complete=_imports)
+@options.any_import_name
 @click.option("--canary", is_flag=True, help="Also send one event, which stays in the project, and look for it.")
-@_project
+@options.project
 def check(name: str | None, canary: bool, project: Path | None) -> None:
     """Say what can go wrong before anything is sent: the source's days and records, key, protocol, age of the events.
 
@@ -140,65 +119,48 @@ def check(name: str | None, canary: bool, project: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT", shell_complete=_imports)
-@click.option("--day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The partition.")
+@options.import_name
+@options.partition
 @click.option("--reason", default=None, help="Only reasons that contain this text.")
 @click.option("--limit", default=50, show_default=True, help="Most rows; 0: all, as JSON lines.")
-@_project
-def rejected(name: str, day: datetime, reason: str | None, limit: int, project: Path | None) -> None:
+@options.project
+def rejected(name: str, day: date, reason: str | None, limit: int, project: Path | None) -> None:
     """Show the records and events of a day that did not reach PostHog, with reason and place of the raw record."""
     from posthog_assets.cli.rejected import show_rejected
 
-    sys.exit(show_rejected(name, day.date(), project, reason=reason, limit=limit))
+    sys.exit(show_rejected(name, day, project, reason=reason, limit=limit))
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT", shell_complete=_imports)
-@click.option("--day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The partition.")
+@options.import_name
+@options.partition
 @click.option("--events", default=10, show_default=True, type=click.IntRange(0, 10_000), help="Records to show.")
 @click.option("--html", type=click.Path(path_type=Path), default=None, help="Write a page instead.")
 @click.option("--markdown", is_flag=True, help="Print Markdown instead.")
-@_project
-def preview(name: str, day: datetime, events: int, html: Path | None, markdown: bool, project: Path | None) -> None:
+@options.project
+def preview(name: str, day: date, events: int, html: Path | None, markdown: bool, project: Path | None) -> None:
     """Show what a day would become in PostHog, record by record, and what sending it would take. Sends nothing."""
+    from posthog_assets.cli.preview import run_preview
 
-    from posthog_assets.cli.preview import show as show_preview
-    from posthog_assets.cli.terminal import open_console
-    from posthog_assets.orchestration.local.project import find_import
-    from posthog_assets.pipeline.preview.markdown import markdown as as_markdown
-    from posthog_assets.pipeline.preview.page import html as as_html
-    from posthog_assets.pipeline.preview.preview import preview_day
-
-    console = open_console()
-    with console.status(f"reading {name}, {day.date()}"):
-        seen = preview_day(find_import(name, project), day.date(), events)
-    if html:
-        html.write_text(as_html(seen), encoding="utf-8")
-        click.echo(f"{html}: {name}, {seen.day}")
-    elif markdown:
-        click.echo(as_markdown(seen))
-    else:
-        show_preview(seen, console)
+    sys.exit(run_preview(name, day, project, events=events, html=html, markdown=markdown))
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT", shell_complete=_imports)
-@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), default=None, help="First day to look at.")
-@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), default=None, help="Last day to look at.")
+@options.import_name
+@click.option("--from", "first", type=options.DAY, default=None, help="First day to look at.")
+@click.option("--to", "last", type=options.DAY, default=None, help="Last day to look at.")
 @click.option("--every", is_flag=True, help="Also days that this very version of the mapping has imported.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a day.")
-@_project
-def changes(
-    name: str, first: datetime | None, last: datetime | None, every: bool, as_json: bool, project: Path | None
-) -> None:
+@options.project
+def changes(name: str, first: date | None, last: date | None, every: bool, as_json: bool, project: Path | None) -> None:
     """Say what the present mapping would do to days that are imported already. Sends and changes nothing."""
     from posthog_assets.cli.changes import show_changes
 
-    sys.exit(show_changes(name, project, _day(first), _day(last), every=every, as_json=as_json))
+    sys.exit(show_changes(name, project, first, last, every=every, as_json=as_json))
 
 
 @cli.command()
-@click.argument("name", metavar="[DIALECT]", required=False, shell_complete=_dialects)
+@click.argument("name", metavar="[DIALECT]", required=False, shell_complete=options.complete_dialects)
 @click.option("--markdown", is_flag=True, help="As a Markdown table.")
 @click.option("--source", is_flag=True, help="Print the Python that reads its records, compiled from its tables")
 def dialects(name: str | None, markdown: bool, source: bool) -> None:
@@ -209,8 +171,8 @@ def dialects(name: str | None, markdown: bool, source: bool) -> None:
 
 
 @cli.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-@_project
+@options.as_json
+@options.project
 def list_imports(as_json: bool, project: Path | None) -> None:
     """Show the imports of the project: their days, sources and dialects, and which cannot be loaded."""
     from posthog_assets.cli.list_imports import show_imports
@@ -226,27 +188,19 @@ def schema() -> None:
     click.echo(schema_text(), nl=False)
 
 
-_jobs = click.option(
-    "--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Days that run at the same time."
-)
-_from = click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First day; default: the import's.")
-_to = click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last day; default: the import's.")
-_skip_check = click.option("--skip-check", is_flag=True, help="Begin in spite of what `check` finds.")
-
-
 @cli.command()
-@click.argument("name", metavar="IMPORT", shell_complete=_imports)
-@_from
-@_to
-@_jobs
+@options.import_name
+@options.first_day
+@options.last_day
+@options.jobs
 @click.option("--assets", multiple=True, metavar="NAME[,NAME]", help="Only these assets; default: all of them.")
 @click.option("--missing", is_flag=True, help="Only days that are not complete: missing, failed, behind or owing.")
-@_skip_check
-@_project
+@options.skip_check
+@options.project
 def backfill(
     name: str,
-    first: datetime | None,
-    last: datetime | None,
+    first: date | None,
+    last: date | None,
     jobs: int,
     assets: tuple[str, ...],
     missing: bool,
@@ -261,24 +215,24 @@ def backfill(
 
     sys.exit(
         run_backfill(
-            name, project, first=_day(first), last=_day(last), jobs=jobs, assets=assets, missing=missing,
+            name, project, first=first, last=last, jobs=jobs, assets=assets, missing=missing,
             check=not skip_check,
         )
     )  # fmt: skip
 
 
 @cli.command("retry-failed")
-@click.argument("name", metavar="IMPORT", shell_complete=_imports)
-@_from
-@_to
-@_jobs
+@options.import_name
+@options.first_day
+@options.last_day
+@options.jobs
 @click.option("--dry-run", is_flag=True, help="Say what would run again, and why; start nothing.")
-@_skip_check
-@_project
+@options.skip_check
+@options.project
 def retry_failed(
     name: str,
-    first: datetime | None,
-    last: datetime | None,
+    first: date | None,
+    last: date | None,
     jobs: int,
     dry_run: bool,
     skip_check: bool,
@@ -289,15 +243,15 @@ def retry_failed(
 
     sys.exit(
         run_retry(
-            name, project, first=_day(first), last=_day(last), jobs=jobs, dry_run=dry_run, check=not skip_check
+            name, project, first=first, last=last, jobs=jobs, dry_run=dry_run, check=not skip_check
         )
     )  # fmt: skip
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT", shell_complete=_imports)
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-@_project
+@options.import_name
+@options.as_json
+@options.project
 def status(name: str, as_json: bool, project: Path | None) -> None:
     """Show how the days of an import stand, why days failed, what is owed, and the next step to take."""
     from posthog_assets.cli.status import run_status
@@ -306,8 +260,8 @@ def status(name: str, as_json: bool, project: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT", shell_complete=_imports)
-@_project
+@options.import_name
+@options.project
 def history(name: str, project: Path | None) -> None:
     """Read all staged days at once: first times, who belongs to whom, merges PostHog will refuse, large persons.
 
@@ -319,9 +273,9 @@ def history(name: str, project: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT", shell_complete=_imports)
+@options.import_name
 @click.option("--dry-run", is_flag=True, help="Say what would go, and what stays and why; delete nothing.")
-@_project
+@options.project
 def prune(name: str, dry_run: bool, project: Path | None) -> None:
     """Delete stored files of imported days, as the import file's `retention` says, and what killed processes left.
 
@@ -333,36 +287,36 @@ def prune(name: str, dry_run: bool, project: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT", shell_complete=_imports)
-@_from
-@_to
+@options.import_name
+@options.first_day
+@options.last_day
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The page to write.")
-@_project
-def report(name: str, first: datetime | None, last: datetime | None, html: Path, project: Path | None) -> None:
+@options.project
+def report(name: str, first: date | None, last: date | None, html: Path, project: Path | None) -> None:
     """Write one page about an import: its days, events, rejects, what landed, and what needs attention."""
     from posthog_assets.cli.report import run_report
 
-    sys.exit(run_report(name, project, _day(first), _day(last), html=html))
+    sys.exit(run_report(name, project, first, last, html=html))
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT", shell_complete=_imports)
-@_from
-@_to
-@_project
-def compare(name: str, first: datetime | None, last: datetime | None, project: Path | None) -> None:
+@options.import_name
+@options.first_day
+@options.last_day
+@options.project
+def compare(name: str, first: date | None, last: date | None, project: Path | None) -> None:
     """Compare an import with the numbers of its source, per day and event, as `source_counts` says. Sends nothing.
 
     Exit code 1: something differs, and what the import knows of its records does not explain it.
     """
     from posthog_assets.cli.compare import run_compare
 
-    sys.exit(run_compare(name, project, _day(first), _day(last)))
+    sys.exit(run_compare(name, project, first, last))
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT", shell_complete=_imports)
-@_project
+@options.import_name
+@options.project
 def traces(name: str, project: Path | None) -> None:
     """Leave in PostHog what the import file's `traces` asks for: an annotation, a cohort, descriptions of events."""
     from posthog_assets.cli.traces import run_traces
@@ -371,9 +325,9 @@ def traces(name: str, project: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT", shell_complete=_imports)
-@_from
-@_to
+@options.import_name
+@options.first_day
+@options.last_day
 @click.option(
     "--output",
     "folder",
@@ -382,31 +336,25 @@ def traces(name: str, project: Path | None) -> None:
     help="Folder of the query and the list of uuids; default: this one.",
 )
 @click.option("--mark", is_flag=True, help="PostHog has deleted them: owe them again, so that they can be imported.")
-@_project
-def undo(
-    name: str, first: datetime | None, last: datetime | None, folder: Path, mark: bool, project: Path | None
-) -> None:
+@options.project
+def undo(name: str, first: date | None, last: date | None, folder: Path, mark: bool, project: Path | None) -> None:
     """Take an import back: write the query by which PostHog deletes its events, and count what PostHog still has."""
     from posthog_assets.cli.undo import run_undo
 
-    sys.exit(run_undo(name, project, _day(first), _day(last), folder=folder, mark=mark))
+    sys.exit(run_undo(name, project, first, last, folder=folder, mark=mark))
 
 
 @cli.command()
-@click.argument("name", metavar="IMPORT", shell_complete=_imports)
-@click.option("--day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The partition.")
+@options.import_name
+@options.partition
 @click.option("--reason", default=None, help="Only events whose reason contains this text; default: all of them.")
 @click.option("--dry-run", is_flag=True, help="Say what would be released; change nothing.")
-@_project
-def release(name: str, day: datetime, reason: str | None, dry_run: bool, project: Path | None) -> None:
+@options.project
+def release(name: str, day: date, reason: str | None, dry_run: bool, project: Path | None) -> None:
     """Make events that PostHog dropped owed again, once the cause is gone; the next delivery sends them."""
     from posthog_assets.cli.release import run_release
 
-    sys.exit(run_release(name, day.date(), project, reason=reason, dry_run=dry_run))
-
-
-def _day(moment: datetime | None) -> date | None:
-    return moment.date() if moment else None
+    sys.exit(run_release(name, day, project, reason=reason, dry_run=dry_run))
 
 
 def main() -> None:

@@ -5,20 +5,42 @@ Belongs here: a preview in a terminal. Does not belong here: any number, Markdow
 
 from __future__ import annotations
 
+from datetime import date
+from pathlib import Path
 from typing import Final
 
+import click
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.markup import as_shown
+from posthog_assets.orchestration.local.project import find_import
+from posthog_assets.pipeline.preview import page
 from posthog_assets.pipeline.preview.field_changes import Kind, differences
 from posthog_assets.pipeline.preview.markdown import LEGEND, difference_line, json_text, sample_title, sentences
-from posthog_assets.pipeline.preview.preview import Preview, Sample
+from posthog_assets.pipeline.preview.markdown import markdown as as_markdown
+from posthog_assets.pipeline.preview.preview import Preview, Sample, preview_day
 
 _COLORS: Final = {Kind.KEPT: "", Kind.RENAMED: "cyan", Kind.CHANGED: "yellow", Kind.ADDED: "green", Kind.DROPPED: "red"}
+
+
+def run_preview(name: str, day: date, project: Path | None, *, events: int, html: Path | None, markdown: bool) -> int:
+    """Print a preview of *events* records of a day, or write it as a page."""
+    console = open_console()
+    with console.status(f"reading {name}, {day}"):
+        seen = preview_day(find_import(name, project), day, events)
+    if html:
+        html.write_text(page.html(seen), encoding="utf-8")
+        click.echo(f"{html}: {name}, {seen.day}")
+    elif markdown:
+        click.echo(as_markdown(seen))
+    else:
+        show(seen, console)
+    return 0
 
 
 def show(preview: Preview, console: Console) -> None:
