@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 
-class _Day(click.ParamType):
+class _Day(click.ParamType):  # type: ignore[type-arg] - older releases of click know no arguments
     """A calendar day, as in 2024-03-01."""
 
     name = "day"
