@@ -13,6 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.local.project import find_import
 from posthog_assets.pipeline.source_counts import Comparison, compare_with_source
@@ -23,7 +24,7 @@ _COLUMNS: Final = ("source", "arrived", "rejected", "left_out", "repeated", "dro
 
 def run_compare(name: str, project: Path | None, first: date | None, last: date | None) -> int:
     """Compare and print; returns 1 where something differs unexplained."""
-    imp, console = find_import(name, project), Console()
+    imp, console = find_import(name, project), open_console()
     with console.status(f"{as_shown(name)}: counting"):
         found = compare_with_source(imp, first, last)
     show(name, found, console)

@@ -147,8 +147,8 @@ def preview(name: str, day: date, events: int, html: Path | None, markdown: bool
 
 @cli.command()
 @options.import_name
-@click.option("--from", "first", type=options.DAY, default=None, help="First day to look at.")
-@click.option("--to", "last", type=options.DAY, default=None, help="Last day to look at.")
+@options.day_option("--from", "first", help="First day to look at.")
+@options.day_option("--to", "last", help="Last day to look at.")
 @click.option("--every", is_flag=True, help="Also days that this very version of the mapping has imported.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a day.")
 @options.project

@@ -5,24 +5,23 @@ Belongs here: their names, types and help. Does not belong here: options of a si
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 
-class _Day(click.ParamType):  # type: ignore[type-arg] - older releases of click know no arguments
-    """A calendar day, as in 2024-03-01."""
 
-    name = "day"
-    _moment = click.DateTime(["%Y-%m-%d"])
+def _day(context: click.Context, option: click.Parameter, moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
-        return self._moment.get_metavar(param, ctx)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        return self._moment.convert(value, param, ctx).date()
+def day_option(*names: str, **settings: Any) -> Callable[[Command], Command]:
+    """Return an option whose value is a day, as in 2024-03-01; None where it is not given."""
+    return click.option(*names, type=click.DateTime(["%Y-%m-%d"]), callback=_day, **settings)
 
 
 def _imports(context: click.Context, argument: click.Parameter, incomplete: str) -> list[str]:
@@ -44,17 +43,15 @@ def complete_sources(context: click.Context, argument: click.Parameter, incomple
     return [name for name in template_names() if name.startswith(incomplete)]
 
 
-DAY = _Day()
-
 import_name = click.argument("name", metavar="IMPORT", shell_complete=_imports)
 any_import_name = click.argument("name", metavar="[IMPORT]", required=False, shell_complete=_imports)
 project = click.option(
     "--project", type=click.Path(path_type=Path), default=None,
     help="A folder in the Dagster project with the import; default: the current one, else the demo's.",
 )  # fmt: skip
-partition = click.option("--day", required=True, type=DAY, help="The partition.")
-first_day = click.option("--from", "first", type=DAY, help="First day; default: the import's.")
-last_day = click.option("--to", "last", type=DAY, help="Last day; default: the import's.")
+partition = day_option("--day", required=True, help="The partition.")
+first_day = day_option("--from", "first", help="First day; default: the import's.")
+last_day = day_option("--to", "last", help="Last day; default: the import's.")
 jobs = click.option(
     "--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Days that run at the same time."
 )

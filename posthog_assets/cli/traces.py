@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
+from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.local.project import find_import
@@ -17,7 +16,7 @@ from posthog_assets.pipeline.traces import leave_traces
 
 def run_traces(name: str, project: Path | None) -> int:
     """Leave the traces of an import, and print each; returns the exit code."""
-    imp, console = find_import(name, project), Console()
+    imp, console = find_import(name, project), open_console()
     if not (imp.traces and imp.traces.wanted):
         raise ImportFileError(f"{name} asks for no traces: the section traces of its import file says which to leave")
     for trace in leave_traces(imp):
