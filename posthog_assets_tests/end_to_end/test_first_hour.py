@@ -61,9 +61,9 @@ def newcomer(shared_sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> N
     if uv is None or not (ROOT / ".git").exists():
         pytest.skip("needs uv, and a clone of the repository")
     base = tmp_path_factory.mktemp("newcomer")
-    outside = {
-        key: text for key, text in os.environ.items() if not key.startswith(("VIRTUAL_ENV", "PYTHON", "DAGSTER"))
-    }
+    # uv must make an environment in the clone: UV_PROJECT_ENVIRONMENT would name the one that runs these tests.
+    foreign = ("VIRTUAL_ENV", "PYTHON", "DAGSTER", "UV_PROJECT")
+    outside = {key: text for key, text in os.environ.items() if not key.startswith(foreign)}
     quiet("git", "clone", "--quiet", "--no-hardlinks", ROOT, base / "clone")
     quiet(uv, "sync", "--quiet", "--extra", "sandbox", "--extra", "report", "--extra", "sql",
           cwd=base / "clone", env=outside)  # fmt: skip
