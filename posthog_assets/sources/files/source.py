@@ -13,14 +13,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
 from posthog_assets.core.errors import ImportFileError, NoExport
+from posthog_assets.core.instants import Window
 from posthog_assets.core.sections import Section, TimeZone, secrets_in
-from posthog_assets.core.timestamps import Window, pattern_flaw
+from posthog_assets.core.timestamps import pattern_flaw
 from posthog_assets.sources.account import WITHOUT_DAY, Account
 from posthog_assets.sources.base import DayFingerprint, NaiveTimes, Source, ZoneStrength
 from posthog_assets.sources.files.day_split import DaySplit, Extract

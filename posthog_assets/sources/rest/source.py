@@ -18,8 +18,8 @@ import orjson
 from pydantic import BeforeValidator, Field, model_validator
 
 from posthog_assets.core.errors import NoExport
+from posthog_assets.core.instants import Window
 from posthog_assets.core.sections import Section, TimeZone
-from posthog_assets.core.timestamps import Window
 from posthog_assets.sources.account import WITHOUT_DAY, Account
 from posthog_assets.sources.base import NaiveTimes, Source, ZoneStrength
 from posthog_assets.sources.files.day_split import DaySplit
