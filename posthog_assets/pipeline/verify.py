@@ -78,7 +78,7 @@ def verify_day(
 
 
 class _Acknowledged:
-    """The stored events of a day that the ledger shows as acknowledged (`destination.query.Expected`)."""
+    """The stored events of a day that the ledger shows as acknowledged (`destination.landing.Expected`)."""
 
     def __init__(self, store: Store, day: Partition, known: Known, *, ambiguous: bool) -> None:
         self._store, self._day, self._known = store, day, known

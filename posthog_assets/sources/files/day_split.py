@@ -1,7 +1,7 @@
 """One file that holds all days, split into one extract a day, once.
 
 Belongs here: the cache of extracts below `raw_export/.split/`. Does not belong here: finding the file (`locations`),
-which day a value names (`days`).
+which day a value names (`record_days`).
 
     raw_export/.split/<file>/<fingerprint>-index.json        which extract lies where
     raw_export/.split/<file>/<fingerprint>-<run>-0000        a segment: pieces of many days, one after the other

@@ -1,7 +1,7 @@
 """Files, on a disk or on anything fsspec reaches: one or more a day, or one or more for all days.
 
 Belongs here: which files are a day's, and pinning them as parts. Does not belong here: reaching files (`locations`),
-reading records (`formats`), splitting one file into days (`split`).
+reading records (`formats`), splitting one file into days (`day_split`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Avro.
 
-Belongs here: records whose values JSON can hold. Does not belong here: the file around them (`containers`), or what a
+Belongs here: records whose values JSON can hold. Does not belong here: the file around them (`avro_container`), or what a
 value means (`dialects`).
 """
 
