@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from posthog_assets.core.instants import Window
 from posthog_assets.core.partitions import Partition, key_of
 from posthog_assets.core.rejection import reason_head
 from posthog_assets.core.schemas import FETCHED_AT_KEY
-from posthog_assets.core.timestamps import Window
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column_kinds import ColumnKinds
 from posthog_assets.dialects.notes import Notes, notes_of

@@ -13,16 +13,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from posthog_assets.core.errors import ImportFileError, NoExport
+from posthog_assets.core.instants import Window
 from posthog_assets.core.sections import Section, TimeZone, secrets_in
-from posthog_assets.core.timestamps import Window, pattern_flaw
+from posthog_assets.core.timestamps import pattern_flaw
 from posthog_assets.sources.account import WITHOUT_DAY, Account
-from posthog_assets.sources.base import DayFingerprint, NaiveTimes, Scope, Source, ZoneStrength
+from posthog_assets.sources.base import DayFingerprint, NaiveTimes, Source, ZoneStrength
 from posthog_assets.sources.files.day_split import DaySplit, Extract
 from posthog_assets.sources.files.locations import Found, Location
 from posthog_assets.sources.files.record_days import Days
@@ -116,8 +117,6 @@ class Files(Source):
         0, ge=0, description="Hours after a day's end until its data is complete; absent: what the dialect says"
     )
 
-    _scope: Scope | None = PrivateAttr(None)
-
     @field_validator("day_format")
     @classmethod
     def _is_a_pattern(cls, value: str | None) -> str | None:
@@ -183,13 +182,6 @@ class Files(Source):
             yield from (self._sighting(day, found) for day, found in zip(days, listing, strict=True))
         else:
             yield from (self._sighting(day, self.find(day)) for day in days)
-
-    def within(self, scope: Scope) -> Self:
-        if not self.day_column:
-            return self
-        other = self.model_copy()
-        other._scope = scope
-        return other
 
     @property
     def holds_all_days(self) -> bool:
@@ -289,13 +281,12 @@ class Files(Source):
         return self._account(counts, found, first_day)
 
     def _account(self, counts: Counter[str], found: list[Found], first_day: date) -> Account:
-        last = self._scope.end if self._scope else None
-        account = Account.of_days(self._read_as(found, first_day), counts, first_day, last)
+        account = Account.of_days(self._read_as(found, first_day), counts, first_day, self.last_day)
         if account.outside and not account.in_days:
             raise ImportFileError(
                 f"source.day_column {self.day_column!r}: none of the {account.records:,} records lies in the import's "
-                f"days, {first_day} to {last or 'today'}: {account.outside:,} are of {account.first_outside} to "
-                f"{account.last_outside}"
+                f"days, {first_day} to {self.last_day or 'today'}: {account.outside:,} are of "
+                f"{account.first_outside} to {account.last_outside}"
                 + (f", {account.without_day:,} have no day" if account.without_day else "")
                 + ". Correct start_date and end_date, or how the column is read (source.day_format)"
             )
@@ -336,9 +327,9 @@ class Files(Source):
     @property
     def _day_form(self) -> tuple[str | None, str | None]:
         """The pattern and unit of `day_column`: the dialect's, where it reads the same column as the event's time."""
-        if self.day_format or not self._scope or self._scope.time_column != self.day_column:
+        if self.day_format or not self._scope:
             return self.day_format, None
-        return self._scope.format, self._scope.unit
+        return self._scope.form_of(self.day_column)
 
     def _days(self, first_day: date) -> Days:
         zone = UTC if self.day_timezone == "UTC" else ZoneInfo(self.day_timezone)
