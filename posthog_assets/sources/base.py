@@ -83,7 +83,7 @@ class Source(Section, ABC):
                     return
                 raw.begin(etag)
                 name = f"{day}.jsonl.gz"
-                if not raw.has(name, etag):
+                if not raw.keep_if_current(name, etag):
                     with raw.part(name, detect(name), f"s3://{self.bucket}/{name}", etag) as file:
                         download(self.bucket, name, file)
                 raw.complete()
