@@ -29,8 +29,6 @@ from posthog_assets.dialects.column_values import each, ids_of, missing, nobody,
 from posthog_assets.dialects.notes import Notes, notes_of
 from posthog_assets.dialects.record import PERSONAL, extract_person_properties, group_keys, read_own_groups
 
-_EVENT: Final = pa.scalar("event", pa.string())
-
 
 class Value(Section):
     """A constant."""
@@ -159,7 +157,7 @@ class Columns(Dialect):
         batch = pa.RecordBatch.from_arrays(
             [
                 pa.array(source_ids, pa.string()),
-                pa.repeat(_EVENT, count),
+                pa.repeat(pa.scalar("event", pa.string()), count),
                 pa.array(events, pa.string()) if name is None else pa.repeat(pa.scalar(name, pa.string()), count),
                 pa.array(users, pa.string()) if users else pa.nulls(count, pa.string()),
                 pa.array(anonymous, pa.string()) if anonymous else pa.nulls(count, pa.string()),
