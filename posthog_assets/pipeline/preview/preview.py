@@ -173,7 +173,7 @@ def _new_names(imp: Import, events: set[str], properties: set[str]) -> NewNames:
 def _group_types(imp: Import, named: list[str]) -> list[str]:
     destination = imp.destination
     try:
-        known = known_group_types(QueryClient(destination)) if named and destination.verifies else None
+        known = known_group_types(QueryClient(destination, TRIES)) if named and destination.verifies else None
     except VerificationError:
         known = None
     return list(flaws(named, known, destination.new_group_types))
