@@ -169,7 +169,8 @@ class SeveralEvents(Columns):
 
     def _within_bounds(self, read: _Read) -> Iterator[pa.RecordBatch]:
         """Yield the rows of records, of half of them at a time where they take more than `_MOST_TOGETHER`."""
-        notes, held, found = Notes(), 0, []
+        notes, held = Notes(), 0
+        found: list[_Rows] = []
         for rows in self._by_event(read, notes):
             held += rows[0].nbytes
             # The other events are about as long as the first one.

@@ -37,7 +37,7 @@ from posthog_assets.dialects.column_kinds import ColumnKinds
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.overlong import with_overlong_rejected
 from posthog_assets.pipeline.repeated_fields import RepeatedFields
-from posthog_assets.sources.formats import Framing, Lines, read_lazily
+from posthog_assets.sources.formats import Framing, Lines, RecordChunk, read_lazily, read_records
 from posthog_assets.storage.scratch import private_folder
 
 #: Above this the process that unpacks, writes and puts together is the slowest.
@@ -117,7 +117,7 @@ class Stagers:
     def _as_read(self, file: IO[bytes], framing: Framing, part: str) -> Iterator[pa.RecordBatch]:
         under_way: deque[Future[list[pa.RecordBatch]]] = deque()
         repeated = RepeatedFields(framing.unfold) if framing.unfold else None
-        for item in read_lazily(file, framing, part, self._size, _ROWS):
+        for item in self._read(file, framing, part, repeated):
             if isinstance(item, Lines) and self._are_ready() and len(item.text) <= self._most_divided:
                 # Two for each process: one it works on, one that waits for it.
                 yield from _answers(under_way, 2 * len(self._ready))
@@ -130,12 +130,18 @@ class Stagers:
                 if item.untyped and self._columns:
                     self.is_outdated |= self._columns.look(item) and self._has_rows_of_text
                     self._has_rows_of_text = True
-                item = repeated.limited(item) if repeated else item
                 for batch in self._dialect.batches(item, part):
                     if repeated:
                         repeated.count(item, batch)
                     yield batch
         yield from _answers(under_way, 0)
+
+    def _read(
+        self, file: IO[bytes], framing: Framing, part: str, repeated: RepeatedFields | None
+    ) -> Iterator[Lines | RecordChunk]:
+        if repeated is None:
+            return read_lazily(file, framing, part, self._size, _ROWS)
+        return repeated.limited(read_records(file, framing, part, _ROWS), _ROWS)
 
     def start(self, *, wait: bool = False) -> int:
         """Start the processes there is room for, and with *wait* let them be ready; return how many were started."""

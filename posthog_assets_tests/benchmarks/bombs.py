@@ -117,6 +117,32 @@ def _huge_repeated_cell(path: Path) -> None:
     _parquet(path, 100, _same("x" * (60 << 20), 100))
 
 
+def _plain_cells(path: Path, sizes: list[int]) -> None:
+    """Write cells of so many MiB, each on a page of its own, since none is there twice."""
+    cells = pa.array([bytes([65 + number]) * (size << 20) for number, size in enumerate(sizes)], pa.large_binary())
+    _parquet(path, len(sizes), cells.cast(pa.binary()), use_dictionary=False, write_batch_size=1)
+
+
+def _cells_of_columns(path: Path, mib: int, columns: int) -> None:
+    table = pa.table({f"c{number}": [bytes([65 + number]) * (mib << 20)] * 2 for number in range(columns)})
+    pq.write_table(table, path, compression="zstd", use_dictionary=False, write_batch_size=1)
+
+
+def _cell_among_others(path: Path) -> None:
+    cells = [b"x" * 1_000] * 20_000 + [b"y" * (100 << 20)] + [b"z" * 1_000] * 5_000
+    note = pa.array(cells, pa.binary())
+    _parquet(path, len(cells), note, use_dictionary=False, data_page_size=1 << 30, write_batch_size=len(cells))
+
+
+def _pages_of_a_database(path: Path) -> None:
+    """Write two columns of pages of 100 MB, as DuckDB does where values are long."""
+    note = pa.array([b"x" * 1_000] * 200_000, pa.binary())
+    table = pa.table({"id": range(200_000), "what": ["page viewed"] * 200_000, "user": ["u"] * 200_000,
+                      "at": ["2024-03-01T10:00:00Z"] * 200_000, "note": note, "more": note})  # fmt: skip
+    options: dict[str, Any] = {"data_page_size": 100_000_000, "write_batch_size": 100_000}
+    pq.write_table(table, path, compression="zstd", use_dictionary=False, row_group_size=200_000, **options)
+
+
 def _repeated_in_lists(path: Path) -> None:
     members = pa.array(["x" * 500_000] * 20).dictionary_encode().dictionary.take(pa.array([0] * 200))
     lists = pa.ListArray.from_arrays(pa.array(range(0, 201, 2), pa.int32()), members)
@@ -218,6 +244,12 @@ BOMBS: Final[dict[str, tuple[str, Callable[[Path], None]]]] = {
     "10 million empty lines": ("a.csv.gz", _csv_empty_lines),
     "a Parquet cell of 800 kB, 500 times": ("a.parquet", _repeated_cell),
     "a Parquet cell of 60 MB, 100 times": ("a.parquet", _huge_repeated_cell),
+    "three Parquet cells of 60 MB": ("a.parquet", lambda path: _plain_cells(path, [60, 60, 60])),
+    "Parquet cells of 120 and 60 MB": ("a.parquet", lambda path: _plain_cells(path, [120, 60])),
+    "a Parquet cell of 126 MB among cells of 60 MB": ("a.parquet", lambda path: _plain_cells(path, [60, 126, 60, 60])),
+    "Parquet cells of 40 MB in six columns": ("a.parquet", lambda path: _cells_of_columns(path, 40, 6)),
+    "a Parquet cell of 100 MB among 25,000": ("a.parquet", _cell_among_others),
+    "Parquet pages of 100 MB, two columns": ("a.parquet", _pages_of_a_database),
     "Parquet lists of one value of 500 kB": ("a.parquet", _repeated_in_lists),
     "a Parquet page of 600 MB": ("a.parquet", _large_page),
     "a Parquet list of 60 million nulls": ("a.parquet", _long_list),

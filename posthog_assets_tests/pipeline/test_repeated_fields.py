@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pytest
 
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.pipeline.export import export_day
@@ -83,31 +82,44 @@ def test_members_beside_many_fields_are_rows_like_others(tmp_path: Path) -> None
     assert all(json.loads(row["properties"])["f19999"] == 19_999 for row in rows)
 
 
-def rows_of(size: int) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pydict({"properties": ["x" * size]})
+FLAW = Unreadable("the rows of a record's items are longer than 0 MiB together: each repeats the fields beside it")
 
 
-@pytest.mark.parametrize("size", [10, 1_000])
-def test_a_record_becomes_no_more_rows_once_they_are_too_long_together(size: int) -> None:
+def limited(chunks: list[RecordChunk], size: int) -> list[tuple[list[int], list[Any], dict[str, int]]]:
+    """Return what is left of *chunks* where no record may have rows of more than 100 bytes, and a chunk has *size*."""
     watch = RepeatedFields("items", most=100)
-    first = RecordChunk([1, 1], [{"n": 1}, {"n": 2}])
-    assert watch.limited(first) is first
-    watch.count(first, rows_of(size))
-    rest = RecordChunk([1, 1, 2], [{"n": 3}, {"n": 4}, {"n": 5}], remarks={"odd": 1})
-    kept = watch.limited(rest)
-    if size == 10:
-        assert kept is rest
-        return
-    flaw = Unreadable("the rows of a record's items are longer than 0 MiB together: each repeats the fields beside it")
-    assert list(kept.records) == [flaw, flaw, {"n": 5}]
-    assert (list(kept.positions), kept.remarks) == ([1, 1, 2], {"odd": 1})
-    watch.count(kept, rows_of(10))
-    assert watch.limited(rest) is rest
+    found = []
+    for chunk in watch.limited(chunks, rows=4):
+        found.append((list(chunk.positions), list(chunk.records), chunk.remarks))
+        watch.count(chunk, pa.RecordBatch.from_pydict({"properties": ["x" * size]}))
+    return found
+
+
+MEMBERS = [
+    RecordChunk([1, 1], [{"n": 1}, {"n": 2}]),
+    RecordChunk([1, 1], [{"n": 3}, {"n": 4}], remarks={"odd": 1}),
+    RecordChunk([1], [{"n": 5}], remarks={"odd": 2, "strange": 1}),
+    RecordChunk([1, 1], [{"n": 6}, {"n": 7}]),
+    RecordChunk([1, 1, 2], [{"n": 8}, {"n": 9}, {"n": 10}], untyped=True, remarks={"odd": 4}),
+    RecordChunk([2], [{"n": 11}]),
+]
+
+
+def test_members_whose_rows_are_short_together_stay_as_they_are() -> None:
+    assert limited(MEMBERS, 5) == [(chunk.positions, chunk.records, chunk.remarks) for chunk in MEMBERS]
+
+
+def test_a_record_becomes_no_more_rows_once_they_are_too_long_together() -> None:
+    assert limited(MEMBERS, 1_000) == [
+        ([1, 1], [{"n": 1}, {"n": 2}], {}),
+        ([1] * 5, [FLAW] * 5, {"odd": 3, "strange": 1}),
+        ([1] * 2, [FLAW] * 2, {"odd": 4}),
+        ([2], [{"n": 10}], {}),
+        ([2], [FLAW], {}),
+    ]
 
 
 def test_rows_of_many_records_are_not_counted_together() -> None:
-    watch = RepeatedFields("items", most=100)
-    for line in range(1, 50):
-        chunk = RecordChunk([line, line + 1], [{}, {}])
-        assert watch.limited(chunk) is chunk
-        watch.count(chunk, rows_of(1_000))
+    chunks = [RecordChunk([line, line + 1], [{}, {}]) for line in range(1, 50)]
+    assert len(limited(chunks, 1_000)) == 49
+    assert FLAW not in [record for _, records, _ in limited(chunks, 1_000) for record in records]

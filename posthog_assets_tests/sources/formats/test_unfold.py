@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import json
 import zipfile
@@ -105,7 +104,8 @@ def test_members_of_a_zip_unfold_too_and_positions_count_on() -> None:
 def test_a_chunk_has_fewer_members_the_more_they_repeat(beside: dict[str, Any], most: int) -> None:
     record = beside | {"items": [{"n": number} for number in range(120)]}
     if "depth" in beside:
-        record["depth"] = functools.reduce(lambda inner, _: [inner], range(2_000), [])
+        for _ in range(2_000):
+            record["depth"] = [record["depth"]]
     chunks = list(unfolded([RecordChunk([7], [record])], "items", 500))
     sizes = [len(chunk.records) for chunk in chunks]
     assert (sum(sizes), max(sizes)) == (120, min(most, 120))
@@ -127,5 +127,6 @@ def test_remarks_of_a_chunk_that_becomes_several_are_counted_once() -> None:
 
 def test_a_sample_of_members_that_repeat_much_ends_early() -> None:
     record = {"note": "x" * 3_000_000, "items": [*range(1_000)]}
-    assert [one["items"] for one in first_unfolded(RecordChunk([1], [record]), "items")] == [*range(16)]
+    few = first_unfolded(RecordChunk([1], [record]), "items")
+    assert [one["items"] for one in few if isinstance(one, dict)] == [*range(16)]
     assert len(first_unfolded(RecordChunk([1], [{"items": [*range(9_000)]}]), "items")) == 8_000
