@@ -1,7 +1,7 @@
 """The commands `posthog-assets backfill` and `posthog-assets retry-failed`.
 
 Belongs here: which days run with which assets, the progress bar, and the summary. Does not belong here: processes
-(`workers`), what days amount to (`standing`).
+(`workers`), what days amount to (`day_states`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The command `posthog-assets status`.
 
-Belongs here: what it prints, for people and as JSON. Does not belong here: finding out (`standing`).
+Belongs here: what it prints, for people and as JSON. Does not belong here: finding out (`day_states`).
 """
 
 from __future__ import annotations

@@ -28,7 +28,6 @@ _NO_FIELD: Final = re.compile(r"[A-Z]\w*|.*[\[(].*|(?:int|str|float|bool|constra
 
 def explain(
     error: ValidationError,
-    prefix: str = "",
     *,
     model: type[BaseModel] | None = None,
     given: Mapping[str, Any] | None = None,
@@ -46,7 +45,6 @@ def explain(
     for path, problems in _worth_saying(found).items():
         line = line_of(path) if line_of else None
         where = ".".join(map(str, path))
-        where = f"{prefix}.{where}".strip(".") if prefix else where
         words = _words(path, where, problems, model, given)
         sentences.append(f"{where or 'the import file'}{f' (line {line})' if line else ''}: {words}")
     return sentences

@@ -72,7 +72,7 @@ class EncodedEvents:
     hashes: np.ndarray
     #: xxh3-64 of PostHog's de-duplication key without the uuid: (UTC day, event, distinct_id).
     keys: np.ndarray
-    #: Whose event it is: equal numbers must not overtake each other (`persons`).
+    #: Whose event it is: equal numbers must not overtake each other (`person_order`).
     persons: np.ndarray
     #: µs since 1970, UTC.
     timestamps: np.ndarray

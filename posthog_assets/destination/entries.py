@@ -1,7 +1,7 @@
 """Events of a day and what PostHog said of each, as columns of numbers.
 
 Belongs here: the entries of one batch, those of a whole day, and finding a uuid among them. Does not belong here: the
-files they are kept in (`ledger`).
+files they are kept in (`batch_files`).
 
 A day of 10 million events must fit beside everything else, so nothing here is a Python object per event.
 """

@@ -1,7 +1,7 @@
 """Links into PostHog's own pages.
 
 Belongs here: how a URL of PostHog's interface says what to show. Does not belong here: asking PostHog anything
-(`query`).
+(`query_client`).
 """
 
 from __future__ import annotations

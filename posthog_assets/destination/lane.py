@@ -1,7 +1,7 @@
 """One of the ordered streams in which a day's events leave.
 
 Belongs here: the order of one person's events, whatever PostHog answers. Does not belong here: what an answer leads to
-(`sender`), which person an event belongs to (`persons`).
+(`sender`), which person an event belongs to (`person_order`).
 
 A lane has one request in flight. An event that is answered `retry` is held, and with it every later event of its
 person, until it is due; the events of everybody else go on. So a few events PostHog did not persist cost no standstill.

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from posthog_assets.core.errors import ImportFileError, VerificationError, shorten
+from posthog_assets.core.errors import ImportFileError, LookUnavailable, VerificationError, shorten
 from posthog_assets.core.posthog_rules import GROUP_TYPES
 from posthog_assets.destination.client import CaptureClient, compressed
 from posthog_assets.destination.group_types import flaws, known_group_types
@@ -78,8 +78,9 @@ def preflight(
     if destination.verifies and protocol.subject == _SILENT:
         yield Finding(WARNING, "personal key", "was not tried, because the host does not answer")
     elif destination.verifies:
-        yield from _project(quick, first_day, now)
-        yield from _group_types(quick, group_types)
+        client = QueryClient(quick, TRIES)
+        yield from _project(quick, client, first_day, now)
+        yield from _group_types(quick, client, group_types)
         yield from _schemas(quick, events)
     else:
         yield Finding(
@@ -166,8 +167,7 @@ def _age(destination: Destination, last_day: date | None, now: datetime) -> Find
     )
 
 
-def _project(destination: Destination, first_day: date, now: datetime) -> Iterator[Finding]:
-    client = QueryClient(destination, TRIES)
+def _project(destination: Destination, client: QueryClient, first_day: date, now: datetime) -> Iterator[Finding]:
     try:
         client.ask("SELECT count() FROM events WHERE event = ''")
         yield Finding(OK, "personal key", "may query the project")
@@ -193,11 +193,12 @@ def _project(destination: Destination, first_day: date, now: datetime) -> Iterat
         )
 
 
-def _group_types(destination: Destination, named: Collection[str]) -> Iterator[Finding]:
+def _group_types(destination: Destination, client: QueryClient, named: Collection[str]) -> Iterator[Finding]:
     try:
-        known = known_group_types(QueryClient(destination))
-    except VerificationError:
-        known = None
+        known = known_group_types(client)
+    except LookUnavailable as error:
+        yield Finding(WARNING, "group types", f"those of the project are not known: {error}")
+        return
     if known is None:
         yield Finding(OK, "group types", "cannot be asked of this PostHog: new ones will not be noticed")
         return

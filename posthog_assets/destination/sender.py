@@ -55,7 +55,7 @@ _DROP: Final = CODES[Verdict.DROP]
 class Outcome:
     """What became of one batch, whole or in pieces.
 
-    `codes` has a `ledger.CODES` number for each event; an event that is still owed there was answered `retry`, or was
+    `codes` has an `entries.CODES` number for each event; an event that is still owed there was answered `retry`, or was
     absent from the answer, unless `failure` says that there was none. `retry_after` is in seconds.
     """
 

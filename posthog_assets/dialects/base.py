@@ -14,11 +14,11 @@ import orjson
 import pyarrow as pa
 from pydantic import Field, PrivateAttr
 
+from posthog_assets.core.instants import Window
 from posthog_assets.core.json_text import dump_exactly, dump_numbers, rounded
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.core.schemas import STAGED_EVENTS, STAGED_VERSIONS
 from posthog_assets.core.sections import Section
-from posthog_assets.core.timestamps import Window
 from posthog_assets.dialects.column import exact
 from posthog_assets.dialects.column_kinds import Kind
 from posthog_assets.dialects.record import nested

@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
+from posthog_assets.core.instants import Window
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_EVENTS, STAGED_SEVERAL
 from posthog_assets.core.sections import Section
-from posthog_assets.core.timestamps import Window
 from posthog_assets.dialects.column import ABSENT, Column
 from posthog_assets.dialects.column_kinds import Kind
 from posthog_assets.dialects.columns import Columns, TimestampColumn, Value

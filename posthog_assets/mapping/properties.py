@@ -31,7 +31,7 @@ class PropertyWriter:
 
     def __init__(self, mapping: Mapping, import_name: str, source_name: str, day: str) -> None:
         self._wish = mapping.properties
-        # Other places than one for all were seen to before (`people.apportioned`).
+        # Other places than one for all were seen to before (`person_properties`).
         wish = mapping.person_properties
         self._person: Place = wish.default if wish.is_plain else "set"
         markers = mapping.markers

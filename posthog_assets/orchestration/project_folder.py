@@ -1,7 +1,7 @@
 """Finding the folder of the Dagster project that a command is about, and making one where there is none.
 
 Belongs here: `pyproject.toml`, `dg.toml`, the folder of the imports. Does not belong here: loading what is in it
-(`projects`).
+(`local.project`).
 """
 
 from __future__ import annotations

@@ -12,8 +12,6 @@ have the same keys, so PostHog replaces what has changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,13 +41,13 @@ def read_column_types(store: Store) -> ColumnTypes:
         BrokenPart: the file is damaged.
     """
     path = column_types_path()
-    if not store.exists(path):
-        return ColumnTypes({})
     try:
         content = orjson.loads(store.read_bytes(path))
         if content["version"] != _VERSION:
             raise ValueError(f"version {content['version']!r}, where this program knows {_VERSION}")
         return ColumnTypes(dict(content["kinds"]), frozenset(content["behind"]))
+    except FileNotFoundError:
+        return ColumnTypes({})
     except (ValueError, KeyError, TypeError) as error:
         raise BrokenPart(
             f"{store.path(path)} cannot be read ({error!r}): delete it, then materialize staged_events of all days "
@@ -57,35 +55,39 @@ def read_column_types(store: Store) -> ColumnTypes:
         ) from error
 
 
-def keep_column_types(store: Store, day: Partition, found: ColumnKinds) -> bool:
-    """Add what *day* has shown to what is known; return whether *day* was staged by the kinds that hold now.
+def keep_column_types(store: Store, day: Partition, found: ColumnKinds, *, is_stored: bool) -> bool:
+    """Add what *day* has shown to what is known; return whether its rows are by the kinds that hold now.
 
-    Where it was not, another day has widened a kind meanwhile: *found* has it now, and *day* must be staged once more.
+    Where they are not, another day has widened a kind meanwhile: *found* has it now, and *day* must be staged once
+    more. It is called before the rows are stored, so that what they show is known when they are; and again when they
+    are (*is_stored*), since another day may have widened a kind between, when this one had no rows to leave behind.
     """
-    before = read_column_types(store)
-    if before.kinds == found.kinds and key_of(day) not in before.behind:
+    before, key = read_column_types(store), key_of(day)
+    if before.kinds == found.kinds and not (is_stored and key in before.behind):
         return True
-    with _locked(store):
+    with store.brief_lock("column-types"):
         before = read_column_types(store)
         now = dict(before.kinds)
         for column, kind in found.kinds.items():
             now[column] = joined(now.get(column), kind)
-        behind = set(before.behind)
-        if any(before.kinds[column] != now[column] for column in before.kinds):
-            behind |= {name.removesuffix(".parquet") for name in store.names(staged_folder())}
         is_current = all(found.kinds[column] == now[column] for column in found.kinds)
-        behind.discard(key_of(day))
-        if now != before.kinds or behind != before.behind:
-            content = {"version": _VERSION, "kinds": now, "behind": sorted(behind)}
-            store.write_bytes(column_types_path(), orjson.dumps(content, option=orjson.OPT_INDENT_2))
+        widens = any(before.kinds[column] != now[column] for column in before.kinds)
+        behind = before.behind | (_staged_days(store) if widens else frozenset())
+        if is_stored:
+            behind = behind - {key} if is_current else behind | {key}
+        if ColumnTypes(now, behind) != before:
+            _write(store, ColumnTypes(now, behind))
+            # Stored by what was known until then.
+            if widens and (late := _staged_days(store) - behind - {key}):
+                _write(store, ColumnTypes(now, behind | late))
     found.kinds.update(now)
     return is_current
 
 
-@contextmanager
-def _locked(store: Store) -> Iterator[None]:
-    lock: AbstractContextManager[object] = (
-        store.shared_lock("column-types") if store.is_local else store.lock("column", "types")
-    )
-    with lock:
-        yield
+def _staged_days(store: Store) -> frozenset[str]:
+    return frozenset(name.removesuffix(".parquet") for name in store.names(staged_folder()))
+
+
+def _write(store: Store, types: ColumnTypes) -> None:
+    content = {"version": _VERSION, "kinds": types.kinds, "behind": sorted(types.behind)}
+    store.write_bytes(column_types_path(), orjson.dumps(content, option=orjson.OPT_INDENT_2))

@@ -32,13 +32,18 @@ def check_day_group_types(imp: Import, day: Partition, noted: str | None) -> Non
     """
     if not noted:
         return
-    named, sent = set(orjson.loads(noted)), set(_sent(imp))
+    named, sent, what = set(orjson.loads(noted)), set(_sent(imp)), f"{imp.name} of {key_of(day)}"
     # A project that can be asked knows best what it has; else what was sent before counts.
-    check_group_types(
-        imp.destination, named if imp.destination.verifies else named | sent, f"{imp.name} of {key_of(day)}"
-    )
+    can_be_asked = imp.destination.verifies
+    if can_be_asked or named <= sent:
+        check_group_types(imp.destination, named if can_be_asked else sent, what)
     if not named <= sent:
-        imp.store.write_bytes(group_types_path(), orjson.dumps(sorted(named | sent)))
+        # Other days may be sent at this moment, and bring types of their own.
+        with imp.store.brief_lock("group-types"):
+            together = named.union(_sent(imp))
+            if not can_be_asked:
+                check_group_types(imp.destination, together, what)
+            imp.store.write_bytes(group_types_path(), orjson.dumps(sorted(together)))
 
 
 def _sent(imp: Import) -> list[str]:

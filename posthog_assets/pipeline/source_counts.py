@@ -40,7 +40,7 @@ from posthog_assets.sources.amplitude_counts import amplitude_counts
 from posthog_assets.sources.mixpanel.counts import mixpanel_counts
 from posthog_assets.sources.mixpanel.events import Mixpanel
 from posthog_assets.storage.layout import source_counts_path, staged_path
-from posthog_assets.storage.parquet import groups_where, read_batches
+from posthog_assets.storage.parquet import groups_where, read_batches, read_table
 
 #: Names of which an API is asked, where the import file names none: Mixpanel answers 60 questions an hour.
 MOST_NAMES: Final = 50
@@ -83,7 +83,7 @@ class Row:
 
 @dataclass
 class Comparison:
-    """What was compared; `not_asked` are events of the import whose numbers the source was not asked for."""
+    """What was compared; `not_asked` are events of the import of which the source has given no number."""
 
     tolerance: float
     rows: list[Row] = field(default_factory=list)
@@ -139,7 +139,7 @@ def stored_comparison(imp: Import) -> Comparison | None:
     """Return what the last comparison found; None where there was none."""
     try:
         with imp.store.open(source_counts_path()) as file:
-            rows = pq.read_table(file).drop_columns(["unexplained"]).to_pylist()
+            rows = read_table(file).drop_columns(["unexplained"]).to_pylist()
     except FileNotFoundError:
         return None
     return Comparison(imp.source_counts.tolerance if imp.source_counts else 0.0, [Row(**row) for row in rows])
@@ -228,13 +228,14 @@ def _theirs(
             name for known, _ in names.most_common(MOST_NAMES) for name in posthog_name.in_source(known)
         ]
         asked = set(wanted)
-        comparison.not_asked = sorted(set(names) - {posthog_name(name) for name in asked})
         counts = list(_of_api(imp, days[0], days[-1], sorted(asked)))
     found: Counter[Place] = Counter()
     for day, event, count in counts:
         if not settings.events or event in settings.events:
             found[day, posthog_name(event)] += count
-    return found, {posthog_name(name) for name in asked if not settings.events or name in settings.events}
+    compared = {posthog_name(name) for name in asked if not settings.events or name in settings.events}
+    comparison.not_asked = sorted(set(names) - compared)
+    return found, compared
 
 
 class _Names:

@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from posthog_assets.core.instants import Window
 from posthog_assets.core.partitions import Partition, key_of
 from posthog_assets.core.rejection import reason_head
 from posthog_assets.core.schemas import FETCHED_AT_KEY
-from posthog_assets.core.timestamps import Window
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column_kinds import ColumnKinds
 from posthog_assets.dialects.notes import Notes, notes_of
@@ -89,11 +89,12 @@ def _staged(
                         _count(report, batch, _year_before(imp.start_date))
                         progress(report.rows - report.further, report.raw_records)
             holding.confirm()
-            if columns.kinds and (not keep_column_types(store, day, columns) or stagers.is_outdated):
+            if columns.kinds and (not keep_column_types(store, day, columns, is_stored=False) or stagers.is_outdated):
                 raise _OtherKinds
     except _OtherKinds:
         return None
-    return report
+    is_current = not columns.kinds or keep_column_types(store, day, columns, is_stored=True)
+    return report if is_current else None
 
 
 class _OtherKinds(Exception):

@@ -72,13 +72,13 @@ def verify_day(
                 for event, (a, n) in landing.by_event.items()
             ]
             pq.write_table(pa.Table.from_pylist(rows, schema=LANDED_EVENTS), path)
-    if not landing.missing:
-        note_landed(store, day)
+        if not landing.missing:
+            note_landed(store, day)
     return landing
 
 
 class _Acknowledged:
-    """The stored events of a day that the ledger shows as acknowledged (`destination.query.Expected`)."""
+    """The stored events of a day that the ledger shows as acknowledged (`destination.landing.Expected`)."""
 
     def __init__(self, store: Store, day: Partition, known: Known, *, ambiguous: bool) -> None:
         self._store, self._day, self._known = store, day, known
@@ -137,8 +137,7 @@ def _warnings(
 def _note_warnings(store: Store, day: Partition, warnings: list[IngestionWarning] | None) -> None:
     """Keep the warnings for `posthog-assets rejected`; those of an earlier look are of no use any more."""
     if not warnings:
-        if store.exists(warnings_path(day)):
-            store.delete(warnings_path(day))
+        store.delete(warnings_path(day))
         return
     rows = [warning.as_row() for warning in warnings]
     with store.atomic_write(warnings_path(day)) as path:

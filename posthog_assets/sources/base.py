@@ -12,6 +12,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum, auto
 from typing import ClassVar, Self
 
+from pydantic import PrivateAttr
+
 from posthog_assets.core.errors import NoExport
 from posthog_assets.core.sections import Section
 from posthog_assets.sources.manifest import RawExport
@@ -56,6 +58,10 @@ class Scope:
     format: str | None = None
     unit: str | None = None
 
+    def form_of(self, column: str | None) -> tuple[str | None, str | None]:
+        """Return the pattern and the unit by which the dialect reads *column*; None where it reads another one."""
+        return (self.format, self.unit) if column == self.time_column else (None, None)
+
 
 class Source(Section, ABC):
     """How bytes are fetched, one day at a time.
@@ -77,7 +83,7 @@ class Source(Section, ABC):
                     return
                 raw.begin(etag)
                 name = f"{day}.jsonl.gz"
-                if not raw.has(name, etag):
+                if not raw.keep_if_current(name, etag):
                     with raw.part(name, detect(name), f"s3://{self.bucket}/{name}", etag) as file:
                         download(self.bucket, name, file)
                 raw.complete()
@@ -90,6 +96,8 @@ class Source(Section, ABC):
 
     #: Days after that in which the vendor still adds late events; see `revision`.
     look_back_days: ClassVar[int] = 0
+
+    _scope: Scope | None = PrivateAttr(None)
 
     @abstractmethod
     def export(self, day: date, raw: RawExport, first_day: date) -> None:
@@ -191,12 +199,21 @@ class Source(Section, ABC):
 
     def within(self, scope: Scope) -> Self:
         """Return this source for an import of *scope*; itself, where it makes no difference."""
-        return self
+        if not self.holds_all_days:
+            return self
+        other = self.model_copy()
+        other._scope = scope
+        return other
 
     @property
     def holds_all_days(self) -> bool:
         """Whether the source reads more records than a day's to find these, and accounts for all of them."""
         return False
+
+    @property
+    def last_day(self) -> date | None:
+        """The last day of the import that this source is for; None while it has none, or is not known."""
+        return self._scope.end if self._scope else None
 
     def refuse_early(self, day: date) -> None:
         """Raise NoExport while the data of *day* is not complete, by a setting that says when it is."""

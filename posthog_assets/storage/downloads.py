@@ -1,6 +1,6 @@
 """Files of a store elsewhere, on this machine's disk while they are read.
 
-Belongs here: downloading whole files, and trying again. Does not belong here: which files (`storage`).
+Belongs here: downloading whole files, and trying again. Does not belong here: which files (`store`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A store laid over another one: reads through, writes apart.
 
 Belongs here: runs that must leave no trace, or share what another import has fetched. Does not belong here: stores
-themselves (`storage`).
+themselves (`store`).
 """
 
 from __future__ import annotations

@@ -173,6 +173,9 @@ def _noted_content(file: IO[bytes]) -> str | None:
 #: A batch of rows in memory holds about this much at most, unless one row is larger.
 _BATCH_BYTES: Final = 4 << 20
 
+#: Values of a column that is read alone, in a piece of it.
+_COLUMN_ROWS: Final = 500_000
+
 
 def groups_where(file: IO[bytes], column: str, holds: Callable[[pa.ChunkedArray], bool]) -> list[int]:
     """Return the row groups of an open Parquet file of whose *column* that holds; nothing else of it is read."""
@@ -201,15 +204,15 @@ def read_batches(
         yield from ahead(reader.iter_batches(batch_size=size, row_groups=groups, columns=columns), "read")
 
 
-def read_column(file: IO[bytes], column: str, rows: int = 500_000) -> Iterator[pa.Array]:
-    """Yield one column of an open Parquet file in order, *rows* at a time; nothing else of it is read.
+def read_column(file: IO[bytes], column: str) -> Iterator[pa.Array]:
+    """Yield one column of an open Parquet file in order, in pieces; nothing else of it is read.
 
     Raises:
         DamagedFile: like `read_batches`.
     """
     with damage_named(_name(file), _MAKE_AGAIN):
         reader = pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True)
-        for batch in reader.iter_batches(batch_size=rows, columns=[column]):
+        for batch in reader.iter_batches(batch_size=_COLUMN_ROWS, columns=[column]):
             yield batch[column]
 
 

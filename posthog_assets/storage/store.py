@@ -46,6 +46,8 @@ T = TypeVar("T")
 
 _TEMPORARY: Final = ".tmp-"
 
+#: How often a lock that is held for moments is waited for, on a store where that is a lease.
+_BRIEF_TRIES: Final = 60
 
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
@@ -132,8 +134,13 @@ class Store:
                 self.delete(relative)
         elif relatives:
             paths = [self.path(relative).path for relative in relatives]
-            with contextlib.suppress(FileNotFoundError), self._answers(relatives[0]):
-                steadily(lambda: self._files.rm(paths))
+            try:
+                with self._answers(relatives[0]):
+                    steadily(lambda: self._files.rm(paths))
+            except FileNotFoundError:
+                # Some stores end with the first that does not exist.
+                for relative in relatives:
+                    self.delete(relative)
 
     def open(self, relative: str) -> IO[bytes]:
         """Open a file for reading, seekable; raises FileNotFoundError."""
@@ -337,6 +344,29 @@ class Store:
             yield
             return
         with self._acquired(name, timeout=-1):
+            yield
+
+    @contextlib.contextmanager
+    def brief_lock(self, name: str) -> Iterator[None]:
+        """Hold *name* for the moment that the block takes, waiting for other processes that hold it, on any store.
+
+        Raises:
+            PartitionBusy: each time it was free another process was faster.
+        """
+        if self._local:
+            with self.shared_lock(name):
+                yield
+            return
+        what = f"{self.root.name}/{name}"
+        with contextlib.ExitStack() as stack:
+            for left in reversed(range(_BRIEF_TRIES)):
+                try:
+                    stack.enter_context(self._leased(f".locks/{name}.json", what, f"other runs write {what}"))
+                    break
+                except PartitionBusy:
+                    # Of several that wait for one process each sees the next one as a holder.
+                    if not left:
+                        raise
             yield
 
     def _acquired(self, name: str, timeout: float) -> AbstractContextManager[object]:

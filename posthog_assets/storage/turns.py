@@ -1,6 +1,6 @@
 """A rate that holds for processes which share nothing but a store, wherever they run.
 
-Belongs here: turns, objects that each allow a few seconds' worth of a rate. Does not belong here: waiting (`pace`).
+Belongs here: turns, objects that each allow a few seconds' worth of a rate. Does not belong here: waiting (`rates`).
 
 Time is cut into turns of equal length, counted from 1970. The process that creates the object of a turn, which the
 store lets only one process do, may send what the rate allows in that turn; what needs more takes several before it

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthog_assets.core import timestamps
 from posthog_assets.core.schemas import TIMESTAMP
 from posthog_assets.core.timestamps import from_wall_clock, read_timestamps
 
@@ -27,13 +26,6 @@ def test_whole_numbers_read_together_as_they_read_one_by_one(values: list[int], 
     alone = [read_timestamps([value, "x"], "UTC", unit=unit) for value in values]
     assert together[0].to_pylist() == [stamps[0].as_py() for stamps, _ in alone]
     assert together[1] == {i: reasons[0] for i, (_, reasons) in enumerate(alone) if 0 in reasons}
-
-
-def test_milliseconds_take_the_fast_way_and_stay_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timestamps, "_one_by_one", None)
-    stamps, reasons = read_timestamps([1_709_251_200_123, 1_709_251_200_124], "UTC")
-    assert reasons == {}
-    assert stamps.to_pylist()[0] == datetime(2024, 3, 1, 0, 0, 0, 123_000, tzinfo=UTC)
 
 
 def instants(*moments: str) -> pa.Array:

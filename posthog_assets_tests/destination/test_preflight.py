@@ -166,3 +166,21 @@ def test_a_project_that_processes_no_persons_or_enforces_schemas_is_named() -> N
     assert "these events must keep to a schema" in found["schemas"][1]
     assert found["schemas"][1].count("buy") == 1
     assert found["group types"] == ("ok", "the project has 1 of 5: company")
+
+
+def test_a_project_that_does_not_say_its_group_types_is_asked_twice_and_named() -> None:
+    asked_for_types: list[Asked] = []
+
+    def script(asked: Asked) -> Reply:
+        if asked.path.endswith("/query/") and b"group_type" in asked.raw:
+            asked_for_types.append(asked)
+            return Reply(503, b'{"detail": "busy"}')
+        if asked.path.endswith("/query/"):
+            return Reply(200, b'{"results": [[0]]}')
+        return Reply(403) if asked.path == "/api/projects/1/" else Reply(400, b'{"error": "empty_batch"}')
+
+    with CaptureServer(script) as server:
+        level, words = findings(server.url)["group types"]
+    assert (level, len(asked_for_types)) == ("warning", 2)
+    assert words.startswith("those of the project are not known: PostHog's query API at")
+    assert words.endswith("did not answer a look (HTTP 503: busy)")

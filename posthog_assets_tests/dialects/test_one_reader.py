@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from posthog_assets.core.instants import Window
 from posthog_assets.core.records import RecordChunk
-from posthog_assets.core.timestamps import Window, read_timestamps
+from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects import load_dialect
 from posthog_assets.sources.files.record_days import Days
 from posthog_assets_tests.mapping.steps.applying import left

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.instants import Window
 from posthog_assets.core.records import RecordChunk
-from posthog_assets.core.timestamps import Window
 from posthog_assets.dialects import load_dialect
 from posthog_assets.dialects.notes import Notes, notes_of
 from posthog_assets.pipeline.config.import_file import Import

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.storage.layout import staged_path
+from posthog_assets.storage.store import Store
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.dialects.test_heap import PAGEVIEW
 from posthog_assets_tests.dialects.test_untyped import as_csv
@@ -114,6 +117,40 @@ def test_a_later_day_widens_a_column_and_the_days_before_it_are_behind(tmp_path:
     assert staged(imp, THIRD) == [{"zip": "23456"}]
     assert staged(imp, FIRST) == [{"zip": "12345"}]
     assert read_column_types(imp.store).behind == frozenset()
+
+
+class Interrupted(Store):
+    """Lets something happen when a file is written, and not there yet."""
+
+    relative = ""
+    happens: Callable[[], object] | None = None
+
+    @contextmanager
+    def atomic_write(self, relative: str, *, durable: bool = True) -> Iterator[Path]:
+        with super().atomic_write(relative, durable=durable) as path:
+            yield path
+            if relative == self.relative and self.happens:
+                happens, self.happens = self.happens, None
+                happens()
+
+
+def test_a_day_that_is_stored_while_another_one_widens_a_column_is_staged_again(tmp_path: Path) -> None:
+    imp = csv_import(tmp_path, {FIRST: ["12345"], SECOND: ["01234"]}, "zip")
+    store = Interrupted(imp.storage_url, imp.name)
+    store.relative, store.happens = staged_path(FIRST), lambda: stage_day(imp, SECOND)
+    assert staged(imp.stored_in(store), FIRST) == [{"zip": "12345"}]
+    assert read_column_types(store).behind == frozenset()
+
+
+def test_a_day_that_is_behind_stays_so_until_its_new_rows_are_stored(tmp_path: Path) -> None:
+    imp = csv_import(tmp_path, {FIRST: ["12345"], SECOND: ["01234"]}, "zip")
+    staged(imp, FIRST)
+    staged(imp, SECOND)
+    store = Interrupted(imp.storage_url, imp.name)
+    seen: list[frozenset[str]] = []
+    store.relative, store.happens = staged_path(FIRST), lambda: seen.append(read_column_types(store).behind)
+    assert staged(imp.stored_in(store), FIRST) == [{"zip": "12345"}]
+    assert (seen, read_column_types(store).behind) == ([frozenset({"2024-03-01"})], frozenset())
 
 
 def test_the_order_of_the_days_makes_no_difference_in_the_end(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.deliver import deliver_day
 from posthog_assets.pipeline.export import export_day
-from posthog_assets.pipeline.group_types import declared_group_types
+from posthog_assets.pipeline.group_types import check_day_group_types, declared_group_types
 from posthog_assets.pipeline.preview.markdown import sentences
 from posthog_assets.pipeline.preview.preview import preview_day
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
-from posthog_assets.storage.layout import events_path
+from posthog_assets.storage.layout import events_path, group_types_path
 from posthog_assets_tests.conftest import small_import
 
 DAY, NEXT = date(2024, 3, 1), date(2024, 3, 2)
@@ -91,6 +92,18 @@ def test_without_a_personal_key_the_types_of_all_days_together_count(tmp_path: P
     write(tmp_path, {"e": "key", "f": "key"}, NEXT)
     with pytest.raises(GroupTypesRefused, match="drops the groups of others without an error"):
         delivered(imp, NEXT)
+
+
+def test_types_of_a_day_that_is_sent_at_the_same_time_count_and_stay(tmp_path: Path) -> None:
+    imp = segment(tmp_path, key=False)
+    with ThreadPoolExecutor(1) as other:
+        with imp.store.brief_lock("group-types"):
+            checked = other.submit(check_day_group_types, imp, NEXT, '["e", "f"]')
+            imp.store.write_bytes(group_types_path(), b'["a", "b", "c", "d"]')
+        with pytest.raises(GroupTypesRefused, match="the events name a, b, c, d, e, f"):
+            checked.result()
+    check_day_group_types(imp, NEXT, '["d", "e"]')
+    assert declared_group_types(imp) == ["a", "b", "c", "d", "e"]
 
 
 def test_group_types_get_other_names_or_are_left_out(tmp_path: Path, shared_sandbox: Any) -> None:

@@ -60,6 +60,7 @@ def test_what_did_not_arrive_is_explained_by_what_was_rejected_and_left_out(tmp_
     ]
     assert found.differing == []
     assert found.words == "of 5 events that the source counts, 2 arrived; what became of the others is known, to 1.0%"
+    assert found.not_asked == []
     assert (stored := stored_comparison(imp)) is not None
     assert stored.rows == found.rows
 
@@ -80,6 +81,8 @@ def test_a_small_difference_is_tolerated(tmp_path: Path) -> None:
     text = "day,event,count\n2024-03-01,page,5\n"
     assert [row.unexplained for row in compare_with_source(counted(tmp_path, text, tolerance=0.2)).rows] == [1]
     assert compare_with_source(counted(tmp_path, text, tolerance=0.2)).differing == []
+    # A file without a number for an event does not vouch for it.
+    assert compare_with_source(counted(tmp_path, text, tolerance=0.2)).not_asked == ["heartbeat"]
     assert len(compare_with_source(counted(tmp_path, text, tolerance=0.1)).differing) == 1
 
 

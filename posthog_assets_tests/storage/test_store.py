@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from posthog_assets.core.errors import PartitionBusy, StorageError, StorageUnavailable
+from posthog_assets.storage import leases
 from posthog_assets.storage.store import Store
 
 DAY = "2024-03-01"
@@ -51,6 +54,36 @@ def test_a_shared_lock_waits_for_whoever_has_it(tmp_path: Path) -> None:
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
+
+
+def test_several_that_want_a_brief_lock_get_it_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "pause", lambda seconds: time.sleep(seconds / 100))
+    for url in (str(tmp_path), f"memory://brief-{uuid.uuid4().hex}"):
+        store = Store(url, "shop")
+        store.write_bytes("count", b"0")
+
+        def count(store: Store = store) -> None:
+            with store.brief_lock("counting"):
+                seen = int(store.read_bytes("count"))
+                time.sleep(0.02)
+                store.write_bytes("count", str(seen + 1).encode())
+
+        with ThreadPoolExecutor(4) as others:
+            for counted in [others.submit(count) for _ in range(4)]:
+                counted.result()
+        assert store.read_bytes("count") == b"4"
+
+
+def test_deleting_several_files_passes_over_those_that_are_gone() -> None:
+    # This one ends a list at the first that does not exist.
+    store = Store(f"memory://gone-{uuid.uuid4().hex}", "shop")
+    for name in ("a", "b", "c"):
+        store.write_bytes(f"turns/{name}", b"x")
+    store.delete("turns/b")
+    store.delete_all(["turns/a", "turns/b", "turns/c"])
+    assert store.names("turns") == []
 
 
 def test_temporary_files_that_killed_runs_left_of_a_partition_go_with_its_next_run(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Steps that move properties: rename, drop, keep, add.
 
-Belongs here: changes of names and whole properties. Does not belong here: their values (`values`, `shape`).
+Belongs here: changes of names and whole properties. Does not belong here: their values (`types`, `shape`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The step that imports only some persons.
 
-Belongs here: who is kept. Does not belong here: which ids are one person's (`links`).
+Belongs here: who is kept. Does not belong here: which ids are one person's (`linked_ids`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The step that holds events against a plan of what they may carry.
 
-Belongs here: required properties, allowed types and values. Does not belong here: changing values (`values`).
+Belongs here: required properties, allowed types and values. Does not belong here: changing values (`types`).
 """
 
 from __future__ import annotations

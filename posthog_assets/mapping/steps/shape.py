@@ -1,6 +1,6 @@
 """Steps that change the shape of properties: flatten, unpack, nulls.
 
-Belongs here: objects, lists, and what is empty. Does not belong here: types of single values (`values`).
+Belongs here: objects, lists, and what is empty. Does not belong here: types of single values (`types`).
 """
 
 from __future__ import annotations

@@ -17,9 +17,10 @@ import orjson
 from pydantic import Field, field_validator
 
 from posthog_assets.core.errors import shorten
+from posthog_assets.core.instants import Unreadable
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.core.sections import TimeZone
-from posthog_assets.core.timestamps import Unreadable, read_timestamp
+from posthog_assets.core.timestamps import read_timestamp
 from posthog_assets.mapping.steps.base import Event, OfProperties, Step
 from posthog_assets.mapping.steps.name_patterns import Names
 

@@ -1,6 +1,6 @@
 """What Dagster shows of a partition: its numbers, tables, pictures and links, by the same names on every asset.
 
-Belongs here: metadata entries. Does not belong here: finding out what they say (`steps`, `glance`).
+Belongs here: metadata entries. Does not belong here: finding out what they say (`pipeline`).
 
 Dagster draws every whole or decimal number over the partitions, so a number's name is a promise:
 

@@ -1,1 +1,1 @@
-"""Jobs beside the assets: previews and pruning."""
+"""Jobs beside the assets: previews, reports, comparisons with the source, and pruning."""

@@ -58,10 +58,9 @@ class Standing:
         rejects = self.job.imp.rejects
         return {day: lost for day, lost in self.lost.items() if rejects.judge(lost) is Verdict.FAIL}
 
-    def days_in(self, state: State, assets: Iterable[str] | None = None) -> dict[date, list[str]]:
-        """Return the days on which any of *assets* (default: all) is in *state*, and which, upstream first."""
-        assets = self.job.assets if assets is None else [a for a in self.job.assets if a in set(assets)]
-        found = {day: [asset for asset in assets if self.states[asset][day] is state] for day in self.days}
+    def days_in(self, state: State) -> dict[date, list[str]]:
+        """Return the days on which any asset is in *state*, and which, upstream first."""
+        found = {day: [asset for asset in self.job.assets if self.states[asset][day] is state] for day in self.days}
         return {day: names for day, names in found.items() if names}
 
     def to_retry(self) -> dict[date, tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """What an import does by itself: sensors for new data, failed days and messages, and the daily schedule.
 
 Belongs here: Dagster's side of `automation`. Does not belong here: which days are new (`new_data`), what failed and why
-(`history`), the words of messages (`notices`).
+(`history`), the words of messages (`notice_text`).
 
 Every kind of failure has one owner, so that no two of them try again on top of each other:
 

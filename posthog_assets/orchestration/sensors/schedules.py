@@ -29,7 +29,7 @@ def once_a_day(
     job: Job,
     settings: DailySwitch,
     description: str,
-    requests: Callable[..., Iterator[dg.RunRequest | dg.SkipReason]] | None = None,
+    requests: Callable[..., Requests] | None = None,
 ) -> dg.ScheduleDefinition:
     """Return a schedule at the time of day, UTC, that *settings* name; it is started where they enable it.
 

@@ -34,8 +34,8 @@ def default_status(enabled: bool) -> dg.DefaultSensorStatus:
 class TickClock:
     """Says when a tick has used up its time."""
 
-    def __init__(self, seconds: float = _TICK_SECONDS) -> None:
-        self._until = time.monotonic() + seconds
+    def __init__(self) -> None:
+        self._until = time.monotonic() + _TICK_SECONDS
 
     def out_of_time(self) -> bool:
         return time.monotonic() > self._until

@@ -1,7 +1,7 @@
 """What a stored partition looks like at a glance: when its events happened, and its first rows.
 
 Belongs here: reading a few columns or rows of a finished Parquet file. Does not belong here: counting what a step did
-(`steps`), or how it is shown (`assets`).
+(`pipeline`), or how it is shown (`assets.metadata`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The note that a day is imported, and from which files: what may be deleted without losing anything.
 
-Belongs here: `imported_batches/<day>/settled.json`. Does not belong here: deciding that a day is settled (`steps`), or
-what follows from it (`prune`).
+Belongs here: `imported_batches/<day>/settled.json`. Does not belong here: deciding that a day is settled
+(`deliver`), or what follows from it (`prune`).
 
 The note names the files by their content. Where one of them was written again since, the note does not apply to it.
 """

@@ -1,7 +1,7 @@
 """What a day would become in PostHog, before anything is sent.
 
 Belongs here: samples before and after, totals, and what sending would take. Does not belong here: how it is shown
-(`preview_text`).
+(`markdown`, `page`).
 """
 
 from __future__ import annotations

@@ -136,11 +136,8 @@ class Roles:
         return bool(self.timestamp and (self.user_id or self.anonymous_id))
 
 
-def guess_roles(records: Sequence[dict[str, Any]], preferred_time: str | None = None) -> Roles:
-    """Return which column of *records* is the event, the user, the device, the time and the id.
-
-    *preferred_time* is a column of which the caller knows that it is the time.
-    """
+def guess_roles(records: Sequence[dict[str, Any]]) -> Roles:
+    """Return which column of *records* is the event, the user, the device, the time and the id."""
     columns = [Column(path, values, len(records)) for path, values in table_of(records).items() if values]
     findings: list[Finding] = []
 
@@ -157,7 +154,7 @@ def guess_roles(records: Sequence[dict[str, Any]], preferred_time: str | None = 
         findings.append(_finding(setting, best, points, [column.path for _, column in good[1:4]]))
         return best
 
-    time = choose("dialect.timestamp", lambda c: 2.0 if c.path == preferred_time else _as_time(c), set())
+    time = choose("dialect.timestamp", _as_time, set())
     taken = {time.path if time else None}
     source_id = choose("dialect.source_id", _as_id, taken)
     taken.add(source_id.path if source_id else None)

@@ -41,10 +41,9 @@ class Sample:
     untyped: bool = False
     whole: bool = False
 
-    def chunk(self, records: Sequence[dict[str, Any]] | None = None) -> RecordChunk:
+    def chunk(self) -> RecordChunk:
         """Return the records as a dialect takes them; a dialect uses up what it is given."""
-        chosen = list(self.records if records is None else records)
-        return RecordChunk(range(1, len(chosen) + 1), chosen, self.untyped)
+        return RecordChunk(range(1, len(self.records) + 1), list(self.records), self.untyped)
 
 
 def read_sample(location: Location, file: Found, source: Files) -> Sample:

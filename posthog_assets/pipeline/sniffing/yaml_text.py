@@ -70,14 +70,14 @@ def draft_text(draft: Draft, schema: str | None = None) -> str:
     return "\n".join(lines) + "\n" + _rest(dialect.get("type"))
 
 
-def template_text(name: str, sections: str, schema: str | None = None, start_date: str = "2024-01-01") -> str:
+def template_text(name: str, sections: str, schema: str | None = None) -> str:
     """Return the import file that a template's sections make."""
     lines = [
         *_head(schema),
         "attributes:",
         f"  name: {scalar(name)}",
         "  # First and last day of the history; without end_date every day up to today is offered.",
-        f"  start_date: {scalar(start_date)}",
+        '  start_date: "2024-01-01"',
         '  # end_date: "2024-12-31"',
         textwrap.indent(sections.rstrip("\n"), "  "),
     ]

@@ -26,7 +26,7 @@ from posthog_assets.storage.store import Store
 
 _AGE: Final = timedelta(days=1)
 
-#: `Store.replace` gives these names.
+#: `Store.atomic_write` gives these names.
 _TEMPORARY: Final = re.compile(r"\.tmp-[0-9a-f]{32}-.+")
 
 _OLDER: Final = re.compile(r"posthog-assets-(\d+)-.+")

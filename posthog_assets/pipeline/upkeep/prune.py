@@ -1,7 +1,7 @@
 """Deleting the files of days that are imported, when the `retention` section says so.
 
 Belongs here: which files may go, and letting them go. Does not belong here: the setting (`retention`), what killed
-processes left (`leftovers`), what is printed (`prune_text`).
+processes left (`leftovers`), what is printed (`cli.prune`).
 
 A file goes only where a note in the ledger's folder (`settled`) says that PostHog has answered for every event of the
 day, that note speaks of exactly the files that are stored, and the time is over. The ledger, manifests, the tables of

@@ -11,7 +11,8 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any, Final
 
-from posthog_assets.core.timestamps import Unreadable, Window, read_timestamp
+from posthog_assets.core.instants import Unreadable, Window
+from posthog_assets.core.timestamps import read_timestamp
 
 #: Date, time without an offset; what follows is the offset.
 _ISO: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ][\d:.,]*)?(Z|z| ?UTC)?")

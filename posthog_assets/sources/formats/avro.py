@@ -1,7 +1,7 @@
 """Avro.
 
-Belongs here: records whose values JSON can hold. Does not belong here: the file around them (`containers`), or what a
-value means (`dialects`).
+Belongs here: records whose values JSON can hold. Does not belong here: the file around them (`avro_container`), or what
+a value means (`dialects`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A JSON file that is one array, one object, or objects one after the other.
 
 Belongs here: telling these apart, and finding where each element ends without holding the file. Does not belong here:
-reading an element (`lines`).
+reading an element (`json_lines`).
 
 Only quotes, escapes, brackets and commas decide where an element ends. They are found and weighed with numpy, a block
 at a time: this takes about as long as parsing the elements does.

@@ -1,7 +1,7 @@
 """Mixpanel's raw event export, one project day at a time.
 
 Belongs here: what Mixpanel's export endpoint wants, and how a whole delivery differs from one that was cut off. Does
-not belong here: HTTP as such (`api`), profiles (`mixpanel_profiles`), or what records mean (`dialects.mixpanel`).
+not belong here: HTTP as such (`api`), profiles (`profiles`), or what records mean (`dialects.mixpanel`).
 
 Reference: docs.mixpanel.com/reference/raw-event-export. Both dates are inclusive; a day is asked for with both.
 """

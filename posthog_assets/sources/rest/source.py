@@ -15,19 +15,19 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import orjson
-from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from posthog_assets.core.errors import NoExport
+from posthog_assets.core.instants import Window
 from posthog_assets.core.sections import Section, TimeZone
-from posthog_assets.core.timestamps import Window
 from posthog_assets.sources.account import WITHOUT_DAY, Account
-from posthog_assets.sources.base import NaiveTimes, Scope, Source, ZoneStrength
+from posthog_assets.sources.base import NaiveTimes, Source, ZoneStrength
 from posthog_assets.sources.files.day_split import DaySplit
 from posthog_assets.sources.files.record_days import Days
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.sources.rest.client import Client, RestClient
 from posthog_assets.sources.rest.endpoint import Asking, Endpoint, ForEach
-from posthog_assets.sources.rest.pages import Pages, bounds
+from posthog_assets.sources.rest.pages import Pages
 from posthog_assets.sources.rest.paginators import PaginatorSettings
 from posthog_assets.sources.rest.whole import Whole
 from posthog_assets.sources.rest.windows import day_window, midnight
@@ -87,8 +87,6 @@ class Rest(Source):
     timeout_seconds: float = Field(60, gt=0, description="Longest wait for the next bytes")
     retry_seconds: float = Field(900, ge=0, description="How long failures of one request may go on")
 
-    _scope: Scope | None = PrivateAttr(None)
-
     @model_validator(mode="after")
     def _knows_its_days(self) -> Self:
         endpoint = self.endpoint
@@ -104,7 +102,7 @@ class Rest(Source):
             raise ValueError(
                 "needs endpoint.incremental, which says how the API is asked for a day, or whole: true and day_column"
             )
-        elif missing := {"start", "end"} - {end for end, _ in bounds(endpoint)}:
+        elif missing := {"start", "end"} - endpoint.bounded_ends:
             self._can_stop(missing)
         return self
 
@@ -173,11 +171,6 @@ class Rest(Source):
 
     # --- days -----------------------------------------------------------------------------------------------
 
-    def within(self, scope: Scope) -> Self:
-        other = self.model_copy()
-        other._scope = scope
-        return other
-
     @property
     def holds_all_days(self) -> bool:
         """Answers bring records of other days along, which are left to these."""
@@ -236,8 +229,7 @@ class Rest(Source):
             raw.begin(position)
             for key in (day.isoformat(), *([WITHOUT_DAY] if day == first_day else [])):
                 whole.pin(split, key, raw)
-            last = self._scope.end if self._scope else None
-            raw.complete(account=Account.of_days(self._read_as(first_day), split.counts, first_day, last))
+            raw.complete(account=Account.of_days(self._read_as(first_day), split.counts, first_day, self.last_day))
         else:
             raw.begin(position)
             pages = Pages(self, client, raw, position)
@@ -268,8 +260,7 @@ class Rest(Source):
     @property
     def _day_form(self) -> tuple[str | None, str | None]:
         """The pattern and unit of `day_column`: the dialect's, where it reads the same column as the event's time."""
-        scope = self._scope
-        return (scope.format, scope.unit) if scope and scope.time_column == self.day_column else (None, None)
+        return self._scope.form_of(self.day_column) if self._scope else (None, None)
 
     def _read_as(self, first_day: date) -> str:
         """Return a text that changes when records would be given to days by another rule."""

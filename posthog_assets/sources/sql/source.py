@@ -13,16 +13,16 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from posthog_assets.core.errors import ImportFileError, SourceRefused
 from posthog_assets.core.sections import TimeZone
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.sources.account import Account
-from posthog_assets.sources.base import NaiveTimes, Scope, Source, ZoneStrength
+from posthog_assets.sources.base import NaiveTimes, Source, ZoneStrength
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.sources.sql import day_bounds
 from posthog_assets.sources.sql.database import Database, Table
@@ -63,8 +63,6 @@ class Sql(Source):
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Passed to create_engine", repr=False)
 
-    _scope: Scope | None = PrivateAttr(None)
-
     @field_validator("url")
     @classmethod
     def _is_url(cls, value: SecretStr | None) -> SecretStr | None:
@@ -85,13 +83,6 @@ class Sql(Source):
             if not all(re.search(rf"(?<![:\w]):{name}\b", self.query) for name in ("day_start", "day_end")):
                 raise ValueError("query must select the day: WHERE created_at >= :day_start AND created_at < :day_end")
         return self
-
-    def within(self, scope: Scope) -> Self:
-        if not self.table:
-            return self
-        other = self.model_copy()
-        other._scope = scope
-        return other
 
     @property
     def holds_all_days(self) -> bool:
@@ -213,8 +204,7 @@ class Sql(Source):
     def _account(self, database: Database, connection: Connection, table: Table, first_day: date) -> Account:
         """Return where all rows of the table go: to a day, to none, or to one that the import does not have."""
         zone, bounds = ZoneInfo(self.timezone), self.bounds or self._suggested(table, database.backend)
-        end = self._scope.end if self._scope else None
-        days = first_day, end or max(first_day, datetime.now(zone).date())
+        days = first_day, self.last_day or max(first_day, datetime.now(zone).date())
         rows, wanted = self._rows(table)
         name = self.day_column or ""
         statement = day_bounds.places(rows, rows.c[name], days, zone, bounds, table.columns[name])
