@@ -48,4 +48,8 @@ STEPS: Final[dict[str, type[Step]]] = {
 
 def load_step(value: Any) -> Step:
     """Return the step that an item of `mapping.steps` describes; raises ValueError saying what is wrong."""
-    return load_by_type(value, STEPS, Step, key="step")
+    step = load_by_type(value, STEPS, Step, key="step")
+    kind = type(step)
+    if kind.apply is Step.apply and kind.ready is Step.ready:
+        raise ValueError(f"step {kind.__module__}.{kind.__name__} needs the method apply, or ready; it has neither")
+    return step

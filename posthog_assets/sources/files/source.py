@@ -6,7 +6,6 @@ reading records (`formats`), splitting one file into days (`day_split`).
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import re
 from collections import Counter
@@ -20,65 +19,24 @@ from pydantic import Field, field_validator, model_validator
 
 from posthog_assets.core.errors import ImportFileError, NoExport
 from posthog_assets.core.instants import Window
-from posthog_assets.core.sections import Section, TimeZone, secrets_in
+from posthog_assets.core.sections import TimeZone, secrets_in
 from posthog_assets.core.timestamps import pattern_flaw
 from posthog_assets.sources.account import WITHOUT_DAY, Account
 from posthog_assets.sources.base import DayFingerprint, NaiveTimes, Source, ZoneStrength
+from posthog_assets.sources.files.csv_options import CsvOptions
+from posthog_assets.sources.files.day_paths import glob_nearby, glob_of_days, names_day, path_flaw, path_of_day
 from posthog_assets.sources.files.day_split import DaySplit, Extract
 from posthog_assets.sources.files.locations import Found, Location
+from posthog_assets.sources.files.part_names import base_name, extract_name, part_name
 from posthog_assets.sources.files.record_days import Days
-from posthog_assets.sources.formats import SUFFIXES, Compression, Format, Framing, detect
+from posthog_assets.sources.formats import Compression, Format, Framing, detect
 from posthog_assets.sources.formats.avro import NEEDS_FASTAVRO, is_installed
-from posthog_assets.sources.formats.csv_layouts import LAYOUTS
 from posthog_assets.sources.manifest import RawExport
 
-_DAY: Final = re.compile(r"\{day(?::([^}]*))?\}")
-_PLACEHOLDER: Final = re.compile(r"\{[A-Za-z_]\w*(?:[:!.][^}]*)?\}")
 #: Goes up when the same value names another day.
 _SPLIT_RULES: Final = 2
 
 _PASSWORD: Final = re.compile(r"\w://[^/@\s:]*:([^/@\s]+)@")
-
-
-class CsvOptions(Section):
-    """How a CSV file is written."""
-
-    delimiter: str | None = Field(None, min_length=1, max_length=1, description="Absent: a tab in .tsv, else a comma")
-    encoding: str = Field("utf-8", description="Any that Python knows, such as cp1252")
-    quote: str = Field('"', max_length=1, description="Empty: values are never quoted")
-    columns: tuple[str, ...] | Literal["snowplow"] | None = Field(
-        None, description="Of files without a header: their names in order, or whose files they are", repr=False
-    )
-
-    @field_validator("encoding")
-    @classmethod
-    def _is_known(cls, value: str) -> str:
-        try:
-            codecs.lookup(value)
-        except LookupError:
-            raise ValueError(f"encoding {value!r} is unknown; common ones: utf-8, cp1252, latin-1, utf-16") from None
-        return value
-
-    @field_validator("columns")
-    @classmethod
-    def _are_names(cls, value: Any) -> Any:
-        if isinstance(value, tuple):
-            if not value or "" in value:
-                raise ValueError("every column needs a name")
-            if twice := next((name for name in value if value.count(name) > 1), None):
-                raise ValueError(f"{twice!r} names two columns")
-        return value
-
-    @property
-    def framing(self) -> dict[str, Any]:
-        """The options of `detect`; what a layout with a name says holds where nothing else is set."""
-        options = {"delimiter": self.delimiter, "encoding": self.encoding, "quote": self.quote}
-        if not isinstance(self.columns, str):
-            return options | {"columns": self.columns or ()}
-        layout = LAYOUTS[self.columns]
-        known = {"delimiter": layout.delimiter, "quote": layout.quote}
-        chosen = {name: value for name, value in options.items() if name not in known or name in self.model_fields_set}
-        return known | chosen | {"columns": layout.columns}
 
 
 class Files(Source):
@@ -127,11 +85,8 @@ class Files(Source):
     @field_validator("path")
     @classmethod
     def _days_are_dates(cls, value: str) -> str:
-        for match in _DAY.finditer(value):
-            if match.group(1) is not None and "%" not in match.group(1):
-                raise ValueError(f"{match.group()} must hold a date pattern such as {{day:%Y-%m-%d}}")
-        if stray := _PLACEHOLDER.search(_DAY.sub("", value)):
-            raise ValueError(f"{stray.group()} is unknown; the only placeholder is {{day}}, as in {{day:%Y-%m-%d}}")
+        if flaw := path_flaw(value):
+            raise ValueError(flaw)
         return value
 
     @model_validator(mode="after")
@@ -159,7 +114,7 @@ class Files(Source):
     @property
     def holds_days(self) -> bool:
         """Whether the path names the day, so that each file holds one."""
-        return bool(_DAY.search(self.path))
+        return names_day(self.path)
 
     def secrets(self) -> tuple[str, ...]:
         """Return the credentials in `storage_options` and the password in `path`."""
@@ -178,7 +133,7 @@ class Files(Source):
             found = self.find(days[0])
             yield from (self._sighting(day, found) for day in days)
         elif self.lists and days:
-            listing = self.location(days[0]).listing(_around(self.path), [self.url(day) for day in days])
+            listing = self.location(days[0]).listing(glob_of_days(self.path), [self.url(day) for day in days])
             yield from (self._sighting(day, found) for day, found in zip(days, listing, strict=True))
         else:
             yield from (self._sighting(day, self.find(day)) for day in days)
@@ -246,7 +201,7 @@ class Files(Source):
 
     def url(self, day: date) -> str:
         """Return the path with the day filled in."""
-        return _DAY.sub(lambda match: _written(day, match.group(1) or "%Y-%m-%d"), self.path)
+        return path_of_day(self.path, day)
 
     def location(self, day: date) -> Location:
         """Return where the day's files are."""
@@ -254,7 +209,7 @@ class Files(Source):
 
     def framing(self, file: Found) -> Framing:
         """Return how a found file is to be read; raises ImportFileError."""
-        return replace(detect(_base_name(file), self.format, self.compression, **self.csv.framing), unfold=self.unfold)
+        return replace(detect(base_name(file), self.format, self.compression, **self.csv.framing), unfold=self.unfold)
 
     def _pin_copy(self, raw: RawExport, location: Location, file: Found) -> None:
         name, framing = part_name(file), self.framing(file)
@@ -294,8 +249,8 @@ class Files(Source):
 
     def _pin_extract(self, raw: RawExport, split: DaySplit, extract: Extract, file: Found, key: str) -> None:
         label = key or "without-day"
-        number = f".{extract.kind}" if extract.kind else ""
-        name = f"{_stem(file)}-{file.id}.{label}{number}{split.suffix(extract)}"
+        kind = f".{extract.kind}" if extract.kind else ""
+        name = extract_name(file, label + kind, split.suffix(extract))
         framing = replace(split.framing(extract), unfold=self.unfold)
         if raw.keep_if_current(name, extract.digest, framing):
             return
@@ -351,7 +306,7 @@ class Files(Source):
 
     def _nothing(self, day: date, location: Location) -> str:
         words = f"there is no file at {location.shown}"
-        pattern = _DAY.sub("*", self.path)
+        pattern = glob_nearby(self.path)
         if nearest := location.nearest(pattern) if pattern != self.path else []:
             words += f" (nearest: {', '.join(nearest)})"
         if bracket := re.search(r"\[[^\]]*\]", self.path):
@@ -363,48 +318,6 @@ class Files(Source):
             f"{words}; export {day} there, correct source.path, or set source.missing: empty if a day without a file "
             "is a day without events"
         )
-
-
-def part_name(file: Found) -> str:
-    """Return a name that is safe, unique, and the same when other files appear: the file's own, and eight letters.
-
-    `exports/2013/a b.jsonl.gz` becomes `a_b-5f3a9c01.jsonl.gz`.
-    """
-    stem = _stem(file)
-    return f"{stem}-{file.id}{_suffixes(_base_name(file))}"
-
-
-def _written(day: date, form: str) -> str:
-    """Return *day* as `strftime` writes it; `%s` are the seconds of its midnight in UTC, wherever this runs."""
-    seconds = int(datetime.combine(day, time(), UTC).timestamp())
-    return day.strftime(re.sub(r"(%%)|%s", lambda match: match.group(1) or str(seconds), form))
-
-
-def _around(path: str) -> str:
-    """Return *path* with `*` in the place of every piece of a day: `{day:%Y/%m}` becomes `*/*`."""
-    marked = _DAY.sub(lambda match: re.sub("[^/]+", "\0", match.group(1) or "%Y-%m-%d"), path)
-    # Two stars in a row would mean any number of folders.
-    return re.sub("[*]?\0+[*]?", "*", marked)
-
-
-def _base_name(file: Found) -> str:
-    path = file.path.split("?")[0] if "://" in file.path else file.path
-    return path.rstrip("/").rsplit("/", 1)[-1]
-
-
-def _stem(file: Found) -> str:
-    base = _base_name(file)
-    stem = base.removesuffix(_suffixes(base))
-    return re.sub(r"[^A-Za-z0-9._-]|^[.]", "_", stem)[:100] or "part"
-
-
-def _suffixes(base: str) -> str:
-    """Return those last suffixes that say how the file is framed, `.jsonl.gz`."""
-    pieces = base.split(".")
-    count = 0
-    while count < len(pieces) - 1 and pieces[-1 - count].lower() in SUFFIXES:
-        count += 1
-    return "".join(f".{piece}" for piece in pieces[len(pieces) - count :])
 
 
 def _digest(content: list[Any]) -> str:

@@ -83,6 +83,12 @@ class Endpoint(Asking):
             steps_of(path)
         return value
 
+    @property
+    def bounded_ends(self) -> set[str]:
+        """Which ends of a window the API is asked for: `start`, `end`, both, or neither."""
+        written = {end for end in ("start", "end") if f"incremental.{end}_value" in self.placeholders}
+        return written | (self.incremental.end_params.keys() if self.incremental else set())
+
 
 class ForEach(Asking):
     """The endpoint is asked once for each of these: values written here, or what another endpoint lists.

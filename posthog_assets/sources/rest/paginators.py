@@ -1,7 +1,7 @@
 """How one page leads to the next, under the names dlt and PostHog give these ways.
 
 Belongs here: what is asked for the first page, and what an answer says of the next one or of the end. Does not belong
-here: sending requests (`client`), what becomes of a page (`pages`).
+here: sending requests (`client`), what becomes of a page (`pinned_pages`).
 
 A paginator has no state. Where a page stands is a small JSON value, which the page's part remembers: by it an
 interrupted export goes on.
@@ -10,6 +10,7 @@ interrupted export goes on.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal
@@ -48,8 +49,11 @@ class PageFacts:
     request: Request
 
 
-class PaginatorSettings(Section):
-    """Ways of saying that there are more pages, or none, which several paginators have."""
+class PaginatorSettings(Section, ABC):
+    """What is asked for, and where the next page is.
+
+    The settings here are ways of saying that there are more pages, or none, which several paginators have.
+    """
 
     has_more_path: str | None = Field(None, description="Path of a value that says whether there are more pages")
     end_path: str | None = Field(None, description="Path of a value that says whether this is the last page")
@@ -71,17 +75,17 @@ class PaginatorSettings(Section):
         """Whether records may move from page to page while they are read."""
         return False
 
+    @abstractmethod
     def ask(self, request: Request, place: Place) -> Request:
         """Return the request for the page at *place*."""
-        raise NotImplementedError
 
+    @abstractmethod
     def after(self, place: Place, page: PageFacts) -> Place | End:
         """Return the place of the page after *page*, or `END`.
 
         Raises:
             SourceRefused: the answer says neither, or contradicts itself.
         """
-        raise NotImplementedError
 
     def says_more(self, page: PageFacts) -> bool | None:
         """Return whether the answer says that there are more pages; None: this API does not say."""

@@ -1,6 +1,6 @@
 """Which records of a day were read already.
 
-Belongs here: remembering keys in little memory. Does not belong here: what a record's key is (`pages`).
+Belongs here: remembering keys in little memory. Does not belong here: what a record's key is (`sift`).
 """
 
 from __future__ import annotations

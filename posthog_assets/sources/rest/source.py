@@ -27,7 +27,7 @@ from posthog_assets.sources.files.record_days import Days
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.sources.rest.client import Client, RestClient
 from posthog_assets.sources.rest.endpoint import Asking, Endpoint, ForEach
-from posthog_assets.sources.rest.pages import Pages, bounds
+from posthog_assets.sources.rest.pages import Pages
 from posthog_assets.sources.rest.paginators import PaginatorSettings
 from posthog_assets.sources.rest.whole import Whole
 from posthog_assets.sources.rest.windows import day_window, midnight
@@ -102,7 +102,7 @@ class Rest(Source):
             raise ValueError(
                 "needs endpoint.incremental, which says how the API is asked for a day, or whole: true and day_column"
             )
-        elif missing := {"start", "end"} - {end for end, _ in bounds(endpoint)}:
+        elif missing := {"start", "end"} - endpoint.bounded_ends:
             self._can_stop(missing)
         return self
 

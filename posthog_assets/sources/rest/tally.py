@@ -1,6 +1,6 @@
 """Where the records of an API's answers went.
 
-Belongs here: counting them. Does not belong here: telling which are the day's (`pages`).
+Belongs here: counting them. Does not belong here: telling which are the day's (`sift`).
 """
 
 from __future__ import annotations

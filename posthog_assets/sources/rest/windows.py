@@ -62,6 +62,12 @@ class Incremental(Section):
         """The finest step of time that the format can say."""
         return _FORMATS.get(self.format) or next((unit for part, unit in _PARTS if part in self.format), _DAY)
 
+    @property
+    def end_params(self) -> dict[str, str]:
+        """The parameters that take an end, `start` or `end`, by this name."""
+        pairs = {"start": self.start_param, "end": self.end_param}
+        return {end: param for end, param in pairs.items() if param}
+
     def value(self, moment: datetime, zone: ZoneInfo) -> Any:
         """Return *moment* as the API wants it: a number, or text in *zone* (iso8601: in UTC, with Z)."""
         match self.format:

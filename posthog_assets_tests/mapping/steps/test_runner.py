@@ -166,6 +166,20 @@ class Refuse(Step):
 """
 
 
+def test_a_step_that_does_nothing_is_refused_when_the_import_file_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "idle_steps.py").write_text(
+        "from posthog_assets.mapping.steps import Step\n"
+        "class Idle(Step):\n    words: str = ''\n"
+        "class Ready(Step):\n    def ready(self, files):\n        return print\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=r"step idle_steps\.Idle needs the method apply, or ready; it has neither"):
+        load_step({"step": "idle_steps.Idle"})
+    assert load_step({"step": "idle_steps.Ready"}).events == []
+
+
 def test_a_step_may_raise_the_dialects_rejection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "borrowing_steps.py").write_text(BORROWED)
     monkeypatch.syspath_prepend(tmp_path)

@@ -21,7 +21,7 @@ import pytest
 from posthog_assets.core.errors import BrokenPart, ImportFileError, NoExport
 from posthog_assets.sources import Files, RawExport
 from posthog_assets.sources.base import Scope
-from posthog_assets.sources.files import day_split as split_module
+from posthog_assets.sources.files import segments
 from posthog_assets.sources.formats import Unreadable, read_records
 from posthog_assets.storage.store import Store
 
@@ -248,7 +248,7 @@ def test_a_day_the_file_does_not_have_is_an_empty_day(tmp_path: Path, store: Sto
 def test_memory_that_is_full_becomes_a_segment_and_nothing_is_lost(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(split_module, "HELD", 20_000)
+    monkeypatch.setattr(segments, "HELD", 20_000)
     days = [FIRST + timedelta(days=number % 40) for number in range(2_000)]
     lines = [json.dumps({"t": day.isoformat(), "n": number}) for number, day in enumerate(days)]
     (tmp_path / "all.jsonl").write_text("\n".join(lines))

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
-import http.server
-import io
 import os
-import threading
-import traceback
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import orjson
 import pytest
 from pydantic import ValidationError
 from upath import UPath
 
-from posthog_assets.core.errors import BrokenPart, ImportFileError, NoExport, SourceError, SourceUnavailable
+from posthog_assets.core.errors import BrokenPart, ImportFileError, NoExport
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.deliver import deliver_day
 from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.sources import Files, RawExport, Source, load_source
-from posthog_assets.sources.formats import detect
 from posthog_assets.storage.store import Store
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.fakes.capture_server import CaptureServer
 from posthog_assets_tests.fakes.export_server import Asked, ExportServer, Reply, Script
 from posthog_assets_tests.fakes.killed import kill_during
-
-DAY = date(2015, 9, 12)
+from posthog_assets_tests.sources.files.exporting import DAY, export, files, write
 
 
 @pytest.fixture
@@ -43,28 +34,13 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "data"), "wikipedia")
 
 
-def _files(**settings: Any) -> Files:
-    return Files.model_validate(settings)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-
-
-def _export(source: Files, store: Store, day: date = DAY) -> RawExport:
-    raw = RawExport(store, day)
-    source.export(day, raw, date(2015, 1, 1))
-    return RawExport(store, day)
-
-
 def test_each_file_of_the_day_is_a_part_byte_for_byte(tmp_path: Path, store: Store) -> None:
     content = gzip.compress(b'{"n":1}\n{"n":2}\n')
-    _write(tmp_path / "in/2015-09-12/b.jsonl.gz", content)
-    _write(tmp_path / "in/2015-09-12/deep/a.csv", b"n\n3\n")
-    _write(tmp_path / "in/2015-09-12/_SUCCESS", b"")
-    _write(tmp_path / "in/2015-09-13/c.jsonl.gz", content)
-    raw = _export(_files(path=f"{tmp_path}/in/{{day:%Y-%m-%d}}/**"), store)
+    write(tmp_path / "in/2015-09-12/b.jsonl.gz", content)
+    write(tmp_path / "in/2015-09-12/deep/a.csv", b"n\n3\n")
+    write(tmp_path / "in/2015-09-12/_SUCCESS", b"")
+    write(tmp_path / "in/2015-09-13/c.jsonl.gz", content)
+    raw = export(files(path=f"{tmp_path}/in/{{day:%Y-%m-%d}}/**"), store)
     assert [(part.name[:2], part.name[10:], part.records) for part in raw.parts()] == [
         ("b-", ".jsonl.gz", 2), ("a-", ".csv", 1),
     ]  # fmt: skip
@@ -74,72 +50,72 @@ def test_each_file_of_the_day_is_a_part_byte_for_byte(tmp_path: Path, store: Sto
 
 
 def test_the_day_may_stand_in_the_path_in_any_form_and_more_than_once(tmp_path: Path) -> None:
-    source = _files(path="x/{day:%Y/%m}/{day:%d}/e_{day}.jsonl")
+    source = files(path="x/{day:%Y/%m}/{day:%d}/e_{day}.jsonl")
     assert source.url(DAY) == "x/2015/09/12/e_2015-09-12.jsonl"
 
 
 def test_a_relative_path_starts_at_the_current_folder(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _write(tmp_path / "2015-09-12.jsonl", b'{"n":1}\n')
+    write(tmp_path / "2015-09-12.jsonl", b'{"n":1}\n')
     monkeypatch.chdir(tmp_path)
-    assert [part.records for part in _export(_files(path="{day}.jsonl"), store).parts()] == [1]
+    assert [part.records for part in export(files(path="{day}.jsonl"), store).parts()] == [1]
 
 
 def test_exporting_again_leaves_the_manifest_as_it_is_byte_for_byte(tmp_path: Path, store: Store) -> None:
-    _write(tmp_path / "2015-09-12.jsonl", b'{"n":1}\n')
-    source = _files(path=f"{tmp_path}/{{day}}.jsonl")
-    _export(source, store)
+    write(tmp_path / "2015-09-12.jsonl", b'{"n":1}\n')
+    source = files(path=f"{tmp_path}/{{day}}.jsonl")
+    export(source, store)
     before = store.read_bytes("raw_export/2015-09-12/manifest.json")
-    _export(source, store)
+    export(source, store)
     assert store.read_bytes("raw_export/2015-09-12/manifest.json") == before
 
 
 def test_a_changed_file_is_fetched_again_and_the_others_are_not(tmp_path: Path, store: Store) -> None:
-    _write(tmp_path / "in/2015-09-12/a.jsonl", b'{"n":1}\n')
-    _write(tmp_path / "in/2015-09-12/b.jsonl", b'{"n":2}\n')
-    source = _files(path=f"{tmp_path}/in/{{day}}/*.jsonl")
-    before = _export(source, store).parts()
+    write(tmp_path / "in/2015-09-12/a.jsonl", b'{"n":1}\n')
+    write(tmp_path / "in/2015-09-12/b.jsonl", b'{"n":2}\n')
+    source = files(path=f"{tmp_path}/in/{{day}}/*.jsonl")
+    before = export(source, store).parts()
     first = source.fingerprint(DAY)
-    _write(tmp_path / "in/2015-09-12/b.jsonl", b'{"n":2}\n{"n":3}\n')
-    _write(tmp_path / "in/2015-09-12/0.jsonl", b'{"n":4}\n')
+    write(tmp_path / "in/2015-09-12/b.jsonl", b'{"n":2}\n{"n":3}\n')
+    write(tmp_path / "in/2015-09-12/0.jsonl", b'{"n":4}\n')
     assert source.fingerprint(DAY) != first
     kept = store.path(f"raw_export/2015-09-12/{before[0].name}")
     inode = Path(kept.path).stat().st_ino
-    after = _export(source, store).parts()
+    after = export(source, store).parts()
     assert [part.records for part in after] == [1, 1, 2]
     assert after[1] == before[0]
     assert Path(kept.path).stat().st_ino == inode
     (tmp_path / "in/2015-09-12/a.jsonl").unlink()
-    assert [part.records for part in _export(source, store).parts()] == [1, 2]
+    assert [part.records for part in export(source, store).parts()] == [1, 2]
     assert len(store.names("raw_export/2015-09-12")) == 3
 
 
 def test_a_part_that_was_damaged_is_repaired_by_exporting_again(tmp_path: Path, store: Store) -> None:
-    _write(tmp_path / "2015-09-12.jsonl", b'{"n":1}\n')
-    source = _files(path=f"{tmp_path}/{{day}}.jsonl")
-    part = _export(source, store).parts()[0]
+    write(tmp_path / "2015-09-12.jsonl", b'{"n":1}\n')
+    source = files(path=f"{tmp_path}/{{day}}.jsonl")
+    part = export(source, store).parts()[0]
     store.delete(f"raw_export/2015-09-12/{part.name}")
-    raw = _export(source, store)
+    raw = export(source, store)
     with raw.verified(part) as file:
         assert file.read() == b'{"n":1}\n'
 
 
 def test_files_of_the_same_name_in_different_folders_stay_apart(tmp_path: Path, store: Store) -> None:
     for folder in ("a", "b"):
-        _write(tmp_path / f"in/{folder}/2015-09-12/part 0.jsonl", b'{"n":1}\n')
-    names = [part.name for part in _export(_files(path=f"{tmp_path}/in/*/{{day}}/*.jsonl"), store).parts()]
+        write(tmp_path / f"in/{folder}/2015-09-12/part 0.jsonl", b'{"n":1}\n')
+    names = [part.name for part in export(files(path=f"{tmp_path}/in/*/{{day}}/*.jsonl"), store).parts()]
     assert len(set(names)) == 2
     assert {name[:7] for name in names} == {"part_0-"}
 
 
 def test_a_day_without_a_file_names_the_pattern_and_the_nearest_files(tmp_path: Path, store: Store) -> None:
-    _write(tmp_path / "2015-09-10.jsonl", b'{"n":1}\n')
-    _write(tmp_path / "2015-09-14.jsonl", b'{"n":1}\n')
-    source = _files(path=f"{tmp_path}/{{day}}.jsonl")
+    write(tmp_path / "2015-09-10.jsonl", b'{"n":1}\n')
+    write(tmp_path / "2015-09-14.jsonl", b'{"n":1}\n')
+    source = files(path=f"{tmp_path}/{{day}}.jsonl")
     assert source.fingerprint(DAY) is None
     with pytest.raises(NoExport) as caught:
-        _export(source, store)
+        export(source, store)
     assert str(caught.value) == (
         f"there is no file at {tmp_path}/2015-09-12.jsonl (nearest: {tmp_path}/2015-09-10.jsonl, "
         f"{tmp_path}/2015-09-14.jsonl); export 2015-09-12 there, correct source.path, or set source.missing: empty if "
@@ -148,134 +124,24 @@ def test_a_day_without_a_file_names_the_pattern_and_the_nearest_files(tmp_path: 
 
 
 def test_a_day_without_a_file_may_be_an_empty_day(tmp_path: Path, store: Store) -> None:
-    assert _export(_files(path=f"{tmp_path}/{{day}}.jsonl", missing="empty"), store).parts() == ()
+    assert export(files(path=f"{tmp_path}/{{day}}.jsonl", missing="empty"), store).parts() == ()
 
 
 def test_a_broken_file_is_named_and_nothing_of_it_is_kept(tmp_path: Path, store: Store) -> None:
-    _write(tmp_path / "2015-09-12.jsonl.gz", gzip.compress(b'{"n":1}\n' * 1000)[:-9])
+    write(tmp_path / "2015-09-12.jsonl.gz", gzip.compress(b'{"n":1}\n' * 1000)[:-9])
     with pytest.raises(BrokenPart, match=f"file://{tmp_path}/2015-09-12.jsonl.gz cannot be read"):
-        _export(_files(path=f"{tmp_path}/{{day}}.jsonl.gz"), store)
-
-
-def test_files_in_memory_are_files_too(store: Store) -> None:
-    files = fsspec.filesystem("memory")
-    files.pipe("/exports/2015-09-12/a.jsonl", b'{"n":1}\n')
-    raw = _export(_files(path="memory://exports/{day}/*.jsonl"), store)
-    assert [(part.origin, part.records) for part in raw.parts()] == [("memory:///exports/2015-09-12/a.jsonl", 1)]
-
-
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[str]:
-    pytest.importorskip("aiohttp", reason="fsspec reads http:// with aiohttp, which is not installed")
-    (tmp_path / "web").mkdir()
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-        def send_head(self) -> Any:
-            if "forbidden" in self.path:
-                self.send_error(403)
-                return None
-            if "busy" in self.path:
-                self.send_response(int(self.path.split("/")[2]))
-                self.send_header("Retry-After", "37")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return None
-            return super().send_head()
-
-        def copyfile(self, source: Any, outputfile: Any) -> None:
-            # The size it announced is never reached.
-            super().copyfile(io.BytesIO(source.read(20)) if "half" in self.path else source, outputfile)
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path / "web"))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-
-
-def test_files_on_the_web_are_files_too_and_queries_stay_secret(web: str, tmp_path: Path, store: Store) -> None:
-    _write(tmp_path / "web/2015-09-12.jsonl.gz", gzip.compress(b'{"n":1}\n'))
-    raw = _export(_files(path=f"{web}/{{day}}.jsonl.gz?signature=abc"), store)
-    assert [(part.origin, part.records) for part in raw.parts()] == [(f"{web}/2015-09-12.jsonl.gz?***", 1)]
-    assert raw.parts()[0].name.endswith(".jsonl.gz")
-    with pytest.raises(NoExport, match=f"there is no file at {web}/2015-09-13.jsonl.gz"):
-        _export(_files(path=f"{web}/{{day}}.jsonl.gz"), store, date(2015, 9, 13))
-
-
-def test_a_forbidden_file_and_an_unreachable_host_are_told_apart(web: str, store: Store) -> None:
-    with pytest.raises(SourceError, match="no permission to read") as caught:
-        _export(_files(path=f"{web}/forbidden/{{day}}.jsonl"), store)
-    assert not caught.value.temporary
-    with pytest.raises(SourceUnavailable, match="http://127.0.0.1:9/2015-09-12.jsonl could not be reached"):
-        _export(_files(path="http://127.0.0.1:9/{day}.jsonl"), store)
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_how_long_a_web_server_asks_to_be_left_alone_is_told(web: str, status: int, store: Store) -> None:
-    with pytest.raises(SourceUnavailable, match=f"{web}/busy/{status}/2015-09-12.jsonl could not be") as caught:
-        _export(_files(path=f"{web}/busy/{status}/{{day}}.jsonl"), store)
-    assert caught.value.retry_after == 37.0
-
-
-SIGNATURE = "s1gned"
-
-
-def _chain(error: BaseException) -> str:
-    """Return everything that a traceback would show of an error."""
-    return "".join(traceback.format_exception(error))
-
-
-@pytest.mark.parametrize(
-    ("path", "day_column"),
-    [
-        ("forbidden/{day}.jsonl", None),
-        ("busy/503/{day}.jsonl", None),
-        ("half/{day}.jsonl", None),
-        ("half/all.jsonl", "t"),
-    ],
-)
-def test_the_signature_of_an_address_is_in_no_traceback(
-    web: str, path: str, day_column: str | None, tmp_path: Path, store: Store
-) -> None:
-    for name in ("2015-09-12.jsonl", "all.jsonl"):
-        _write(tmp_path / "web/half" / name, b'{"t":"2015-09-12"}\n' * 100)
-    with pytest.raises(SourceError) as caught:
-        _export(_files(path=f"{web}/{path}?signature={SIGNATURE}", day_column=day_column), store)
-    assert SIGNATURE not in _chain(caught.value)
-
-
-def test_an_unknown_protocol_is_refused(store: Store) -> None:
-    words = "source.path nowhere://x/2015-09-12.jsonl cannot be opened: Protocol not known"
-    with pytest.raises(ImportFileError, match=words):
-        _export(_files(path="nowhere://x/{day}.jsonl"), store)
-
-
-def test_a_protocol_whose_package_is_missing_names_the_package(store: Store) -> None:
-    try:
-        import dropboxdrivefs  # noqa: F401  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        with pytest.raises(ImportFileError, match=r"needs another package \(pip install …\): .*dropboxdrivefs"):
-            _export(_files(path="dropbox://x/{day}.jsonl"), store)
-
-
-def test_a_folder_is_no_file(tmp_path: Path, store: Store) -> None:
-    (tmp_path / "2015-09-12").mkdir()
-    with pytest.raises(ImportFileError, match="is a folder; name the files in it"):
-        _export(_files(path=f"{tmp_path}/{{day}}", format="jsonl"), store)
+        export(files(path=f"{tmp_path}/{{day}}.jsonl.gz"), store)
 
 
 def test_passwords_are_secrets_and_stay_out_of_messages(store: Store) -> None:
-    source = _files(
+    source = files(
         path="nowhere://me:hunter2@host/{day}.jsonl",
         storage_options={"client_kwargs": {"aws_secret_access_key": "s3cret"}, "anon": False},
     )
     assert source.secrets() == ("s3cret", "hunter2")
     assert "s3cret" not in repr(source)
     with pytest.raises(ImportFileError) as caught:
-        _export(source, store)
+        export(source, store)
     assert "hunter2" not in str(caught.value)
 
 
@@ -297,38 +163,21 @@ def test_passwords_are_secrets_and_stay_out_of_messages(store: Store) -> None:
 )
 def test_wrong_settings_are_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
-        _files(**settings)
+        files(**settings)
 
 
 def test_columns_are_pinned_with_the_part_and_change_what_a_day_is_made_of(tmp_path: Path, store: Store) -> None:
-    _write(tmp_path / "2015-09-12.txt", b'1\t"a"\n2\tb\n')
+    write(tmp_path / "2015-09-12.txt", b'1\t"a"\n2\tb\n')
     settings: dict[str, Any] = {"path": f"{tmp_path}/{{day}}.txt"}
     csv = {"delimiter": "\t", "quote": "", "columns": ["n", "text"]}
-    source = _files(**settings, csv=csv)
-    (part,) = _export(source, store).parts()
+    source = files(**settings, csv=csv)
+    (part,) = export(source, store).parts()
     assert (part.records, part.framing.columns, part.framing.quote) == (2, ("n", "text"), "")
     # Read back from the manifest it is the same, and nothing is fetched again.
     assert RawExport(store, DAY).is_complete(source.fingerprint(DAY) or "")
-    renamed = _files(**settings, csv=csv | {"columns": ["n", "note"]})
+    renamed = files(**settings, csv=csv | {"columns": ["n", "note"]})
     assert renamed.fingerprint(DAY) != source.fingerprint(DAY)
-    assert [part.framing.columns for part in _export(renamed, store).parts()] == [("n", "note")]
-
-
-def test_the_layout_of_snowplow_brings_its_own_delimiter_and_no_quotes_unless_they_are_set() -> None:
-    found = _files(path="a/{day}", csv={"columns": "snowplow"}).csv.framing
-    assert (found["delimiter"], found["quote"], len(found["columns"])) == ("\t", "", 131)
-    own = _files(path="a/{day}", csv={"columns": "snowplow", "delimiter": "|", "quote": "'", "encoding": "cp1252"})
-    assert list(own.csv.framing.values())[:2] == ["|", "'"]
-    assert own.csv.framing["encoding"] == "cp1252"
-
-
-def test_what_identifies_a_day_with_a_header_is_what_it_was_before_there_were_columns(tmp_path: Path) -> None:
-    # These texts are part of digests in manifests: another one would export every day again.
-    assert str(_files(path="a/{day}.csv").csv) == "delimiter=None encoding='utf-8' quote='\"'"
-    assert str(detect("a.csv")) == (
-        "Framing(format=<Format.CSV: 'csv'>, compression=<Compression.NONE: 'none'>, delimiter=',', encoding='utf-8', "
-        "quote='\"', unfold=None)"
-    )
+    assert [part.framing.columns for part in export(renamed, store).parts()] == [("n", "note")]
 
 
 class Half(Source):
@@ -336,7 +185,7 @@ class Half(Source):
 
 
 def test_sources_are_found_by_type_and_anybodys_own_by_dotted_path() -> None:
-    assert load_source({"type": "files", "path": "a/{day}.jsonl"}) == _files(path="a/{day}.jsonl")
+    assert load_source({"type": "files", "path": "a/{day}.jsonl"}) == files(path="a/{day}.jsonl")
     with pytest.raises(ValueError, match="type 'ftp' is unknown; allowed: files, .*or my_package.MyClass"):
         load_source({"type": "ftp"})
     with pytest.raises(ValueError, match="type 'nowhere.Source' cannot be imported"):
@@ -346,26 +195,26 @@ def test_sources_are_found_by_type_and_anybodys_own_by_dotted_path() -> None:
 
 
 def test_records_that_hold_a_list_unfold_and_are_counted_as_they_are_read(tmp_path: Path, store: Store) -> None:
-    _write(tmp_path / "2015-09-12.json", b'[{"v":1,"actions":[{"n":1},{"n":2}]},{"v":2,"actions":[{"n":3}]}]')
-    source = _files(path=f"{tmp_path}/{{day}}.json", unfold="actions")
-    (part,) = _export(source, store).parts()
+    write(tmp_path / "2015-09-12.json", b'[{"v":1,"actions":[{"n":1},{"n":2}]},{"v":2,"actions":[{"n":3}]}]')
+    source = files(path=f"{tmp_path}/{{day}}.json", unfold="actions")
+    (part,) = export(source, store).parts()
     assert (part.records, part.framing.unfold) == (3, "actions")
 
 
 def test_unfolding_works_on_files_that_hold_all_days(tmp_path: Path, store: Store) -> None:
     lines = [b'{"day":"2015-09-12","actions":[{"n":1},{"n":2}]}', b'{"day":"2015-09-13","actions":[{"n":3}]}']
-    _write(tmp_path / "all.jsonl", b"\n".join(lines))
-    source = _files(path=f"{tmp_path}/all.jsonl", day_column="day", unfold="actions")
-    assert [part.records for part in _export(source, store).parts()] == [2]
-    assert [part.records for part in _export(source, store, date(2015, 9, 13)).parts()] == [1]
+    write(tmp_path / "all.jsonl", b"\n".join(lines))
+    source = files(path=f"{tmp_path}/all.jsonl", day_column="day", unfold="actions")
+    assert [part.records for part in export(source, store).parts()] == [2]
+    assert [part.records for part in export(source, store, date(2015, 9, 13)).parts()] == [1]
 
 
 def test_a_file_that_is_to_be_read_in_another_way_is_pinned_again(tmp_path: Path, store: Store) -> None:
-    _write(tmp_path / "2015-09-12.csv", b"a;b\n1;2\n")
-    _write(tmp_path / "2015-09-12.json", b'[{"actions":[1,2]}]')
+    write(tmp_path / "2015-09-12.csv", b"a;b\n1;2\n")
+    write(tmp_path / "2015-09-12.json", b'[{"actions":[1,2]}]')
     path = f"{tmp_path}/{{day}}.*"
-    before = _export(_files(path=path), store).parts()
-    after = _export(_files(path=path, csv={"delimiter": ";"}, unfold="actions"), store).parts()
+    before = export(files(path=path), store).parts()
+    after = export(files(path=path, csv={"delimiter": ";"}, unfold="actions"), store).parts()
     assert [(part.framing.delimiter, part.records) for part in before] == [(",", 1), (",", 1)]
     assert [(part.framing.delimiter, part.records) for part in after] == [(";", 1), (";", 2)]
 
@@ -483,11 +332,6 @@ def test_the_last_day_that_has_a_file_is_known_from_one_listing(tmp_path: Path) 
     source = Files.model_validate({"path": str(tmp_path / "{day}.jsonl")})
     assert source.reach(date(2024, 3, 1), date(2024, 12, 31)) == date(2024, 3, 5)
     assert source.reach(date(2024, 6, 1), date(2024, 12, 31)) == date(2024, 5, 31)
-
-
-def test_segments_folders_are_days_in_epoch_milliseconds_wherever_this_runs() -> None:
-    source = Files.model_validate({"path": "logs/{day:%s000}/*.gz"})
-    assert source.url(date(2024, 3, 1)) == "logs/1709251200000/*.gz"
 
 
 def test_brackets_in_a_path_are_said_to_be_a_pattern(tmp_path: Path) -> None:
