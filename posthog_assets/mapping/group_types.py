@@ -1,7 +1,7 @@
 """Which group types the events of a day name.
 
 Belongs here: finding them in columns of events. Does not belong here: which of them a project has
-(`destination.group_types`).
+(`destination.known_group_types`).
 
 Most events of a day name groups of the same few types, with other keys. So those that name known types only are passed
 over first. Of the others the keys are taken out of the texts, and of those that are then equal only one is parsed.
