@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -30,6 +31,7 @@ from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column import Column, inferred
 from posthog_assets.dialects.column_kinds import TYPES_DESCRIPTION, Types, as_declared, as_kind
 from posthog_assets.dialects.compiled import Code, fields_source, made, rows_source
+from posthog_assets.dialects.json_column import JsonColumn
 from posthog_assets.dialects.members import NOTHING, Members, never
 from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.record import (
@@ -56,10 +58,10 @@ _Getter = Callable[[Record], Any]
 #: What is wrong with a record that is not what its vendor writes.
 FLAWS: Final = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
 
-#: The columns of staged rows from source_id to group_set, JSON objects as bytes; None in all of a rejected row. In the
-#: place of instants stand the times as records have them, until all of a chunk were read. Last come all clocks of each
-#: record, where its dialect knows several.
-_Columns = tuple[list[Any], ...]
+#: The columns of staged rows from source_id to group_set, those of JSON objects a `JsonColumn`; None in all of a
+#: rejected row. In the place of instants stand the times as records have them, until all of a chunk were read. Last
+#: come all clocks of each record, where its dialect knows several; None where they are to be looked up in its text.
+_Columns = tuple[Any, ...]
 
 #: Index, fields left out, remarks. Not the row itself: its objects would stay in memory until the block is done.
 _Note = tuple[int, list[str] | None, list[str] | None]
@@ -374,12 +376,13 @@ class Vendor(Dialect):
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
-        columns: _Columns = tuple([] for _ in range(_CLOCKS + 1))
+        columns = empty_columns()
         if not self.compiled:
             reasons, noted = self.rows_by_row(chunk.used_up(), chunk.untyped, columns)
         else:
             reasons, noted = self._rows(chunk, columns)
-        notes = self._add_instants(columns, reasons)
+        texts = chunk.records.texts if isinstance(chunk.records, Unparsed) else []
+        notes = self._add_instants(columns, reasons, texts)
         batch = _batch(columns[:_CLOCKS], reasons, part, chunk.positions)
         if noted:
             notes.add(_notes(note for note in noted if note[0] not in reasons))
@@ -430,10 +433,10 @@ class Vendor(Dialect):
                 column.append(value)
         return reasons, noted
 
-    def _add_instants(self, columns: _Columns, reasons: dict[int, str]) -> Notes:
+    def _add_instants(self, columns: _Columns, reasons: dict[int, str], texts: Sequence[bytes]) -> Notes:
         """Put the instants in place of the times that records have; rows without one are rejected.
 
-        Returns which clocks gave way to others.
+        *texts* are those of the records, where they were lines. Returns which clocks gave way to others.
         """
         notes = Notes()
         times = columns[_TIMES]
@@ -441,11 +444,18 @@ class Vendor(Dialect):
         read = [times[index] for index in good] if reasons else times
         stamps, flaws = self.instants(read) if read else (pa.array([], TIMESTAMP), {})
         if self._clocks and read:
-            clocks = [columns[_CLOCKS][index] for index in good] if reasons else columns[_CLOCKS]
-            stamps = self._by_other_clocks(stamps, flaws, read, clocks, notes)
+
+            def clocks_of(place: int) -> tuple[Any, ...]:
+                said: tuple[Any, ...] | None = columns[_CLOCKS][good[place]]
+                if said is None:
+                    record = orjson.loads(texts[good[place]])
+                    said = tuple(clock(record) for clock in self._clocks)
+                return said
+
+            stamps = self._by_other_clocks(stamps, flaws, read, clocks_of, notes)
         for place, flaw in flaws.items():
             reasons[good[place]] = flaw
-            for column in columns:
+            for column in columns[:_TIMES]:
                 column[good[place]] = None
         if reasons:
             places = {index: place for place, index in enumerate(good) if index not in reasons}
@@ -454,8 +464,9 @@ class Vendor(Dialect):
         return notes
 
     def _by_other_clocks(
-        self, stamps: pa.Array, flaws: dict[int, str], times: list[Any], clocks: list[tuple[Any, ...]], notes: Notes
-    ) -> pa.Array:
+        self, stamps: pa.Array, flaws: dict[int, str], times: list[Any], clocks_of: Callable[[int], tuple[Any, ...]],
+        notes: Notes,
+    ) -> pa.Array:  # fmt: skip
         """Return *stamps* with a later clock of the record where the first cannot be read, or cannot be true.
 
         A time before 1970 or after the export counts as absent where another clock has a better one; where none has,
@@ -467,7 +478,7 @@ class Vendor(Dialect):
         for place in sorted(wrong):
             if times[place] is None:
                 continue
-            for name, value in zip(names, clocks[place], strict=False):
+            for name, value in zip(names, clocks_of(place), strict=False):
                 if value is None or value == times[place]:
                     continue
                 other, _ = self.instants([value])
@@ -528,6 +539,11 @@ class Vendor(Dialect):
         row.set = row.set | last
 
 
+def empty_columns() -> _Columns:
+    """Return the columns that rows are added to."""
+    return tuple(JsonColumn() if _TIMES < number < _CLOCKS else [] for number in range(_CLOCKS + 1))
+
+
 def _compiled_fields(vendor: type[Vendor]) -> Callable[[Vendor, Record], Reading]:
     unwanted = vendor.renames.keys() | vendor.dropped
     return made("fields", fields_source(vendor), {"Reading": Reading, "unwanted": unwanted})
@@ -556,10 +572,10 @@ def _read_ids(row: Reading) -> None:
 def _notes(found: Iterable[_Note]) -> Notes:
     notes = Notes()
     fields: Counter[str] = Counter()
-    for _, left_out, remarks in found:
-        fields.update(left_out or ())
-        for sentence in remarks or ():
-            notes.remark(sentence)
+    kept = list(found)
+    fields.update(chain.from_iterable(left_out for _, left_out, _ in kept if left_out))
+    for sentence in chain.from_iterable(remarks for _, _, remarks in kept if remarks):
+        notes.remark(sentence)
     for path, count in fields.items():
         notes.leave_out(path, count)
     return notes
@@ -644,8 +660,7 @@ def _batch(columns: _Columns, reasons: dict[int, str], part: str, positions: Seq
         [
             *(pa.array(column, text) for column in columns[:_TIMES]),
             *columns[_TIMES],
-            # orjson writes valid UTF-8, so the bytes are text as they stand.
-            *(pa.array(column, pa.binary()).view(text) for column in columns[_TIMES + 1 :]),
+            *(column.array(reasons) for column in columns[_TIMES + 1 :]),
             pa.repeat(pa.scalar(part, text), count),
             pa.array(places, pa.int64()),
             pa.array([reasons.get(index) for index in range(count)] if reasons else pa.nulls(count), text),
