@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
@@ -59,6 +60,13 @@ def create(files: Any, path: str, content: bytes) -> bool | None:
         return True
 
     return steadily(attempt)
+
+
+def read_small(files: Any, path: str) -> bytes:
+    """Return what a small object holds, by one request; those of s3fs and adlfs ask for the size first otherwise."""
+    parameters = signature(getattr(files, "_cat_file", files.cat_file)).parameters
+    at_once = {"max_concurrency": 1} if "max_concurrency" in parameters else {}
+    return bytes(steadily(lambda: files.cat_file(path, **at_once)))
 
 
 class Downloads:

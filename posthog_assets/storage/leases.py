@@ -30,7 +30,7 @@ from typing import Any, Final
 import orjson
 
 from posthog_assets.core.errors import PartitionLost, PosthogAssetsError, StorageError, StorageUnavailable, shorten
-from posthog_assets.storage.downloads import create, steadily
+from posthog_assets.storage.downloads import create, read_small, steadily
 
 #: A holder that could not renew its lease for so long has lost it, seconds.
 LIFE: Final = 60.0
@@ -258,7 +258,7 @@ def _claim(path: str, number: int) -> str:
 
 def _read(files: Any, path: str) -> _Found | None:
     try:
-        content = bytes(steadily(lambda: files.cat_file(path)))
+        content = read_small(files, path)
     except FileNotFoundError:
         return None
     try:

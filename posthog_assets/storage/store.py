@@ -37,7 +37,7 @@ from posthog_assets.core.errors import (
     StorageUnavailable,
     shorten,
 )
-from posthog_assets.storage.downloads import Downloads, create, steadily
+from posthog_assets.storage.downloads import Downloads, create, read_small, steadily
 from posthog_assets.storage.leases import Held, Holding, lease
 from posthog_assets.storage.scratch import scratch_folder
 
@@ -112,17 +112,27 @@ class Store:
             return int(self._ask(self.path(relative).stat).st_size)
 
     def names(self, relative: str) -> list[str]:
-        """Return the sorted names of the files in folder *relative*; none where it does not exist."""
-        return sorted(entry.name for entry in self._entries(relative) if not entry.name.startswith(_TEMPORARY))
+        """Return the sorted names of the files and folders in folder *relative*; none where it does not exist."""
+        return sorted(name for name, _ in self._entries(relative) if not name.startswith(_TEMPORARY))
 
     def folders(self, relative: str) -> list[str]:
         """Return the sorted names of the folders in folder *relative*; none where it does not exist."""
-        return sorted(entry.name for entry in self._entries(relative) if entry.is_dir())
+        return sorted(name for name, is_folder in self._entries(relative) if is_folder)
 
-    def _entries(self, relative: str) -> list[UPath]:
-        folder = self.path(relative)
-        with self._answers(relative):
-            return self._ask(lambda: list(folder.iterdir()) if folder.exists() else [])
+    def _entries(self, relative: str) -> list[tuple[str, bool]]:
+        """Return the names of what is in a folder, and whether each is a folder; elsewhere by one listing."""
+        path = self.path(relative).path.rstrip("/")
+        try:
+            if self._local:
+                with os.scandir(path) as entries:
+                    return [(entry.name, entry.is_dir()) for entry in entries]
+            with self._answers(relative):
+                found = steadily(lambda: self._files.ls(path, detail=True))
+        except FileNotFoundError:
+            return []
+        listed = [(str(entry["name"]).strip("/"), entry["type"] == "directory") for entry in found]
+        # Some tools make an object that stands for the folder itself.
+        return [(name.rsplit("/", 1)[-1], is_folder) for name, is_folder in listed if name != path.strip("/")]
 
     def delete(self, relative: str) -> None:
         """Delete a file; one that does not exist is fine."""
@@ -187,8 +197,10 @@ class Store:
             return self._downloads
 
     def read_bytes(self, relative: str) -> bytes:
+        """Return what a small file holds; raises FileNotFoundError."""
         with self._answers(relative):
-            return self._ask(self.path(relative).read_bytes)
+            path = self.path(relative)
+            return path.read_bytes() if self._local else read_small(self._files, path.path)
 
     def write_bytes(self, relative: str, content: bytes, *, durable: bool = True) -> None:
         """Write a small file atomically; see `atomic_write` for *durable*."""

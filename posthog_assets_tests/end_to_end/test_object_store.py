@@ -55,6 +55,42 @@ def store(url: str, name: str) -> Store:
     return Store(f"s3://history/{name}", "shop", options(url))
 
 
+def requests_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the requests that s3fs has sent since this was asked last."""
+    calls = [record.getMessage() for record in caplog.records if record.name == "s3fs"]
+    caplog.clear()
+    return [text.split(" - ")[0].removeprefix("CALL: ") for text in calls if text.startswith("CALL: ")]
+
+
+def test_a_small_object_and_a_lease_are_read_by_one_request(s3: str, caplog: pytest.LogCaptureFixture) -> None:
+    one = store(s3, "small")
+    with caplog.at_level("DEBUG", "s3fs"):
+        one.write_bytes("a", b"b")
+        requests_of(caplog)
+        assert one.read_bytes("a") == b"b"
+        assert requests_of(caplog) == ["get_object"]
+        with one.lock("raw_export", "2024-03-01") as holding:
+            requests_of(caplog)
+            holding.confirm()
+            assert requests_of(caplog) == ["get_object"]
+    with pytest.raises(FileNotFoundError):
+        one.read_bytes("gone")
+
+
+def test_a_folder_of_many_days_is_one_listing(s3: str, caplog: pytest.LogCaptureFixture) -> None:
+    one = store(s3, "listed")
+    for day in (1, 2, 3):
+        one.write_bytes(f"imported_batches/2024-03-0{day}/ledger.parquet", b"x")
+    # What a console makes for a folder.
+    one._files.pipe_file(f"{one.path('imported_batches').path}/", b"")
+    one.write_bytes("imported_batches/group_types.json", b"[]")
+    with caplog.at_level("DEBUG", "s3fs"):
+        assert one.folders("imported_batches") == ["2024-03-01", "2024-03-02", "2024-03-03"]
+        assert requests_of(caplog) == ["list_objects_v2"]
+    assert one.names("imported_batches") == ["2024-03-01", "2024-03-02", "2024-03-03", "group_types.json"]
+    assert (one.names("gone"), one.folders("gone")) == ([], [])
+
+
 def importing(tmp_path: Path, url: str, name: str, destination: str, events: int = 40) -> Import:
     folder = tmp_path / "exports"
     folder.mkdir(exist_ok=True)
