@@ -35,10 +35,10 @@ from posthog_assets.storage.downloads import create, read_small, steadily
 #: A holder that could not renew its lease for so long has lost it, seconds.
 LIFE: Final = 60.0
 
-#: Whoever watches a lease waits so much longer: clocks run at slightly different speeds, and stores take their time.
+#: A process that watches a lease waits so much longer: clocks run at different speeds, and stores take their time.
 SKEW: Final = 15.0
 
-#: After a take-over, how long until nobody else can be taking over too, seconds.
+#: After a take-over, how long until no other process can be taking over too, seconds.
 _SETTLE: Final = 2.0
 
 #: Tests shorten it.
@@ -46,7 +46,7 @@ pause: Callable[[float], None] = time.sleep
 
 
 class Held(Exception):
-    """Somebody else holds it; the message says who."""
+    """Another process holds it; the message says which."""
 
 
 class Holding:
@@ -134,7 +134,7 @@ class Lease(Holding):
     def _write(self) -> None:
         began = _now()
         self._files.pipe_file(self._path, _content(self._owner, self.number))
-        # Stopped between looking and writing, for so long that somebody may have taken over.
+        # Stopped between looking and writing, for so long that another process may have taken over.
         self.check()
         self._renewed_at = began
 
@@ -162,7 +162,7 @@ class Lease(Holding):
 
 @contextmanager
 def lease(files: Any, path: str, what: str = "the lease") -> Iterator[Lease]:
-    """Hold the object *path* of the fsspec file system *files* while the block runs; *what* it stands for is said.
+    """Hold the object *path* of the fsspec file system *files* while the block runs; messages call it *what*.
 
     Waits for a lease that may be a dead process's until that is certain.
 
@@ -201,17 +201,17 @@ def _acquire(files: Any, path: str, owner: str) -> tuple[int, float]:
                 )
             if (written := _take_over(files, path, owner, found.number, found.number + ahead)) is not None:
                 return found.number + ahead, written
-            # Whoever was faster writes the lease now, or died before that: then the number after its one is free.
+            # The faster process writes the lease now, or died before that: then the number after its one is free.
             since, ahead = _now(), ahead + 1
         seen = found
         pause(1.0)
 
 
 def _take_over(files: Any, path: str, owner: str, before: int, number: int) -> float | None:
-    """Write the lease that was *before* under *number*; return when, None where somebody else has that number.
+    """Write the lease that was *before* under *number*; return when, None where another process has it.
 
     Raises:
-        Held: somebody else wrote the lease meanwhile.
+        Held: another process wrote the lease meanwhile.
     """
     claim = _claim(path, number)
     if create(files, claim, _content(owner, number)) is False:
@@ -228,7 +228,7 @@ def _take_over(files: Any, path: str, owner: str, before: int, number: int) -> f
 
 
 def _create(files: Any, path: str, owner: str) -> float | None:
-    """Write the lease where there is none; return when, None where somebody else was faster."""
+    """Write the lease where there is none; return when, None where another process was faster."""
     began = _now()
     made = create(files, path, _content(owner, 1))
     if made is None:
