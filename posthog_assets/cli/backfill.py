@@ -37,7 +37,7 @@ from posthog_assets.orchestration.local.project import ImportJob, find_job
 from posthog_assets.orchestration.local.workers import DayRun, Task
 from posthog_assets.pipeline.config.rejects import Verdict
 from posthog_assets.pipeline.day_state.owed import owed_events
-from posthog_assets.pipeline.group_types import declared_group_types
+from posthog_assets.pipeline.import_group_types import declared_group_types
 from posthog_assets.pipeline.preview.impact import day_change
 from posthog_assets.storage.layout import ledger_path
 

@@ -19,7 +19,7 @@ from posthog_assets.destination.preflight import OK, PROBLEM, WARNING, Finding, 
 from posthog_assets.orchestration.local.project import all_imports, find_import
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.time_zones import time_zone_warning
-from posthog_assets.pipeline.group_types import declared_group_types
+from posthog_assets.pipeline.import_group_types import declared_group_types
 from posthog_assets.pipeline.source_look import look_at_source
 
 _COLORS: Final = {OK: "green", WARNING: "yellow", PROBLEM: "red"}

@@ -6,7 +6,6 @@ columns mean.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import numpy as np
@@ -45,24 +44,25 @@ def offsets_of(texts: pa.StringArray) -> np.ndarray:
     return np.frombuffer(texts.buffers()[1], dtype=np.int32, count=len(texts) + 1, offset=texts.offset * 4)
 
 
-def may_match(texts: pa.StringArray, pattern: re.Pattern[bytes]) -> bool:
-    """Whether some of the texts may match *pattern*: one search over all, several times as fast as one for each.
+def may_hold(texts: pa.StringArray, part: bytes) -> bool:
+    """Whether *part* may stand in some of the texts: one search over all, many times as fast as one for each.
 
-    The texts are searched as if they stood one behind the other, so a match over their borders is no text's own.
+    The texts are searched as if they stood one behind the other, so what is found over their borders is no text's own.
     """
-    return pattern.search(_joined(texts)) is not None
+    return part in _joined(texts)
 
 
-def count_matches(texts: pa.StringArray, pattern: re.Pattern[bytes]) -> int:
-    """Return how often *pattern* matches in all texts together, searched as `may_match` does."""
-    return len(pattern.findall(_joined(texts)))
+def count_of(texts: pa.StringArray, part: bytes) -> int:
+    """Return how often *part* stands in all texts together, searched as `may_hold` does."""
+    return _joined(texts).count(part)
 
 
-def _joined(texts: pa.StringArray) -> memoryview:
+def _joined(texts: pa.StringArray) -> bytes:
     if not len(texts) or (data := texts.buffers()[2]) is None:
-        return memoryview(b"")
+        return b""
     ends = offsets_of(texts)
-    return memoryview(data)[ends[0] : ends[-1]]
+    # A copy costs a tenth of what a regular expression over the buffer itself does.
+    return bytes(memoryview(data)[ends[0] : ends[-1]])
 
 
 def pack(texts: pa.StringArray) -> np.ndarray:

@@ -7,7 +7,7 @@ in a file (`sources.formats`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, overload
 
 import orjson
@@ -63,6 +63,12 @@ class Unparsed(Sequence[dict[str, Any] | Unreadable]):
         one = Unparsed([text], has_long_numbers=self.has_long_numbers)
         one.remarks = self.remarks
         return one
+
+    def chosen(self, indices: Iterable[int]) -> Unparsed:
+        """Return some of the records; what reading them notices is noticed here."""
+        some = Unparsed([self.texts[index] for index in indices], has_long_numbers=self.has_long_numbers)
+        some.remarks = self.remarks
+        return some
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -24,6 +24,11 @@ _PREFIX: Final = re.compile(r"^[a-z]{2,5}_(?=.{8})", re.IGNORECASE)
 #: A shorter base64 text says nothing: it would be found in other words.
 _LEAST_BASE64: Final = 8
 
+#: A shorter secret is a part of many words. It is one only where a value stands that it is the whole of:
+#: `user:pw@host`, `password=pw`, `"pw"`.
+_LEAST_ANYWHERE: Final = 4
+_VALUE_BEGINS: Final = rb"(?<=[:='\"`<])"
+_VALUE_ENDS: Final = rb"(?=[@&;,'\"`>)\s]|\\|$)"
 
 #: A password in an address: `postgresql://user:password@host`. It may hold @ and / that should have been encoded.
 _IN_ADDRESS: Final = re.compile(r"([a-z][a-z0-9+.-]*://[^\s/'\":@]*:)[^\s'\"]+(?=@)", re.IGNORECASE)
@@ -48,7 +53,10 @@ def without_credentials(text: str) -> str:
 
 
 def hidden(body: bytes, *secrets: str) -> bytes:
-    """Return *body* without the *secrets*, in any of the forms in which a server may repeat them."""
+    """Return *body* without the *secrets*, in any of the forms in which a server may repeat them.
+
+    A secret of less than four characters is hidden only where it is the whole of a value.
+    """
     for secret in secrets:
         if secret:
             body = _pattern(secret).sub(HIDDEN.encode(), body)
@@ -66,6 +74,8 @@ def _pattern(secret: str) -> re.Pattern[bytes]:
     forms = {form.encode() for text in plain for form in (text, quote(text, safe=""), quote(text), _escaped(text))}
     forms |= {text.encode().hex().encode() for text in plain}
     anycase = b"|".join(_any_percent(form) for form in sorted(forms, key=len, reverse=True))
+    if len(secret) < _LEAST_ANYWHERE:
+        return re.compile(_VALUE_BEGINS + b"(?i:" + anycase + b")" + _VALUE_ENDS)
     base64s = {form for text in plain for form in _base64_forms(text.encode())}
     exact = b"|".join(re.escape(form) for form in sorted(base64s, key=len, reverse=True))
     # Beside it stands the rest of what was encoded together with it.

@@ -86,8 +86,7 @@ def find_landed(
 
     *markers* names the properties that say so. Distinct uuids are counted by PostHog, per UTC day and event. Where a
     count differs from what is expected the uuids themselves are fetched. Ingestion lags behind the answer, so one look
-    that finds too little proves nothing. *progress* gets (events found, events
-    expected) after each look.
+    that finds too little proves nothing. *progress* gets (events found, events expected) after each look.
     """
     landing = LandedReport()
     if not expected.counts or expected.span is None:

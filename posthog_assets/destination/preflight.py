@@ -16,7 +16,7 @@ import orjson
 from posthog_assets.core.errors import ImportFileError, LookUnavailable, VerificationError, shorten
 from posthog_assets.core.posthog_rules import GROUP_TYPES
 from posthog_assets.destination.client import CaptureClient, compressed
-from posthog_assets.destination.group_types import flaws, known_group_types
+from posthog_assets.destination.known_group_types import group_type_flaws, known_group_types
 from posthog_assets.destination.project_api import ProjectApi
 from posthog_assets.destination.query_client import QueryClient
 from posthog_assets.destination.settings import Destination, Protocol
@@ -203,7 +203,9 @@ def _group_types(destination: Destination, client: QueryClient, named: Collectio
         yield Finding(OK, "group types", "cannot be asked of this PostHog: new ones will not be noticed")
         return
     wanted = list(dict.fromkeys([*named, *destination.new_group_types]))
-    found = [Finding(PROBLEM, "group types", words) for words in flaws(wanted, known, destination.new_group_types)]
+    found = [
+        Finding(PROBLEM, "group types", words) for words in group_type_flaws(wanted, known, destination.new_group_types)
+    ]
     new = [kind for kind in wanted if kind not in known]
     words = f"the project has {len(known)} of {GROUP_TYPES}: {', '.join(known) or 'none'}"
     yield from found or [Finding(OK, "group types", f"{words}; new: {', '.join(new)}" if new else words)]

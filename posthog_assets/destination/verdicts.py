@@ -7,7 +7,7 @@ Belongs here: reading one HTTP answer into a consequence. Does not belong here: 
 | v1 200: `ok`, `warning` | acknowledged |
 | v1 200: `drop` | dropped, with PostHog's reason, if it takes other events; `billing_limit_exceeded` stops the import |
 | v1 200: `retry`, or a uuid missing from the results | still owed: sent again before anything later of its person |
-| `/batch/` 200 `{"status":"Ok"}`, 204 | the whole batch is acknowledged |
+| `/batch/` 200 `{"status":"Ok"}`, `{"status":1}`, 204 | the whole batch is acknowledged |
 | 200 with any other body | no proof: the identical bytes are sent again |
 | 400 | the batch was refused: halved until the bad event is found; dropped with PostHog's words if others are taken |
 | 413 | as 400 (part of the batch may have been stored: uuids make the second time harmless) |
@@ -183,10 +183,14 @@ def _judge_batch(status: int, body: bytes, key: str) -> Answer:
         answer = orjson.loads(body)
     except ValueError:
         answer = None
-    # Older self-hosted versions answer {"status": 1}.
-    if not isinstance(answer, dict) or answer.get("status") not in ("Ok", "ok", 1):
+    if not isinstance(answer, dict) or not _says_ok(answer.get("status")):
         return Answer(Consequence.RETRY, status, f"an answer that is not PostHog's: {words(body, key)}")
     limited = answer.get("quota_limited")
     if isinstance(limited, list) and "events" in limited:
         return Answer(Consequence.STOP, status, "the project is over its event quota (quota_limited: events)")
     return Answer(Consequence.SETTLED, status, all_ok=True)
+
+
+def _says_ok(status: object) -> bool:
+    # Older self-hosted versions answer {"status": 1}; true and 1.0, which Python takes for 1, no PostHog has written.
+    return status in ("Ok", "ok") if type(status) is str else type(status) is int and status == 1

@@ -22,9 +22,10 @@ from posthog_assets.core.errors import shorten
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import SessionField, content_id
 from posthog_assets.dialects.compiled import Code
+from posthog_assets.dialects.reading import Reading
 from posthog_assets.dialects.record import Record, as_id, versions_as_text
 from posthog_assets.dialects.straight import write_left_out, write_name, write_tables
-from posthog_assets.dialects.vendor import Reading, Vendor
+from posthog_assets.dialects.vendor import Vendor
 
 _PAGE: Final = "event_properties.[Amplitude]"
 
@@ -61,6 +62,10 @@ _INITIAL: Final = {
 
 #: Fields that no table names, since `read` looks at them itself.
 _READ_HERE: Final = frozenset({"$insert_id", "session_id", "os_name", "os_version"})
+
+
+#: What says which device it was; all but the first are the arguments of `_device`.
+_DEVICE_FIELDS: Final = ("device_id", "platform", "os_name", "os_version", "device_type", "device_family")
 
 
 class Amplitude(Vendor):
@@ -216,9 +221,7 @@ class Amplitude(Vendor):
             properties["$device_id"] = device
         if (session := get("session_id")) is not None and session not in (-1, 0):
             properties["$amplitude_session_id"] = session
-        properties.update(
-            _device(get("platform"), get("os_name"), get("os_version"), get("device_type"), get("device_family"))
-        )
+        properties.update(_device(*map(get, _DEVICE_FIELDS[1:])))
         if self.edition > 1:
             versions_as_text(properties)
 
@@ -238,9 +241,16 @@ class Amplitude(Vendor):
         write_left_out(code, cls)
         write_name(code, "get('event_type')")
         code.add("if name in ('$identify', '$groupidentify'):", "    raise Odd")
-        write_tables(code, cls)
+        held = write_tables(code, cls, _DEVICE_FIELDS)
+        device, *fields = [held.get(name) or f"get({name!r})" for name in _DEVICE_FIELDS]
         code.add(
-            "dialect._add_device(get, into)",
+            f"if {device}:",
+            f"    into['$device_id'] = {device}",
+            "if (session := get('session_id')) is not None and session not in (-1, 0):",
+            "    into['$amplitude_session_id'] = session",
+            f"into.update(device_of({', '.join(fields)}))",
+            "if dialect.edition > 1:",
+            "    versions_as_text(into)",
             "if (told := get('user_properties')):",
             "    for value, known_as in first_touches(tuple(told)):",
             "        value = told.pop(value)",
@@ -254,7 +264,10 @@ class Amplitude(Vendor):
             "if event[0] == '$' and name in elements:",
             "    into['$event_type'] = elements[name]",
         )
-        return {"first_touches": _first_touches, "elements": _ELEMENTS}
+        return {
+            "device_of": _device, "elements": _ELEMENTS, "first_touches": _first_touches,
+            "versions_as_text": versions_as_text,
+        }  # fmt: skip
 
 
 def _made_id(record: Record) -> str:

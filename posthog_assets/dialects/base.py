@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Self
 
 import orjson
@@ -139,6 +139,15 @@ class Dialect(Section):
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one row of `staged_schema` per record of *chunk*, in order."""
         raise NotImplementedError
+
+    def batches(self, chunk: RecordChunk, part: str) -> Iterator[pa.RecordBatch]:
+        """Yield the rows that `stage` returns, in order, in batches that fit into memory."""
+        yield self.stage(chunk, part)
+
+    @property
+    def events_per_record(self) -> int:
+        """How many events a record may become, each with the record's properties."""
+        return 1
 
     @property
     def staged_schema(self) -> pa.Schema:

@@ -5,47 +5,37 @@ Belongs here: reading records by column. Does not belong here: any vendor's conv
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Literal, Self, TypeVar
+import functools
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final, Literal, Self
 
+import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
+from posthog_assets.core.json_records import Unparsed
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.rejection import Rejected, reason_head
 from posthog_assets.core.schemas import STAGED_EVENTS
-from posthog_assets.core.sections import Section, TimeZone
-from posthog_assets.core.timestamps import pattern_flaw, read_timestamps
+from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect
-from posthog_assets.dialects.column import ABSENT, Column
+from posthog_assets.dialects.column import ABSENT, Column, TimestampColumn, Value
 from posthog_assets.dialects.column_kinds import TYPES_DESCRIPTION, Types, as_declared, as_kind, converters
+from posthog_assets.dialects.column_lines import FILLED, Chosen, lines_of
+from posthog_assets.dialects.column_values import (
+    each,
+    ids_of,
+    in_order,
+    missing,
+    nobody,
+    one_of_two,
+    require,
+    take_out,
+    without_rejected,
+)
 from posthog_assets.dialects.notes import Notes
-from posthog_assets.dialects.record import PERSONAL, as_id, extract_person_properties, group_keys, read_own_groups
-
-Made = TypeVar("Made")
-
-
-class Value(Section):
-    """A constant."""
-
-    value: str = Field(min_length=1, description="The same for all records")
-
-
-class TimestampColumn(Column):
-    """Where the time of an event stands, and how it reads."""
-
-    timezone: TimeZone = Field("UTC", description="Zone of times that have none")
-    format: str | None = Field(None, description="strptime pattern; absent: ISO 8601, an epoch, or digits of a date")
-    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="Of epochs; absent: by the magnitude")
-
-    @field_validator("format")
-    @classmethod
-    def _is_a_pattern(cls, value: str | None) -> str | None:
-        if value is not None and (flaw := pattern_flaw(value)):
-            raise ValueError(f"is no strptime pattern: {flaw}")
-        return value
+from posthog_assets.dialects.record import PERSONAL, extract_person_properties, group_keys, read_own_groups
 
 
 class Columns(Dialect):
@@ -53,6 +43,11 @@ class Columns(Dialect):
 
     type: str = "columns"
     timezone_setting: ClassVar[str | None] = "timestamp.timezone"
+
+    #: Whether lines of JSON are read by a function made for the settings (`column_lines`), or column by column, which
+    #: is slower and gives the same.
+    compiled: ClassVar[bool] = True
+    _reads_lines: bool = PrivateAttr(True)
 
     event: Value | Column = Field(description="Name of the event: {column: …}, or {value: …} for all records")
     user_id: Column | None = Field(None, description="Column of the id of a known user")
@@ -105,13 +100,87 @@ class Columns(Dialect):
 
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one `STAGED_EVENTS` row per record of *chunk*; the records are used up."""
+        records = chunk.records
+        if (
+            not (self._reads_lines and self.compiled and _reads_alike(type(self)))
+            or not isinstance(records, Unparsed) or records.has_long_numbers or chunk.untyped
+        ):  # fmt: skip
+            return self._stage_closely(chunk, part)
+        batch, others = self._stage_lines(records.texts, chunk.positions, part)
+        if not others:
+            return batch
+        # Records of a kind that is always read closely are not read twice for ever.
+        self._reads_lines = 2 * len(others) < len(records)
+        rest = records.chosen(others)
+        positions = [chunk.positions[index] for index in others]
+        closely = self._stage_closely(RecordChunk(positions, rest, remarks=rest.remarks), part)
+        return in_order(batch, closely, others)
+
+    @property
+    def _chosen(self) -> Chosen:
+        return Chosen(
+            event=self.event.column if isinstance(self.event, Column) else None,
+            user_id=self.user_id.column if self.user_id else None,
+            anonymous_id=self.anonymous_id.column if self.anonymous_id else None,
+            timestamp=self.timestamp.column,
+            source_id=self.source_id.column if self.source_id else None,
+            properties=None if self.properties == "all" else tuple(self.properties),
+            person_properties=tuple(self.person_properties),
+            required=tuple(self.required),
+            has_groups=bool(self.groups),
+            takes_out=self.edition > 1,
+        )
+
+    def _stage_lines(self, texts: list[bytes], positions: Sequence[int], part: str) -> tuple[pa.RecordBatch, list[int]]:
+        """Return the rows of those lines that are as most are, and the indices of the others."""
+        columns: tuple[list[Any], ...] = tuple([] for _ in FILLED)
+        others, noted = lines_of(self._chosen)(self, texts, columns)
+        places = np.delete(np.asarray(positions), others) if others else positions
+        source_ids, events, users, anonymous, times, properties, people, groups = columns
+        how, notes = self.timestamp, Notes()
+        stamps, flaws = read_timestamps(times, how.timezone, how.format, how.unit, self._window)
+        count = len(source_ids)
+        name = self.event.value if isinstance(self.event, Value) else None
+        batch = pa.RecordBatch.from_arrays(
+            [
+                pa.array(source_ids, pa.string()),
+                pa.repeat(pa.scalar("event", pa.string()), count),
+                pa.array(events, pa.string()) if name is None else pa.repeat(pa.scalar(name, pa.string()), count),
+                pa.array(users, pa.string()) if users else pa.nulls(count, pa.string()),
+                pa.array(anonymous, pa.string()) if anonymous else pa.nulls(count, pa.string()),
+                stamps,
+                # orjson writes valid UTF-8, so the bytes are text as they stand.
+                *(
+                    pa.array(texts_of, pa.binary()).view(pa.string()) if texts_of else pa.nulls(count, pa.string())
+                    for texts_of in (properties, people, [], groups, [])
+                ),
+                pa.repeat(pa.scalar(part, pa.string()), count),
+                pa.array(places, pa.int64()),
+                pa.nulls(count, pa.string()),
+            ],
+            schema=STAGED_EVENTS,
+        )
+        if flaws:
+            # Why a time cannot be read is said by whoever reads the record closely.
+            kept = np.delete(np.arange(len(texts)), others)
+            flawed = [int(kept[place]) for place in flaws]
+            batch = batch.filter(pa.array([place not in flaws for place in range(count)]))
+            others = sorted([*others, *flawed])
+            noted = [note for note in noted if note[0] not in flawed]
+        for _, names in noted:
+            for left_out in names:
+                notes.leave_out(left_out)
+        return notes.on(batch), others
+
+    def _stage_closely(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
+        """Return the rows of any records, column by column."""
         count = len(chunk.records)
         reasons: dict[int, str] = {}
         notes = Notes()
         records = self._readable(chunk, reasons)
         columns = self._read(records, chunk.untyped, reasons, notes)
         if reasons:
-            columns = _without(columns, reasons, count)
+            columns = without_rejected(columns, reasons, count)
         batch = pa.RecordBatch.from_arrays(
             [
                 *columns,
@@ -137,15 +206,15 @@ class Columns(Dialect):
     def _read(self, records: list[dict[str, Any]], untyped: bool, reasons: dict[int, str], notes: Notes) -> list[Any]:
         """Return the columns from source_id to group_set; adds to *reasons* and *notes*."""
         for column in self.required:
-            _require(column, Column(column=column).values(records), records, reasons)
+            require(column, Column(column=column).values(records), records, reasons)
         stamps, flaws = self.timestamps(records)
         if flaws:
             self._explain_times(flaws, records, reasons)
         events = self._names(records, reasons)
         users, anonymous = self._people(records, reasons, notes)
-        sources = _ids(self.source_id, records, "source_id", reasons, optional=False)
+        sources = ids_of(self.source_id, records, "source_id", reasons, optional=False)
         if sources is None:
-            sources = _each(self.id_of_content, records, reasons)
+            sources = each(self.id_of_content, records, reasons)
         groups = self._groups(records, reasons)
         if self.properties != "all":
             self._count_left_out(records, reasons, notes)
@@ -171,12 +240,12 @@ class Columns(Dialect):
             absent = values[index] is ABSENT and flaw == "timestamp is empty"
             if " as " in flaw and "since 1970" in flaw:
                 flaw = f"{flaw}; dialect.timestamp.format or dialect.timestamp.unit settles it"
-            reasons.setdefault(index, _missing(self.timestamp.column, records[index]) if absent else flaw)
+            reasons.setdefault(index, missing(self.timestamp.column, records[index]) if absent else flaw)
 
     def _names(self, records: list[dict[str, Any]], reasons: dict[int, str]) -> list[str | None]:
         if isinstance(self.event, Value):
             return [self.event.value] * len(records)
-        names = _ids(self.event, records, "event", reasons, optional=False)
+        names = ids_of(self.event, records, "event", reasons, optional=False)
         return names or []
 
     def _person(
@@ -198,7 +267,7 @@ class Columns(Dialect):
             if "$set" in record or "$set_once" in record or "$unset" in record:
                 last, first = last or [{} for _ in records], first or [{} for _ in records]
                 self._set_apart(index, record, last, first, reasons)
-        return _each(self._object_text, last, reasons), _each(self._object_text, first, reasons)
+        return each(self._object_text, last, reasons), each(self._object_text, first, reasons)
 
     def _set_apart(
         self,
@@ -226,12 +295,12 @@ class Columns(Dialect):
         """Return the user and the anonymous ids; of two columns a record needs an id in one."""
         if self.user_id is None or self.anonymous_id is None:
             return (
-                _ids(self.user_id, records, "user_id", reasons),
-                _ids(self.anonymous_id, records, "anonymous_id", reasons),
+                ids_of(self.user_id, records, "user_id", reasons),
+                ids_of(self.anonymous_id, records, "anonymous_id", reasons),
             )
         flaws: list[tuple[int, str]] = []
-        users = _one_of_two(self.user_id, records, "user_id", flaws)
-        anonymous = _one_of_two(self.anonymous_id, records, "anonymous_id", flaws)
+        users = one_of_two(self.user_id, records, "user_id", flaws)
+        anonymous = one_of_two(self.anonymous_id, records, "anonymous_id", flaws)
         for index, flaw in flaws:
             if users[index] is None and anonymous[index] is None:
                 reasons.setdefault(index, flaw)
@@ -241,21 +310,31 @@ class Columns(Dialect):
             columns = self.user_id, self.anonymous_id
             for index, both in enumerate(zip(users, anonymous, strict=True)):
                 if both == (None, None):
-                    reasons.setdefault(index, _nobody(columns, records[index]))
+                    reasons.setdefault(index, nobody(columns, records[index]))
         return users, anonymous
 
     def _count_left_out(self, records: list[dict[str, Any]], reasons: dict[int, str], notes: Notes) -> None:
         """Count the columns that the import file neither chooses nor uses."""
-        used = [c for c in (self.event, self.user_id, self.anonymous_id, self.timestamp, self.source_id)
-                if isinstance(c, Column)]  # fmt: skip
-        paths = [column.column for column in (*used, *self.groups.values())]
-        heads = (path.partition(".")[0] for path in paths)
-        known = {*paths, *heads, *self.properties, *self.person_properties, *self.required, *PERSONAL}
+        known = self._known_columns
         for index, record in enumerate(records):
             if not record.keys() <= known and index not in reasons:
                 for name in record.keys() - known:
                     if record[name] not in (None, ""):
                         notes.leave_out(name)
+
+    @property
+    def _known_columns(self) -> set[str]:
+        """The columns that the import file chooses or uses, where it does not choose all."""
+        used = [c for c in (self.event, self.user_id, self.anonymous_id, self.timestamp, self.source_id)
+                if isinstance(c, Column)]  # fmt: skip
+        paths = [column.column for column in (*used, *self.groups.values())]
+        heads = (path.partition(".")[0] for path in paths)
+        return {*paths, *heads, *self.properties, *self.person_properties, *self.required, *PERSONAL}
+
+    def unknown_columns(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return which of a record's *names* the import file neither chooses nor uses, where it does not choose all."""
+        known = self._known_columns
+        return tuple(name for name in names if name not in known)
 
     def _groups(self, records: list[dict[str, Any]], reasons: dict[int, str]) -> list[bytes | None]:
         if not self.groups:
@@ -279,7 +358,7 @@ class Columns(Dialect):
                     if name in record:
                         del record[name]
                     elif self.edition > 1 and "." in name:
-                        _take_out(record, name.split("."))
+                        take_out(record, name.split("."))
         else:
             records = [{key: record[key] for key in self.properties if key in record} for record in records]
         if untyped and self.types != "text":
@@ -288,7 +367,7 @@ class Columns(Dialect):
             else:
                 records = [self._typed(record) for record in records]
         # orjson writes valid UTF-8, so the bytes are text as they stand.
-        return pa.array(_each(self.dumps, records, reasons), pa.binary()).view(pa.string())
+        return pa.array(each(self.dumps, records, reasons), pa.binary()).view(pa.string())
 
     def _object_text(self, value: dict[str, Any]) -> bytes | None:
         return self.dumps(value) if value else None
@@ -311,109 +390,14 @@ class Columns(Dialect):
                     record[column] = convert(text)
 
 
-def _take_out(record: dict[str, Any], keys: list[str]) -> None:
-    """Leave the value at a path out of a record, with the objects around it that hold nothing else."""
-    head, *rest = keys
-    inner = record.get(head)
-    if not rest:
-        record.pop(head, None)
-    elif isinstance(inner, dict):
-        # Another record may hold the same object.
-        left = dict(inner)
-        _take_out(left, rest)
-        if left:
-            record[head] = left
-        else:
-            del record[head]
+#: What a subclass may do in its own way, which the function made for the settings does not know.
+_READING: Final = frozenset(
+    {"timestamps", "dumps", "_readable", "_read", "_names", "_people", "_person", "_groups", "_properties"}
+)
 
 
-def _each(write: Callable[[Any], Made], records: list[dict[str, Any]], reasons: dict[int, str]) -> list[Made | None]:
-    """Return what *write* makes of each record; what JSON cannot hold, such as 255 levels of nesting, is rejected."""
-    try:
-        return [write(record) for record in records]
-    except TypeError:
-        pass
-    made: list[Made | None] = []
-    for index, record in enumerate(records):
-        try:
-            made.append(write(record))
-        except TypeError as error:
-            reasons.setdefault(index, f"record cannot be written as JSON: {error}")
-            made.append(None)
-    return made
-
-
-def _ids(
-    column: Column | None, records: list[dict[str, Any]], what: str, reasons: dict[int, str], *, optional: bool = True
-) -> list[str | None] | None:
-    """Return a column of ids as text; whole numbers become their digits, other types reject their row."""
-    if column is None:
-        return None
-    values = column.values(records)
-    if set(map(type, values)) == {str}:
-        ids: list[str | None] = values
-    else:
-        ids = [_id(value, what, column.column, records[i], reasons, i) for i, value in enumerate(values)]
-    if not optional and not all(ids):
-        for index, text in enumerate(ids):
-            if not text:
-                reasons.setdefault(index, f"{what} is empty")
-    return ids
-
-
-def _one_of_two(
-    column: Column, records: list[dict[str, Any]], what: str, flaws: list[tuple[int, str]]
-) -> list[str | None]:
-    """Return ids as `_ids` does, None where a record has none, or something else: the other column may have one."""
-    ids: list[str | None] = []
-    for index, value in enumerate(column.values(records)):
-        if type(value) is not str:
-            try:
-                value = None if value is ABSENT else as_id(value, what)
-            except Rejected as flaw:
-                value = None
-                flaws.append((index, str(flaw)))
-        ids.append(value if value and not value.isspace() else None)
-    return ids
-
-
-def _id(value: Any, what: str, column: str, record: dict[str, Any], reasons: dict[int, str], index: int) -> str | None:
-    if type(value) is str:
-        return value
-    if value is ABSENT:
-        if record:
-            reasons.setdefault(index, _missing(column, record))
-        return None
-    try:
-        return as_id(value, what)
-    except Rejected as reason:
-        reasons.setdefault(index, str(reason))
-        return None
-
-
-def _missing(column: str, record: dict[str, Any]) -> str:
-    return f"column {column} is missing: the record has {_there(record)}"
-
-
-def _nobody(columns: tuple[Column, ...], record: dict[str, Any]) -> str:
-    names = " and ".join(column.column for column in columns)
-    if any(column.values([record])[0] is not ABSENT for column in columns):
-        return f"columns {names} are both empty"
-    return f"columns {names} are missing: the record has {_there(record)}"
-
-
-def _there(record: dict[str, Any]) -> str:
-    return ", ".join(list(record)[:8]) or "none"
-
-
-def _require(column: str, values: list[Any], records: list[dict[str, Any]], reasons: dict[int, str]) -> None:
-    for index, value in enumerate(values):
-        if value is None or value is ABSENT or value == "":
-            reasons.setdefault(index, f"required column {column} is empty")
-
-
-def _without(columns: list[Any], reasons: dict[int, str], count: int) -> list[Any]:
-    """Return the columns with rejected rows emptied: nothing half-read is kept, the raw part has it all."""
-    mask = [index not in reasons for index in range(count)]
-    keep = pa.array(mask)
-    return [pc.if_else(keep, column, pa.scalar(None, column.type)) for column in columns]
+@functools.cache
+def _reads_alike(kind: type[Columns]) -> bool:
+    """Whether a class reads records as `Columns` does."""
+    own = kind.__mro__[: kind.__mro__.index(Columns)]
+    return all(_READING.isdisjoint(vars(one)) for one in own)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -75,12 +76,16 @@ def fields_source(vendor: type[Vendor]) -> str:
     return code.text()
 
 
-def write_first(code: Code, paths: Iterable[str]) -> None:
+#: Fields of a record that were read already -> the variable that holds each.
+Held = Mapping[str, str]
+
+
+def write_first(code: Code, paths: Iterable[str], held: Held = MappingProxyType({})) -> None:
     """Write what sets `value` to the first at *paths* that is neither null nor empty text, else None."""
     depth = 0
     for path in paths:
         head, *rest = path.split(".")
-        code.add(f"value = get({head!r})", deeper=depth)
+        code.add(f"value = {held.get(head) or f'get({head!r})'}", deeper=depth)
         for key in rest:
             code.add(f"value = value.get({key!r}) if type(value) is dict else None", deeper=depth)
         code.add("if value is None or value == '':", deeper=depth)
@@ -115,28 +120,35 @@ def _tree(names: Mapping[str, str]) -> _Tree:
     return list(flat.items()), {head: _tree(below) for head, below in inner.items()}
 
 
-def write_table(code: Code, names: Mapping[str, str], nothing: frozenset[str], into: str = "into") -> None:
+def write_table(
+    code: Code, names: Mapping[str, str], nothing: frozenset[str], into: str = "into", held: Held = MappingProxyType({})
+) -> None:
     """Write what sets `into[name]` to the value of each field that has one; texts in *nothing* are none."""
-    _write_tree(code, _tree(names), nothing, into)
+    _write_tree(code, _tree(names), nothing, into, held)
 
 
-def _write_tree(code: Code, tree: _Tree, nothing: frozenset[str], into: str, get: str = "get", depth: int = 0) -> None:
+def _write_tree(
+    code: Code, tree: _Tree, nothing: frozenset[str], into: str, held: Held, get: str = "get", depth: int = 0
+) -> None:
     flat, inner = tree
     for key, name in flat:
-        code.add(f"value = {get}({key!r})", f"if {_is_said(nothing)}:", f"    {into}[{name!r}] = value", deeper=depth)
+        if (value := held.get(key)) is None:
+            code.add(f"value = {get}({key!r})", deeper=depth)
+            value = "value"
+        code.add(f"if {_is_said(nothing, value)}:", f"    {into}[{name!r}] = {value}", deeper=depth)
     for key, below in inner.items():
         code.add(f"below = {get}({key!r})", "if type(below) is dict and below:", deeper=depth)
         code.add(f"    {get}_below = below.get", deeper=depth)
-        _write_tree(code, below, nothing, into, f"{get}_below", depth + 1)
+        _write_tree(code, below, nothing, into, {}, f"{get}_below", depth + 1)
 
 
-def _is_said(nothing: frozenset[str]) -> str:
-    """Return the condition that `value` is one."""
+def _is_said(nothing: frozenset[str], value: str) -> str:
+    """Return the condition that the variable *value* holds one."""
     if nothing == {""}:
         # Most values are true, which is the quickest to see; 0, false, [] and {} are values too.
-        return "value or (value is not None and value != '')"
+        return f"{value} or ({value} is not None and {value} != '')"
     texts = tuple(sorted(nothing))
-    return "value is not None" + (f" and value not in {texts!r}" if texts else "")
+    return f"{value} is not None" + (f" and {value} not in {texts!r}" if texts else "")
 
 
 def write_spread(code: Code, vendor: type[Vendor], field: str, into: str = "reading.properties") -> None:

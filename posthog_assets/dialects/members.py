@@ -49,6 +49,10 @@ class Members:
                 self._unknown[names] = found
         return found
 
+    def unknown_paths(self, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        """Return which of *names* are not known, each with its path in the whole record."""
+        return tuple((name, self._prefix + name) for name in self.unknown(names))
+
     def left_out(self, record: Record, is_known: Callable[[str], bool]) -> list[str] | None:
         """Return the paths of *record* that have a value and are not known; None where there are none.
 

@@ -10,12 +10,13 @@ its text and so gives the same whether or not this one tried before. A property 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.dialects.base import Dialect
-from posthog_assets.dialects.compiled import SOURCE, Code, rows_source, write_first, write_spread, write_table
+from posthog_assets.dialects.compiled import SOURCE, Code, Held, rows_source, write_first, write_spread, write_table
 
 if TYPE_CHECKING:
     from posthog_assets.dialects.vendor import Vendor
@@ -54,8 +55,9 @@ def lines_source(vendor: type[Vendor], seen: dict[str, Any], *, has_groups: bool
     code = Code("def lines(dialect, texts, columns, slowly):", indent=1)
     code.add(
         f'"""Read lines of JSON, in the columns of staged rows; {vendor.__name__}."""',
-        "(source_ids, kinds, events, user_ids, anonymous_ids, times,",
-        " properties, sets, set_onces, groups, group_sets, clocks) = columns",
+        "source_ids, kinds, events, user_ids, anonymous_ids, times, *of_json, clocks = columns",
+        "properties, sets, set_onces, groups, group_sets = [column.text for column in of_json]",
+        "property_ends, set_ends, set_once_ends, group_ends, group_set_ends = [column.ends for column in of_json]",
         "option, noted, named = dialect.dump_option, [], {}",
         *([] if vendor.takes_others else ["unknown_of, unknown_names = {}, dialect.unknown_names"]),
         "for index, text in enumerate(texts):",
@@ -79,17 +81,22 @@ def lines_source(vendor: type[Vendor], seen: dict[str, Any], *, has_groups: bool
         "    user_ids.append(user_id)",
         "    anonymous_ids.append(anonymous_id)",
         "    times.append(time)",
-        "    properties.append(written)",
-        "    sets.append(last)",
-        "    set_onces.append(first)",
-        "    groups.append(of_groups)",
-        "    group_sets.append(said)",
-        "    clocks.append(every_clock)" if len((*vendor.timestamp, *vendor.arrival)) > 1 else "    clocks.append(())",
+        *_added("properties", "property_ends", "written"),
+        *_added("sets", "set_ends", "last"),
+        *_added("set_onces", "set_once_ends", "first"),
+        *_added("groups", "group_ends", "of_groups"),
+        *_added("group_sets", "group_set_ends", "said"),
+        "    clocks.append(None)",
         "    # Freed before the next one is read: all of them take the same memory, which stays in the caches.",
         "    del record, into",
         "return noted",
     )
     return code.text(), _seen_names(vendor, seen) | more
+
+
+def _added(text: str, ends: str, value: str) -> list[str]:
+    """Return the lines that add *value* to a `JsonColumn`."""
+    return [f"    if {value}:", f"        {text} += {value}", f"    {ends}.append(len({text}))"]
 
 
 def _write_groups(code: Code, *, has_groups: bool) -> None:
@@ -150,40 +157,57 @@ def write_left_out(code: Code, vendor: type[Vendor]) -> None:
     )
     for name in members.whole:
         code.add(f"if type(get({name!r})) is str:", "    raise Odd")
-    for number, (name, _) in enumerate(members.objects):
-        code.add(
-            f"if (below := get({name!r})) is not None:",
-            "    if type(below) is not dict:",
-            "        raise Odd",
-            f"    if below and (inner := of_objects[{number}][1].left_out(below, never)):",
-            "        left_out = [*(left_out or ()), *inner]",
-        )
+    for number, (name, inner) in enumerate(members.objects):
+        code.add(f"if (below := get({name!r})) is not None:", "    if type(below) is not dict:", "        raise Odd")
+        if inner.whole or inner.objects:
+            code.add(
+                f"    if below and (inner := of_objects[{number}][1].left_out(below, never)):",
+                "        left_out = [*(left_out or ()), *inner]",
+            )
+        else:
+            code.add(
+                "    shape = tuple(below)",
+                f"    if (unknown := unknown_of.get(({number}, shape))) is None:",
+                f"        unknown = unknown_of[{number}, shape] = of_objects[{number}][1].unknown_paths(shape)",
+                "    if unknown and (inner := [path for name, path in unknown if below[name] not in NOTHING]):",
+                "        left_out = [*left_out, *inner] if left_out else inner",
+            )
 
 
-def write_tables(code: Code, vendor: type[Vendor]) -> None:
-    """Write what sets ids, times and objects as the tables of a dialect say; the record must not be used up before."""
+def write_tables(code: Code, vendor: type[Vendor], also: Iterable[str] = ()) -> Held:
+    """Write what sets ids, times and objects as the tables of a dialect say; the record must not be used up before.
+
+    A field that several of them name, or one that the dialect reads itself (*also*), is read once: returned is which
+    variable holds it.
+    """
+    held = _write_held(code, vendor, also)
     for attribute, name in (("user_id", "user_id"), ("anonymous_id", "anonymous_id"), ("timestamp", "time")):
         paths: tuple[str, ...] = getattr(vendor, attribute)
-        _write_set(code, name, paths)
-    _write_set(code, "source_id", vendor.source_id)
+        _write_set(code, name, paths, held)
+    _write_set(code, "source_id", vendor.source_id, held)
     if not vendor.makes_ids:
         code.add("if is_nothing(source_id):", "    source_id = dialect.id_of_content(record)")
         code.add("elif type(source_id) is not str:", "    source_id = as_id(source_id, 'source id')")
-    clocks = (*vendor.timestamp, *vendor.arrival)
-    if len(clocks) > 1:
-        for number, path in enumerate(clocks):
-            _write_set(code, f"clock_{number}", (path,))
-        code.add(f"every_clock = ({', '.join(f'clock_{number}' for number in range(len(clocks)))})")
     for names, target in ((vendor.person_set, "last"), (vendor.person_set_once, "first"), (vendor.properties, "into")):
         code.add(f"{target} = {{}}")
         if names:
-            write_table(code, names, vendor.nothing, target)
+            write_table(code, names, vendor.nothing, target, held)
     for field in vendor.spread:
         write_spread(code, vendor, field, "into")
+    return held
 
 
-def _write_set(code: Code, name: str, paths: Iterable[str]) -> None:
-    write_first(code, paths)
+def _write_held(code: Code, vendor: type[Vendor], also: Iterable[str]) -> Held:
+    tables = (vendor.user_id, vendor.anonymous_id, vendor.source_id, vendor.person_set, vendor.person_set_once,
+              vendor.properties, tuple(also))  # fmt: skip
+    named = Counter(path for table in tables for path in table if "." not in path)
+    held = {name: f"field_{number}" for number, (name, count) in enumerate(named.items()) if count > 1}
+    code.add(*(f"{variable} = get({name!r})" for name, variable in held.items()))
+    return held
+
+
+def _write_set(code: Code, name: str, paths: Iterable[str], held: Held) -> None:
+    write_first(code, paths, held)
     code.add(f"{name} = value")
 
 

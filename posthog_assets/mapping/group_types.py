@@ -1,7 +1,7 @@
 """Which group types the events of a day name.
 
 Belongs here: finding them in columns of events. Does not belong here: which of them a project has
-(`destination.group_types`).
+(`destination.known_group_types`).
 
 Most events of a day name groups of the same few types, with other keys. So those that name known types only are passed
 over first. Of the others the keys are taken out of the texts, and of those that are then equal only one is parsed.
@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from posthog_assets.core.arrow_columns import count_matches
+from posthog_assets.core.arrow_columns import count_of
 from posthog_assets.core.json_members import scalars
 from posthog_assets.core.posthog_rules import with_groups
 
@@ -29,7 +29,7 @@ _MEMBER: Final = rf"({_TEXT}):{_VALUE}"
 _GROUPS: Final = rf'"\$groups":(?P<groups>\{{(?:{_TEXT}:{_VALUE},?)*\}})'
 
 
-_ANY_GROUPS: Final = re.compile(rb'"\$groups":')
+_ANY_GROUPS: Final = b'"$groups":'
 
 
 class GroupTypes:
@@ -70,7 +70,7 @@ class GroupTypes:
     def _with_unknown(self, texts: pa.StringArray) -> pa.StringArray:
         """Return the texts without those that name known types only."""
         # Where `$groups` stands twice in one text, the other may be meant.
-        if not self.names or count_matches(texts, _ANY_GROUPS) > len(texts):
+        if not self.names or count_of(texts, _ANY_GROUPS) > len(texts):
             return texts
         names = "|".join(re.escape(orjson.dumps(name).decode()) for name in sorted(self.names))
         known = pc.match_substring_regex(texts, rf'"\$groups":\{{(?:(?:{names}):{_VALUE},?)*\}}')

@@ -9,7 +9,6 @@ groups), so one event a group and day is enough: each property with its last val
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from posthog_assets.core.arrow_columns import may_match
+from posthog_assets.core.arrow_columns import may_hold
 
 #: Group type, group key.
 Group = tuple[str, str]
@@ -62,7 +61,6 @@ class GroupStates:
 
 #: Dialects whose records are PostHog's leave `$groups` among the properties.
 _OWN: Final = '"$groups":'
-_ANY_OWN: Final = re.compile(re.escape(_OWN).encode())
 
 
 def with_other_types(staged: pa.RecordBatch, types: Mapping[str, str | None]) -> pa.RecordBatch:
@@ -75,7 +73,7 @@ def with_other_types(staged: pa.RecordBatch, types: Mapping[str, str | None]) ->
         is_call = pc.fill_null(pc.equal(staged["kind"], "group"), False)
         nothing = pc.and_not(pc.fill_null(pc.equal(made, "{}"), False), is_call)
         staged = _with(staged, "groups", pc.if_else(nothing, pa.scalar(None, pa.string()), made))
-    if may_match(staged["properties"], _ANY_OWN):
+    if may_hold(staged["properties"], _OWN.encode()):
         own = pc.match_substring(staged["properties"], _OWN)
         texts = [_own_renamed(text, types) for text in staged["properties"].filter(own).to_pylist()]
         replaced = pc.replace_with_mask(staged["properties"], own, pa.array(texts, pa.string()))

@@ -169,6 +169,13 @@ class Mapping(Section):
                 raise ValueError(f"first_events.{name}: {flaw}")
             if first == self.events.get(name, name):
                 raise ValueError(f"first_events.{name}: {first!r} is the name of the event itself; give another")
+            named = self.events.get(name, name)
+            for other, its_first in self.first_events.items():
+                if its_first != first and named is not None and self.events.get(other, other) == named:
+                    raise ValueError(
+                        f"first_events: {name!r} and {other!r} are both called {named!r} in PostHog, so their first "
+                        "ones need the same name"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -18,8 +18,8 @@ from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.rejected import rejections
 from posthog_assets.pipeline.day_state.settled import Settled, settle
-from posthog_assets.pipeline.group_types import check_day_group_types
 from posthog_assets.pipeline.hot_loop import hot_loop
+from posthog_assets.pipeline.import_group_types import check_day_group_types
 from posthog_assets.pipeline.upstream import events_in, open_upstream
 from posthog_assets.storage.layout import events_path, rejected_path
 from posthog_assets.storage.parquet import ParquetSink, digest_of

@@ -43,10 +43,6 @@ def _make_cheap() -> Callable[[], None]:
     def undo() -> None:
         # glibc does not say what its limits were, and cannot be asked to move them by itself again.
         _limit(_FIRST_LIMITS)
-        # What this step kept for its batches is not added to what the next one keeps.
-        pa.default_memory_pool().release_unused()
-        with suppress(AttributeError, OSError):
-            ctypes.CDLL(None).malloc_trim(0)
         pa.set_memory_pool(pool)
         if has_jemalloc:
             pa.jemalloc_set_decay_ms(_ARROWS_MS)

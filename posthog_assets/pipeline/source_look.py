@@ -25,7 +25,7 @@ from posthog_assets.pipeline.config.rejects import Lost, Verdict
 from posthog_assets.pipeline.sniffing.sampling import flattened, read_sample
 from posthog_assets.sources.files.locations import Location
 from posthog_assets.sources.files.source import Files
-from posthog_assets.sources.formats.unfold import unfolded
+from posthog_assets.sources.formats.unfold import first_unfolded
 from posthog_assets.sources.sql.source import Sql
 
 _ROWS: Final = 200
@@ -83,8 +83,7 @@ def _sampled(location: Location, source: Files, files: Sequence[Any]) -> tuple[l
     sample = read_sample(location, next((file for file in files if file.size), files[0]), source)
     records = sample.records
     if source.unfold:
-        chunks = unfolded([sample.chunk()], source.unfold, 1_000)
-        records = [record for chunk in chunks for record in chunk.records if isinstance(record, dict)]
+        records = [record for record in first_unfolded(sample.chunk(), source.unfold) if isinstance(record, dict)]
     return records, sample.untyped, sample.flaws
 
 

@@ -36,7 +36,8 @@ from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column_kinds import ColumnKinds
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.overlong import with_overlong_rejected
-from posthog_assets.sources.formats import Framing, Lines, read_lazily
+from posthog_assets.pipeline.repeated_fields import RepeatedFields
+from posthog_assets.sources.formats import Framing, Lines, RecordChunk, read_lazily, read_records
 from posthog_assets.storage.scratch import private_folder
 
 #: Above this the process that unpacks, writes and puts together is the slowest.
@@ -46,6 +47,9 @@ _MOST: Final = 4
 #: on a core they find its caches full of each other's data: with half a megabyte that cost a fifth of all the time.
 _SIZE: Final = 2 << 20
 _ROWS: Final = 500
+#: Longer pieces, of which one line is a large part, are staged here; the longest line that is read is 16 MiB.
+_MOST_DIVIDED: Final = 32 << 20
+_SMALLEST: Final = 64 << 10
 
 #: Seconds of staging that must lie ahead before processes are started; each takes about half a second to be ready.
 _WORTH_SECONDS: Final = 3.0
@@ -75,6 +79,9 @@ class Stagers:
         #: Whether rows were given by other kinds of columns than those that are known now.
         self.is_outdated = False
         self._has_rows_of_text = False
+        # The rows of what a process gets are held as a whole, there and here.
+        self._most_divided = _MOST_DIVIDED // dialect.events_per_record
+        self._size = min(_SIZE, max(_MOST_DIVIDED // 2 // dialect.events_per_record, _SMALLEST))
         self._left = records
         # Processes are given their end of a socket, which only POSIX does.
         self._most = 1 if os.name != "posix" else min(_MOST, cores()) if most is None else most
@@ -109,8 +116,9 @@ class Stagers:
 
     def _as_read(self, file: IO[bytes], framing: Framing, part: str) -> Iterator[pa.RecordBatch]:
         under_way: deque[Future[list[pa.RecordBatch]]] = deque()
-        for item in read_lazily(file, framing, part, _SIZE, _ROWS):
-            if isinstance(item, Lines) and self._are_ready():
+        repeated = RepeatedFields(framing.unfold) if framing.unfold else None
+        for item in self._read(file, framing, part, repeated):
+            if isinstance(item, Lines) and self._are_ready() and len(item.text) <= self._most_divided:
                 # Two for each process: one it works on, one that waits for it.
                 yield from _answers(under_way, 2 * len(self._ready))
                 under_way.append(self._divided(item, part))
@@ -122,8 +130,18 @@ class Stagers:
                 if item.untyped and self._columns:
                     self.is_outdated |= self._columns.look(item) and self._has_rows_of_text
                     self._has_rows_of_text = True
-                yield self._dialect.stage(item, part)
+                for batch in self._dialect.batches(item, part):
+                    if repeated:
+                        repeated.count(item, batch)
+                    yield batch
         yield from _answers(under_way, 0)
+
+    def _read(
+        self, file: IO[bytes], framing: Framing, part: str, repeated: RepeatedFields | None
+    ) -> Iterator[Lines | RecordChunk]:
+        if repeated is None:
+            return read_lazily(file, framing, part, self._size, _ROWS)
+        return repeated.limited(read_records(file, framing, part, _ROWS), _ROWS)
 
     def start(self, *, wait: bool = False) -> int:
         """Start the processes there is room for, and with *wait* let them be ready; return how many were started."""
@@ -143,20 +161,21 @@ class Stagers:
         """The numbers of the processes that were started."""
         return [stager.number for stager in (*self._starting, *self._ready)]
 
-    def _timed(self, lines: Lines, part: str) -> list[pa.RecordBatch]:
+    def _timed(self, lines: Lines, part: str) -> Iterator[pa.RecordBatch]:
         """Stage lines here, and start processes where the rest of the day will take long enough."""
-        began = time.thread_time()
         batches = _staged(self._dialect, lines, part)
-        self._seconds += time.thread_time() - began
-        rows = sum(batch.num_rows for batch in batches)
-        self._staged += rows
-        self._left -= rows
+        began = time.thread_time()
+        for batch in batches:
+            self._seconds += time.thread_time() - began
+            self._staged += batch.num_rows
+            self._left -= batch.num_rows
+            yield batch
+            began = time.thread_time()
         if self._most > 1 and self._staged and self._seconds > _TELLING_SECONDS:
             each = self._seconds / self._staged
             if each > _WORTH_EACH and each * self._left > _WORTH_SECONDS:
                 self.start()
             self._most = 1
-        return batches
 
     def _are_ready(self) -> bool:
         """Whether lines are to be divided: once no process is starting any more."""
@@ -184,7 +203,7 @@ class Stagers:
         finally:
             self._idle.put(stager)
         # What went wrong there - a dead process, a dialect that raises - shows here, as if there were no processes.
-        return _staged(self._dialect, lines, part) if batches is None else batches
+        return list(_staged(self._dialect, lines, part)) if batches is None else batches
 
 
 def _answers(under_way: deque[Future[list[pa.RecordBatch]]], most: int) -> Iterator[pa.RecordBatch]:
@@ -292,8 +311,9 @@ class _Stager:
         self._socket.close()
 
 
-def _staged(dialect: Dialect, lines: Lines, part: str) -> list[pa.RecordBatch]:
-    return [dialect.stage(chunk, part) for chunk in lines.chunks(_ROWS)]
+def _staged(dialect: Dialect, lines: Lines, part: str) -> Iterator[pa.RecordBatch]:
+    for chunk in lines.chunks(_ROWS):
+        yield from dialect.batches(chunk, part)
 
 
 def _with_metadata(batch: pa.RecordBatch, metadata: Any) -> pa.RecordBatch:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
@@ -14,7 +15,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from posthog_assets.core.http import backoff
 from posthog_assets.storage.scratch import scratch_folder
-from posthog_assets.storage.timing import DEFAULT, Timing
+from posthog_assets.storage.timing import Timing
 
 #: Files kept: a step reads one several times, and sometimes a second one beside it.
 _KEPT: Final = 2
@@ -28,7 +29,7 @@ _ANSWERS: Final = (FileNotFoundError, FileExistsError, PermissionError, IsADirec
 T = TypeVar("T")
 
 
-def steadily(ask: Callable[[], T], timing: Timing = DEFAULT) -> T:
+def steadily(ask: Callable[[], T], timing: Timing) -> T:
     """Return what *ask* returns, asking again with growing pauses where it raises anything but a final answer."""
     tries = Retrying(
         stop=stop_after_attempt(timing.tries),
@@ -40,7 +41,7 @@ def steadily(ask: Callable[[], T], timing: Timing = DEFAULT) -> T:
     return tries(ask)
 
 
-def create(files: Any, path: str, content: bytes, timing: Timing = DEFAULT) -> bool | None:
+def create(files: Any, path: str, content: bytes, timing: Timing) -> bool | None:
     """Write an object that does not exist yet; returns whether it was written, None where the store cannot tell."""
 
     def attempt() -> bool | None:
@@ -55,10 +56,17 @@ def create(files: Any, path: str, content: bytes, timing: Timing = DEFAULT) -> b
     return steadily(attempt, timing)
 
 
+def read_small(files: Any, path: str, timing: Timing) -> bytes:
+    """Return what a small object holds, by one request; those of s3fs and adlfs ask for the size first otherwise."""
+    parameters = signature(getattr(files, "_cat_file", files.cat_file)).parameters
+    at_once = {"max_concurrency": 1} if "max_concurrency" in parameters else {}
+    return bytes(steadily(lambda: files.cat_file(path, **at_once), timing))
+
+
 class Downloads:
     """The last files that were opened; they go with this object."""
 
-    def __init__(self, files: Any, timing: Timing = DEFAULT) -> None:
+    def __init__(self, files: Any, timing: Timing) -> None:
         self._files = files
         self._timing = timing
         self._folder = scratch_folder()

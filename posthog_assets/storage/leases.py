@@ -30,7 +30,7 @@ from typing import Any
 import orjson
 
 from posthog_assets.core.errors import PartitionLost, PosthogAssetsError, StorageError, StorageUnavailable, shorten
-from posthog_assets.storage.downloads import create, steadily
+from posthog_assets.storage.downloads import create, read_small, steadily
 from posthog_assets.storage.timing import DEFAULT, Timing
 
 
@@ -163,7 +163,7 @@ class _Place:
 
     def read(self) -> _Found | None:
         try:
-            content = bytes(steadily(lambda: self._files.cat_file(self.path), self.timing))
+            content = read_small(self._files, self.path, self.timing)
         except FileNotFoundError:
             return None
         try:

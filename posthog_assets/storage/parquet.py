@@ -38,6 +38,8 @@ class ParquetSink:
 
     #: A row group holds about this many bytes before compression.
     _GROUP_BYTES: Final = 8 << 20
+    #: So many batches become one: a batch takes 16 KB, however few rows it has.
+    _GROUP_BATCHES: Final = 256
 
     def __init__(self, path: Path, schema: pa.Schema, metadata: dict[str, str] | None = None) -> None:
         self.rows = 0
@@ -69,6 +71,8 @@ class ParquetSink:
         self._group_bytes += batch.nbytes
         if self._group_bytes >= self._GROUP_BYTES:
             self._flush()
+        elif len(self._group) >= self._GROUP_BATCHES:
+            self._group = pa.Table.from_batches(self._group, self.schema).combine_chunks().to_batches()
 
     def note(self, metadata: dict[str, str]) -> None:
         """Add metadata to the file that is known only once its rows are written."""

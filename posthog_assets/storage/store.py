@@ -37,7 +37,7 @@ from posthog_assets.core.errors import (
     StorageUnavailable,
     shorten,
 )
-from posthog_assets.storage.downloads import Downloads, create, steadily
+from posthog_assets.storage.downloads import Downloads, create, read_small, steadily
 from posthog_assets.storage.leases import Held, Holding, lease
 from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.timing import DEFAULT, Timing
@@ -190,8 +190,10 @@ class Store:
             return self._downloads
 
     def read_bytes(self, relative: str) -> bytes:
+        """Return what a small file holds; raises FileNotFoundError."""
         with self._answers(relative):
-            return self._ask(self.path(relative).read_bytes)
+            path = self.path(relative)
+            return path.read_bytes() if self._local else read_small(self._files, path.path, self._timing)
 
     def write_bytes(self, relative: str, content: bytes, *, durable: bool = True) -> None:
         """Write a small file atomically; see `atomic_write` for *durable*."""

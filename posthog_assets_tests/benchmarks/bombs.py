@@ -12,6 +12,7 @@ Ends with an error where a day took more than 500 MB.
 from __future__ import annotations
 
 import io
+import json
 import multiprocessing
 import resource
 import sys
@@ -108,12 +109,38 @@ def _same(value: Any, rows: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([value]))
 
 
-def _repeated_cell(path: Path) -> None:
-    _parquet(path, 500, _same("x" * 800_000, 500))
+def _repeated_cell(path: Path, rows: int = 500) -> None:
+    _parquet(path, rows, _same("x" * 800_000, rows))
 
 
 def _huge_repeated_cell(path: Path) -> None:
     _parquet(path, 100, _same("x" * (60 << 20), 100))
+
+
+def _plain_cells(path: Path, sizes: list[int]) -> None:
+    """Write cells of so many MiB, each on a page of its own, since none is there twice."""
+    cells = pa.array([bytes([65 + number]) * (size << 20) for number, size in enumerate(sizes)], pa.large_binary())
+    _parquet(path, len(sizes), cells.cast(pa.binary()), use_dictionary=False, write_batch_size=1)
+
+
+def _cells_of_columns(path: Path, mib: int, columns: int) -> None:
+    table = pa.table({f"c{number}": [bytes([65 + number]) * (mib << 20)] * 2 for number in range(columns)})
+    pq.write_table(table, path, compression="zstd", use_dictionary=False, write_batch_size=1)
+
+
+def _cell_among_others(path: Path) -> None:
+    cells = [b"x" * 1_000] * 20_000 + [b"y" * (100 << 20)] + [b"z" * 1_000] * 5_000
+    note = pa.array(cells, pa.binary())
+    _parquet(path, len(cells), note, use_dictionary=False, data_page_size=1 << 30, write_batch_size=len(cells))
+
+
+def _pages_of_a_database(path: Path) -> None:
+    """Write two columns of pages of 100 MB, as DuckDB does where values are long."""
+    note = pa.array([b"x" * 1_000] * 200_000, pa.binary())
+    table = pa.table({"id": range(200_000), "what": ["page viewed"] * 200_000, "user": ["u"] * 200_000,
+                      "at": ["2024-03-01T10:00:00Z"] * 200_000, "note": note, "more": note})  # fmt: skip
+    options: dict[str, Any] = {"data_page_size": 100_000_000, "write_batch_size": 100_000}
+    pq.write_table(table, path, compression="zstd", use_dictionary=False, row_group_size=200_000, **options)
 
 
 def _repeated_in_lists(path: Path) -> None:
@@ -178,6 +205,27 @@ def _zip_of_gzip(path: Path) -> None:
         archive.writestr("a.jsonl.gz", inner.getvalue())
 
 
+def _beside(path: Path, beside: dict[str, Any], members: int, member: bytes = b'{"n":1}', times: int = 1) -> None:
+    """Write records with a list `items`, and the fields *beside* it."""
+    head = json.dumps({"id": 1, "what": "page viewed", "user": "u", "at": "2024-03-01T10:00:00Z"} | beside).encode()
+
+    def pieces() -> Iterable[bytes]:
+        for _ in range(times):
+            yield head[:-1] + b',"items":['
+            left = members - 1
+            while left:
+                yield (member + b",") * min(left, 10_000)
+                left -= min(left, 10_000)
+            yield member + b"]}\n"
+        yield _GOOD
+
+    _packed(path, pieces())
+
+
+def _fields(count: int) -> dict[str, int]:
+    return {f"f{number}": 1 for number in range(count)}
+
+
 #: What the bomb is: the name of its file, and what writes it.
 BOMBS: Final[dict[str, tuple[str, Callable[[Path], None]]]] = {
     "nothing: one good record": ("a.jsonl.gz", lambda path: _packed(path, (_GOOD,))),
@@ -196,6 +244,12 @@ BOMBS: Final[dict[str, tuple[str, Callable[[Path], None]]]] = {
     "10 million empty lines": ("a.csv.gz", _csv_empty_lines),
     "a Parquet cell of 800 kB, 500 times": ("a.parquet", _repeated_cell),
     "a Parquet cell of 60 MB, 100 times": ("a.parquet", _huge_repeated_cell),
+    "three Parquet cells of 60 MB": ("a.parquet", lambda path: _plain_cells(path, [60, 60, 60])),
+    "Parquet cells of 120 and 60 MB": ("a.parquet", lambda path: _plain_cells(path, [120, 60])),
+    "a Parquet cell of 126 MB among cells of 60 MB": ("a.parquet", lambda path: _plain_cells(path, [60, 126, 60, 60])),
+    "Parquet cells of 40 MB in six columns": ("a.parquet", lambda path: _cells_of_columns(path, 40, 6)),
+    "a Parquet cell of 100 MB among 25,000": ("a.parquet", _cell_among_others),
+    "Parquet pages of 100 MB, two columns": ("a.parquet", _pages_of_a_database),
     "Parquet lists of one value of 500 kB": ("a.parquet", _repeated_in_lists),
     "a Parquet page of 600 MB": ("a.parquet", _large_page),
     "a Parquet list of 60 million nulls": ("a.parquet", _long_list),
@@ -204,7 +258,34 @@ BOMBS: Final[dict[str, tuple[str, Callable[[Path], None]]]] = {
     "an Avro array of 10^8 nulls": ("a.avro", _array_of_nulls),
     "an Avro array of 20 million arrays": ("a.avro", _array_of_small),
     "500 MB in gzip in zip": ("a.zip", _zip_of_gzip),
+    "4 MB beside a list of 100,000": ("a.jsonl.gz", lambda path: _beside(path, {"note": "x" * 4_000_000}, 100_000)),
+    "5 MB beside a list of 1,000": ("a.jsonl.gz", lambda path: _beside(path, {"note": "x" * 5_000_000}, 1_000)),
+    "100 kB beside a list of 2,000, twice": (
+        "a.jsonl.gz", lambda path: _beside(path, {"note": "x" * 100_000}, 2_000, times=2)
+    ),
+    "300,000 fields beside a list of 1,000": ("a.jsonl.gz", lambda path: _beside(path, _fields(300_000), 1_000)),
+    "a list of 1,900,000 members": ("a.jsonl.gz", lambda path: _beside(path, {}, 1_900_000, b"1")),
+    "a list of 20 members of 700 kB": (
+        "a.jsonl.gz", lambda path: _beside(path, {}, 20, b'{"n":"' + _MIB[:700_000] + b'"}')
+    ),
+    "ten events of each of 40 records of 3 MB": ("a.jsonl.gz", lambda path: _long_lines(path, 3, 40)),
+    "ten events of each of 20 records of 15 MB": ("a.jsonl.gz", lambda path: _long_lines(path, 15, 20)),
+    "a Parquet cell of 800 kB in ten events, 100 times": ("a.parquet", lambda path: _repeated_cell(path, 100)),
+}  # fmt: skip
+
+_UNFOLD: Final[dict[str, Any]] = {"source": {"unfold": "items"}}
+_TEN_EVENTS: Final[dict[str, Any]] = {
+    "dialect": {
+        "event": None,
+        "timestamp": None,
+        "events": [{"event": {"value": f"event {n}"}, "timestamp": {"column": "at"}} for n in range(10)],
+    }
 }
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    """Return what the import of a bomb has beside what all have."""
+    return _UNFOLD if " list of " in name and "Parquet" not in name else _TEN_EVENTS if "ten events" in name else {}
 
 
 def _short_of_an_event(path: Path) -> None:
@@ -215,7 +296,7 @@ def _short_of_an_event(path: Path) -> None:
     _packed(path, pieces())
 
 
-def run_day(folder: str, results: Any) -> None:
+def run_day(folder: str, extra: dict[str, Any], results: Any) -> None:
     """Take the day in *folder* to events, in a process of its own; sends (rows, rejected, error, peak MB)."""
     from posthog_assets.core.errors import PosthogAssetsError
     from posthog_assets.pipeline.config.import_file import Import
@@ -227,11 +308,11 @@ def run_day(folder: str, results: Any) -> None:
         {
             "name": "bomb", "start_date": DAY.isoformat(), "end_date": DAY.isoformat(), "storage": f"{folder}/data",
             "processes": 1,
-            "source": {"type": "files", "path": f"{folder}/{{day}}/a.*"},
+            "source": {"type": "files", "path": f"{folder}/{{day}}/a.*"} | extra.get("source", {}),
             "dialect": {
                 "type": "columns", "event": {"column": "what"}, "user_id": {"column": "user"},
                 "timestamp": {"column": "at"}, "source_id": {"column": "id"},
-            },
+            } | extra.get("dialect", {}),
             "destination": {"host": "http://127.0.0.1:1", "project_api_key": "phc_bomb"},
         }
     )  # fmt: skip
@@ -260,7 +341,7 @@ def measure(name: str) -> float:
         maker.join()
         receiver, sender = context.Pipe(duplex=False)
         began = time.monotonic()
-        process = context.Process(target=run_day, args=(folder, sender))
+        process = context.Process(target=run_day, args=(folder, settings_of(name), sender))
         process.start()
         sender.close()
         try:
@@ -270,7 +351,7 @@ def measure(name: str) -> float:
         process.join()
         size = path.stat().st_size
     print(
-        f"{name:40} {size:>12,} {peak:>8,.0f} {time.monotonic() - began:>8.1f} {rows:>6,} {rejected:>9,}  "
+        f"{name:50} {size:>12,} {peak:>8,.0f} {time.monotonic() - began:>8.1f} {rows:>6,} {rejected:>9,}  "
         f"{said.replace(folder, '')[:160]}",
         flush=True,
     )
@@ -284,7 +365,7 @@ def write_bomb(name: str, path: str) -> None:
 
 def main() -> None:
     names = sys.argv[1:] or list(BOMBS)
-    print(f"{'bomb':40} {'bytes':>12} {'peak MB':>8} {'seconds':>8} {'rows':>6} {'rejected':>9}  what is said")
+    print(f"{'bomb':50} {'bytes':>12} {'peak MB':>8} {'seconds':>8} {'rows':>6} {'rejected':>9}  what is said")
     peaks = {name: measure(name) for name in names}
     if too_much := [name for name, peak in peaks.items() if peak > MOST_MB]:
         sys.exit(f"above {MOST_MB} MB: {', '.join(too_much)}")

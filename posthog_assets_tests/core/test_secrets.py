@@ -55,6 +55,17 @@ def test_two_secrets_are_hidden_one_beside_the_other_and_an_empty_one_hides_noth
     assert hidden(b"abc") == b"abc"
 
 
+@pytest.mark.parametrize("secret", ["a", "e", "pw", "s3c", "1", "é"])
+def test_a_secret_of_few_letters_is_hidden_where_it_is_a_whole_value_and_leaves_words_as_they_are(secret: str) -> None:
+    sentence = "1 table has access, e.g. export_pw_s3c (61 rows): pwé"
+    assert hidden_text(sentence, secret) == sentence
+    assert hidden_text(f"postgresql://u:{secret}@host/db is refused", secret) == (
+        f"postgresql://u:{HIDDEN}@host/db is refused"
+    )
+    assert hidden_text(f"password={secret}&x=y, got '{secret}'", secret) == f"password={HIDDEN}&x=y, got '{HIDDEN}'"
+    assert hidden_text(f"password={quote(secret)}", secret) == f"password={HIDDEN}"
+
+
 def test_what_is_special_in_a_pattern_is_only_itself() -> None:
     assert hidden(b"a.c+(x) abc+(x)", "a.c+(x)") == b"(the key) abc+(x)"
 

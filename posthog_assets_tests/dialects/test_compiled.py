@@ -16,6 +16,7 @@ from posthog_assets.cli.main import cli
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.dialects import DIALECTS, load_dialect
 from posthog_assets.dialects.notes import notes_of
+from posthog_assets.dialects.rows import empty_columns
 from posthog_assets.dialects.vendor import Vendor, lines_of
 from posthog_assets.sources.formats.json_lines import unparsed
 from posthog_assets_tests.dialects.test_any_object import EXAMPLES, changed, dialect, paths, texts, values
@@ -117,7 +118,7 @@ def test_what_a_vendor_writes_is_read_in_a_straight_line(name: str, records: lis
     def slowly(index: int, text: bytes) -> None:
         raise AssertionError(text)
 
-    columns: tuple[list[Any], ...] = tuple([] for _ in range(12))
+    columns = empty_columns()
     lines(load_dialect(dialect(name)), [orjson.dumps(record) for record in records], columns, slowly)
     assert [len(column) for column in columns] == [len(records)] * 12
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 from datetime import UTC, date, datetime
@@ -14,6 +15,7 @@ from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.instants import Window
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.dialects import load_dialect
+from posthog_assets.dialects.notes import Notes, notes_of
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import stage_day
@@ -158,3 +160,80 @@ def test_the_times_that_a_day_can_have_hold_for_every_event() -> None:
     assert dialect.stage(RecordChunk([1], [ANN]), "part").num_rows == 2
     again = dialect.within(window)
     assert [reader._window for reader in again._readers] == [window, window]  # type: ignore[attr-defined]
+
+
+def batches(dialect: dict[str, Any], *records: Any) -> list[list[tuple[Any, ...]]]:
+    """Return what `brief` has of each batch that the records become."""
+    chunk = RecordChunk(range(1, len(records) + 1), list(records), remarks={"odd": 1})
+    found = list(load_dialect(dialect).batches(chunk, "part"))
+    assert [notes_of(batch.schema.metadata).remarks for batch in found] == [{"odd": 1}] + [{}] * (len(found) - 1)
+    return [
+        [(row["raw_line"], row["event"], row["event_number"], row["reject_reason"]) for row in batch.to_pylist()]
+        for batch in found
+    ]
+
+
+def ten_events(**more: Any) -> dict[str, Any]:
+    events = [{"event": {"value": f"e{n}"}, "timestamp": {"column": f"at{n}"}} for n in range(10)]
+    return DIALECT | {"events": events} | more
+
+
+def with_times(number: int, times: int = 10, **more: Any) -> dict[str, Any]:
+    return {"id": number, "email": "e"} | {f"at{n}": "2024-03-01T10:00:00Z" for n in range(times)} | more
+
+
+def test_short_records_become_one_batch() -> None:
+    found = batches(ten_events(), *(with_times(number) for number in range(30)))
+    assert [[row[0] for row in batch] for batch in found] == [[line for line in range(1, 31) for _ in range(10)]]
+
+
+def test_long_records_become_a_batch_for_a_few_of_them_in_the_same_order() -> None:
+    records = [with_times(number, note="x" * 600_000) for number in range(3)]
+    found = batches(ten_events(), *copy.deepcopy(records))
+    assert [len(batch) for batch in found] == [10, 20]
+    rows = [row for batch in found for row in batch]
+    assert rows == [(line, f"e{n}", n, None) for line in range(1, 4) for n in range(10)]
+    whole = stage(ten_events(), *records)
+    assert [(row["raw_line"], row["event"], row["event_number"], row["reject_reason"]) for row in whole] == rows
+
+
+def test_each_event_of_a_very_long_record_is_a_batch_and_the_records_beside_it_are_whole() -> None:
+    long = with_times(1, 5, note="x" * 4_500_000, at1=None, at3="soon")
+    found = batches(ten_events(), with_times(0, 2), long, with_times(2, 0), Unreadable("not valid JSON"))
+    none = "none of its events has a time: at0, at1, at2, at3, at4, at5, at6, at7, at8, at9 are empty"
+    assert [row for batch in found for row in batch] == [
+        (1, "e0", 0, None),
+        (1, "e1", 1, None),
+        (2, "e0", 0, None),
+        (2, "e2", 1, None),
+        (2, None, 2, "timestamp cannot be read: 'soon'"),
+        (2, "e4", 3, None),
+        (3, None, 0, none),
+        (4, None, 0, "not valid JSON"),
+    ]
+    assert [len(batch) for batch in found] == [2, 1, 1, 1, 1, 2]
+
+
+def test_columns_left_out_are_counted_once_for_each_event_however_long_the_records_are() -> None:
+    dialect = ten_events(properties=["note"])
+    for note in ("x", "x" * 600_000):
+        records = [with_times(number, note=note, other=1) for number in range(3)]
+        counts = Notes()
+        for batch in load_dialect(dialect).batches(RecordChunk(range(3), records), "part"):
+            counts.add(notes_of(batch.schema.metadata))
+        assert counts.fields_left_out == {"other": 30}
+
+
+def test_a_day_of_long_records_in_ten_events_adds_up_and_only_what_no_event_can_hold_is_rejected(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "exports").mkdir()
+    records = [with_times(n, note="x" * size) for n, size in enumerate((10, 1_200_000, 4_300_000, 20))]
+    (tmp_path / "exports/2024-03-01.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    imp = Import.read(small_attributes(tmp_path, dialect=ten_events()))
+    export_day(imp, DAY)
+    report = stage_day(imp, DAY)
+    assert (report.raw_records, report.further, report.rows) == (4, 36, 40)
+    assert report.reject_reasons == {"longer than 4 MiB when it is read": 10}
+    mapped = transform_day(imp, DAY)
+    assert mapped.reject_reasons == {"event is larger than 900,000 bytes": 10}

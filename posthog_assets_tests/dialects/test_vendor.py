@@ -12,8 +12,9 @@ import pytest
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import content_id
+from posthog_assets.dialects.reading import Reading
 from posthog_assets.dialects.record import Record
-from posthog_assets.dialects.vendor import Reading, Vendor
+from posthog_assets.dialects.vendor import Vendor
 
 
 class Acme(Vendor):

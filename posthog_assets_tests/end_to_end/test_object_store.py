@@ -60,6 +60,28 @@ def store(url: str, name: str, timing: Timing = QUICK) -> Store:
     return Store(f"s3://history/{name}", "shop", options(url), timing)
 
 
+def requests_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the requests that s3fs has sent since this was asked last."""
+    calls = [record.getMessage() for record in caplog.records if record.name == "s3fs"]
+    caplog.clear()
+    return [text.split(" - ")[0].removeprefix("CALL: ") for text in calls if text.startswith("CALL: ")]
+
+
+def test_a_small_object_and_a_lease_are_read_by_one_request(s3: str, caplog: pytest.LogCaptureFixture) -> None:
+    one = store(s3, "small")
+    with caplog.at_level("DEBUG", "s3fs"):
+        one.write_bytes("a", b"b")
+        requests_of(caplog)
+        assert one.read_bytes("a") == b"b"
+        assert requests_of(caplog) == ["get_object"]
+        with one.lock("raw_export", "2024-03-01") as holding:
+            requests_of(caplog)
+            holding.confirm()
+            assert requests_of(caplog) == ["get_object"]
+    with pytest.raises(FileNotFoundError):
+        one.read_bytes("gone")
+
+
 def importing(
     tmp_path: Path, url: str, name: str, destination: str, events: int = 40, timing: Timing = QUICK
 ) -> Import:

@@ -82,6 +82,10 @@ def test_limits_hold_exactly(good: list[dict[str, Any]], bad: list[dict[str, Any
     [
         ({"first_events": {"buy": "buy"}}, "'buy' is the name of the event itself; give another"),
         ({"events": {"buy": "Bought"}, "first_events": {"buy": "Bought"}}, "'Bought' is the name of the event itself"),
+        (
+            {"events": {"a": "Bought", "b": "Bought"}, "first_events": {"a": "First a", "b": "First b"}},
+            "'a' and 'b' are both called 'Bought' in PostHog, so their first ones need the same name",
+        ),
         ({"properties": {"add": {"$import_day": "x"}}}, r"\$import_day cannot be set: every imported event carries it"),
         ({"properties": {"rename": {"$geoip_disable": "g"}}}, r"\$geoip_disable cannot be set"),
         ({"markers": {"day": "d"}, "properties": {"add": {"d": 1}}}, "d cannot be set"),

@@ -65,3 +65,13 @@ def test_a_file_without_one_has_the_digest_of_all_of_it(tmp_path: Path) -> None:
     assert digest(tmp_path / "old") == xxhash.xxh3_128(b"not even Parquet").hexdigest()
     (tmp_path / "empty").touch()
     assert digest(tmp_path / "empty") == xxhash.xxh3_128().hexdigest()
+
+
+def test_many_batches_of_few_rows_are_one_row_group_and_take_no_memory_each(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with ParquetSink(path, SCHEMA) as sink:
+        for number in range(1_000):
+            sink.write(pa.RecordBatch.from_pydict({"timestamp": [number], "event": ["a"]}, schema=SCHEMA))
+            assert len(sink._group) < 256
+    assert pq.read_metadata(path).num_row_groups == 1
+    assert pq.read_table(path)["timestamp"].to_pylist() == [*range(1_000)]

@@ -22,6 +22,7 @@ from posthog_assets.orchestration.history import State, read_states
 from posthog_assets.orchestration.local.project import ImportJob
 from posthog_assets.pipeline.column_types import read_column_types
 from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.config.people import PEOPLE
 from posthog_assets.pipeline.config.rejects import Lost, Verdict
 from posthog_assets.pipeline.day_state.owed import owed_events, was_reopened
 
@@ -204,7 +205,8 @@ def _by_other_kinds(job: ImportJob) -> frozenset[date]:
     except PosthogAssetsError:
         # The day that is staged next says what is wrong.
         return frozenset()
-    return frozenset(date.fromisoformat(key) for key in keys)
+    # Profiles are staged beside the days.
+    return frozenset(date.fromisoformat(key) for key in keys if key != PEOPLE)
 
 
 def _newest(instance: dg.DagsterInstance, job: ImportJob, asset: str) -> dict[str, int]:

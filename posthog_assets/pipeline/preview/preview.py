@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from posthog_assets.core.errors import VerificationError, shorten
 from posthog_assets.core.rejection import reason_head
 from posthog_assets.destination.encoder import encode
-from posthog_assets.destination.group_types import flaws, known_group_types
+from posthog_assets.destination.known_group_types import group_type_flaws, known_group_types
 from posthog_assets.destination.known_names import known_events, known_properties
 from posthog_assets.destination.preflight import TRIES
 from posthog_assets.destination.query_client import QueryClient
@@ -173,10 +173,10 @@ def _new_names(imp: Import, events: set[str], properties: set[str]) -> NewNames:
 def _group_types(imp: Import, named: list[str]) -> list[str]:
     destination = imp.destination
     try:
-        known = known_group_types(QueryClient(destination)) if named and destination.verifies else None
+        known = known_group_types(QueryClient(destination, TRIES)) if named and destination.verifies else None
     except VerificationError:
         known = None
-    return list(flaws(named, known, destination.new_group_types))
+    return list(group_type_flaws(named, known, destination.new_group_types))
 
 
 def _samples(run: DryRun, wanted: int) -> list[Sample]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -254,8 +254,8 @@ def _fill(
     draft.attributes |= {"source": source, "dialect": of_newest_edition(section)}
 
 
-def _unfolded(chunk: RecordChunk, name: str | None) -> list[RecordChunk]:
-    return list(unfolded([chunk], name, 1_000)) if name else [chunk]
+def _unfolded(chunk: RecordChunk, name: str | None) -> Iterable[RecordChunk]:
+    return unfolded([chunk], name, 1_000) if name else [chunk]
 
 
 def _paths_say_the_day(layout: Layout, samples: Sequence[Sample], sampled: Times) -> bool:

@@ -20,7 +20,7 @@ from posthog_assets.mapping.events import EventMapper
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.preview.preview import Sample
 from posthog_assets.pipeline.sniffing.draft import Draft
-from posthog_assets.sources.formats.unfold import unfolded
+from posthog_assets.sources.formats.unfold import first_unfolded
 
 
 def preview_draft(draft: Draft, wanted: int = 5) -> list[Sample]:
@@ -28,8 +28,7 @@ def preview_draft(draft: Draft, wanted: int = 5) -> list[Sample]:
     imp = Import.read(without_variables(draft.attributes))
     unfold = draft.attributes["source"].get("unfold")
     chunk = RecordChunk(range(1, len(draft.records) + 1), draft.records, draft.untyped)
-    chunks = list(unfolded([chunk], unfold, 1_000)) if unfold else [chunk]
-    records: list[Any] = [record for some in chunks for record in some.records]
+    records: list[Any] = first_unfolded(chunk, unfold) if unfold else draft.records
     staged = imp.dialect.stage(RecordChunk(range(len(records)), copy.deepcopy(records), draft.untyped), "sample")
     rows = staged.select(["event", "reject_reason", "raw_line"]).to_pylist()
     chosen = set(_diverse([row["event"] or reason_head(row["reject_reason"]) for row in rows], wanted))

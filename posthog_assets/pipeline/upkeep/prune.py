@@ -95,14 +95,15 @@ def _prune_day(imp: Import, day: date, now: datetime, *, dry_run: bool) -> list[
     else:
         with ExitStack() as held:
             try:
-                for asset in _LOCKS:
-                    held.enter_context(imp.store.lock(asset, day.isoformat()))
+                holdings = [held.enter_context(imp.store.lock(asset, day.isoformat())) for asset in _LOCKS]
+                # It cannot be made again from here on.
+                _check_unchanged(imp.store, day, _settled(imp, day))
+                for asset in due:
+                    for holding in holdings:
+                        holding.confirm()
+                    _delete(imp.store, day, asset)
             except PartitionBusy:
                 raise _Stays("a run works on it") from None
-            # It cannot be made again from here on.
-            _check_unchanged(imp.store, day, _settled(imp, day))
-            for asset in due:
-                _delete(imp.store, day, asset)
     return [Pruned(day, asset, stored[asset]) for asset in due]
 
 

@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from posthog_assets.core.errors import BrokenPart
 from posthog_assets.core.json_records import LONGEST_LINE
 from posthog_assets.core.records import Unreadable
-from posthog_assets.sources.formats.parquet_pages import Chunk, check_footer, measured
+from posthog_assets.sources.formats.parquet_pages import Chunk, check_footer, largest_pages, measured
 
 # Arrow makes its functions when it is imported; type checkers cannot see them.
 pc: Any = pyarrow.compute
@@ -31,6 +32,13 @@ _SMALL_DICTIONARY: Final = 32 << 10
 #: Batches that equal values could make larger than this are read as numbers of distinct values.
 _UNPACKED: Final = 64 << 20
 
+#: Only a page that is larger may hold a row that is too large by itself.
+_LARGE_PAGE: Final = LONGEST_LINE
+#: A page is in memory as a whole, and a row of it once more: pages and rows take this much at most.
+_PAGES_AND_ROWS: Final = 288 << 20
+#: Rows of a large page that are looked at together: one may be as large as the page.
+_LOOKED_AT: Final = 64
+
 #: Stands for a row that is not read.
 TOO_LARGE: Final = Unreadable(f"a row longer than {LONGEST_LINE >> 20} MiB")
 
@@ -41,17 +49,46 @@ def bounded_batches(file: IO[bytes], name: str, rows: int, limit: int) -> Iterat
     A row of more than 16 MiB, eight bytes being counted for each value at least, comes alone and as `Unreadable`.
 
     Raises:
-        BrokenPart: a page, or the lists of a row group, are larger than can be read.
+        BrokenPart: a page, a value beside large pages, or the lists of a row group are larger than can be read.
         pyarrow.ArrowException: the file is damaged.
     """
     check_footer(file, name)
     with pq.ParquetFile(file, pre_buffer=False) as reader:
         plain = reader.schema_arrow
-        for groups, size, repeated in _runs(file, measured(file, reader.metadata, name), rows, limit):
+        measured_groups = measured(file, reader.metadata, name)
+        for number, chunks in enumerate(measured_groups):
+            _check_rows(reader, number, chunks, name)
+        for groups, size, repeated in _runs(file, measured_groups, rows, limit):
             source = pq.ParquetFile(file, pre_buffer=False, read_dictionary=repeated) if repeated else reader
             looks_closer = bool(repeated) or any(pa.types.is_nested(kind) for kind in plain.types)
             for batch in source.iter_batches(batch_size=size, row_groups=groups):
                 yield from _parts(batch, plain, limit) if looks_closer or batch.nbytes > limit else (batch,)
+                # Gone before the next one is read.
+                del batch
+
+
+def _check_rows(reader: pq.ParquetFile, group: int, chunks: list[Chunk], name: str) -> None:
+    """Refuse a row group whose large pages hold rows that do not fit into memory beside them.
+
+    Raises:
+        BrokenPart: it is refused. The pages were read one column at a time to find out.
+    """
+    pages = largest_pages(chunks)
+    if 2 * pages <= _PAGES_AND_ROWS:
+        return
+    longest: dict[str, int] = {}
+    for chunk in (chunk for chunk in chunks if chunk.largest > _LARGE_PAGE and chunk.largest > chunk.dictionary):
+        longest[chunk.path] = 0
+        for batch in reader.iter_batches(batch_size=_LOOKED_AT, row_groups=[group], columns=[chunk.path]):
+            sizes = (int(row_bytes(column).max(initial=0)) for column in batch.columns)
+            longest[chunk.path] = max(longest[chunk.path], *sizes)
+            del batch
+    if pages + sum(longest.values()) > _PAGES_AND_ROWS:
+        widest = max(longest, key=lambda path: longest[path])
+        raise BrokenPart(
+            f"{name}: a value of column {widest!r} has {longest[widest]:,} bytes, more than can be read beside pages "
+            f"of {pages:,} bytes in row group {group}: refused; no event holds more than 1 MB, so leave such values out"
+        )
 
 
 def _runs(

@@ -22,8 +22,9 @@ from posthog_assets.core.errors import BrokenPart
 #: A footer becomes objects of some ten times its size.
 _LONGEST_FOOTER: Final = 32 << 20
 #: All columns of a row group are read together, and of each one page at a time: their largest pages take this much at
-#: most. Writers end a page after 1 MiB, DuckDB after 100 MB.
+#: most, and one of them this much. Writers end a page after 1 MiB, DuckDB after 100 MB.
 _LARGEST_PAGES: Final = 256 << 20
+_LARGEST_PAGE: Final = 128 << 20
 #: A page of distinct values is unpacked, read, and read once more to see how long they are. Writers end it after 1 MiB.
 _LARGEST_DICTIONARY: Final = 48 << 20
 #: A list may lie in one row, whatever the average is; so many members are read at once in the worst case.
@@ -67,16 +68,26 @@ def measured(file: IO[bytes], metadata: pq.FileMetaData, name: str) -> list[list
     groups = []
     for number in range(metadata.num_row_groups):
         chunks = list(_chunks(file, metadata.row_group(number), metadata.schema, name))
-        pages = sum(chunk.largest for chunk in chunks if chunk.largest > _LARGEST_PAGES >> 8)
-        if pages > _LARGEST_PAGES:
-            widest = max(chunks, key=lambda chunk: chunk.largest)
+        pages = largest_pages(chunks)
+        widest = max(chunks, key=lambda chunk: chunk.largest, default=None)
+        if widest and pages > _LARGEST_PAGES:
             raise BrokenPart(
                 f"{name}: the pages of row group {number} unpack to {pages:,} bytes together (one of column "
                 f"{widest.path!r} to {widest.largest:,}), more than {_LARGEST_PAGES >> 20} MiB: refused; write it with "
                 "smaller row groups"
             )
+        if widest and widest.largest > _LARGEST_PAGE:
+            raise BrokenPart(
+                f"{name}: a page of column {widest.path!r} in row group {number} unpacks to {widest.largest:,} bytes, "
+                f"more than {_LARGEST_PAGE >> 20} MiB: refused; write it with smaller pages"
+            )
         groups.append(chunks)
     return groups
+
+
+def largest_pages(chunks: list[Chunk]) -> int:
+    """Return the bytes that the largest page of each column take together; small ones do not count."""
+    return sum(chunk.largest for chunk in chunks if chunk.largest > _LARGEST_PAGES >> 8)
 
 
 def _chunks(file: IO[bytes], group: Any, schema: Any, name: str) -> Iterator[Chunk]:

@@ -9,7 +9,7 @@ An answer is held in memory while it is read; APIs deliver pages.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -18,6 +18,9 @@ from posthog_assets.core.json_text import load_any
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.sources.formats.framing import Framing
 from posthog_assets.sources.formats.json_paths import NOTHING, find
+
+#: The records of one chunk repeat what is added to each up to so many bytes.
+_CHUNK_BYTES: Final = 8 << 20
 
 _KINDS = {list: "an array", str: "text", int: "a number", float: "a number", bool: "a boolean", type(None): "null"}
 
@@ -38,6 +41,8 @@ def read_selected(
         remarks[sentence] = remarks.get(sentence, 0) + 1
 
     kept = kept_records(b"".join(blocks), framing, name, remark)
+    # Each record repeats what is added, and so does the row that is made of it.
+    rows = max(1, min(rows, _CHUNK_BYTES // max(1, len(framing.add))))
     for start in range(0, len(kept), rows):
         part = kept[start : start + rows]
         # Of the whole answer: with its first records.

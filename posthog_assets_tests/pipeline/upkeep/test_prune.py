@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import dagster as dg
+import orjson
 import pytest
 
 from posthog_assets.core.errors import ImportFileError, MissingUpstream, Refused
@@ -95,6 +96,23 @@ def test_each_asset_goes_when_its_own_time_after_the_acknowledgement_is_over(mak
     ):
         prune(imp, dry_run=False, now=after(days))
         assert stored(imp) == left
+
+
+class TakenOver(Store):
+    """A store in which another run takes the day over while its files are looked at."""
+
+    def open(self, relative: str) -> IO[bytes]:
+        if relative.startswith("posthog_events/"):
+            lease = self.path(f".locks/staged_events-{DAY}.json")
+            lease.write_bytes(orjson.dumps({"owner": "another", "number": 2, "process": 1, "host": "other"}))
+        return super().open(relative)
+
+
+def test_nothing_goes_of_a_day_that_another_run_has_taken_over(make: Callable[..., Import], tmp_path: Path) -> None:
+    imp = imported(make(storage=f"memory://{tmp_path.name}"))
+    taken = imp.stored_in(TakenOver(imp.storage_url, imp.name))
+    assert prune(taken, dry_run=False, now=after(91)).left == {"a run works on it": [DAY]}
+    assert stored(imp) == ["raw/2024", "staged/2024", "events/2024"]
 
 
 def test_the_ledger_the_manifest_and_the_rejected_records_stay(make: Callable[..., Import]) -> None:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from posthog_assets.core.errors import BrokenPart
-from posthog_assets.sources.formats import count_records, detect, parquet_pages
+from posthog_assets.sources.formats import count_records, detect, parquet_batches, parquet_pages
 from posthog_assets.sources.formats.parquet_pages import measured
 from posthog_assets_tests.sources.formats.reading import read
 
@@ -53,6 +53,62 @@ def test_a_page_that_unpacks_too_far_is_refused_before_it_is(monkeypatch: pytest
     )  # fmt: skip
     with pytest.raises(BrokenPart, match="one of column 'note' to 3,000,00.*, more than 2 MiB: refused"):
         read(data, "a.parquet")
+
+
+def _plain(cells: list[list[int]]) -> bytes:
+    """Return a file of a column for each list, with cells of so many thousand letters, each on a page of its own."""
+    table = pa.table({f"c{n}": [bytes([65 + n]) * 1_000 * size for size in column] for n, column in enumerate(cells)})
+    return _written(table, compression="zstd", use_dictionary=False, data_page_size=1, write_batch_size=1)
+
+
+def test_one_page_that_unpacks_too_far_is_refused_though_all_together_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_pages, "_LARGEST_PAGE", 1 << 20)
+    assert len(read(_plain([[900, 900]]), "a.parquet")) == 2
+    with pytest.raises(BrokenPart, match="a page of column 'c0' in row group 0 unpacks to 1,100,0.. bytes, more than"):
+        read(_plain([[900, 1_100]]), "a.parquet")
+
+
+@pytest.fixture
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pages and rows take 3 MiB together, and have a page of 100 kB be a large one."""
+    monkeypatch.setattr(parquet_batches, "_PAGES_AND_ROWS", 3 << 20)
+    monkeypatch.setattr(parquet_batches, "_LARGE_PAGE", 100_000)
+    monkeypatch.setattr(parquet_pages, "_LARGEST_PAGES", 4 << 20)
+
+
+@pytest.mark.usefixtures("small_limits")
+def test_a_value_that_does_not_fit_beside_the_pages_is_refused_before_it_is_read_with_them() -> None:
+    wide = [[500, 1], [500, 1], [400, 1], [300, 1]]
+    assert len(read(_plain(wide[:3]), "a.parquet")) == 2
+    with pytest.raises(
+        BrokenPart, match="a value of column 'c0' has 500,0.. bytes, more than can be read beside pages"
+    ):
+        read(_plain(wide), "a.parquet")
+
+
+@pytest.mark.usefixtures("small_limits")
+@pytest.mark.parametrize("shape", ["text", "list", "struct"])
+def test_large_pages_of_short_values_are_read(shape: str) -> None:
+    text = pa.array([b"x" * 900], pa.binary()).take(pa.array([0] * 1_000))
+    shapes: dict[str, Any] = {
+        "text": text,
+        "list": pa.ListArray.from_arrays(pa.array(range(0, 1_001, 2), pa.int32()), text),
+        "struct": pa.StructArray.from_arrays([text], ["inner"]),
+    }
+    column = shapes[shape]
+    data = _written(
+        pa.table({"a": column, "b": column}), compression="zstd", use_dictionary=False, data_page_size=1 << 30,
+        write_batch_size=2_000, max_rows_per_page=2_000,
+    )  # fmt: skip
+    assert len(read(data, "a.parquet")) == len(column)
+
+
+@pytest.mark.usefixtures("small_limits")
+def test_a_long_list_of_short_values_counts_as_one_value() -> None:
+    text = pa.array([b"x" * 900], pa.binary()).take(pa.array([0] * 1_000))
+    column = pa.ListArray.from_arrays(pa.array([0, 1_000, 1_000], pa.int32()), text)
+    with pytest.raises(BrokenPart, match="a value of column 'a.list.element' has 90.,... bytes, more than"):
+        read(_written(pa.table({"a": column, "b": column}), use_dictionary=False), "a.parquet")
 
 
 def test_distinct_values_that_unpack_too_far_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.deliver import deliver_day
 from posthog_assets.pipeline.export import export_day
-from posthog_assets.pipeline.group_types import check_day_group_types, declared_group_types
+from posthog_assets.pipeline.import_group_types import check_day_group_types, declared_group_types
 from posthog_assets.pipeline.preview.markdown import sentences
 from posthog_assets.pipeline.preview.preview import preview_day
 from posthog_assets.pipeline.stage import stage_day

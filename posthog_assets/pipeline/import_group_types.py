@@ -1,7 +1,7 @@
 """The group types that an import brings into its project.
 
 Belongs here: which they are, as far as it is known, and refusing a day's. Does not belong here: the project's
-(`destination.group_types`), or finding them in events (`mapping.group_types`).
+(`destination.known_group_types`), or finding them in events (`mapping.group_types`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import orjson
 
 from posthog_assets.core.partitions import Partition, key_of
-from posthog_assets.destination.group_types import check_group_types
+from posthog_assets.destination.known_group_types import check_group_types
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.storage.layout import group_types_path
 

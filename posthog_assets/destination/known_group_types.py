@@ -45,11 +45,11 @@ def check_group_types(destination: Destination, named: Collection[str], what: st
     if not named:
         return
     known = known_group_types(QueryClient(destination)) if destination.verifies else None
-    for words in flaws(named, known, destination.new_group_types):
+    for words in group_type_flaws(named, known, destination.new_group_types):
         raise GroupTypesRefused(f"{what}: {words}. Nothing was sent")
 
 
-def flaws(named: Collection[str], known: list[str] | None, asked_for: Collection[str]) -> Iterator[str]:
+def group_type_flaws(named: Collection[str], known: list[str] | None, asked_for: Collection[str]) -> Iterator[str]:
     """Yield why a project that has the types *known* (None: not known) should not get those that are *named*."""
     all_types = list(dict.fromkeys([*(known or ()), *sorted(named)]))
     new = [kind for kind in sorted(named) if kind not in (known or ())]
