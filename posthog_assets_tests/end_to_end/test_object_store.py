@@ -82,6 +82,20 @@ def test_a_small_object_and_a_lease_are_read_by_one_request(s3: str, caplog: pyt
         one.read_bytes("gone")
 
 
+def test_a_folder_of_many_days_is_one_listing(s3: str, caplog: pytest.LogCaptureFixture) -> None:
+    one = store(s3, "listed")
+    for day in (1, 2, 3):
+        one.write_bytes(f"imported_batches/2024-03-0{day}/ledger.parquet", b"x")
+    # What a console makes for a folder.
+    one._files.pipe_file(f"{one.path('imported_batches').path}/", b"")
+    one.write_bytes("imported_batches/group_types.json", b"[]")
+    with caplog.at_level("DEBUG", "s3fs"):
+        assert one.folders("imported_batches") == ["2024-03-01", "2024-03-02", "2024-03-03"]
+        assert requests_of(caplog) == ["list_objects_v2"]
+    assert one.names("imported_batches") == ["2024-03-01", "2024-03-02", "2024-03-03", "group_types.json"]
+    assert (one.names("gone"), one.folders("gone")) == ([], [])
+
+
 def importing(
     tmp_path: Path, url: str, name: str, destination: str, events: int = 40, timing: Timing = QUICK
 ) -> Import:
