@@ -162,12 +162,17 @@ def changes(name: str, first: date | None, last: date | None, every: bool, as_js
 @cli.command()
 @click.argument("name", metavar="[DIALECT]", required=False, shell_complete=options.complete_dialects)
 @click.option("--markdown", is_flag=True, help="As a Markdown table.")
-@click.option("--source", is_flag=True, help="Print the Python that reads its records, compiled from its tables")
-def dialects(name: str | None, markdown: bool, source: bool) -> None:
+@click.option(
+    "--source",
+    is_flag=True,
+    help="Print the Python that reads its records, compiled from its tables; of the dialect columns name an import.",
+)
+@options.project
+def dialects(name: str | None, markdown: bool, source: bool, project: Path | None) -> None:
     """Show which dialects there are, or what one of them makes of each field."""
     from posthog_assets.cli.dialects import show_dialects
 
-    sys.exit(show_dialects(name, markdown=markdown, source=source))
+    sys.exit(show_dialects(name, project, markdown=markdown, source=source))
 
 
 @cli.command("list")

@@ -14,6 +14,7 @@ import orjson
 import pyarrow as pa
 from pydantic import Field, PrivateAttr, model_validator
 
+from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.json_records import Unparsed
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.rejection import Rejected, reason_head
@@ -22,7 +23,7 @@ from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column import ABSENT, Column, TimestampColumn, Value
 from posthog_assets.dialects.column_kinds import TYPES_DESCRIPTION, Types, as_declared, as_kind, converters
-from posthog_assets.dialects.column_lines import FILLED, Chosen, lines_of
+from posthog_assets.dialects.column_lines import FILLED, Chosen, lines_of, lines_source
 from posthog_assets.dialects.column_values import (
     each,
     ids_of,
@@ -130,6 +131,12 @@ class Columns(Dialect):
             has_groups=bool(self.groups),
             takes_out=self.edition > 1,
         )
+
+    def lines_source(self) -> str:
+        """Return the source of the function that reads lines of JSON; raises ImportFileError where none is made."""
+        if not (self.compiled and _reads_alike(type(self))):
+            raise ImportFileError(f"{type(self).__name__} reads records column by column, by no compiled function")
+        return lines_source(self._chosen)
 
     def _stage_lines(self, texts: list[bytes], positions: Sequence[int], part: str) -> tuple[pa.RecordBatch, list[int]]:
         """Return the rows of those lines that are as most are, and the indices of the others."""
