@@ -40,6 +40,7 @@ from posthog_assets.core.errors import (
 from posthog_assets.storage.downloads import Downloads, create, read_small, steadily
 from posthog_assets.storage.leases import Held, Holding, lease
 from posthog_assets.storage.scratch import scratch_folder
+from posthog_assets.storage.timing import DEFAULT, Timing
 
 T = TypeVar("T")
 
@@ -60,8 +61,12 @@ class Store:
     downloaded whole, since it is read several times.
     """
 
-    def __init__(self, url: str, import_name: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, url: str, import_name: str, options: Mapping[str, Any] | None = None, timing: Timing = DEFAULT
+    ) -> None:
         """Open *import_name*'s folder below *url*, a path or an fsspec URL; *options* are passed to fsspec.
+
+        *timing* is what waiting for a store elsewhere goes by.
 
         Raises:
             ImportFileError: the URL names a protocol that is not installed.
@@ -82,6 +87,7 @@ class Store:
             raise StorageUnavailable(f"storage {url} could not be reached: {shorten(str(error))}") from error
         if self._local:
             self.root = UPath(Path(self.root.path).absolute())
+        self._timing = timing
         # A ledger may have ten thousand files, and making a path object takes as long as opening a file.
         self._folder = str(self.root)
         self._downloads: Downloads | None = None
@@ -127,7 +133,7 @@ class Store:
                 with os.scandir(path) as entries:
                     return [(entry.name, entry.is_dir()) for entry in entries]
             with self._answers(relative):
-                found = steadily(lambda: self._files.ls(path, detail=True))
+                found = self._steadily(lambda: self._files.ls(path, detail=True))
         except FileNotFoundError:
             return []
         listed = [(str(entry["name"]).strip("/"), entry["type"] == "directory") for entry in found]
@@ -149,7 +155,7 @@ class Store:
             paths = [self.path(relative).path for relative in relatives]
             try:
                 with self._answers(relatives[0]):
-                    steadily(lambda: self._files.rm(paths))
+                    self._steadily(lambda: self._files.rm(paths))
             except FileNotFoundError:
                 # Some stores end with the first that does not exist.
                 for relative in relatives:
@@ -193,14 +199,14 @@ class Store:
 
     def _downloaded(self) -> Downloads:
         with self._making:
-            self._downloads = self._downloads or Downloads(self._files)
+            self._downloads = self._downloads or Downloads(self._files, self._timing)
             return self._downloads
 
     def read_bytes(self, relative: str) -> bytes:
         """Return what a small file holds; raises FileNotFoundError."""
         with self._answers(relative):
             path = self.path(relative)
-            return path.read_bytes() if self._local else read_small(self._files, path.path)
+            return path.read_bytes() if self._local else read_small(self._files, path.path, self._timing)
 
     def write_bytes(self, relative: str, content: bytes, *, durable: bool = True) -> None:
         """Write a small file atomically; see `atomic_write` for *durable*."""
@@ -209,7 +215,7 @@ class Store:
                 path.write_bytes(content)
         else:
             with self._answers(relative):
-                steadily(lambda: self._files.pipe_file(self.path(relative).path, content))
+                self._steadily(lambda: self._files.pipe_file(self.path(relative).path, content))
 
     def create(self, relative: str, content: bytes) -> bool | None:
         """Write a small file that does not exist yet; returns whether it was written, None where the store cannot tell.
@@ -218,7 +224,7 @@ class Store:
         """
         if not self._local:
             with self._answers(relative):
-                return create(self._files, self.path(relative).path, content)
+                return create(self._files, self.path(relative).path, content, self._timing)
         path = Path(self.path(relative).path)
         self._made(path.parent)
         with contextlib.suppress(FileExistsError), path.open("xb") as file:
@@ -250,7 +256,7 @@ class Store:
             else:
                 with self._answers(relative):
                     # Not through an open file: one that is closed by an error would leave what it has got until then.
-                    steadily(lambda: self._files.put_file(str(temporary), target.path))
+                    self._steadily(lambda: self._files.put_file(str(temporary), target.path))
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
@@ -280,7 +286,10 @@ class Store:
         return folder
 
     def _ask(self, ask: Callable[[], T]) -> T:
-        return ask() if self._local else steadily(ask)
+        return ask() if self._local else self._steadily(ask)
+
+    def _steadily(self, ask: Callable[[], T]) -> T:
+        return steadily(ask, self._timing)
 
     @contextlib.contextmanager
     def _answers(self, relative: str) -> Iterator[None]:
@@ -347,7 +356,7 @@ class Store:
         with contextlib.ExitStack() as stack:
             with self._answers(relative):
                 try:
-                    held = stack.enter_context(lease(self._files, self.path(relative).path, what))
+                    held = stack.enter_context(lease(self._files, self.path(relative).path, what, self._timing))
                 except Held as holder:
                     raise PartitionBusy(f"{busy} ({holder}); wait for it to finish, then run this one again") from None
             yield held

@@ -14,6 +14,7 @@ import pytest
 from posthog_assets.destination.preflight import Finding
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.source_look import look_at_source
+from posthog_assets.sources.http.api import sleeping_by
 from posthog_assets_tests.conftest import small_attributes
 from posthog_assets_tests.fakes.amplitude_server import API_KEY, SECRET_KEY, AmplitudeServer, make_day
 from posthog_assets_tests.fakes.export_server import Reply
@@ -72,14 +73,14 @@ def test_where_the_first_day_is_empty_the_last_one_is_asked_for(tmp_path: Path) 
     assert empty[0].words.startswith("answers, and has no record of 2024-02-01 and 2024-02-02; correct start_date")
 
 
-def test_wrong_credentials_and_a_closed_port_are_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("posthog_assets.sources.http.api.pause", lambda seconds: None)
+def test_wrong_credentials_and_a_closed_port_are_problems(tmp_path: Path) -> None:
     with RecordsApi([]) as api:
         source = settings(api.url)
         source["client"]["auth"]["token"] = "wrong"
         (refused,) = look(tmp_path, source, COLUMNS)
     assert (refused.level, "The API does not know these credentials" in refused.words) == ("problem", True)
-    (closed,) = look(tmp_path, settings("http://127.0.0.1:9"), COLUMNS)
+    with sleeping_by(lambda seconds: None):
+        (closed,) = look(tmp_path, settings("http://127.0.0.1:9"), COLUMNS)
     assert (closed.level, "no answer: no connection: Connection refused" in closed.words) == ("problem", True)
 
 

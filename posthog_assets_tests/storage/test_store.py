@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from posthog_assets.core.errors import PartitionBusy, StorageError, StorageUnavailable
-from posthog_assets.storage import leases
 from posthog_assets.storage.store import Store
+from posthog_assets.storage.timing import Timing
 
 DAY = "2024-03-01"
 
@@ -56,12 +56,10 @@ def test_a_shared_lock_waits_for_whoever_has_it(tmp_path: Path) -> None:
     assert order == ["first", "second"]
 
 
-def test_several_that_want_a_brief_lock_get_it_one_after_the_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leases, "pause", lambda seconds: time.sleep(seconds / 100))
+def test_several_that_want_a_brief_lock_get_it_one_after_the_other(tmp_path: Path) -> None:
+    quick = Timing(sleep=lambda seconds: time.sleep(seconds / 100))
     for url in (str(tmp_path), f"memory://brief-{uuid.uuid4().hex}"):
-        store = Store(url, "shop")
+        store = Store(url, "shop", timing=quick)
         store.write_bytes("count", b"0")
 
         def count(store: Store = store) -> None:
