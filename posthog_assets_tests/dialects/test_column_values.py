@@ -73,7 +73,7 @@ def test_only_the_first_eight_columns_of_a_record_are_named() -> None:
 
 def test_an_id_of_two_columns_may_be_absent_blank_or_none() -> None:
     flaws: list[tuple[int, str]] = []
-    records = [{"user": "a"}, {"user": "  "}, {}, {"user": None}, {"user": [1]}, {"user": 5}]
+    records: list[dict[str, Any]] = [{"user": "a"}, {"user": "  "}, {}, {"user": None}, {"user": [1]}, {"user": 5}]
     assert one_of_two(USER, records, "user id", flaws) == ["a", None, None, None, None, "5"]
     assert flaws == [(4, "user id is neither text nor a whole number: [1]")]
 
@@ -91,7 +91,7 @@ def test_a_record_without_a_person_says_whether_its_columns_are_there(record: di
 
 
 def test_a_required_column_may_hold_zero_and_false_but_not_nothing() -> None:
-    records = [{"n": 0}, {"n": False}, {"n": ""}, {"n": None}, {}]
+    records: list[dict[str, Any]] = [{"n": 0}, {"n": False}, {"n": ""}, {"n": None}, {}]
     reasons: dict[int, str] = {}
     require("n", Column(column="n").values(records), records, reasons)
     assert reasons == dict.fromkeys([2, 3, 4], "required column n is empty")
