@@ -87,7 +87,7 @@ def is_read_alike(section: dict[str, Any], lines: list[bytes]) -> pa.RecordBatch
 
 @pytest.mark.parametrize("name", SETTINGS)
 @given(st.lists(records, min_size=1, max_size=5))
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_any_line_is_read_alike(name: str, members: list[dict[str, Any]]) -> None:
     is_read_alike(SETTINGS[name], [orjson.dumps(record) + b"\n" for record in (RECORD, *members, RECORD)])
 
