@@ -135,7 +135,7 @@ def rejected(name: str, day: date, reason: str | None, limit: int, project: Path
 @options.import_name
 @options.partition
 @click.option("--events", default=10, show_default=True, type=click.IntRange(0, 10_000), help="Records to show.")
-@click.option("--html", type=click.Path(path_type=Path), default=None, help="Write a page instead.")
+@options.page_option(default=None, help="Write a page instead.")
 @click.option("--markdown", is_flag=True, help="Print Markdown instead.")
 @options.project
 def preview(name: str, day: date, events: int, html: Path | None, markdown: bool, project: Path | None) -> None:
@@ -295,7 +295,7 @@ def prune(name: str, dry_run: bool, project: Path | None) -> None:
 @options.import_name
 @options.first_day
 @options.last_day
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The page to write.")
+@options.page_option(required=True, help="The page to write.")
 @options.project
 def report(name: str, first: date | None, last: date | None, html: Path, project: Path | None) -> None:
     """Write one page about an import: its days, events, rejects, what landed, and what needs attention."""

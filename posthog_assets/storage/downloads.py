@@ -86,7 +86,7 @@ class Downloads:
         with self._lock:
             self._there[key] = local
             while len(self._there) > _KEPT:
-                # Whoever has it open goes on reading.
+                # A reader that has it open goes on.
                 self._there.pop(next(iter(self._there))).unlink()
             return local.open("rb")
 

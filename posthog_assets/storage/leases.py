@@ -35,7 +35,7 @@ from posthog_assets.storage.timing import DEFAULT, Timing
 
 
 class Held(Exception):
-    """Somebody else holds it; the message says who."""
+    """Another process holds it; the message says which."""
 
 
 class Holding:
@@ -123,7 +123,7 @@ class Lease(Holding):
     def _write(self) -> None:
         began = self._timing.now()
         self._place.write(_content(self._owner, self.number))
-        # Stopped between looking and writing, for so long that somebody may have taken over.
+        # Stopped between looking and writing, for so long that another process may have taken over.
         self.check()
         self._renewed_at = began
 
@@ -193,7 +193,7 @@ class _Place:
 
 @contextmanager
 def lease(files: Any, path: str, what: str = "the lease", timing: Timing = DEFAULT) -> Iterator[Lease]:
-    """Hold the object *path* of the fsspec file system *files* while the block runs; *what* it stands for is said.
+    """Hold the object *path* of the fsspec file system *files* while the block runs; messages call it *what*.
 
     Waits for a lease that may be a dead process's until that is certain.
 
@@ -234,17 +234,17 @@ def _acquire(place: _Place, owner: str) -> tuple[int, float]:
                 )
             if (written := _take_over(place, owner, found.number, found.number + ahead)) is not None:
                 return found.number + ahead, written
-            # Whoever was faster writes the lease now, or died before that: then the number after its one is free.
+            # The faster process writes the lease now, or died before that: then the number after its one is free.
             since, ahead = timing.now(), ahead + 1
         seen = found
         timing.sleep(1.0)
 
 
 def _take_over(place: _Place, owner: str, before: int, number: int) -> float | None:
-    """Write the lease that was *before* under *number*; return when, None where somebody else has that number.
+    """Write the lease that was *before* under *number*; return when, None where another process has it.
 
     Raises:
-        Held: somebody else wrote the lease meanwhile.
+        Held: another process wrote the lease meanwhile.
     """
     claim = place.claimed(number)
     if claim.create(_content(owner, number)) is False:
@@ -261,7 +261,7 @@ def _take_over(place: _Place, owner: str, before: int, number: int) -> float | N
 
 
 def _create(place: _Place, owner: str) -> float | None:
-    """Write the lease where there is none; return when, None where somebody else was faster."""
+    """Write the lease where there is none; return when, None where another process was faster."""
     began = place.timing.now()
     made = place.create(_content(owner, 1))
     if made is None:

@@ -296,7 +296,7 @@ class Store:
         """Turn what a store elsewhere raises, after several tries, into our errors."""
         try:
             yield
-        except (FileNotFoundError, PosthogAssetsError):
+        except (FileNotFoundError, PosthogAssetsError, MemoryError):
             raise
         except PermissionError as error:
             raise StorageError(f"no permission for {self.path(relative)}: {shorten(str(error))}") from error

@@ -23,9 +23,9 @@ class Timing:
 
     #: A holder that could not renew its lease for so long has lost it.
     life: float = 60.0
-    #: Whoever watches a lease waits so much longer: clocks differ slightly in speed, and stores take their time.
+    #: A process that watches a lease waits so much longer: clocks differ in speed, and stores take their time.
     skew: float = 15.0
-    #: After a take-over, how long until nobody else can be taking over too.
+    #: After a take-over, how long until no other process can be taking over too.
     settle: float = 2.0
     #: How often a store that does not answer is asked.
     tries: int = 6

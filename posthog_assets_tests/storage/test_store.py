@@ -84,6 +84,13 @@ def test_deleting_several_files_passes_over_those_that_are_gone() -> None:
     assert store.names("turns") == []
 
 
+def test_memory_that_is_used_up_is_not_said_of_the_store() -> None:
+    store = Store(f"memory://peeked-{uuid.uuid4().hex}", "shop")
+    store.write_bytes("a", b"b")
+    with pytest.raises(MemoryError), store.peek("a"):
+        raise MemoryError
+
+
 def test_temporary_files_that_killed_runs_left_of_a_partition_go_with_its_next_run(tmp_path: Path) -> None:
     store, other = Store(str(tmp_path), "shop"), "2024-03-02"
     token = f".tmp-{'0a' * 16}"

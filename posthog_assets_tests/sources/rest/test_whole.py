@@ -19,13 +19,12 @@ NOW = datetime(2024, 3, 2, tzinfo=UTC)
 
 
 def test_a_reading_that_was_stopped_for_long_writes_nothing_more() -> None:
-    now = 1000.0
-    timing = Timing(now=lambda: now)
-    store = Store(f"memory://whole-{uuid.uuid4().hex}", "shop", timing=timing)
+    seconds = 1000.0
+    store = Store(f"memory://whole-{uuid.uuid4().hex}", "shop", timing=Timing(now=lambda: seconds))
 
     def read(raw: RawExport, key: str) -> None:
-        nonlocal now
-        now += 120
+        nonlocal seconds
+        seconds += 120
         with raw.part("page-1.json", Framing(Format.JSON), "the API") as sink:
             sink.write(b"[]")
 
