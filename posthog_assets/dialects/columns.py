@@ -49,6 +49,9 @@ class Columns(Dialect):
     #: is slower and gives the same.
     compiled: ClassVar[bool] = True
     _reads_lines: bool = PrivateAttr(True)
+    #: Lines that it was given, and those of them that were read closely.
+    _looked_at: int = PrivateAttr(0)
+    _others: int = PrivateAttr(0)
 
     event: Value | Column = Field(description="Name of the event: {column: …}, or {value: …} for all records")
     user_id: Column | None = Field(None, description="Column of the id of a known user")
@@ -108,10 +111,11 @@ class Columns(Dialect):
         ):  # fmt: skip
             return self._stage_closely(chunk, part)
         batch, others = self._stage_lines(records.texts, chunk.positions, part)
+        self._looked_at, self._others = self._looked_at + len(records), self._others + len(others)
         if not others:
             return batch
         # Records of a kind that is always read closely are not read twice for ever.
-        self._reads_lines = 2 * len(others) < len(records)
+        self._reads_lines = self._looked_at < _TELLING or 2 * self._others < self._looked_at
         rest = records.chosen(others)
         positions = [chunk.positions[index] for index in others]
         closely = self._stage_closely(RecordChunk(positions, rest, remarks=rest.remarks), part)
@@ -396,6 +400,9 @@ class Columns(Dialect):
                 if type(text := record.get(column)) is str:
                     record[column] = convert(text)
 
+
+#: So many lines tell what most of a day's are like.
+_TELLING: Final = 1_000
 
 #: What a subclass may do in its own way, which the function made for the settings does not know.
 _READING: Final = frozenset(
