@@ -97,7 +97,7 @@ class Known:
         order = np.argsort(high)
         where = np.empty(len(uuids), dtype=np.int64)
         where[order] = np.searchsorted(self.high, high[order])
-        # Uuids that begin alike stand one after the other.
+        # Uuids with the same first half stand one after the other.
         open_ = np.arange(len(uuids))
         while len(open_):
             open_ = open_[where[open_] < len(self)]
@@ -182,7 +182,7 @@ class Texts:
         self._entries.add(np.array([self._places.setdefault(text, len(self._places)) for text in texts], np.int32))
 
     def taken(self, where: np.ndarray | slice) -> np.ndarray | None:
-        """Return the place in `known` of the words of the entries at *where*; None where nobody said anything."""
+        """Return the place in `known` of the words of the entries at *where*; None where PostHog said nothing."""
         return None if len(self._places) == 1 else self._entries.taken(where)
 
     @property
@@ -197,8 +197,8 @@ def newest_of(high: np.ndarray, low: np.ndarray) -> np.ndarray | slice:
         return slice(None)
     order = np.argsort(high, kind="stable")
     sorted_high = high[order]
-    alike = sorted_high[1:] == sorted_high[:-1]
-    if not alike.any():
+    equal = sorted_high[1:] == sorted_high[:-1]
+    if not equal.any():
         return order
     # Stable, so the last of equal uuids is the newest.
     order = np.lexsort((low, high))

@@ -14,6 +14,7 @@ import orjson
 import pyarrow as pa
 from pydantic import Field, PrivateAttr, model_validator
 
+from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.json_records import Unparsed
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.rejection import Rejected, reason_head
@@ -22,7 +23,7 @@ from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column import ABSENT, Column, TimestampColumn, Value
 from posthog_assets.dialects.column_kinds import TYPES_DESCRIPTION, Types, as_declared, as_kind, converters
-from posthog_assets.dialects.column_lines import FILLED, Chosen, lines_of
+from posthog_assets.dialects.column_lines import FILLED, Chosen, lines_of, lines_source
 from posthog_assets.dialects.column_values import (
     each,
     ids_of,
@@ -48,6 +49,9 @@ class Columns(Dialect):
     #: is slower and gives the same.
     compiled: ClassVar[bool] = True
     _reads_lines: bool = PrivateAttr(True)
+    #: Lines that it was given, and those of them that were read closely.
+    _looked_at: int = PrivateAttr(0)
+    _others: int = PrivateAttr(0)
 
     event: Value | Column = Field(description="Name of the event: {column: …}, or {value: …} for all records")
     user_id: Column | None = Field(None, description="Column of the id of a known user")
@@ -107,10 +111,11 @@ class Columns(Dialect):
         ):  # fmt: skip
             return self._stage_closely(chunk, part)
         batch, others = self._stage_lines(records.texts, chunk.positions, part)
+        self._looked_at, self._others = self._looked_at + len(records), self._others + len(others)
         if not others:
             return batch
         # Records of a kind that is always read closely are not read twice for ever.
-        self._reads_lines = 2 * len(others) < len(records)
+        self._reads_lines = self._looked_at < _TELLING or 2 * self._others < self._looked_at
         rest = records.chosen(others)
         positions = [chunk.positions[index] for index in others]
         closely = self._stage_closely(RecordChunk(positions, rest, remarks=rest.remarks), part)
@@ -130,6 +135,12 @@ class Columns(Dialect):
             has_groups=bool(self.groups),
             takes_out=self.edition > 1,
         )
+
+    def lines_source(self) -> str:
+        """Return the source of the function that reads lines of JSON; raises ImportFileError where none is made."""
+        if not (self.compiled and _reads_alike(type(self))):
+            raise ImportFileError(f"{type(self).__name__} reads records column by column, by no compiled function")
+        return lines_source(self._chosen)
 
     def _stage_lines(self, texts: list[bytes], positions: Sequence[int], part: str) -> tuple[pa.RecordBatch, list[int]]:
         """Return the rows of those lines that are as most are, and the indices of the others."""
@@ -389,6 +400,9 @@ class Columns(Dialect):
                 if type(text := record.get(column)) is str:
                     record[column] = convert(text)
 
+
+#: So many lines tell what most of a day's are like.
+_TELLING: Final = 1_000
 
 #: What a subclass may do in its own way, which the function made for the settings does not know.
 _READING: Final = frozenset(

@@ -71,6 +71,7 @@ class SeveralEvents(Columns):
     """
 
     timezone_setting: ClassVar[str | None] = "events.timestamp.timezone"
+    compiled: ClassVar[bool] = False
 
     events: list[OneEvent] = Field(min_length=1, description="The events a record becomes, each with its time")
     event: None = None  # type: ignore[assignment]

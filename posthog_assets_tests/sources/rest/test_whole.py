@@ -12,18 +12,19 @@ from posthog_assets.sources.files.record_days import Days
 from posthog_assets.sources.formats import Format, Framing
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.sources.rest.whole import Whole
-from posthog_assets.storage import leases
 from posthog_assets.storage.store import Store
+from posthog_assets.storage.timing import Timing
 
 NOW = datetime(2024, 3, 2, tzinfo=UTC)
 
 
-def test_a_reading_that_was_stopped_for_long_writes_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(f"memory://whole-{uuid.uuid4().hex}", "shop")
-    began = leases._now()
+def test_a_reading_that_was_stopped_for_long_writes_nothing_more() -> None:
+    seconds = 1000.0
+    store = Store(f"memory://whole-{uuid.uuid4().hex}", "shop", timing=Timing(now=lambda: seconds))
 
     def read(raw: RawExport, key: str) -> None:
-        monkeypatch.setattr(leases, "_now", lambda: began + 120)
+        nonlocal seconds
+        seconds += 120
         with raw.part("page-1.json", Framing(Format.JSON), "the API") as sink:
             sink.write(b"[]")
 
