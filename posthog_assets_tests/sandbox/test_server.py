@@ -18,8 +18,6 @@ import urllib3
 import zstandard
 
 from posthog_assets.sandbox import Sandbox, SandboxFailed
-from posthog_assets.sandbox.hogql import QueryRefused, printed, translate
-from posthog_assets.sandbox.rules import has_person, ingestion_warning, loose, settled
 
 pytest.importorskip("chdb", reason="needs the extra posthog_assets[sandbox]")
 
@@ -220,28 +218,6 @@ def test_queries_need_a_personal_key_and_the_right_project(shared_sandbox: Sandb
     assert HTTP.request("POST", f"{url}2/query/", json=ask, headers={"Authorization": "Bearer phx_x"}).status == 404
 
 
-def test_answers_are_limited_as_posthog_limits_them() -> None:
-    assert translate("SELECT uuid FROM events").endswith(" LIMIT 100")
-    assert translate("SELECT uuid FROM events LIMIT 70000").endswith(") LIMIT 50000")
-    assert translate("SELECT uuid FROM events LIMIT 70000", 10_000).endswith(") LIMIT 10000")
-    assert printed("SELECT uuid  FROM events LIMIT 70000", 10_000) == "SELECT uuid FROM events LIMIT 10000"
-    assert printed("SELECT uuid FROM events limit 7") == "SELECT uuid FROM events limit 7"
-    assert printed("SELECT uuid FROM events") == "SELECT uuid FROM events LIMIT 100"
-    with pytest.raises(QueryRefused, match="parentheses"):
-        translate("SELECT (1 FROM events")
-
-
-def test_times_are_settled_by_posthogs_rules() -> None:
-    now = datetime(2024, 3, 1, 12, tzinfo=UTC)
-    then = now - timedelta(days=30)
-    assert settled(then, now, sent_at=now + timedelta(seconds=100)) == then
-    assert settled(then, now, sent_at=now + timedelta(seconds=400)) == then - timedelta(seconds=250)
-    assert settled(now + timedelta(hours=24), now) == now
-    assert settled(None, now) == now
-    assert loose("2024/03/01") == datetime(2024, 3, 1, tzinfo=UTC)
-    assert loose("nonsense") is None
-
-
 def test_the_official_sdk_can_send_to_it_in_both_modes(shared_sandbox: Sandbox) -> None:
     from posthog import Posthog
 
@@ -300,20 +276,6 @@ def _readable(body: bytes) -> bytes:
     return body
 
 
-@pytest.mark.parametrize(
-    ("properties", "warning"),
-    [
-        ({"$group_type": "company", "$group_key": "acme", "$group_set": {"plan": "gold"}}, None),
-        ({"$group_type": "company", "$group_key": "acme", "$group_set": "gold"}, "invalid_group_set"),
-        ({"$group_type": "company", "$group_key": "k" * 401}, "group_key_too_long"),
-        ({"$groups": {"company": "k" * 401}}, "group_key_too_long"),
-        ({"$groups": {"company": "k" * 400}}, None),
-    ],
-)
-def test_ingestion_drops_what_no_group_can_be(properties: dict[str, Any], warning: str | None) -> None:
-    assert ingestion_warning("$groupidentify", json.dumps(properties)) == warning
-
-
 def test_what_ingestion_drops_leaves_a_warning_and_group_types_get_five_slots(sandbox: Sandbox) -> None:
     dropped = str(uuid.uuid4())
     batch = [
@@ -331,12 +293,6 @@ def test_what_ingestion_drops_leaves_a_warning_and_group_types_get_five_slots(sa
     assert sandbox.query(reason) == [["group_key_too_long", dropped, "it's u"]]
     types = "SELECT group_type, group_type_index FROM system.group_type_mappings ORDER BY group_type_index"
     assert sandbox.query(types) == [["b", 0], ["a", 1], ["c", 2], ["d", 3], ["it's", 4]]
-
-
-@pytest.mark.parametrize("distinct_id", ["undefined", '"undefined"', "'NULL'", '"[object Object]"'])
-def test_ids_in_quotes_have_no_person_either(distinct_id: str) -> None:
-    assert not has_person(distinct_id)
-    assert has_person(f"x{distinct_id}")
 
 
 def _raw(sandbox: Sandbox, head: bytes) -> bytes:
