@@ -103,8 +103,8 @@ class Stagers:
             if isinstance(item, Lines) and self._are_ready():
                 # Two for each process: one it works on, one that waits for it.
                 yield from self._answers(under_way, 2 * len(self._first_words), part)
-                if self._pool is not None:
-                    under_way.append((item, self._pool.submit(_stage_elsewhere, item, part)))
+                if (answer := self._handed_over(item, part)) is not None:
+                    under_way.append((item, answer))
                     continue
             yield from self._answers(under_way, 0, part)
             if isinstance(item, Lines):
@@ -128,6 +128,16 @@ class Stagers:
                 if self._pool is not None and not self._works():
                     self._end()
             yield from batches
+
+    def _handed_over(self, lines: Lines, part: str) -> Future[list[pa.RecordBatch]] | None:
+        """Give lines to the processes; None where there are none, or where they died since they last answered."""
+        if self._pool is None:
+            return None
+        try:
+            return self._pool.submit(_stage_elsewhere, lines, part)
+        except (RuntimeError, OSError):
+            self._end()
+            return None
 
     def start(self, *, wait: bool = False) -> int:
         """Start the processes there is room for, and with *wait* let them be ready; return how many work."""
@@ -163,7 +173,7 @@ class Stagers:
         """Whether the processes take more lines: where one has died, none does."""
         try:
             self._pool.submit(os.getpid)
-        except RuntimeError:
+        except (RuntimeError, OSError):
             return False
         return True
 

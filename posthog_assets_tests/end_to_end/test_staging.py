@@ -124,6 +124,23 @@ def test_lines_of_a_process_that_dies_are_staged_here() -> None:
     assert pa.Table.from_batches(batches).equals(expected)
 
 
+def test_processes_that_die_before_they_have_lines_leave_them_to_be_staged_here() -> None:
+    raw, dialect = b"\n".join(_lines(3_000)), Mixpanel.model_validate({})
+    expected = _stage(dialect, raw, "a.jsonl", 1)
+
+    with Stagers(dialect, 10**6, 2) as crew:
+        crew.start(wait=True)
+        for number in crew.processes:
+            os.kill(number, signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and crew._pool._flags.broken is None:
+            time.sleep(0.01)
+        batches = list(crew.stage(io.BytesIO(raw), detect("a.jsonl"), "a.jsonl"))
+        assert crew.processes == []
+
+    assert pa.Table.from_batches(batches).equals(expected)
+
+
 def test_a_part_that_breaks_off_is_broken_with_several_processes_too() -> None:
     raw = igzip.compress(b"\n".join(_lines(8_000)))[:-2_000]
 
