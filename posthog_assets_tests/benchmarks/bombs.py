@@ -129,9 +129,28 @@ def _cells_of_columns(path: Path, mib: int, columns: int) -> None:
 
 
 def _cell_among_others(path: Path) -> None:
-    cells = [b"x" * 1_000] * 20_000 + [b"y" * (100 << 20)] + [b"z" * 1_000] * 5_000
+    cells = [b"x" * 1_000] * 20_000 + [b"y" * (80 << 20)] + [b"z" * 1_000] * 5_000
     note = pa.array(cells, pa.binary())
     _parquet(path, len(cells), note, use_dictionary=False, data_page_size=1 << 30, write_batch_size=len(cells))
+
+
+def _cells_side_by_side(path: Path) -> None:
+    """Write two cells of 100 MB, the last of its page and the first of the next one."""
+    small = [b"x"] * 100
+    note = pa.array([*small, b"y" * (100 << 20), b"z" * (100 << 20), *small], pa.binary())
+    _parquet(path, len(note), note, use_dictionary=False, data_page_size=1, write_batch_size=101)
+
+
+def _cells_of_shared_beginnings(path: Path) -> None:
+    note = pa.array([b"x" * 3_000_000] * 400, pa.binary())
+    _parquet(path, 400, note, use_dictionary=False, column_encoding={"note": "DELTA_BYTE_ARRAY"})
+
+
+def _cells_in_a_row(path: Path) -> None:
+    """Write 60 long cells one after the other, among so many short ones that the average says nothing."""
+    small = [b"x"] * 100_000
+    note = pa.array([*small, *[bytes([65 + number % 60]) * 15_000_000 for number in range(60)], *small], pa.binary())
+    _parquet(path, len(note), note, use_dictionary=False, write_batch_size=1)
 
 
 def _pages_of_a_database(path: Path) -> None:
@@ -139,7 +158,7 @@ def _pages_of_a_database(path: Path) -> None:
     note = pa.array([b"x" * 1_000] * 200_000, pa.binary())
     table = pa.table({"id": range(200_000), "what": ["page viewed"] * 200_000, "user": ["u"] * 200_000,
                       "at": ["2024-03-01T10:00:00Z"] * 200_000, "note": note, "more": note})  # fmt: skip
-    options: dict[str, Any] = {"data_page_size": 100_000_000, "write_batch_size": 100_000}
+    options: dict[str, Any] = {"data_page_size": 100_000_000, "write_batch_size": 95_000}
     pq.write_table(table, path, compression="zstd", use_dictionary=False, row_group_size=200_000, **options)
 
 
@@ -245,10 +264,13 @@ BOMBS: Final[dict[str, tuple[str, Callable[[Path], None]]]] = {
     "a Parquet cell of 800 kB, 500 times": ("a.parquet", _repeated_cell),
     "a Parquet cell of 60 MB, 100 times": ("a.parquet", _huge_repeated_cell),
     "three Parquet cells of 60 MB": ("a.parquet", lambda path: _plain_cells(path, [60, 60, 60])),
-    "Parquet cells of 120 and 60 MB": ("a.parquet", lambda path: _plain_cells(path, [120, 60])),
-    "a Parquet cell of 126 MB among cells of 60 MB": ("a.parquet", lambda path: _plain_cells(path, [60, 126, 60, 60])),
+    "Parquet cells of 80 and 60 MB": ("a.parquet", lambda path: _plain_cells(path, [60, 70, 80, 60])),
+    "a Parquet cell of 103 MB among cells of 60 MB": ("a.parquet", lambda path: _plain_cells(path, [60, 103, 60, 60])),
     "Parquet cells of 40 MB in six columns": ("a.parquet", lambda path: _cells_of_columns(path, 40, 6)),
-    "a Parquet cell of 100 MB among 25,000": ("a.parquet", _cell_among_others),
+    "a Parquet cell of 80 MB among 25,000": ("a.parquet", _cell_among_others),
+    "Parquet cells of 100 MB side by side": ("a.parquet", _cells_side_by_side),
+    "Parquet cells of 3 MB that begin the same, 400": ("a.parquet", _cells_of_shared_beginnings),
+    "60 Parquet cells of 15 MB among 200,000": ("a.parquet", _cells_in_a_row),
     "Parquet pages of 100 MB, two columns": ("a.parquet", _pages_of_a_database),
     "Parquet lists of one value of 500 kB": ("a.parquet", _repeated_in_lists),
     "a Parquet page of 600 MB": ("a.parquet", _large_page),

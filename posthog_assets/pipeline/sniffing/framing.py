@@ -6,6 +6,7 @@ file's name shows (`sources.formats.framing`).
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections import Counter
@@ -199,11 +200,10 @@ def _csv_options(name: str, head: bytes) -> tuple[dict[str, Any], list[Finding]]
 def _encoding(head: bytes) -> str:
     if found := next((name for mark, name in _MARKS if head.startswith(mark)), None):
         return found
-    # The last character may be cut off.
-    for cut in range(4):
-        with suppress(UnicodeDecodeError):
-            head[: len(head) - cut].decode("utf-8")
-            return "utf-8"
+    with suppress(UnicodeDecodeError):
+        # The last character may be cut off.
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+        return "utf-8"
     return "cp1252"
 
 

@@ -32,11 +32,13 @@ _SMALL_DICTIONARY: Final = 32 << 10
 #: Batches that equal values could make larger than this are read as numbers of distinct values.
 _UNPACKED: Final = 64 << 20
 
-#: Only a page that is larger may hold a row that is too large by itself.
-_LARGE_PAGE: Final = LONGEST_LINE
-#: A page is in memory as a whole, and a row of it once more: pages and rows take this much at most.
-_PAGES_AND_ROWS: Final = 288 << 20
-#: Rows of a large page that are looked at together: one may be as large as the page.
+#: A page is in memory as a whole, and a row of it some three times more: what is read, and what was freed before it,
+#: which a longer one has no use for. Pages and rows take this much at most.
+_PAGES_AND_ROWS: Final = 320 << 20
+_ROW_TIMES: Final = 3
+#: Rows of much data in lists that are read at once.
+_FEW_ROWS: Final = 16
+#: Rows of large pages that are looked at together, at most.
 _LOOKED_AT: Final = 64
 
 #: Stands for a row that is not read.
@@ -64,7 +66,10 @@ def bounded_batches(file: IO[bytes], name: str, rows: int, limit: int) -> Iterat
             for batch in source.iter_batches(batch_size=size, row_groups=groups):
                 yield from _parts(batch, plain, limit) if looks_closer or batch.nbytes > limit else (batch,)
                 # Gone before the next one is read.
+                is_large = batch.nbytes > LONGEST_LINE
                 del batch
+                if is_large:
+                    pa.default_memory_pool().release_unused()
 
 
 def _check_rows(reader: pq.ParquetFile, group: int, chunks: list[Chunk], name: str) -> None:
@@ -74,17 +79,21 @@ def _check_rows(reader: pq.ParquetFile, group: int, chunks: list[Chunk], name: s
         BrokenPart: it is refused. The pages were read one column at a time to find out.
     """
     pages = largest_pages(chunks)
-    if 2 * pages <= _PAGES_AND_ROWS:
+    if (1 + _ROW_TIMES) * pages <= _PAGES_AND_ROWS:
         return
-    longest: dict[str, int] = {}
-    for chunk in (chunk for chunk in chunks if chunk.largest > _LARGE_PAGE and chunk.largest > chunk.dictionary):
-        longest[chunk.path] = 0
-        for batch in reader.iter_batches(batch_size=_LOOKED_AT, row_groups=[group], columns=[chunk.path]):
+    longest = {chunk.path: chunk.longest for chunk in chunks if chunk.fewest}
+    for chunk in (chunk for chunk in chunks if chunk.fewest and (chunk.is_repeated or not chunk.longest)):
+        # Never so many that they could be of three pages, with a row as large as a page in each.
+        count = 1 if chunk.is_repeated else min(_LOOKED_AT, chunk.fewest)
+        for batch in reader.iter_batches(batch_size=count, row_groups=[group], columns=[chunk.path]):
             sizes = (int(row_bytes(column).max(initial=0)) for column in batch.columns)
             longest[chunk.path] = max(longest[chunk.path], *sizes)
+            is_large = batch.nbytes > LONGEST_LINE
             del batch
-    if pages + sum(longest.values()) > _PAGES_AND_ROWS:
-        widest = max(longest, key=lambda path: longest[path])
+            if is_large:
+                pa.default_memory_pool().release_unused()
+    if pages + _ROW_TIMES * sum(longest.values()) > _PAGES_AND_ROWS:
+        widest = max(longest, key=longest.__getitem__, default=chunks[0].path)
         raise BrokenPart(
             f"{name}: a value of column {widest!r} has {longest[widest]:,} bytes, more than can be read beside pages "
             f"of {pages:,} bytes in row group {group}: refused; no event holds more than 1 MB, so leave such values out"
@@ -116,7 +125,13 @@ def _rows_within(chunks: list[Chunk], rows: int, limit: int) -> int:
     widest = 0.0
     for chunk in chunks:
         average = chunk.values / max(chunk.rows, 1)
-        widest += max(chunk.bytes / max(chunk.rows, 1), _VALUE * average if chunk.is_repeated else 0.0)
+        if chunk.is_repeated:
+            widest += max(chunk.bytes / max(chunk.rows, 1), _VALUE * average)
+            if chunk.bytes > _UNPACKED:
+                # Which rows of it are the wide ones is not known.
+                rows = min(rows, _FEW_ROWS)
+        else:
+            widest += max(chunk.longest, chunk.largest if chunk.shares_beginnings else chunk.densest)
     return max(1, min(rows, int(limit / max(widest, 1.0))))
 
 

@@ -11,20 +11,25 @@ https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.m
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posthog_assets.core.errors import BrokenPart
+from posthog_assets.core.json_records import LONGEST_LINE
 
 #: A footer becomes objects of some ten times its size.
 _LONGEST_FOOTER: Final = 32 << 20
 #: All columns of a row group are read together, and of each one page at a time: their largest pages take this much at
 #: most, and one of them this much. Writers end a page after 1 MiB, DuckDB after 100 MB.
 _LARGEST_PAGES: Final = 256 << 20
-_LARGEST_PAGE: Final = 128 << 20
+_LARGEST_PAGE: Final = 104 << 20
+#: Reading a value of a page may take four times the page. Of a larger page it is found out first how long they are.
+_LOOKED_INTO: Final = 64 << 20
 #: A page of distinct values is unpacked, read, and read once more to see how long they are. Writers end it after 1 MiB.
 _LARGEST_DICTIONARY: Final = 48 << 20
 #: A list may lie in one row, whatever the average is; so many members are read at once in the worst case.
@@ -34,6 +39,12 @@ _LONGEST_HEADER: Final = 16 << 20
 #: Most headers end within this.
 _HEADER: Final = 256
 _DICTIONARY: Final = 2
+#: Encodings of values: plain, and those that hold numbers of distinct values.
+_PLAIN: Final = 0
+_OF_NUMBERS: Final = frozenset({2, 8})
+#: Codecs whose name in a footer is none that Arrow knows.
+_CODECS: Final = {"LZ4": "lz4_raw"}
+_LENGTH: Final = struct.Struct("<I")
 
 #: A reader goes this far beyond a chunk, whose length old writers gave without the header of a page.
 _BEYOND: Final = 100
@@ -47,10 +58,18 @@ class Chunk:
     rows: int
     values: int
     is_repeated: bool
+    #: Whether a value may be stored as what it does not share with the one before: each may be as long as the page.
+    shares_beginnings: bool = False
     bytes: int = 0
     #: Bytes of the largest page, and of the page of distinct values, unpacked.
     largest: int = 0
     dictionary: int = 0
+    #: The fewest values of one of its pages that are large enough to hold a row which is too large by itself.
+    fewest: int = 0
+    #: The most bytes a value of one of its pages takes, on the average of that page.
+    densest: float = 0.0
+    #: Bytes of the longest value of the pages that were looked into.
+    longest: int = 0
 
 
 def check_footer(file: IO[bytes], name: str) -> None:
@@ -94,18 +113,19 @@ def _chunks(file: IO[bytes], group: Any, schema: Any, name: str) -> Iterator[Chu
     for index in range(group.num_columns):
         column = group.column(index)
         is_repeated = schema.column(index).max_repetition_level > 0
-        chunk = Chunk(column.path_in_schema, group.num_rows, column.num_values, is_repeated)
+        shares = "DELTA_BYTE_ARRAY" in column.encodings
+        chunk = Chunk(column.path_in_schema, group.num_rows, column.num_values, is_repeated, shares)
         if is_repeated and chunk.values > _MOST_MEMBERS:
             raise BrokenPart(
                 f"{name}: a row group has {chunk.values:,} members in the lists of column {chunk.path!r}, more than "
                 f"{_MOST_MEMBERS:,}: refused; write it with smaller row groups"
             )
-        _walk(file, column, chunk, name)
+        _walk(file, column, chunk, name, schema.column(index))
         chunk.bytes = max(chunk.bytes, column.total_uncompressed_size)
         yield chunk
 
 
-def _walk(file: IO[bytes], column: Any, chunk: Chunk, name: str) -> None:
+def _walk(file: IO[bytes], column: Any, chunk: Chunk, name: str, levels: Any) -> None:
     """Go from header to header, as a reader does, until all values were seen."""
     at = column.data_page_offset
     if column.has_dictionary_page and 0 < column.dictionary_page_offset < at:
@@ -130,7 +150,53 @@ def _walk(file: IO[bytes], column: Any, chunk: Chunk, name: str) -> None:
                 )
         elif count > 0:
             seen += count
+            chunk.densest = max(chunk.densest, size / count)
+            if size > LONGEST_LINE:
+                chunk.fewest = min(chunk.fewest or count, count)
+            if _LOOKED_INTO < size <= _LARGEST_PAGE and column.physical_type == "BYTE_ARRAY":
+                file.seek(at + length)
+                _look_into(file.read(packed), size, header, column, levels, chunk, name)
         at += length + packed
+
+
+def _look_into(
+    packed: bytes, size: int, header: dict[int, Any], column: Any, levels: Any, chunk: Chunk, name: str
+) -> None:
+    """Find the longest value of a page; raises BrokenPart where it is longer than a record may be.
+
+    https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift, `DataPageHeader` and `V2`.
+    """
+    body = header.get(5) or header.get(8) or {}
+    is_second = 5 not in header
+    if (encoding := int(body.get(4 if is_second else 2, 0))) in _OF_NUMBERS:
+        return
+    if encoding != _PLAIN:
+        raise BrokenPart(
+            f"{name}: a page of column {chunk.path!r} unpacks to {size:,} bytes, of an encoding that is read up to "
+            f"{_LOOKED_INTO >> 20} MiB: refused; write it with smaller pages"
+        )
+    # Levels stand before the values: where null is, and where lists begin.
+    before = int(body.get(5, 0)) + int(body.get(6, 0)) if is_second else 0
+    if column.compression == "UNCOMPRESSED" or (is_second and body.get(7) is False):
+        page, at = packed, before
+    else:
+        codec = _CODECS.get(column.compression, column.compression.lower())
+        page, at = pa.decompress(packed[before:], size - before, codec, asbytes=True), 0
+    if not is_second:
+        for _ in range((levels.max_repetition_level > 0) + (levels.max_definition_level > 0)):
+            at += 4 + int.from_bytes(page[at : at + 4], "little")
+    longest, end, length_at = 0, len(page) - 4, _LENGTH.unpack_from
+    while at <= end:
+        (length,) = length_at(page, at)
+        if length > longest:
+            longest = length
+        at += 4 + length
+    chunk.longest = max(chunk.longest, longest)
+    if longest > LONGEST_LINE:
+        raise BrokenPart(
+            f"{name}: a value of column {chunk.path!r} has {longest:,} bytes, in a page of {size:,} bytes: refused; no "
+            "event holds more than 1 MB, so leave such values out"
+        )
 
 
 def _header(file: IO[bytes], at: int, name: str) -> tuple[dict[int, Any], int]:

@@ -11,34 +11,12 @@ import pytest
 from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.pipeline.deliver import deliver_day
 from posthog_assets.pipeline.export import export_day
-from posthog_assets.pipeline.preview.field_changes import Kind, differences
 from posthog_assets.pipeline.preview.markdown import markdown
 from posthog_assets.pipeline.preview.preview import preview_day
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets_tests.fakes.capture_server import CaptureServer
 from posthog_assets_tests.records.shop import DAY, invoke, write_import
-
-
-def test_fields_are_kept_renamed_changed_added_or_dropped() -> None:
-    before = {"id": "7", "who": "ann", "at": "2024-03-01T10:00:00Z", "n": 1, "note": "x", "deep": {"a": 5, "b": None}}
-    after = {
-        "event": "page", "distinct_id": "ann", "timestamp": "2024-03-01T10:00:00+00:00",
-        "properties": {"n": 2, "deep": {"a": 5}, "$lib": "web", "flag": True},
-    }  # fmt: skip
-    found = {(item.kind, item.old, item.new) for item in differences(before, after)}
-    assert found == {
-        (Kind.ADDED, None, "event"),
-        (Kind.RENAMED, "who", "distinct_id"),
-        (Kind.RENAMED, "at", "timestamp"),
-        (Kind.CHANGED, "n", "n"),
-        (Kind.KEPT, "deep.a", "deep.a"),
-        (Kind.ADDED, None, "$lib"),
-        (Kind.ADDED, None, "flag"),
-        (Kind.DROPPED, "id", None),
-        (Kind.DROPPED, "note", None),
-        (Kind.DROPPED, "deep.b", None),
-    }
 
 
 def test_a_preview_counts_everything_and_sends_nothing(project: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from posthog_assets.core.errors import BrokenPart
 from posthog_assets.sources.formats import count_records, detect, parquet_batches, parquet_pages
+from posthog_assets.sources.formats.parquet import read_parquet
 from posthog_assets.sources.formats.parquet_pages import measured
 from posthog_assets_tests.sources.formats.reading import read
 
@@ -70,9 +71,9 @@ def test_one_page_that_unpacks_too_far_is_refused_though_all_together_do_not(mon
 
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let pages and rows take 3 MiB together, and have a page of 100 kB be a large one."""
-    monkeypatch.setattr(parquet_batches, "_PAGES_AND_ROWS", 3 << 20)
-    monkeypatch.setattr(parquet_batches, "_LARGE_PAGE", 100_000)
+    """Let pages and rows take 6 MB together, and have a page of 100 kB be a large one."""
+    monkeypatch.setattr(parquet_batches, "_PAGES_AND_ROWS", 6_000_000)
+    monkeypatch.setattr(parquet_pages, "LONGEST_LINE", 100_000)
     monkeypatch.setattr(parquet_pages, "_LARGEST_PAGES", 4 << 20)
 
 
@@ -109,6 +110,65 @@ def test_a_long_list_of_short_values_counts_as_one_value() -> None:
     column = pa.ListArray.from_arrays(pa.array([0, 1_000, 1_000], pa.int32()), text)
     with pytest.raises(BrokenPart, match="a value of column 'a.list.element' has 90.,... bytes, more than"):
         read(_written(pa.table({"a": column, "b": column}), use_dictionary=False), "a.parquet")
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd", "lz4", "brotli"])
+@pytest.mark.parametrize("shape", ["text", "nulls", "struct", "list"])
+def test_a_large_page_is_looked_into_for_its_longest_value(
+    shape: str, compression: str, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_pages, "_LOOKED_INTO", 1_000)
+    values = [b"x" * (number * 7 % 400) for number in range(1_000)]
+    text = pa.array([None if shape == "nulls" and number % 3 else value for number, value in enumerate(values)])
+    shapes: dict[str, Any] = {
+        "struct": pa.StructArray.from_arrays([text], ["inner"]),
+        "list": pa.ListArray.from_arrays(pa.array(range(0, 1_001, 2), pa.int32()), text),
+    }
+    data = _written(
+        pa.table({"a": shapes.get(shape, text)}), compression=compression, data_page_version=version,
+        use_dictionary=False,
+    )  # fmt: skip
+    (((chunk,),),) = (measured(io.BytesIO(data), pq.read_metadata(io.BytesIO(data)), "a.parquet"),)
+    assert chunk.longest == max(len(value or b"") for value in text.to_pylist())
+    monkeypatch.setattr(parquet_pages, "LONGEST_LINE", chunk.longest - 1)
+    with pytest.raises(
+        BrokenPart, match=f"a value of column 'a.*' has {chunk.longest} bytes, in a page of .*: refused"
+    ):
+        measured(io.BytesIO(data), pq.read_metadata(io.BytesIO(data)), "a.parquet")
+
+
+def test_a_large_page_of_another_encoding_is_refused_and_one_of_numbers_is_not_looked_into(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parquet_pages, "_LOOKED_INTO", 100)
+    table = pa.table({"a": [f"value {number % 50}" for number in range(1_000)]})
+    assert len(read(_written(table), "a.parquet")) == 1_000
+    data = _written(table, use_dictionary=False, column_encoding={"a": "DELTA_LENGTH_BYTE_ARRAY"})
+    with pytest.raises(BrokenPart, match="a page of column 'a' unpacks to .* of an encoding that is read up to 0 MiB"):
+        read(data, "a.parquet")
+
+
+def test_long_values_that_share_their_beginning_come_a_few_at_a_time() -> None:
+    note = ["x" * 2_000_000] * 20
+    data = _written(
+        pa.table({"n": range(20), "note": note}),
+        use_dictionary=False,
+        column_encoding={"note": "DELTA_BYTE_ARRAY", "n": "PLAIN"},
+    )
+    assert len(data) < 2_100_000
+    chunks = list(read_parquet(io.BytesIO(data), "a.parquet", 500))
+    assert max(len(chunk.records) for chunk in chunks) <= 8
+    assert [record["n"] for chunk in chunks for record in chunk.records if isinstance(record, dict)] == [*range(20)]
+
+
+def test_long_values_in_a_row_come_a_few_at_a_time_however_short_the_average_is() -> None:
+    cells = [b"x"] * 3_000 + [b"y" * 4_000_000] * 6 + [b"x"] * 3_000
+    table = pa.table({"note": pa.array(cells, pa.binary())})
+    data = _written(table, compression="zstd", use_dictionary=False, write_batch_size=1)
+    chunks = list(read_parquet(io.BytesIO(data), "a.parquet", 500))
+    assert max(len(chunk.records) for chunk in chunks) <= 4
+    assert sum(len(chunk.records) for chunk in chunks) == 6_006
 
 
 def test_distinct_values_that_unpack_too_far_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
