@@ -145,9 +145,12 @@ class Stagers:
         self._most = 1
         # A single one would win nothing: this process would wait for it.
         if count > 1:
-            # What cannot be started or described to another process is staged here.
-            with contextlib.suppress(OSError, pickle.PicklingError, AttributeError, TypeError):
+            # What cannot be started or described to another process is staged here. A daemonic process, such as one of
+            # Celery's, may start none, which is an AssertionError.
+            try:
                 self._begin(count, pickle.dumps(self._dialect))
+            except (OSError, pickle.PicklingError, AttributeError, TypeError, AssertionError):
+                self._end()
         while wait and self._pool is not None and not self._are_ready():
             time.sleep(0.01)
         return len(self._first_words)

@@ -220,6 +220,25 @@ def test_a_process_ends_when_whoever_started_it_is_killed(tmp_path: Path) -> Non
     assert not any(_lives(number) for number in numbers)
 
 
+def test_a_daemonic_process_which_may_start_none_stages_alone(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import multiprocessing\n"
+        "from posthog_assets.dialects import Mixpanel\n"
+        "from posthog_assets.pipeline.staging import Stagers\n"
+        "def work():\n"
+        "    with Stagers(Mixpanel.model_validate({}), 10**6, 2) as crew:\n"
+        "        print(crew.start(wait=True), crew.processes, flush=True)\n"
+        "if __name__ == '__main__':\n"
+        "    worker = multiprocessing.get_context('spawn').Process(target=work, daemon=True)\n"
+        "    worker.start()\n"
+        "    worker.join(60)\n"
+    )
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+
+    assert (run.stdout.strip(), run.stderr) == ("0 []", "")
+
+
 def _lives(number: int) -> bool:
     # A process nobody waits for stays as a zombie where no init collects it.
     stat = Path(f"/proc/{number}/stat")
