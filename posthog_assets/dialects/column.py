@@ -17,6 +17,9 @@ from posthog_assets.core.timestamps import pattern_flaw
 _INTEGER: Final = re.compile(r"-?(0|[1-9]\d{0,18})")
 _FLOAT: Final = re.compile(r"-?(0|[1-9]\d{0,15})\.\d{1,17}")
 
+#: No list has so many items that the place of one has more digits; Python refuses to read more than 4,300.
+_MOST_DIGITS: Final = 19
+
 #: A column that is not there, in contrast to one that holds null.
 ABSENT: Final = object()
 
@@ -65,7 +68,7 @@ def _descend(value: Any, keys: list[str]) -> Any:
     for key in keys:
         if isinstance(value, dict):
             value = value.get(key, ABSENT)
-        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+        elif isinstance(value, list) and key.isdecimal() and len(key) < _MOST_DIGITS and int(key) < len(value):
             value = value[int(key)]
         else:
             return ABSENT

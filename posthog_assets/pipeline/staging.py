@@ -103,8 +103,8 @@ class Stagers:
             if isinstance(item, Lines) and self._are_ready():
                 # Two for each process: one it works on, one that waits for it.
                 yield from self._answers(under_way, 2 * len(self._first_words), part)
-                if self._pool is not None:
-                    under_way.append((item, self._pool.submit(_stage_elsewhere, item, part)))
+                if (answer := self._handed_over(item, part)) is not None:
+                    under_way.append((item, answer))
                     continue
             yield from self._answers(under_way, 0, part)
             if isinstance(item, Lines):
@@ -129,15 +129,28 @@ class Stagers:
                     self._end()
             yield from batches
 
+    def _handed_over(self, lines: Lines, part: str) -> Future[list[pa.RecordBatch]] | None:
+        """Give lines to the processes; None where there are none, or where they died since they last answered."""
+        if self._pool is None:
+            return None
+        try:
+            return self._pool.submit(_stage_elsewhere, lines, part)
+        except (RuntimeError, OSError):
+            self._end()
+            return None
+
     def start(self, *, wait: bool = False) -> int:
         """Start the processes there is room for, and with *wait* let them be ready; return how many work."""
         count = self._places.take(self._most)
         self._most = 1
         # A single one would win nothing: this process would wait for it.
         if count > 1:
-            # What cannot be started or described to another process is staged here.
-            with contextlib.suppress(OSError, pickle.PicklingError, AttributeError, TypeError):
+            # What cannot be started or described to another process is staged here. A daemonic process, such as one of
+            # Celery's, may start none, which is an AssertionError.
+            try:
                 self._begin(count, pickle.dumps(self._dialect))
+            except (OSError, pickle.PicklingError, AttributeError, TypeError, AssertionError):
+                self._end()
         while wait and self._pool is not None and not self._are_ready():
             time.sleep(0.01)
         return len(self._first_words)
@@ -163,7 +176,7 @@ class Stagers:
         """Whether the processes take more lines: where one has died, none does."""
         try:
             self._pool.submit(os.getpid)
-        except RuntimeError:
+        except (RuntimeError, OSError):
             return False
         return True
 

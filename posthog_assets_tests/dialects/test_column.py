@@ -56,6 +56,11 @@ def test_a_text_that_json_would_write_otherwise_stays_text(text: str, value: Any
     assert exact(text) == value
 
 
+@pytest.mark.parametrize("key", ["\u00b2", "\u2460", "9" * 5_000])
+def test_a_key_that_is_the_place_of_no_item_finds_nothing_in_a_list(key: str) -> None:
+    assert Column(column=f"items.{key}").values([{"items": ["a", "b"]}]) == [ABSENT]
+
+
 def test_a_pattern_that_is_none_is_refused() -> None:
     with pytest.raises(ValidationError, match="is no strptime pattern: "):
         TimestampColumn(column="t", format="%Q")

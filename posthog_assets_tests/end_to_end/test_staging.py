@@ -124,6 +124,23 @@ def test_lines_of_a_process_that_dies_are_staged_here() -> None:
     assert pa.Table.from_batches(batches).equals(expected)
 
 
+def test_processes_that_die_before_they_have_lines_leave_them_to_be_staged_here() -> None:
+    raw, dialect = b"\n".join(_lines(3_000)), Mixpanel.model_validate({})
+    expected = _stage(dialect, raw, "a.jsonl", 1)
+
+    with Stagers(dialect, 10**6, 2) as crew:
+        crew.start(wait=True)
+        for number in crew.processes:
+            os.kill(number, signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and crew._pool._flags.broken is None:
+            time.sleep(0.01)
+        batches = list(crew.stage(io.BytesIO(raw), detect("a.jsonl"), "a.jsonl"))
+        assert crew.processes == []
+
+    assert pa.Table.from_batches(batches).equals(expected)
+
+
 def test_a_part_that_breaks_off_is_broken_with_several_processes_too() -> None:
     raw = igzip.compress(b"\n".join(_lines(8_000)))[:-2_000]
 
@@ -201,6 +218,25 @@ def test_a_process_ends_when_whoever_started_it_is_killed(tmp_path: Path) -> Non
     while time.monotonic() < deadline and any(_lives(number) for number in numbers):
         time.sleep(0.05)
     assert not any(_lives(number) for number in numbers)
+
+
+def test_a_daemonic_process_which_may_start_none_stages_alone(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import multiprocessing\n"
+        "from posthog_assets.dialects import Mixpanel\n"
+        "from posthog_assets.pipeline.staging import Stagers\n"
+        "def work():\n"
+        "    with Stagers(Mixpanel.model_validate({}), 10**6, 2) as crew:\n"
+        "        print(crew.start(wait=True), crew.processes, flush=True)\n"
+        "if __name__ == '__main__':\n"
+        "    worker = multiprocessing.get_context('spawn').Process(target=work, daemon=True)\n"
+        "    worker.start()\n"
+        "    worker.join(60)\n"
+    )
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+
+    assert (run.stdout.strip(), run.stderr) == ("0 []", "")
 
 
 def _lives(number: int) -> bool:
