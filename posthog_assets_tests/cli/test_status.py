@@ -1,0 +1,36 @@
+"""What is printed of rejected records."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from posthog_assets.cli.status import rejected_words
+from posthog_assets.pipeline.config.rejects import Lost
+
+DAY = date(2024, 3, 1)
+
+
+def days(number: int, lost: Lost) -> dict[date, Lost]:
+    return {DAY + timedelta(days=place): lost for place in range(number)}
+
+
+def test_nothing_is_said_of_no_rejected_record() -> None:
+    assert list(rejected_words(days(3, Lost(10, 0)), {}, "shop")) == []
+
+
+def test_the_reason_of_most_records_over_all_days_is_named() -> None:
+    found = {
+        DAY: Lost(100, 6, "odd"),
+        DAY + timedelta(days=1): Lost(100, 4, "late"),
+        DAY + timedelta(days=2): Lost(100, 4, "late"),
+    }
+    (words,) = rejected_words(found, {}, "shop")
+    assert words == Lost(300, 14, "late").words
+
+
+def test_ten_days_with_too_many_are_named_and_the_others_counted() -> None:
+    lost = days(12, Lost(10, 9, "odd"))
+    words = list(rejected_words(lost, lost, "shop"))
+    assert len(words) == 12
+    assert words[1].endswith("see: posthog-assets rejected shop --day 2024-03-01")
+    assert words[-1] == "[red]and 2 more days with too many rejected records[/red]"
