@@ -12,7 +12,7 @@ import pytest
 
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.orchestration.build import build_definitions
-from posthog_assets.orchestration.local.project import find_import
+from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.pipeline.derived_imports import trial_import
 from posthog_assets_tests.fakes.capture_server import CaptureServer
 from posthog_assets_tests.records.shop import write_import
