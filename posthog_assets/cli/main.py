@@ -142,7 +142,7 @@ def rejected(name: str, day: date, reason: str | None, limit: int, project: Path
 @options.import_name
 @options.partition
 @click.option("--events", default=10, show_default=True, type=click.IntRange(0, 10_000), help="Records to show.")
-@click.option("--html", type=click.Path(path_type=Path), default=None, help="Write a page instead.")
+@options.page_option(default=None, help="Write a page instead.")
 @click.option("--markdown", is_flag=True, help="Print Markdown instead.")
 @options.project
 def preview(name: str, day: date, events: int, html: Path | None, markdown: bool, project: Path | None) -> None:
@@ -169,12 +169,17 @@ def changes(name: str, first: date | None, last: date | None, every: bool, as_js
 @cli.command()
 @click.argument("name", metavar="[DIALECT]", required=False, shell_complete=options.complete_dialects)
 @click.option("--markdown", is_flag=True, help="As a Markdown table.")
-@click.option("--source", is_flag=True, help="Print the Python that reads its records, compiled from its tables")
-def dialects(name: str | None, markdown: bool, source: bool) -> None:
+@click.option(
+    "--source",
+    is_flag=True,
+    help="Print the Python that reads its records, compiled from its tables; of the dialect columns name an import.",
+)
+@options.project
+def dialects(name: str | None, markdown: bool, source: bool, project: Path | None) -> None:
     """Show which dialects there are, or what one of them makes of each field."""
     from posthog_assets.cli.dialects import show_dialects
 
-    sys.exit(show_dialects(name, markdown=markdown, source=source))
+    sys.exit(show_dialects(name, project, markdown=markdown, source=source))
 
 
 @cli.command("list")
@@ -297,7 +302,7 @@ def prune(name: str, dry_run: bool, project: Path | None) -> None:
 @options.import_name
 @options.first_day
 @options.last_day
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The page to write.")
+@options.page_option(required=True, help="The page to write.")
 @options.project
 def report(name: str, first: date | None, last: date | None, html: Path, project: Path | None) -> None:
     """Write one page about an import: its days, events, rejects, what landed, and what needs attention."""

@@ -24,6 +24,18 @@ def day_option(*names: str, **settings: Any) -> Callable[[Command], Command]:
     return click.option(*names, type=click.DateTime(["%Y-%m-%d"]), callback=_day, **settings)
 
 
+def _writable(context: click.Context, option: click.Parameter, page: Path | None) -> Path | None:
+    if page is not None and not page.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {page.absolute().parent}: make it, or name another one")
+    return page
+
+
+def page_option(**settings: Any) -> Callable[[Command], Command]:
+    """Return the option `--html`, a file that can be written: refused before anything is read for it."""
+    kind = click.Path(path_type=Path, dir_okay=False, writable=True)
+    return click.option("--html", type=kind, callback=_writable, **settings)
+
+
 def _imports(context: click.Context, argument: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of imports that begin so: their folders, since loading a project takes seconds."""
     from posthog_assets.orchestration.project_folder import import_folders

@@ -31,7 +31,7 @@ _COLORS: Final = {Kind.KEPT: "", Kind.RENAMED: "cyan", Kind.CHANGED: "yellow", K
 def run_preview(name: str, day: date, project: Path | None, *, events: int, html: Path | None, markdown: bool) -> int:
     """Print a preview of *events* records of a day, or write it as a page."""
     console = open_console()
-    with console.status(f"reading {name}, {day}"):
+    with console.status(f"reading {as_shown(name)}, {day}"):
         seen = preview_day(find_import(name, project), day, events)
     if html:
         html.write_text(page.html(seen), encoding="utf-8")

@@ -19,7 +19,7 @@ LOWEST: Final = -62_135_596_800_000_000
 HIGHEST: Final = 253_402_300_799_999_999
 
 
-class Unreadable(Exception):
+class NoInstant(Exception):
     """A value that is no time; the message is the reason, its head up to `: ` the same for all of its kind."""
 
 
@@ -49,7 +49,7 @@ class Window:
 
 
 def instant_of(moment: datetime, zone: tzinfo) -> int:
-    """Return the instant of a clock, which is in *zone* unless it has its own; raises Unreadable."""
+    """Return the instant of a clock, which is in *zone* unless it has its own; raises NoInstant."""
     try:
         return as_micros(moment if moment.tzinfo else moment.replace(tzinfo=zone))
     except OverflowError:
@@ -66,6 +66,6 @@ def as_text(micros: int) -> str:
     return (_EPOCH + timedelta(microseconds=micros)).isoformat().replace("+00:00", "Z")
 
 
-def unreadable(value: Any) -> Unreadable:
+def unreadable(value: Any) -> NoInstant:
     """Return the error of a value that names no instant."""
-    return Unreadable(f"timestamp cannot be read: {shorten(value)!r}")
+    return NoInstant(f"timestamp cannot be read: {shorten(value)!r}")

@@ -7,7 +7,7 @@ particular setting; those live in the room they configure.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, TypeVar
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from posthog_assets.core.field_errors import explain, is_credential, meant
+from posthog_assets.core.secrets import HIDDEN, without_credentials
 
 __all__ = ["Choices", "HttpUrl", "OptionalHttpUrl", "Section", "TimeZone", "explain", "load_by_type", "secrets_in"]
 
@@ -26,6 +27,15 @@ class Section(BaseModel):
     """A section of the import file: immutable, and closed to unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield the fields as they may be shown: no text that is a credential by the name or the shape it has.
+
+        Fields that are known to hold one are `SecretStr`; this is for addresses with passwords, for what is passed on
+        to a library or an API, and for sections of a user's own.
+        """
+        for name, value in super().__repr_args__():
+            yield name, _shown(value, name or "")
 
     #: What may stand for the whole section, as a JSON schema, where a validator of the section takes something else.
     short_form: ClassVar[JsonSchemaValue | None] = None
@@ -38,6 +48,15 @@ class Section(BaseModel):
         for name, value in properties.items():
             properties[name] = _or_template(value)
         return {"if": {"type": "object"}, "then": section, "else": cls.short_form} if cls.short_form else section
+
+
+def _shown(value: Any, name: str) -> Any:
+    # A text that is also a member of an enumeration is shown as this.
+    if type(value) is str:
+        return HIDDEN if value and is_credential(name) else without_credentials(value)
+    if isinstance(value, dict):
+        return {key: _shown(item, str(key)) for key, item in value.items()}
+    return type(value)(_shown(item, name) for item in value) if type(value) in (list, tuple) else value
 
 
 #: What Dagster fills in when it loads the file, such as `{{ env.POSTHOG_HOST }}`.

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from posthog_assets.core.errors import shorten
-from posthog_assets.core.instants import HIGHEST, LOWEST, Unreadable, Window, as_micros, as_text, unreadable
+from posthog_assets.core.instants import HIGHEST, LOWEST, NoInstant, Window, as_micros, as_text, unreadable
 
 #: µs per unit of an epoch.
 UNITS: Final = {"s": 1_000_000.0, "ms": 1_000.0, "us": 1.0, "ns": 0.001}
@@ -43,7 +43,7 @@ def read_number(value: int | float | Decimal, zone: tzinfo, unit: str | None, wi
     *zone* is that of the digits of a date.
 
     Raises:
-        Unreadable: it names none, or *window* holds both readings or neither.
+        NoInstant: it names none, or *window* holds both readings or neither.
     """
     number = whole_if_equal(value)
     epoch = as_epoch(number, unit)
@@ -64,7 +64,7 @@ def whole_if_equal(value: int | float | Decimal) -> int | float:
     """Return *value* as a whole number where it is one: a column of these with gaps is one of floats in many files.
 
     Raises:
-        Unreadable: it is beyond every epoch, or no number.
+        NoInstant: it is beyond every epoch, or no number.
     """
     if value != value or not -1e20 < value < 1e20:
         raise unreadable(value)
@@ -116,7 +116,7 @@ def magnitude(value: int | float) -> str | None:
     return next((name for limit, name in _MAGNITUDES if abs(value) < limit), None)
 
 
-def _doubtful(value: Any, epoch: int | None, written: int | None, window: Window, *, is_ambiguous: bool) -> Unreadable:
+def _doubtful(value: Any, epoch: int | None, written: int | None, window: Window, *, is_ambiguous: bool) -> NoInstant:
     readings = []
     if epoch is not None:
         readings.append(f"{as_text(epoch)} as {_UNIT_NAMES[magnitude(value) or 's']} since 1970")
@@ -124,4 +124,4 @@ def _doubtful(value: Any, epoch: int | None, written: int | None, window: Window
         readings.append(f"{as_text(written)} as the digits of a date")
     meant = " and ".join(readings) or "no time at all"
     head = "timestamp is ambiguous" if is_ambiguous else "timestamp is not plausible for this import"
-    return Unreadable(f"{head}: {shorten(value)} is {meant}, and its times are from {window}")
+    return NoInstant(f"{head}: {shorten(value)} is {meant}, and its times are from {window}")

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from posthog_assets.core.instants import Unreadable, Window, instant_of, unreadable
+from posthog_assets.core.instants import NoInstant, Window, instant_of, unreadable
 from posthog_assets.core.timestamp_numbers import clock_of_digits, read_number, whole_if_equal
 
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
@@ -38,11 +38,11 @@ def read_value(value: Any, zone: tzinfo, pattern: str | None, unit: str | None, 
     """Return the instant that *value* names, in µs since 1970; the arguments are those of `timestamps.read_timestamps`.
 
     Raises:
-        Unreadable: it names none.
+        NoInstant: it names none.
     """
     match value:
         case None | "":
-            raise Unreadable("timestamp is empty")
+            raise NoInstant("timestamp is empty")
         case bool():
             raise unreadable(value)
         case datetime():
@@ -71,7 +71,7 @@ def _number(
 
 def _text(text: str, zone: tzinfo, pattern: str | None, unit: str | None, window: Window | None) -> int:
     if not text:
-        raise Unreadable("timestamp is empty")
+        raise NoInstant("timestamp is empty")
     try:
         if pattern:
             return _patterned(text, pattern, zone)

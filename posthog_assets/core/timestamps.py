@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
-from posthog_assets.core.instants import Unreadable, Window
+from posthog_assets.core.instants import NoInstant, Window
 from posthog_assets.core.schemas import TIMESTAMP
 from posthog_assets.core.timestamp_columns import in_range, instants_of_clocks, read_together
 from posthog_assets.core.timestamp_values import read_value
@@ -55,7 +55,7 @@ def read_timestamp(
     """Return the instant that one value names, in µs since 1970; as `read_timestamps`.
 
     Raises:
-        Unreadable: it names none.
+        NoInstant: it names none.
     """
     return read_value(value, zone, pattern, unit, window)
 
@@ -91,7 +91,7 @@ def _one_by_one(
     for index, value in enumerate(values):
         try:
             stamps[index] = read_value(value, info, pattern, unit, window)
-        except Unreadable as flaw:
+        except NoInstant as flaw:
             reasons[index] = str(flaw)
     mask = np.zeros(len(values), dtype=bool)
     mask[list(reasons)] = True

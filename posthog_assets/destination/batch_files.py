@@ -15,7 +15,7 @@ import re
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -27,7 +27,6 @@ import xxhash
 
 from posthog_assets.core.schemas import BATCH_FILE
 from posthog_assets.destination.entries import CODES, VERDICTS, Entries, Known
-from posthog_assets.destination.verdicts import Verdict
 
 #: Other names in the folder, such as a copy that a person or a synchronised folder made, are not the ledger's.
 _NAME: Final = re.compile(r"(?P<number>\d{8,})(-[0-9a-f]{8}(-(?P<digest>[0-9a-f]{16})(?P<folded>-folded)?)?)?\.parquet")
@@ -68,6 +67,10 @@ class BatchFacts:
     #: The version of the mapping that made the events (`mapping.version`).
     mapping: str | None = None
 
+    def as_dict(self) -> dict[str, Any]:
+        # Some ten times as fast as `dataclasses.asdict`, which copies every value.
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
@@ -95,7 +98,7 @@ def file_name(number: int, writer: str, digest: str, *, folded: bool = False) ->
 
 def content_of(entries: Entries, facts: BatchFacts) -> bytes:
     """Return the file of one answered batch."""
-    text = orjson.dumps(asdict(facts))
+    text = orjson.dumps(facts.as_dict())
     table = pa.Table.from_arrays(
         [
             # numpy drops trailing zero bytes of what it gives back as Python bytes.
@@ -114,9 +117,9 @@ def content_of(entries: Entries, facts: BatchFacts) -> bytes:
 
 def write_folded(path: Path, known: Known, facts: FileFacts) -> str:
     """Write what is *known* of a day, and the *facts* of all files it was read from, into one; return its digest."""
-    text = orjson.dumps(asdict(_sums([facts for _, facts in facts.batches])))
+    text = orjson.dumps(_sums([facts for _, facts in facts.batches]).as_dict())
     listed = orjson.dumps(
-        {"replaces": sorted(facts.replaces), "batches": [[name, asdict(one)] for name, one in facts.batches]}
+        {"replaces": sorted(facts.replaces), "batches": [[name, one.as_dict()] for name, one in facts.batches]}
     )
     folded = b64encode(zlib.compress(listed))
     schema = BATCH_FILE.with_metadata({_FACTS: text, _FACTS_DIGEST: digest_of(text + folded), _FOLDED: folded})
@@ -174,10 +177,11 @@ def read(file: IO[bytes], name: str) -> tuple[FileFacts, Iterator[tuple[pa.Table
         content, actual = pa.BufferReader(data), digest_of(data)
     if digest is not None and digest != actual:
         raise ValueError("its content is not that of which its name has the digest")
-    reader = pq.ParquetFile(content)
-    if not reader.schema_arrow.equals(BATCH_FILE):
-        raise ValueError(f"its columns are {', '.join(reader.schema_arrow.names)}")
-    return _facts(reader.schema_arrow, name), _tables(reader, validate=digest is None)
+    reader = pq.ParquetFile(content, pre_buffer=False)
+    schema = reader.schema_arrow
+    if not schema.equals(BATCH_FILE):
+        raise ValueError(f"its columns are {', '.join(schema.names)}")
+    return _facts(schema, name), _tables(reader, validate=digest is None)
 
 
 def _tables(reader: pq.ParquetFile, *, validate: bool) -> Iterator[tuple[pa.Table, np.ndarray]]:
@@ -214,5 +218,8 @@ def digest_of_file(file: IO[bytes]) -> str:
 
 def _codes(table: pa.Table) -> np.ndarray:
     verdicts = table["verdict"].combine_chunks()
-    codes = np.array([CODES[Verdict(name)] for name in verdicts.dictionary.to_pylist()], dtype=np.int8)
+    codes = np.array([_CODES[name] for name in verdicts.dictionary.to_pylist()], dtype=np.int8)
     return codes[verdicts.indices.to_numpy()]
+
+
+_CODES: Final = {verdict.value: code for verdict, code in CODES.items()}

@@ -97,7 +97,7 @@ class Known:
         order = np.argsort(high)
         where = np.empty(len(uuids), dtype=np.int64)
         where[order] = np.searchsorted(self.high, high[order])
-        # Uuids that begin alike stand one after the other.
+        # Uuids with the same first half stand one after the other.
         open_ = np.arange(len(uuids))
         while len(open_):
             open_ = open_[where[open_] < len(self)]
@@ -135,8 +135,10 @@ def halves(uuids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class Growing:
     """A column that grows in one piece: many small ones would leave memory in crumbs that nothing else can use."""
 
-    def __init__(self, kind: type) -> None:
-        self._held: np.ndarray = np.empty(0, dtype=kind)
+    def __init__(self, kind: type, room: int = 0) -> None:
+        """Make an empty column; where *room* values will be enough it is never copied."""
+        # What is not written to yet takes no memory.
+        self._held: np.ndarray = np.empty(room, dtype=kind)
         self._count = 0
 
     @property
@@ -146,14 +148,13 @@ class Growing:
     def add(self, more: np.ndarray) -> None:
         end = self._count + len(more)
         if end > len(self._held):
-            # What is not written to yet takes no memory.
             wider = np.empty(max(end, 2 * len(self._held)), dtype=self._held.dtype)
             wider[: self._count] = self.values
             self._held = wider
         self._held[self._count : end] = more
         self._count = end
 
-    def taken(self, where: np.ndarray) -> np.ndarray:
+    def taken(self, where: np.ndarray | slice) -> np.ndarray:
         """Return the values at *where*, and forget all of them."""
         values = self.values[where]
         self._held, self._count = self._held[:0].copy(), 0
@@ -180,8 +181,8 @@ class Texts:
         texts = [None] * len(details) if is_silent else details.to_pylist()
         self._entries.add(np.array([self._places.setdefault(text, len(self._places)) for text in texts], np.int32))
 
-    def taken(self, where: np.ndarray) -> np.ndarray | None:
-        """Return the place in `known` of the words of the entries at *where*; None where nobody said anything."""
+    def taken(self, where: np.ndarray | slice) -> np.ndarray | None:
+        """Return the place in `known` of the words of the entries at *where*; None where PostHog said nothing."""
         return None if len(self._places) == 1 else self._entries.taken(where)
 
     @property
@@ -189,12 +190,15 @@ class Texts:
         return tuple(self._places)
 
 
-def newest_of(high: np.ndarray, low: np.ndarray) -> np.ndarray:
-    """Return the index of the last of each uuid's entries, in the order of the uuids."""
+def newest_of(high: np.ndarray, low: np.ndarray) -> np.ndarray | slice:
+    """Return where the last of each uuid's entries is, in the order of the uuids."""
+    if bool((high[1:] > high[:-1]).all()):
+        # As in a folded file. Sorting, and a copy of what is sorted, would take as much memory once more.
+        return slice(None)
     order = np.argsort(high, kind="stable")
     sorted_high = high[order]
-    alike = sorted_high[1:] == sorted_high[:-1]
-    if not alike.any():
+    equal = sorted_high[1:] == sorted_high[:-1]
+    if not equal.any():
         return order
     # Stable, so the last of equal uuids is the newest.
     order = np.lexsort((low, high))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from posthog_assets.core.errors import LookUnavailable, VerificationError, shorten
+from posthog_assets.core.errors import VerificationError, shorten
 from posthog_assets.core.hogql import quoted
 from posthog_assets.core.markup import visible
 from posthog_assets.destination.query_client import QueryClient
@@ -111,7 +111,7 @@ def find_warnings(
     lost = {uuid for uuids in missing.values() for uuid in uuids}
     try:
         rows = [*_asked(client, since, named), *_asked(client, since, None)]
-    except (VerificationError, LookUnavailable):
+    except VerificationError:
         return None
     others = {uuid for _, uuid, _, _ in rows if uuid and uuid not in named}
     described = dict(describe(others)) | dict(named)

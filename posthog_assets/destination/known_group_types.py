@@ -1,7 +1,7 @@
 """Which group types a project may get from an import.
 
-Belongs here: asking which it has, and refusing those that nobody asked for. Does not belong here: which types the
-events of a day name (`mapping.group_types`).
+Belongs here: asking which it has, and refusing new ones that the import file does not name. Does not belong here:
+which types the events of a day name (`mapping.group_types`).
 
 A project has five group types. A sixth is dropped without an error, and a type that was made by mistake keeps its place
 for ever. So a new type is refused before anything is sent, until `destination.new_group_types` names it.
@@ -33,7 +33,7 @@ def known_group_types(client: QueryClient) -> list[str] | None:
 
 
 def check_group_types(destination: Destination, named: Collection[str], what: str) -> None:
-    """Refuse group types that the project would not take, or that would take a place nobody gave them.
+    """Refuse group types that the project would not take, or new ones that the import file does not name.
 
     *named* are those of *what*, which is what a message calls it. Without a personal key the project is not asked, and
     only what no project takes is refused.

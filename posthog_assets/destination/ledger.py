@@ -21,7 +21,6 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -82,6 +81,7 @@ class Ledger:
         self.holding = holding or Holding()
         self._day = day
         self._folder = delivery_folder(day)
+        self._shown = str(store.path(self._path("")))
         self._writer = uuid.uuid4().hex[:8]
         #: What was read of the files already.
         self._facts: dict[str, FileFacts] = {}
@@ -133,9 +133,12 @@ class Ledger:
         return self._while_others_fold(self._load)
 
     def _load(self) -> Known:
-        highs, lows, hashes, keys = (Growing(np.uint64) for _ in range(4))
-        codes, texts = Growing(np.int8), Texts()
-        for table, verdicts in self._tables():
+        current = self._current()
+        # Of these it is known how many entries they have at most.
+        room = sum(facts.events for file in self._facts_of([*filter(is_folded, current)]) for _, facts in file.batches)
+        highs, lows, hashes, keys = (Growing(np.uint64, room) for _ in range(4))
+        codes, texts = Growing(np.int8, room), Texts()
+        for table, verdicts in self._tables(current):
             for values, more in zip((highs, lows), halves(_fixed(table["uuid"])), strict=True):
                 values.add(more)
             hashes.add(table["content_hash"].to_numpy())
@@ -149,9 +152,9 @@ class Ledger:
             texts.taken(newest), texts.known,
         )  # fmt: skip
 
-    def _tables(self) -> Iterator[tuple[pa.Table, np.ndarray]]:
-        """Yield the rows of all files that count, oldest first, with the codes of their verdicts."""
-        for folded, names in groupby(self._current(), is_folded):
+    def _tables(self, current: list[str]) -> Iterator[tuple[pa.Table, np.ndarray]]:
+        """Yield the rows of the files *current*, with the codes of their verdicts."""
+        for folded, names in groupby(current, is_folded):
             if not folded:
                 for name, (facts, tables) in self._each(list(names), _whole):
                     self._facts[name] = facts
@@ -216,7 +219,7 @@ class Ledger:
             "of that folder and materialize imported_batches again, which sends those events again: PostHog "
             "keeps one of each, as they have the same uuids, provided the mapping has not changed since"
         )
-        with damage_named(self._store.path(self._path(name)), remedy):
+        with damage_named(f"{self._shown}/{name}", remedy):
             try:
                 yield
             except MemoryError:
@@ -287,7 +290,7 @@ class Ledger:
         """Return one row per batch, oldest first, in the `LEDGER` columns."""
         rows = []
         for name, facts in self.batch_facts():
-            row = asdict(facts)
+            row = facts.as_dict()
             for instant in ("answered_at", "first_timestamp", "last_timestamp"):
                 row[instant] = datetime.fromisoformat(row[instant]) if row[instant] else None
             rows.append({"number": number_of(name)} | row)

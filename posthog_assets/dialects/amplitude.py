@@ -22,9 +22,10 @@ from posthog_assets.core.errors import shorten
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import SessionField, content_id
 from posthog_assets.dialects.compiled import Code
+from posthog_assets.dialects.reading import Reading
 from posthog_assets.dialects.record import Record, as_id, versions_as_text
 from posthog_assets.dialects.straight import write_left_out, write_name, write_tables
-from posthog_assets.dialects.vendor import Reading, Vendor
+from posthog_assets.dialects.vendor import Vendor
 
 _PAGE: Final = "event_properties.[Amplitude]"
 

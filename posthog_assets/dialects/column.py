@@ -7,11 +7,12 @@ a dialect.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from posthog_assets.core.sections import Section
+from posthog_assets.core.sections import Section, TimeZone
+from posthog_assets.core.timestamps import pattern_flaw
 
 _INTEGER: Final = re.compile(r"-?(0|[1-9]\d{0,18})")
 _FLOAT: Final = re.compile(r"-?(0|[1-9]\d{0,15})\.\d{1,17}")
@@ -37,6 +38,27 @@ class Column(Section):
         """Return the value in *record*, None where there is none."""
         (found,) = self.values([record])
         return None if found is ABSENT else found
+
+
+class Value(Section):
+    """A constant."""
+
+    value: str = Field(min_length=1, description="The same for all records")
+
+
+class TimestampColumn(Column):
+    """Where the time of an event stands, and how it reads."""
+
+    timezone: TimeZone = Field("UTC", description="Zone of times that have none")
+    format: str | None = Field(None, description="strptime pattern; absent: ISO 8601, an epoch, or digits of a date")
+    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="Of epochs; absent: by the magnitude")
+
+    @field_validator("format")
+    @classmethod
+    def _is_a_pattern(cls, value: str | None) -> str | None:
+        if value is not None and (flaw := pattern_flaw(value)):
+            raise ValueError(f"is no strptime pattern: {flaw}")
+        return value
 
 
 def _descend(value: Any, keys: list[str]) -> Any:

@@ -1,7 +1,7 @@
 """Whole columns of values, as `columns` reads them: ids, what must be there, and why a record has none.
 
-Belongs here: reading one column of many records, and the reasons of those that are rejected for it. Does not belong
-here: which column is what (`columns`), where a value stands in one record (`column`).
+Belongs here: reading one column of many records, the reasons of those that are rejected for it, and batches without
+these. Does not belong here: which column is what (`columns`), where a value stands in one record (`column`).
 """
 
 from __future__ import annotations
@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from posthog_assets.core.rejection import Rejected
+from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.dialects.column import ABSENT, Column
+from posthog_assets.dialects.notes import notes_of
 from posthog_assets.dialects.record import as_id
 
 Made = TypeVar("Made")
@@ -115,3 +121,23 @@ def require(column: str, values: list[Any], records: list[dict[str, Any]], reaso
     for index, value in enumerate(values):
         if value is None or value is ABSENT or value == "":
             reasons.setdefault(index, f"required column {column} is empty")
+
+
+def in_order(batch: pa.RecordBatch, others: pa.RecordBatch, indices: list[int]) -> pa.RecordBatch:
+    """Return the rows of both, those of *others* at *indices*, with the notes of both."""
+    count = batch.num_rows + len(indices)
+    notes = notes_of(batch.schema.metadata)
+    notes.add(notes_of(others.schema.metadata))
+    order = np.empty(count, np.int64)
+    order[np.delete(np.arange(count), indices)] = np.arange(batch.num_rows)
+    order[indices] = np.arange(batch.num_rows, count)
+    both = [rows.replace_schema_metadata(STAGED_EVENTS.metadata) for rows in (batch, others)]
+    (together,) = pa.Table.from_batches(both).combine_chunks().to_batches()
+    return notes.on(together.take(pa.array(order)))
+
+
+def without_rejected(columns: list[Any], reasons: dict[int, str], count: int) -> list[Any]:
+    """Return the columns with rejected rows emptied: nothing half-read is kept, the raw part has it all."""
+    mask = [index not in reasons for index in range(count)]
+    keep = pa.array(mask)
+    return [pc.if_else(keep, column, pa.scalar(None, column.type)) for column in columns]

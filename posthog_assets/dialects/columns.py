@@ -12,43 +12,31 @@ from typing import Any, ClassVar, Final, Literal, Self
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
+from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.json_records import Unparsed
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.rejection import Rejected, reason_head
 from posthog_assets.core.schemas import STAGED_EVENTS
-from posthog_assets.core.sections import Section, TimeZone
-from posthog_assets.core.timestamps import pattern_flaw, read_timestamps
+from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect
-from posthog_assets.dialects.column import ABSENT, Column
+from posthog_assets.dialects.column import ABSENT, Column, TimestampColumn, Value
 from posthog_assets.dialects.column_kinds import TYPES_DESCRIPTION, Types, as_declared, as_kind, converters
-from posthog_assets.dialects.column_lines import FILLED, Chosen, lines_of
-from posthog_assets.dialects.column_values import each, ids_of, missing, nobody, one_of_two, require, take_out
-from posthog_assets.dialects.notes import Notes, notes_of
+from posthog_assets.dialects.column_lines import FILLED, Chosen, lines_of, lines_source
+from posthog_assets.dialects.column_values import (
+    each,
+    ids_of,
+    in_order,
+    missing,
+    nobody,
+    one_of_two,
+    require,
+    take_out,
+    without_rejected,
+)
+from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.record import PERSONAL, extract_person_properties, group_keys, read_own_groups
-
-
-class Value(Section):
-    """A constant."""
-
-    value: str = Field(min_length=1, description="The same for all records")
-
-
-class TimestampColumn(Column):
-    """Where the time of an event stands, and how it reads."""
-
-    timezone: TimeZone = Field("UTC", description="Zone of times that have none")
-    format: str | None = Field(None, description="strptime pattern; absent: ISO 8601, an epoch, or digits of a date")
-    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="Of epochs; absent: by the magnitude")
-
-    @field_validator("format")
-    @classmethod
-    def _is_a_pattern(cls, value: str | None) -> str | None:
-        if value is not None and (flaw := pattern_flaw(value)):
-            raise ValueError(f"is no strptime pattern: {flaw}")
-        return value
 
 
 class Columns(Dialect):
@@ -61,6 +49,9 @@ class Columns(Dialect):
     #: is slower and gives the same.
     compiled: ClassVar[bool] = True
     _reads_lines: bool = PrivateAttr(True)
+    #: Lines that it was given, and those of them that were read closely.
+    _looked_at: int = PrivateAttr(0)
+    _others: int = PrivateAttr(0)
 
     event: Value | Column = Field(description="Name of the event: {column: …}, or {value: …} for all records")
     user_id: Column | None = Field(None, description="Column of the id of a known user")
@@ -120,14 +111,15 @@ class Columns(Dialect):
         ):  # fmt: skip
             return self._stage_closely(chunk, part)
         batch, others = self._stage_lines(records.texts, chunk.positions, part)
+        self._looked_at, self._others = self._looked_at + len(records), self._others + len(others)
         if not others:
             return batch
         # Records of a kind that is always read closely are not read twice for ever.
-        self._reads_lines = 2 * len(others) < len(records)
+        self._reads_lines = self._looked_at < _TELLING or 2 * self._others < self._looked_at
         rest = records.chosen(others)
         positions = [chunk.positions[index] for index in others]
         closely = self._stage_closely(RecordChunk(positions, rest, remarks=rest.remarks), part)
-        return _in_order(batch, closely, others)
+        return in_order(batch, closely, others)
 
     @property
     def _chosen(self) -> Chosen:
@@ -143,6 +135,12 @@ class Columns(Dialect):
             has_groups=bool(self.groups),
             takes_out=self.edition > 1,
         )
+
+    def lines_source(self) -> str:
+        """Return the source of the function that reads lines of JSON; raises ImportFileError where none is made."""
+        if not (self.compiled and _reads_alike(type(self))):
+            raise ImportFileError(f"{type(self).__name__} reads records column by column, by no compiled function")
+        return lines_source(self._chosen)
 
     def _stage_lines(self, texts: list[bytes], positions: Sequence[int], part: str) -> tuple[pa.RecordBatch, list[int]]:
         """Return the rows of those lines that are as most are, and the indices of the others."""
@@ -193,7 +191,7 @@ class Columns(Dialect):
         records = self._readable(chunk, reasons)
         columns = self._read(records, chunk.untyped, reasons, notes)
         if reasons:
-            columns = _without(columns, reasons, count)
+            columns = without_rejected(columns, reasons, count)
         batch = pa.RecordBatch.from_arrays(
             [
                 *columns,
@@ -403,18 +401,8 @@ class Columns(Dialect):
                     record[column] = convert(text)
 
 
-def _in_order(batch: pa.RecordBatch, others: pa.RecordBatch, indices: list[int]) -> pa.RecordBatch:
-    """Return the rows of both, those of *others* at *indices*, with the notes of both."""
-    count = batch.num_rows + len(indices)
-    notes = notes_of(batch.schema.metadata)
-    notes.add(notes_of(others.schema.metadata))
-    order = np.empty(count, np.int64)
-    order[np.delete(np.arange(count), indices)] = np.arange(batch.num_rows)
-    order[indices] = np.arange(batch.num_rows, count)
-    both = [rows.replace_schema_metadata(STAGED_EVENTS.metadata) for rows in (batch, others)]
-    (together,) = pa.Table.from_batches(both).combine_chunks().to_batches()
-    return notes.on(together.take(pa.array(order)))
-
+#: So many lines tell what most of a day's are like.
+_TELLING: Final = 1_000
 
 #: What a subclass may do in its own way, which the function made for the settings does not know.
 _READING: Final = frozenset(
@@ -427,10 +415,3 @@ def _reads_alike(kind: type[Columns]) -> bool:
     """Whether a class reads records as `Columns` does."""
     own = kind.__mro__[: kind.__mro__.index(Columns)]
     return all(_READING.isdisjoint(vars(one)) for one in own)
-
-
-def _without(columns: list[Any], reasons: dict[int, str], count: int) -> list[Any]:
-    """Return the columns with rejected rows emptied: nothing half-read is kept, the raw part has it all."""
-    mask = [index not in reasons for index in range(count)]
-    keep = pa.array(mask)
-    return [pc.if_else(keep, column, pa.scalar(None, column.type)) for column in columns]

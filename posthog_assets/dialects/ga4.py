@@ -17,9 +17,10 @@ from pydantic import Field
 from posthog_assets.core.schemas import TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import SessionField, content_id
+from posthog_assets.dialects.reading import Reading
 from posthog_assets.dialects.record import Record
 from posthog_assets.dialects.urls import add_place
-from posthog_assets.dialects.vendor import Reading, Vendor
+from posthog_assets.dialects.vendor import Vendor
 
 #: Where the value of a parameter stands; in JSON, BigQuery writes whole numbers as text.
 _VALUES: Final = ("string_value", "int_value", "double_value", "float_value")

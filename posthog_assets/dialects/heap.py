@@ -17,8 +17,9 @@ from pydantic import Field
 
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import SessionField
+from posthog_assets.dialects.reading import Reading
 from posthog_assets.dialects.record import Record, nested
-from posthog_assets.dialects.vendor import Reading, Vendor
+from posthog_assets.dialects.vendor import Vendor
 
 #: How JSON text begins, escaped once or twice.
 _JSON: Final = '{["'

@@ -14,9 +14,10 @@ from typing import Any, Final
 from posthog_assets.core.json_text import numbered
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import SessionField, content_id
+from posthog_assets.dialects.reading import Reading
 from posthog_assets.dialects.record import Record, number, own_name
 from posthog_assets.dialects.urls import add_place
-from posthog_assets.dialects.vendor import Reading, Vendor
+from posthog_assets.dialects.vendor import Vendor
 
 _ACTION: Final = "actionDetails"
 

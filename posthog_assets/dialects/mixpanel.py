@@ -26,9 +26,10 @@ from posthog_assets.core.timestamps import from_wall_clock, read_timestamps
 from posthog_assets.dialects.base import content_id
 from posthog_assets.dialects.compiled import Code, chooser, reshaper, write_reshaped, write_table
 from posthog_assets.dialects.countries import COUNTRIES
+from posthog_assets.dialects.reading import Reading
 from posthog_assets.dialects.record import Record, as_id, usable_id
 from posthog_assets.dialects.straight import write_name
-from posthog_assets.dialects.vendor import Reading, Vendor
+from posthog_assets.dialects.vendor import Vendor
 
 #: PostHog's importer makes its uuids in this namespace; part of the contract with everything imported so far.
 _NAMESPACE: Final = uuid.UUID(bytes=b"posthog_mixpanel")

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from posthog_assets.dialects.reading import Reading
 from posthog_assets.dialects.record import Record, as_id, nested, own_name
 from posthog_assets.dialects.urls import add_place
-from posthog_assets.dialects.vendor import Reading, Vendor
+from posthog_assets.dialects.vendor import Vendor
 
 #: Where the name of a track event stands, in the row or among its properties.
 _TRACK_NAMES: Final = ("trackEventName", "trackTypeName", "eventName")

@@ -19,11 +19,12 @@ from posthog_assets.core.records import RecordChunk
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
 from posthog_assets.dialects.base import NAMESPACE
-from posthog_assets.dialects.column import Column
-from posthog_assets.dialects.columns import Columns, TimestampColumn, Value
+from posthog_assets.dialects.column import Column, TimestampColumn, Value
+from posthog_assets.dialects.columns import Columns
 from posthog_assets.dialects.mixpanel import Mixpanel
+from posthog_assets.dialects.reading import Reading
 from posthog_assets.dialects.record import Record
-from posthog_assets.dialects.vendor import Reading, Vendor
+from posthog_assets.dialects.vendor import Vendor
 
 
 class MixpanelProfiles(Vendor):

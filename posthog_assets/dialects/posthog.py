@@ -20,8 +20,9 @@ from posthog_assets.core.json_text import load_any
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.core.schemas import STAGED_VERSIONS, TIMESTAMP
+from posthog_assets.dialects.reading import Reading
 from posthog_assets.dialects.record import Record, as_object
-from posthog_assets.dialects.vendor import Reading, Vendor
+from posthog_assets.dialects.vendor import Vendor
 
 #: Where PostHog keeps the keys of an event's groups by the number a project gave the type; in another project the same
 #: number is another type, and PostHog sets them from `$groups` itself.

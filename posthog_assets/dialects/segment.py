@@ -14,9 +14,10 @@ from pydantic import Field
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import SessionField
+from posthog_assets.dialects.reading import Reading
 from posthog_assets.dialects.record import Record, as_object, versions_as_text
 from posthog_assets.dialects.urls import add_place
-from posthog_assets.dialects.vendor import Reading, Vendor
+from posthog_assets.dialects.vendor import Vendor
 
 _CALLS: Final = ("track", "page", "screen", "identify", "group", "alias")
 

@@ -24,9 +24,9 @@ from posthog_assets.core.instants import Window
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.schemas import STAGED_EVENTS, STAGED_SEVERAL
 from posthog_assets.core.sections import Section
-from posthog_assets.dialects.column import ABSENT, Column
+from posthog_assets.dialects.column import ABSENT, Column, TimestampColumn, Value
 from posthog_assets.dialects.column_kinds import Kind
-from posthog_assets.dialects.columns import Columns, TimestampColumn, Value
+from posthog_assets.dialects.columns import Columns
 from posthog_assets.dialects.notes import Notes, notes_of
 
 #: The rows of a batch take about this much at most, unless one row is larger.
@@ -71,6 +71,7 @@ class SeveralEvents(Columns):
     """
 
     timezone_setting: ClassVar[str | None] = "events.timestamp.timezone"
+    compiled: ClassVar[bool] = False
 
     events: list[OneEvent] = Field(min_length=1, description="The events a record becomes, each with its time")
     event: None = None  # type: ignore[assignment]

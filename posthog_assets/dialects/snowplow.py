@@ -13,8 +13,9 @@ from typing import Any, Final
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import SessionField
+from posthog_assets.dialects.reading import Reading
 from posthog_assets.dialects.record import Record, nested, number, own_name
-from posthog_assets.dialects.vendor import Reading, Vendor
+from posthog_assets.dialects.vendor import Vendor
 
 #: Whole numbers that TSV writes as text; also latitude, longitude and the value of structured events.
 _NUMBERS: Final = (

@@ -13,8 +13,9 @@ from urllib.parse import parse_qsl
 
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import SessionField
+from posthog_assets.dialects.reading import Reading
 from posthog_assets.dialects.record import Record, as_object, nested, own_name
-from posthog_assets.dialects.vendor import Reading, Vendor
+from posthog_assets.dialects.vendor import Vendor
 
 #: The kinds of events that have a name of their own only where somebody gave them one.
 _KINDS: Final = {"1": "$pageview", "2": None, "3": "link", "4": "pixel", "5": "$web_vitals"}

@@ -10,30 +10,28 @@ cannot. Nothing a record holds may stop the day: a record that cannot be read is
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any, ClassVar, Final
 
-import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.json_records import Unparsed
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.rejection import Rejected
-from posthog_assets.core.schemas import STAGED_EVENTS, TIMESTAMP
+from posthog_assets.core.schemas import TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect
+from posthog_assets.dialects.clocks import by_other_clocks
 from posthog_assets.dialects.column import Column, inferred
 from posthog_assets.dialects.column_kinds import TYPES_DESCRIPTION, Types, as_declared, as_kind
 from posthog_assets.dialects.compiled import Code, fields_source, made, rows_source
-from posthog_assets.dialects.json_column import JsonColumn
 from posthog_assets.dialects.members import NOTHING, Members, never
 from posthog_assets.dialects.notes import Notes
+from posthog_assets.dialects.paths import Getter, Table, first_of, has_path
+from posthog_assets.dialects.reading import Reading, read_ids, trim_groups, written
 from posthog_assets.dialects.record import (
     Record,
     as_id,
@@ -43,8 +41,8 @@ from posthog_assets.dialects.record import (
     nested,
     own_name,
     read_own_groups,
-    usable_id,
 )
+from posthog_assets.dialects.rows import CLOCKS, TIMES, Note, Noted, RowColumns, batch_of, empty_columns, notes_of_rows
 from posthog_assets.dialects.straight import (
     is_straight,
     lines_source,
@@ -53,90 +51,8 @@ from posthog_assets.dialects.straight import (
     write_tables,
 )
 
-_Getter = Callable[[Record], Any]
-
 #: What is wrong with a record that is not what its vendor writes.
 FLAWS: Final = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
-
-#: The columns of staged rows from source_id to group_set, those of JSON objects a `JsonColumn`; None in all of a
-#: rejected row. In the place of instants stand the times as records have them, until all of a chunk were read. Last
-#: come all clocks of each record, where its dialect knows several; None where they are to be looked up in its text.
-_Columns = tuple[Any, ...]
-
-#: Index, fields left out, remarks. Not the row itself: its objects would stay in memory until the block is done.
-_Note = tuple[int, list[str] | None, list[str] | None]
-
-#: The reasons of rejected records by their index, and the notes of rows that have some.
-_Noted = tuple[dict[int, str], list[_Note]]
-
-_TIMES: Final = 5
-_CLOCKS: Final = 11
-
-#: The JSON objects of a row as text, in the order of the columns; None where there is none.
-_Texts = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None]
-
-
-class Reading:
-    """One record as a dialect reads it: the staged row before it is written as columns.
-
-    `timestamp` is as the record has it; the dictionaries become JSON text, empty ones nothing. `left_out` are paths of
-    fields that no table names, `remarks` what else is worth counting of a record that is imported all the same.
-    """
-
-    __slots__ = (
-        "anonymous_id", "clocks", "event", "group_set", "groups", "kind", "left_out", "properties", "remarks", "set",
-        "set_once", "source_id", "timestamp", "user_id",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.kind = "event"
-        self.event: Any = None
-        self.user_id: Any = None
-        self.anonymous_id: Any = None
-        self.timestamp: Any = None
-        self.source_id: Any = None
-        self.properties: Record = {}
-        self.set: Record = {}
-        self.set_once: Record = {}
-        self.groups: dict[str, str] = {}
-        self.group_set: dict[str, dict[str, Record]] = {}
-        self.left_out: list[str] | None = None
-        self.remarks: list[str] | None = None
-        self.clocks: tuple[Any, ...] = ()
-
-    def remark(self, sentence: str) -> None:
-        """Have *sentence* counted, which is the same for all records it is true of."""
-        self.remarks = [*(self.remarks or ()), sentence]
-
-
-class Table:
-    """Field paths, `context.page.url`, and the properties they become."""
-
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self.names = dict(names)
-        inner: dict[str, dict[str, str]] = {}
-        flat: dict[str, str] = {}
-        for path, name in names.items():
-            head, _, rest = path.partition(".")
-            if rest:
-                inner.setdefault(head, {})[rest] = name
-            else:
-                flat[head] = name
-        self._flat = tuple(flat.items())
-        self._inner = tuple((head, Table(below)) for head, below in inner.items())
-
-    def read(self, record: Record, into: Record, nothing: tuple[str, ...]) -> None:
-        """Set the properties *record* has a value for; texts in *nothing* are no value."""
-        get = record.get
-        for key, name in self._flat:
-            value = get(key)
-            # A tuple is looked through without hashing the text, which would take longer than the rest of the loop.
-            if value is not None and value not in nothing:
-                into[name] = value
-        for key, below in self._inner:
-            value = get(key)
-            if type(value) is dict and value:
-                below.read(value, into, nothing)
 
 
 class Vendor(Dialect):
@@ -209,8 +125,8 @@ class Vendor(Dialect):
     _tables: ClassVar[tuple[Table, Table | None, Table | None]]
     _nothing: ClassVar[tuple[str, ...]]
     _unwanted: ClassVar[dict[str, str | None]]
-    _clocks: ClassVar[tuple[_Getter, ...]]
-    _first: ClassVar[tuple[_Getter, _Getter, _Getter, _Getter, _Getter]]
+    _clocks: ClassVar[tuple[Getter, ...]]
+    _first: ClassVar[tuple[Getter, Getter, Getter, Getter, Getter]]
     _holders: ClassVar[frozenset[str]]
     _known: ClassVar[frozenset[str]]
     _fields: ClassVar[Callable[[Vendor, Record], Reading]]
@@ -224,11 +140,11 @@ class Vendor(Dialect):
         cls._nothing = tuple(sorted(cls.nothing))
         cls._unwanted = dict(cls.renames) | dict.fromkeys(sorted(cls.dropped))
         cls._first = (
-            _first_of((cls.event,)), _first_of(cls.source_id), _first_of(cls.user_id), _first_of(cls.anonymous_id),
-            _first_of(cls.timestamp),
+            first_of((cls.event,)), first_of(cls.source_id), first_of(cls.user_id), first_of(cls.anonymous_id),
+            first_of(cls.timestamp),
         )  # fmt: skip
         clocks = (*cls.timestamp, *cls.arrival)
-        cls._clocks = tuple(_first_of((path,)) for path in clocks) if len(clocks) > 1 else ()
+        cls._clocks = tuple(first_of((path,)) for path in clocks) if len(clocks) > 1 else ()
         paths = (
             cls.event, *cls.source_id, *cls.user_id, *cls.anonymous_id, *cls.timestamp, *cls.properties,
             *cls.person_set, *cls.person_set_once,
@@ -242,7 +158,7 @@ class Vendor(Dialect):
     @classmethod
     def recognize(cls, record: Record) -> tuple[str, ...]:
         """Return the first of `marks` all of whose paths *record* has; a record that was not unfolded counts too."""
-        return next((paths for paths in cls.marks if all(_has(record, path) for path in paths)), ())
+        return next((paths for paths in cls.marks if all(has_path(record, path) for path in paths)), ())
 
     @property
     def day_columns(self) -> tuple[str, ...]:
@@ -383,13 +299,13 @@ class Vendor(Dialect):
             reasons, noted = self._rows(chunk, columns)
         texts = chunk.records.texts if isinstance(chunk.records, Unparsed) else []
         notes = self._add_instants(columns, reasons, texts)
-        batch = _batch(columns[:_CLOCKS], reasons, part, chunk.positions)
+        batch = batch_of(columns[:CLOCKS], reasons, part, chunk.positions)
         if noted:
-            notes.add(_notes(note for note in noted if note[0] not in reasons))
+            notes.add(notes_of_rows(note for note in noted if note[0] not in reasons))
         notes.add(Notes(remarks=chunk.remarks))
         return notes.on(batch)
 
-    def _rows(self, chunk: RecordChunk, columns: _Columns) -> _Noted:
+    def _rows(self, chunk: RecordChunk, columns: RowColumns) -> Noted:
         """Do what `rows_by_row` does, by what is compiled from the tables."""
         texts = chunk.records
         if not isinstance(texts, Unparsed) or texts.has_long_numbers:
@@ -400,7 +316,7 @@ class Vendor(Dialect):
         if lines is None or chunk.untyped:
             return rows(self, texts, chunk.untyped, columns)
         reasons: dict[int, str] = {}
-        others: list[_Note] = []
+        others: list[Note] = []
 
         def slowly(index: int, text: bytes) -> None:
             found, noted = rows(self, texts.only(text), chunk.untyped, columns)
@@ -410,20 +326,20 @@ class Vendor(Dialect):
 
         return reasons, [*lines(self, texts.texts, columns, slowly), *others]
 
-    def rows_by_row(self, records: Iterable[Record | Unreadable], untyped: bool, columns: _Columns) -> _Noted:
+    def rows_by_row(self, records: Iterable[Record | Unreadable], untyped: bool, columns: RowColumns) -> Noted:
         """Add each record to *columns* as one row; return why some are rejected, by their index, and those with notes.
 
         What is compiled for each dialect does the same (`compiled.rows_source`).
         """
         reasons: dict[int, str] = {}
-        noted: list[_Note] = []
+        noted: list[Note] = []
         for index, record in enumerate(records):
             values: Sequence[Any]
             try:
                 row = self._row(record, untyped)
                 if row.left_out or row.remarks:
                     noted.append((index, row.left_out, row.remarks))
-                texts = _written(row, self.dumps)
+                texts = written(row, self.dumps)
                 head = (row.source_id, row.kind, row.event, row.user_id, row.anonymous_id, row.timestamp)
                 values = (*head, *texts, row.clocks)
             except Rejected as reason:
@@ -433,72 +349,36 @@ class Vendor(Dialect):
                 column.append(value)
         return reasons, noted
 
-    def _add_instants(self, columns: _Columns, reasons: dict[int, str], texts: Sequence[bytes]) -> Notes:
+    def _add_instants(self, columns: RowColumns, reasons: dict[int, str], texts: Sequence[bytes]) -> Notes:
         """Put the instants in place of the times that records have; rows without one are rejected.
 
         *texts* are those of the records, where they were lines. Returns which clocks gave way to others.
         """
         notes = Notes()
-        times = columns[_TIMES]
+        times = columns[TIMES]
         good = [index for index in range(len(times)) if index not in reasons] if reasons else range(len(times))
         read = [times[index] for index in good] if reasons else times
         stamps, flaws = self.instants(read) if read else (pa.array([], TIMESTAMP), {})
         if self._clocks and read:
 
             def clocks_of(place: int) -> tuple[Any, ...]:
-                said: tuple[Any, ...] | None = columns[_CLOCKS][good[place]]
+                said: tuple[Any, ...] | None = columns[CLOCKS][good[place]]
                 if said is None:
                     record = orjson.loads(texts[good[place]])
                     said = tuple(clock(record) for clock in self._clocks)
                 return said
 
-            stamps = self._by_other_clocks(stamps, flaws, read, clocks_of, notes)
+            names = (*self.timestamp, *self.arrival)
+            stamps = by_other_clocks(stamps, flaws, read, names, clocks_of, self.instants, self._window, notes)
         for place, flaw in flaws.items():
             reasons[good[place]] = flaw
-            for column in columns[:_TIMES]:
+            for column in columns[:TIMES]:
                 column[good[place]] = None
         if reasons:
             places = {index: place for place, index in enumerate(good) if index not in reasons}
             stamps = stamps.take(pa.array([places.get(index) for index in range(len(times))], pa.int32()))
-        columns[_TIMES][:] = [stamps]
+        columns[TIMES][:] = [stamps]
         return notes
-
-    def _by_other_clocks(
-        self, stamps: pa.Array, flaws: dict[int, str], times: list[Any], clocks_of: Callable[[int], tuple[Any, ...]],
-        notes: Notes,
-    ) -> pa.Array:  # fmt: skip
-        """Return *stamps* with a later clock of the record where the first cannot be read, or cannot be true.
-
-        A time before 1970 or after the export counts as absent where another clock has a better one; where none has,
-        it stays, with its reason. The flaws of those that have are taken out of *flaws*, and they are counted.
-        """
-        wrong = set(flaws) | set(pc.indices_nonzero(pc.invert(self._may_be_true(stamps))).to_pylist())
-        found: dict[int, int] = {}
-        names = (*self.timestamp, *self.arrival)
-        for place in sorted(wrong):
-            if times[place] is None:
-                continue
-            for name, value in zip(names, clocks_of(place), strict=False):
-                if value is None or value == times[place]:
-                    continue
-                other, _ = self.instants([value])
-                if self._may_be_true(other)[0].as_py():
-                    found[place] = other.cast(pa.int64())[0].as_py()
-                    flaws.pop(place, None)
-                    notes.remark(f"timestamp_from {name}: the clock before it cannot be read, or cannot be true")
-                    break
-        if not found:
-            return stamps
-        micros = stamps.cast(pa.int64()).to_pylist()
-        for place, instant in found.items():
-            micros[place] = instant
-        return pa.array(micros, pa.int64()).cast(TIMESTAMP)
-
-    def _may_be_true(self, stamps: pa.Array) -> pa.Array:
-        """Return which instants lie after 1969 and before the export's end; null is none."""
-        last = self._window.last if self._window else 2**62
-        micros = stamps.cast(pa.int64())
-        return pc.fill_null(pc.and_(pc.greater_equal(micros, 0), pc.less_equal(micros, last)), False)
 
     def _row(self, record: Record | Unreadable, untyped: bool) -> Reading:
         if isinstance(record, Unreadable):
@@ -518,9 +398,9 @@ class Vendor(Dialect):
             if "$groups" in told:
                 read_own_groups(told)
             if row.groups:
-                _trim_groups(row)
+                trim_groups(row)
             row.source_id = as_id(row.source_id, "source id") or fallback
-            _read_ids(row)
+            read_ids(row)
         except FLAWS as error:
             raise not_of(self, error) from error
         if row.set and not row.set_once.keys().isdisjoint(row.set):
@@ -539,113 +419,9 @@ class Vendor(Dialect):
         row.set = row.set | last
 
 
-def empty_columns() -> _Columns:
-    """Return the columns that rows are added to."""
-    return tuple(JsonColumn() if _TIMES < number < _CLOCKS else [] for number in range(_CLOCKS + 1))
-
-
 def _compiled_fields(vendor: type[Vendor]) -> Callable[[Vendor, Record], Reading]:
     unwanted = vendor.renames.keys() | vendor.dropped
     return made("fields", fields_source(vendor), {"Reading": Reading, "unwanted": unwanted})
-
-
-def _trim_groups(row: Reading) -> None:
-    """Take blanks off the keys of groups, as off the ids of persons."""
-    if any(key[:1].isspace() or key[-1:].isspace() for key in row.groups.values()):
-        row.groups = {kind: key.strip() for kind, key in row.groups.items()}
-
-
-def _read_ids(row: Reading) -> None:
-    """Make the ids of a row text; one that is no id counts as absent where the other is one. Raises Rejected."""
-    try:
-        row.user_id, row.anonymous_id = as_id(row.user_id, "user id"), as_id(row.anonymous_id, "anonymous id")
-    except Rejected:
-        flaws: list[str] = []
-        row.user_id = usable_id(row.user_id, "user id", flaws)
-        row.anonymous_id = usable_id(row.anonymous_id, "anonymous id", flaws)
-        if row.user_id is None and row.anonymous_id is None:
-            raise
-        for flaw in flaws:
-            row.remark(flaw)
-
-
-def _notes(found: Iterable[_Note]) -> Notes:
-    notes = Notes()
-    fields: Counter[str] = Counter()
-    kept = list(found)
-    fields.update(chain.from_iterable(left_out for _, left_out, _ in kept if left_out))
-    for sentence in chain.from_iterable(remarks for _, _, remarks in kept if remarks):
-        notes.remark(sentence)
-    for path, count in fields.items():
-        notes.leave_out(path, count)
-    return notes
-
-
-def _has(record: Record, path: str) -> bool:
-    value: Any = record
-    for key in path.split("."):
-        if type(value) is str and key != path:
-            # CSV holds objects as text.
-            value = nested(value)
-        if type(value) is not dict or key not in value:
-            return False
-        value = value[key]
-    return True
-
-
-def _first_of(paths: Iterable[str]) -> _Getter:
-    """Return a function from a record to the first value at *paths* that is neither null nor empty text."""
-    keys = tuple(tuple(path.split(".")) for path in paths)
-    if len(keys) == 1 and len(keys[0]) == 1:
-        key = keys[0][0]
-
-        def only(record: Record) -> Any:
-            value = record.get(key)
-            return value if value != "" else None
-
-        return only
-
-    if all(len(path) == 1 for path in keys):
-        flat = tuple(path[0] for path in keys)
-
-        def first_flat(record: Record) -> Any:
-            get = record.get
-            for key in flat:
-                value = get(key)
-                if value is not None and value != "":
-                    return value
-            return None
-
-        return first_flat
-
-    def first(record: Record) -> Any:
-        for path in keys:
-            value: Any = record
-            for key in path:
-                value = value.get(key) if type(value) is dict else None
-            if value is not None and value != "":
-                return value
-        return None
-
-    return first
-
-
-def _written(row: Reading, dumps: Callable[[Any], bytes]) -> _Texts:
-    """Return a row's objects as JSON text; raises Rejected."""
-    try:
-        return _texts(row, dumps)
-    except TypeError as error:
-        raise Rejected(f"record cannot be written as JSON: {shorten(str(error))}") from error
-
-
-def _texts(row: Reading, dumps: Callable[[Any], bytes]) -> _Texts:
-    return (
-        dumps(row.properties),
-        dumps(row.set) if row.set else None,
-        dumps(row.set_once) if row.set_once else None,
-        dumps(row.groups) if row.groups else None,
-        dumps(row.group_set) if row.group_set else None,
-    )
 
 
 def not_of(dialect: Vendor, error: Exception) -> Rejected:
@@ -653,30 +429,14 @@ def not_of(dialect: Vendor, error: Exception) -> Rejected:
     return Rejected(f"record is not what {dialect.type} writes: {shorten(f'{type(error).__name__}: {error}')}")
 
 
-def _batch(columns: _Columns, reasons: dict[int, str], part: str, positions: Sequence[int]) -> pa.RecordBatch:
-    count, text = len(columns[0]), pa.string()
-    places = np.arange(positions.start, positions.stop) if isinstance(positions, range) else positions
-    return pa.RecordBatch.from_arrays(
-        [
-            *(pa.array(column, text) for column in columns[:_TIMES]),
-            *columns[_TIMES],
-            *(column.array(reasons) for column in columns[_TIMES + 1 :]),
-            pa.repeat(pa.scalar(part, text), count),
-            pa.array(places, pa.int64()),
-            pa.array([reasons.get(index) for index in range(count)] if reasons else pa.nulls(count), text),
-        ],
-        schema=STAGED_EVENTS,
-    )
-
-
 @functools.cache
-def rows_of(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> Callable[..., _Noted]:
+def rows_of(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> Callable[..., Noted]:
     """Return the compiled `rows_by_row` of a dialect, for records that are lines of JSON (*of_texts*) or objects."""
     return made("rows", rows_source(vendor, of_texts=of_texts, has_groups=has_groups), _SEEN)
 
 
 @functools.cache
-def lines_of(vendor: type[Vendor], *, has_groups: bool) -> Callable[..., list[_Note]] | None:
+def lines_of(vendor: type[Vendor], *, has_groups: bool) -> Callable[..., list[Note]] | None:
     """Return the reader of lines of a dialect (`straight`), None where it has none."""
     if not is_straight(vendor):
         return None
@@ -689,6 +449,6 @@ _SEEN: Final[dict[str, Any]] = {
     "Reading": Reading,
     "Rejected": Rejected, "Unreadable": Unreadable, "as_id": as_id,
     "dumps": orjson.dumps, "group_keys": group_keys, "is_nothing": is_nothing,
-    "loads": orjson.loads, "never": never, "not_of": not_of, "read_ids": _read_ids, "read_own_groups": read_own_groups,
-    "trim_groups": _trim_groups, "written": _written,
+    "loads": orjson.loads, "never": never, "not_of": not_of, "read_ids": read_ids, "read_own_groups": read_own_groups,
+    "trim_groups": trim_groups, "written": written,
 }  # fmt: skip

@@ -62,6 +62,9 @@ class GroupStates:
 #: Dialects whose records are PostHog's leave `$groups` among the properties.
 _OWN: Final = '"$groups":'
 
+#: Their calls about a group have its type among the properties.
+_OWN_CALL: Final = "$groupidentify"
+
 
 def with_other_types(staged: pa.RecordBatch, types: Mapping[str, str | None]) -> pa.RecordBatch:
     """Return *staged* with group types by their new names, and without groups of those whose new name is None.
@@ -78,6 +81,25 @@ def with_other_types(staged: pa.RecordBatch, types: Mapping[str, str | None]) ->
         texts = [_own_renamed(text, types) for text in staged["properties"].filter(own).to_pylist()]
         replaced = pc.replace_with_mask(staged["properties"], own, pa.array(texts, pa.string()))
         staged = _with(staged, "properties", replaced)
+    calls = pc.fill_null(pc.equal(staged["event"], _OWN_CALL), False)
+    return _with_other_calls(staged, calls, types) if pc.any(calls).as_py() else staged
+
+
+def _with_other_calls(
+    staged: pa.RecordBatch, calls: pa.BooleanArray, types: Mapping[str, str | None]
+) -> pa.RecordBatch:
+    """Return *staged* with *calls* about groups by the new types; one of a type that is left out names no group."""
+    changed = {name: staged[name].to_pylist() for name in ("kind", "properties", "groups")}
+    for row in pc.indices_nonzero(calls).to_pylist():
+        properties = orjson.loads(changed["properties"][row] or "{}")
+        kind = properties.get("$group_type")
+        new = types.get(kind, kind) if isinstance(kind, str) else kind
+        if new is None and kind is not None:
+            changed["kind"][row], changed["groups"][row] = "group", "{}"
+        elif new != kind:
+            changed["properties"][row] = orjson.dumps(properties | {"$group_type": new}).decode()
+    for name, values in changed.items():
+        staged = _with(staged, name, pa.array(values, pa.string()))
     return staged
 
 

@@ -63,6 +63,8 @@ def trial_import(imp: Import) -> Import:
             "destination": imp.trial.destination,
             "people": None,
             "trial": None,
+            # These are of all persons.
+            "source_counts": None,
             # The raw export is another's.
             "retention": imp.retention.model_copy(update={"raw_export": "keep"}),
         }

@@ -33,6 +33,7 @@ from posthog_assets.core.posthog_rules import ILLEGAL_IDS
 from posthog_assets.core.schemas import DAY_FACTS, HISTORY_KEY, LINKS, PERSONS
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.storage.layout import day_facts_path, events_path, links_path, persons_path, staged_path
+from posthog_assets.storage.leases import Holding
 from posthog_assets.storage.parquet import ParquetSink, digest_of
 from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.store import Store
@@ -80,6 +81,7 @@ def find_history_facts(
     Raises:
         MissingUpstream: no day is staged.
         ImportFileError: DuckDB is not installed.
+        PartitionLost: another run may be looking by now; nothing more is written.
     """
     began, report = time.monotonic(), HistoryReport()
     store = imp.store
@@ -87,15 +89,15 @@ def find_history_facts(
     if not days:
         raise MissingUpstream(f"{imp.name}/staged_events has no day yet: materialize staged_events first")
     report.days = len(days)
-    with store.lock("history_facts", "all"), scratch_folder() as folder:
+    with store.lock("history_facts", "all") as holding, scratch_folder() as folder:
         with _database(store, days, Path(folder), memory, threads) as database:
             progress("who was seen under which ids")
             _find_links(database)
-            _write_links(store, database, report)
+            _write_links(store, holding, database, report)
             progress("what each person did")
-            _write_persons(store, database, report)
+            _write_persons(store, holding, database, report)
             progress("which event of a person comes first")
-            _write_days(imp, database, days, report, progress)
+            _write_days(imp, holding, database, days, report, progress)
             report.spilled_bytes = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
     report.seconds = time.monotonic() - began
     return report
@@ -158,7 +160,7 @@ def _find_links(database: Any) -> None:
     """)
 
 
-def _write_links(store: Store, database: Any, report: HistoryReport) -> None:
+def _write_links(store: Store, holding: Holding, database: Any, report: HistoryReport) -> None:
     """Write the links in the order of time, and count those that PostHog will refuse.
 
     PostHog merges the person of the anonymous id into that of the user id, unless the former is identified already.
@@ -181,6 +183,7 @@ def _write_links(store: Store, database: Any, report: HistoryReport) -> None:
             report.links += len(some)
             report.refused_merges += sum(refused)
             sink.write(_batch(LINKS, [*list(zip(*some, strict=True))[:3], refused]))
+        holding.check()
     shared = "FROM links GROUP BY 1 HAVING count(*) > 1"
     (report.shared_devices,) = database.execute(f"SELECT count(*) FROM (SELECT anonymous_id {shared})").fetchone()
     report.most_shared_devices = _records(
@@ -212,7 +215,7 @@ class _Persons:
         return allowed
 
 
-def _write_persons(store: Store, database: Any, report: HistoryReport) -> None:
+def _write_persons(store: Store, holding: Holding, database: Any, report: HistoryReport) -> None:
     database.execute("""
         CREATE TABLE persons AS
         SELECT person, count(*) AS events, min(moment) AS first, max(moment) AS last FROM acts GROUP BY 1
@@ -226,6 +229,7 @@ def _write_persons(store: Store, database: Any, report: HistoryReport) -> None:
             report.persons += len(some)
             report.events += sum(row[1] for row in some)
             sink.write(_batch(PERSONS, list(zip(*some, strict=True))))
+        holding.check()
     report.largest_persons = _records(
         database, f"SELECT person, events FROM persons ORDER BY events DESC, person LIMIT {_LISTED}"
     )
@@ -237,8 +241,9 @@ def _write_persons(store: Store, database: Any, report: HistoryReport) -> None:
 
 
 def _write_days(
-    imp: Import, database: Any, days: Sequence[str], report: HistoryReport, progress: Callable[[str], None]
-) -> None:
+    imp: Import, holding: Holding, database: Any, days: Sequence[str], report: HistoryReport,
+    progress: Callable[[str], None],
+) -> None:  # fmt: skip
     """Write the facts that the mapping asks for, a file a day, and find the days whose events were made of others."""
     first_time = [*dict.fromkeys((*imp.mapping.first_time, *imp.mapping.first_events))]
     gaps = imp.mapping.since_previous
@@ -256,6 +261,7 @@ def _write_days(
                 )
                 while some := rows.fetchmany(_ROWS):
                     sink.write(_batch(DAY_FACTS, list(zip(*some, strict=True))))
+            holding.check()
         if _is_made_of_others(store, day, bool(asked)):
             report.changed_days.append(day)
 

@@ -7,6 +7,7 @@ Belongs here: which days there are, and some records through the dialect. Does n
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
@@ -31,6 +32,9 @@ from posthog_assets.sources.sql.source import Sql
 _ROWS: Final = 200
 #: Days named one by one.
 _NAMED: Final = 5
+#: So many days of a table are asked for at once, for so many seconds: without an index, a day without rows takes long.
+_AT_ONCE: Final = 30
+_SECONDS: Final = 10.0
 _LEVELS: Final = {Verdict.FINE: OK, Verdict.WARN: WARNING, Verdict.FAIL: PROBLEM}
 
 
@@ -96,11 +100,14 @@ def _days(imp: Import, source: Files, days: Sequence[date], there: Sequence[date
     words = f"{_counted(len(there))} files, {there[0]} to {there[-1]}"
     if not gaps:
         return Finding(OK, "source", words)
-    named = ", ".join(map(str, gaps[:_NAMED])) + (f" and {len(gaps) - _NAMED:,} more" if len(gaps) > _NAMED else "")
-    words += f"; {_counted(len(gaps))} none: {named}"
+    words += f"; {_counted(len(gaps))} none: {_named(gaps)}"
     if source.missing == "empty":
         return Finding(OK, "source", f"{words} (they count as empty)")
     return Finding(WARNING, "source", f"{words}. They will fail, unless source.missing is set to empty")
+
+
+def _named(days: Sequence[date]) -> str:
+    return ", ".join(map(str, days[:_NAMED])) + (f" and {len(days) - _NAMED:,} more" if len(days) > _NAMED else "")
 
 
 def _counted(days: int) -> str:
@@ -118,8 +125,27 @@ def _of_table(imp: Import, source: Sql) -> Iterator[Finding]:
         columns, batches = database.read(connection, *source.sample(connection, imp.start_date, _ROWS))
         rows = [dict(zip(columns, row, strict=True)) for row in islice((r for batch in batches for r in batch), _ROWS)]
     what = source.table or "the query"
-    yield Finding(OK, "source", f"{what} answers" + (f"; its last row is of {reach}" if reach else ""))
+    words = f"{what} answers" + (f"; its last row is of {reach}" if reach else "")
+    if reach is not None:
+        words += f"; {_days_of_table(source, imp.start_date, reach)}"
+    yield Finding(OK, "source", words)
     yield from _of_records(imp, rows, False, [])
+
+
+def _days_of_table(source: Sql, first: date, last: date) -> str:
+    """Return how many days from *first* to *last* have rows, and which have none: these count as empty."""
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    there: list[date] = []
+    asked, until = 0, time.monotonic() + _SECONDS
+    while asked < len(days) and (not asked or time.monotonic() < until):
+        some = days[asked : asked + _AT_ONCE]
+        there += source.days_with_rows(some)
+        asked += len(some)
+    known = set(there)
+    words = f"{_counted(len(there))} rows"
+    if gaps := [day for day in days[:asked] if day not in known]:
+        words += f", {_counted(len(gaps))} none: {_named(gaps)}"
+    return words + (f" (of the days until {days[asked - 1]}: more take too long)" if asked < len(days) else "")
 
 
 def _of_api(imp: Import) -> Iterator[Finding]:

@@ -6,8 +6,6 @@ lines read (`formats`) or what records mean (`dialects`).
 The rows are the same however many processes there are. Processes are started while a day is being staged, once it is
 clear that it will take long enough to be worth it, and end with it; nothing they do is needed: lines whose process has
 died, or could not read them, are staged here. Processes of all runs on a machine together are as many as it has cores.
-
-    posthog_assets.pipeline.staging <socket>     what such a process runs; it ends when the other end of its socket does
 """
 
 from __future__ import annotations
@@ -15,16 +13,13 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import socket
-import struct
-import subprocess
-import sys
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
-from queue import SimpleQueue
 from types import TracebackType
 from typing import IO, Any, Final
 
@@ -36,8 +31,7 @@ from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column_kinds import ColumnKinds
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.overlong import with_overlong_rejected
-from posthog_assets.pipeline.repeated_fields import RepeatedFields
-from posthog_assets.sources.formats import Framing, Lines, RecordChunk, read_lazily, read_records
+from posthog_assets.sources.formats import Framing, Lines, read_lazily
 from posthog_assets.storage.scratch import private_folder
 
 #: Above this the process that unpacks, writes and puts together is the slowest.
@@ -47,9 +41,6 @@ _MOST: Final = 4
 #: on a core they find its caches full of each other's data: with half a megabyte that cost a fifth of all the time.
 _SIZE: Final = 2 << 20
 _ROWS: Final = 500
-#: Longer pieces, of which one line is a large part, are staged here; the longest line that is read is 16 MiB.
-_MOST_DIVIDED: Final = 32 << 20
-_SMALLEST: Final = 64 << 10
 
 #: Seconds of staging that must lie ahead before processes are started; each takes about half a second to be ready.
 _WORTH_SECONDS: Final = 3.0
@@ -58,9 +49,11 @@ _WORTH_EACH: Final = 6e-6
 #: Seconds of staging that tell how long the rest will take.
 _TELLING_SECONDS: Final = 0.25
 
-#: Number, length of the label, length of the body.
-_HEAD: Final = struct.Struct(">QQQ")
-_BUFFER: Final = 1 << 20
+#: How often a process sees whether the one that started it still lives, seconds.
+_LOOK_EVERY: Final = 0.5
+
+#: Lines that a process works on, and its answer.
+_UnderWay = deque[tuple[Lines, "Future[list[pa.RecordBatch]]"]]
 
 
 class Stagers:
@@ -79,18 +72,13 @@ class Stagers:
         #: Whether rows were given by other kinds of columns than those that are known now.
         self.is_outdated = False
         self._has_rows_of_text = False
-        # The rows of what a process gets are held as a whole, there and here.
-        self._most_divided = _MOST_DIVIDED // dialect.events_per_record
-        self._size = min(_SIZE, max(_MOST_DIVIDED // 2 // dialect.events_per_record, _SMALLEST))
         self._left = records
-        # Processes are given their end of a socket, which only POSIX does.
-        self._most = 1 if os.name != "posix" else min(_MOST, cores()) if most is None else most
+        self._most = min(_MOST, cores()) if most is None else most
         self._seconds, self._staged = 0.0, 0
         self._places = _Places()
-        self._starting: list[_Stager] = []
-        self._ready: list[_Stager] = []
-        self._idle: SimpleQueue[_Stager] = SimpleQueue()
-        self._pool: ThreadPoolExecutor | None = None
+        #: The processes, and their first words; None where there are none.
+        self._pool: Any = None
+        self._first_words: list[Future[int]] = []
 
     def __enter__(self) -> Stagers:
         return self
@@ -98,12 +86,7 @@ class Stagers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for stager in (*self._starting, *self._ready):
-            stager.stop()
-        if self._pool:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-        for stager in (*self._starting, *self._ready):
-            stager.close()
+        self._end()
         self._places.leave()
 
     def stage(self, file: IO[bytes], framing: Framing, part: str) -> Iterator[pa.RecordBatch]:
@@ -115,101 +98,98 @@ class Stagers:
         yield from map(with_overlong_rejected, self._as_read(file, framing, part))
 
     def _as_read(self, file: IO[bytes], framing: Framing, part: str) -> Iterator[pa.RecordBatch]:
-        under_way: deque[Future[list[pa.RecordBatch]]] = deque()
-        repeated = RepeatedFields(framing.unfold) if framing.unfold else None
-        for item in self._read(file, framing, part, repeated):
-            if isinstance(item, Lines) and self._are_ready() and len(item.text) <= self._most_divided:
+        under_way: _UnderWay = deque()
+        for item in read_lazily(file, framing, part, _SIZE, _ROWS):
+            if isinstance(item, Lines) and self._are_ready():
                 # Two for each process: one it works on, one that waits for it.
-                yield from _answers(under_way, 2 * len(self._ready))
-                under_way.append(self._divided(item, part))
-                continue
-            yield from _answers(under_way, 0)
+                yield from self._answers(under_way, 2 * len(self._first_words), part)
+                if self._pool is not None:
+                    under_way.append((item, self._pool.submit(_stage_elsewhere, item, part)))
+                    continue
+            yield from self._answers(under_way, 0, part)
             if isinstance(item, Lines):
                 yield from self._timed(item, part)
             else:
                 if item.untyped and self._columns:
                     self.is_outdated |= self._columns.look(item) and self._has_rows_of_text
                     self._has_rows_of_text = True
-                for batch in self._dialect.batches(item, part):
-                    if repeated:
-                        repeated.count(item, batch)
-                    yield batch
-        yield from _answers(under_way, 0)
+                yield self._dialect.stage(item, part)
+        yield from self._answers(under_way, 0, part)
 
-    def _read(
-        self, file: IO[bytes], framing: Framing, part: str, repeated: RepeatedFields | None
-    ) -> Iterator[Lines | RecordChunk]:
-        if repeated is None:
-            return read_lazily(file, framing, part, self._size, _ROWS)
-        return repeated.limited(read_records(file, framing, part, _ROWS), _ROWS)
+    def _answers(self, under_way: _UnderWay, most: int, part: str) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the lines that are under way, in order, until *most* answers are left."""
+        while len(under_way) > most:
+            lines, answer = under_way.popleft()
+            try:
+                batches = answer.result()
+            except Exception:
+                # What went wrong there - a dead process, a dialect that raises - shows here, as if there were none.
+                batches = _staged(self._dialect, lines, part)
+                if self._pool is not None and not self._works():
+                    self._end()
+            yield from batches
 
     def start(self, *, wait: bool = False) -> int:
-        """Start the processes there is room for, and with *wait* let them be ready; return how many were started."""
+        """Start the processes there is room for, and with *wait* let them be ready; return how many work."""
         count = self._places.take(self._most)
         self._most = 1
         # A single one would win nothing: this process would wait for it.
-        for _ in range(count if count > 1 else 0):
+        if count > 1:
             # What cannot be started or described to another process is staged here.
             with contextlib.suppress(OSError, pickle.PicklingError, AttributeError, TypeError):
-                self._starting.append(_Stager(self._dialect))
-        while wait and self._starting and not self._are_ready():
+                self._begin(count, pickle.dumps(self._dialect))
+        while wait and self._pool is not None and not self._are_ready():
             time.sleep(0.01)
-        return len(self._starting) + len(self._ready)
+        return len(self._first_words)
 
     @property
     def processes(self) -> list[int]:
-        """The numbers of the processes that were started."""
-        return [stager.number for stager in (*self._starting, *self._ready)]
+        """The numbers of the processes that take lines."""
+        return list(self._pool._processes) if self._pool is not None else []
 
-    def _timed(self, lines: Lines, part: str) -> Iterator[pa.RecordBatch]:
+    def _begin(self, count: int, dialect: bytes) -> None:
+        # Not imported where all days are short.
+        from loky import ProcessPoolExecutor
+
+        self._pool = ProcessPoolExecutor(count, initializer=_begin_work, initargs=(os.getpid(), dialect))
+        self._first_words = [self._pool.submit(os.getpid) for _ in range(count)]
+
+    def _end(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, kill_workers=True)
+        self._pool, self._first_words = None, []
+
+    def _works(self) -> bool:
+        """Whether the processes take more lines: where one has died, none does."""
+        try:
+            self._pool.submit(os.getpid)
+        except RuntimeError:
+            return False
+        return True
+
+    def _timed(self, lines: Lines, part: str) -> list[pa.RecordBatch]:
         """Stage lines here, and start processes where the rest of the day will take long enough."""
-        batches = _staged(self._dialect, lines, part)
         began = time.thread_time()
-        for batch in batches:
-            self._seconds += time.thread_time() - began
-            self._staged += batch.num_rows
-            self._left -= batch.num_rows
-            yield batch
-            began = time.thread_time()
+        batches = _staged(self._dialect, lines, part)
+        self._seconds += time.thread_time() - began
+        rows = sum(batch.num_rows for batch in batches)
+        self._staged += rows
+        self._left -= rows
         if self._most > 1 and self._staged and self._seconds > _TELLING_SECONDS:
             each = self._seconds / self._staged
             if each > _WORTH_EACH and each * self._left > _WORTH_SECONDS:
                 self.start()
             self._most = 1
+        return batches
 
     def _are_ready(self) -> bool:
-        """Whether lines are to be divided: once no process is starting any more."""
-        for stager in list(self._starting):
-            if (is_ready := stager.is_ready()) is not None:
-                self._starting.remove(stager)
-                if is_ready:
-                    self._ready.append(stager)
-                    self._idle.put(stager)
-                else:
-                    stager.stop()
-                    stager.close()
-        if not self._starting and self._ready and self._pool is None:
-            self._pool = ThreadPoolExecutor(len(self._ready), "stagers")
+        """Whether lines are to be divided: once the processes have loaded what they need."""
+        if self._pool is None or not all(word.done() for word in self._first_words):
+            return False
+        if any(word.exception() for word in self._first_words):
+            # Such as a dialect of a script, which no other process finds.
+            self._end()
         return self._pool is not None
-
-    def _divided(self, lines: Lines, part: str) -> Future[list[pa.RecordBatch]]:
-        assert self._pool is not None
-        return self._pool.submit(self._elsewhere, lines, part)
-
-    def _elsewhere(self, lines: Lines, part: str) -> list[pa.RecordBatch]:
-        stager = self._idle.get()
-        try:
-            batches = stager.stage(lines, part)
-        finally:
-            self._idle.put(stager)
-        # What went wrong there - a dead process, a dialect that raises - shows here, as if there were no processes.
-        return list(_staged(self._dialect, lines, part)) if batches is None else batches
-
-
-def _answers(under_way: deque[Future[list[pa.RecordBatch]]], most: int) -> Iterator[pa.RecordBatch]:
-    """Yield the rows that were asked for, in order, until *most* answers are left."""
-    while len(under_way) > most:
-        yield from under_way.popleft().result()
 
 
 def cores() -> int:
@@ -249,129 +229,37 @@ class _Places:
             self._held.pop().release()
 
 
-class _Stager:
-    """One process, as seen from here."""
-
-    def __init__(self, dialect: Dialect) -> None:
-        """Start it; raises OSError where that cannot be done, and what pickle raises."""
-        described = pickle.dumps(dialect)
-        self._socket, theirs = socket.socketpair()
-        for end in (self._socket, theirs):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
-        with theirs:
-            # A session of its own: Ctrl-C is for whoever started the run.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "posthog_assets.pipeline.staging", str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
-            )  # fmt: skip
-        _send(self._socket, described)
-
-    @property
-    def number(self) -> int:
-        return self._process.pid
-
-    def is_ready(self) -> bool | None:
-        """Return whether it can work, None while it is starting."""
-        try:
-            self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return False
-        return self._answer() is not None
-
-    def stage(self, lines: Lines, part: str) -> list[pa.RecordBatch] | None:
-        """Return the rows of *lines*; None where the process could not stage them."""
-        with contextlib.suppress(OSError):
-            _send(self._socket, lines.text, lines.first, part)
-        rows = self._answer()
-        if not rows:
-            return None
-        with pa.ipc.open_stream(pa.py_buffer(rows)) as reader:
-            found = reader.iter_batches_with_custom_metadata()
-            return [_with_metadata(batch, metadata) for batch, metadata in found]
-
-    def _answer(self) -> bytearray | None:
-        try:
-            return _receive(self._socket)[0]
-        except (OSError, EOFError):
-            return None
-
-    def stop(self) -> None:
-        """End it, whatever it is doing; whoever waits for its answer gets none."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._process.kill()
-        self._process.wait()
-
-    def close(self) -> None:
-        """Let its socket go, once nobody waits for an answer."""
-        self._socket.close()
+def _staged(dialect: Dialect, lines: Lines, part: str) -> list[pa.RecordBatch]:
+    return [dialect.stage(chunk, part) for chunk in lines.chunks(_ROWS)]
 
 
-def _staged(dialect: Dialect, lines: Lines, part: str) -> Iterator[pa.RecordBatch]:
-    for chunk in lines.chunks(_ROWS):
-        yield from dialect.batches(chunk, part)
+# --- in a process that stages ----------------------------------------------------------------------------------------
+
+#: The dialect of the day that it was started for, and what is open as long as it lives.
+_dialect: Dialect
+_OPEN: Final = contextlib.ExitStack()
 
 
-def _with_metadata(batch: pa.RecordBatch, metadata: Any) -> pa.RecordBatch:
-    return batch.replace_schema_metadata(dict(metadata)) if metadata else batch
-
-
-def _send(channel: socket.socket, body: Any, number: int = 0, label: str = "") -> None:
-    name, content = label.encode(), memoryview(body)
-    channel.sendall(_HEAD.pack(number, len(name), content.nbytes) + name)
-    channel.sendall(content)
-
-
-def _receive(channel: socket.socket) -> tuple[bytearray, int, str]:
-    """Return the body, number and label of the next message; raises EOFError where there will be none."""
-    number, label, body = _HEAD.unpack(_exactly(channel, _HEAD.size))
-    name = _exactly(channel, label).decode()
-    return _exactly(channel, body), number, name
-
-
-def _exactly(channel: socket.socket, count: int) -> bytearray:
-    content = bytearray(count)
-    view = memoryview(content)
-    while len(view):
-        got = channel.recv_into(view)
-        if not got:
-            raise EOFError
-        view = view[got:]
-    return content
-
-
-def _work(channel: socket.socket) -> None:
-    """Stage what comes through *channel*, until its other end is gone."""
-    described = _receive(channel)[0]
-    try:
-        dialect: Dialect = pickle.loads(described)
-    except Exception:
-        # A class of a script or a prompt, which is not here.
-        return
-    _send(channel, b"")
-    while True:
-        text, first, part = _receive(channel)
-        rows = pa.BufferOutputStream()
-        try:
-            with pa.ipc.new_stream(rows, dialect.staged_schema) as writer:
-                for batch in _staged(dialect, Lines(first, bytes(text)), part):
-                    # A stream has one schema, so what a batch's own says beside the columns goes along by itself.
-                    writer.write_batch(batch, custom_metadata=batch.schema.metadata)
-        except Exception:
-            # Whoever asked finds out why, by staging it again.
-            _send(channel, b"")
-        else:
-            _send(channel, rows.getvalue())
-
-
-if __name__ == "__main__":
+def _begin_work(parent: int, dialect: bytes) -> None:
+    """Make ready to stage lines; raises what pickle does for a class that is not here."""
+    global _dialect
+    # Ctrl-C is for the process that started this one, and ends this one too.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     if hasattr(os, "SCHED_BATCH"):
         # Whoever has a core keeps it for longer. Where that is forbidden it works all the same.
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    with hot_loop(), contextlib.suppress(EOFError, OSError):
-        _work(socket.socket(fileno=int(sys.argv[1])))
+    _OPEN.enter_context(hot_loop())
+    _dialect = pickle.loads(dialect)
+
+
+def _end_with(parent: int) -> None:
+    """End this process once the one that started it has been killed."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_EVERY)
+    os._exit(1)
+
+
+def _stage_elsewhere(lines: Lines, part: str) -> list[pa.RecordBatch]:
+    return _staged(_dialect, lines, part)

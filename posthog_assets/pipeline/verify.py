@@ -51,16 +51,17 @@ def verify_day(
         ledger = Ledger(store, key_of(day), holding)
         known = ledger.load()
         expected = _Acknowledged(store, day, known, ambiguous=imp.destination.allow_duplicates)
+        client = QueryClient(imp.destination)
         landing = find_landed(
-            QueryClient(imp.destination), imp.name, key_of(day), expected, imp.destination.landing_seconds,
-            markers=imp.mapping.markers, progress=progress,
+            client, imp.name, key_of(day), expected, imp.destination.landing_seconds, markers=imp.mapping.markers,
+            progress=progress,
         )  # fmt: skip
         if not expected.counts and ledger.batches:
             # Whatever PostHog has of such a day should not be there: what was taken back is not deleted yet.
-            left = count_marked(QueryClient(imp.destination), imp.name, key_of(day), imp.mapping.markers)
+            left = count_marked(client, imp.name, key_of(day), imp.mapping.markers)
             landing.by_event = {event: (0, count) for event, count in left.items()}
         if expected.counts:
-            landing.warnings = _warnings(QueryClient(imp.destination), store, day, ledger, landing)
+            landing.warnings = _warnings(client, store, day, ledger, landing)
         _note_warnings(store, day, landing.warnings)
         if landing.missing:
             Settled.forget(store, day)

@@ -6,7 +6,6 @@ Belongs here: downloading whole files, and trying again. Does not belong here: w
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from inspect import signature
 from pathlib import Path
@@ -16,9 +15,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from posthog_assets.core.http import backoff
 from posthog_assets.storage.scratch import scratch_folder
-
-#: How often a store that does not answer is asked.
-_TRIES: Final = 6
+from posthog_assets.storage.timing import Timing
 
 #: Files kept: a step reads one several times, and sometimes a second one beside it.
 _KEPT: Final = 2
@@ -29,25 +26,22 @@ _PEEK_BYTES: Final = 256 << 10
 #: Final answers: asking again would change nothing.
 _ANSWERS: Final = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 
-#: Tests shorten it.
-pause: Callable[[float], None] = time.sleep
-
 T = TypeVar("T")
 
 
-def steadily(ask: Callable[[], T]) -> T:
+def steadily(ask: Callable[[], T], timing: Timing) -> T:
     """Return what *ask* returns, asking again with growing pauses where it raises anything but a final answer."""
     tries = Retrying(
-        stop=stop_after_attempt(_TRIES),
+        stop=stop_after_attempt(timing.tries),
         wait=lambda state: backoff(state.attempt_number + 1),
         retry=retry_if_exception(lambda error: isinstance(error, Exception) and not isinstance(error, _ANSWERS)),
-        sleep=lambda seconds: pause(seconds),
+        sleep=timing.sleep,
         reraise=True,
     )
     return tries(ask)
 
 
-def create(files: Any, path: str, content: bytes) -> bool | None:
+def create(files: Any, path: str, content: bytes, timing: Timing) -> bool | None:
     """Write an object that does not exist yet; returns whether it was written, None where the store cannot tell."""
 
     def attempt() -> bool | None:
@@ -59,21 +53,22 @@ def create(files: Any, path: str, content: bytes) -> bool | None:
             return None
         return True
 
-    return steadily(attempt)
+    return steadily(attempt, timing)
 
 
-def read_small(files: Any, path: str) -> bytes:
+def read_small(files: Any, path: str, timing: Timing) -> bytes:
     """Return what a small object holds, by one request; those of s3fs and adlfs ask for the size first otherwise."""
     parameters = signature(getattr(files, "_cat_file", files.cat_file)).parameters
     at_once = {"max_concurrency": 1} if "max_concurrency" in parameters else {}
-    return bytes(steadily(lambda: files.cat_file(path, **at_once)))
+    return bytes(steadily(lambda: files.cat_file(path, **at_once), timing))
 
 
 class Downloads:
     """The last files that were opened; they go with this object."""
 
-    def __init__(self, files: Any) -> None:
+    def __init__(self, files: Any, timing: Timing) -> None:
         self._files = files
+        self._timing = timing
         self._folder = scratch_folder()
         self._there: dict[tuple[str, str], Path] = {}
         self._number = 0
@@ -87,23 +82,23 @@ class Downloads:
         with self._lock:
             self._number += 1
             local = Path(self._folder.name) / str(self._number)
-        steadily(lambda: self._files.get_file(path, str(local)))
+        steadily(lambda: self._files.get_file(path, str(local)), self._timing)
         with self._lock:
             self._there[key] = local
             while len(self._there) > _KEPT:
-                # Whoever has it open goes on reading.
+                # A reader that has it open goes on.
                 self._there.pop(next(iter(self._there))).unlink()
             return local.open("rb")
 
     def peek(self, path: str) -> IO[bytes]:
         """Open *path* to read little of it: of what is not on this machine yet, only the blocks that are read."""
         file: IO[bytes] = self._opened(self._key(path)) or steadily(
-            lambda: self._files.open(path, "rb", block_size=_PEEK_BYTES, cache_type="readahead")
+            lambda: self._files.open(path, "rb", block_size=_PEEK_BYTES, cache_type="readahead"), self._timing
         )
         return file
 
     def _key(self, path: str) -> tuple[str, str]:
-        info = steadily(lambda: self._files.info(path))
+        info = steadily(lambda: self._files.info(path), self._timing)
         return path, repr([info.get(name) for name in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "size")])
 
     def _opened(self, key: tuple[str, str]) -> IO[bytes] | None:

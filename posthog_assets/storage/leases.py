@@ -22,31 +22,20 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from posthog_assets.core.errors import PartitionLost, PosthogAssetsError, StorageError, StorageUnavailable, shorten
 from posthog_assets.storage.downloads import create, read_small, steadily
-
-#: A holder that could not renew its lease for so long has lost it, seconds.
-LIFE: Final = 60.0
-
-#: Whoever watches a lease waits so much longer: clocks run at slightly different speeds, and stores take their time.
-SKEW: Final = 15.0
-
-#: After a take-over, how long until nobody else can be taking over too, seconds.
-_SETTLE: Final = 2.0
-
-#: Tests shorten it.
-pause: Callable[[float], None] = time.sleep
+from posthog_assets.storage.timing import DEFAULT, Timing
 
 
 class Held(Exception):
-    """Somebody else holds it; the message says who."""
+    """Another process holds it; the message says which."""
 
 
 class Holding:
@@ -81,9 +70,9 @@ class _Found:
 class Lease(Holding):
     """A lease that this process has, until `end`."""
 
-    def __init__(self, files: Any, path: str, owner: str, number: int, began: float, what: str) -> None:
-        """Take over what `_acquire` got; it was written at *began* or later."""
-        self._files, self._path, self._what = files, path, what
+    def __init__(self, place: _Place, owner: str, number: int, began: float, what: str) -> None:
+        """Take over what was acquired at *place*; it was written at *began* or later."""
+        self._place, self._timing, self._what = place, place.timing, what
         self._owner = owner
         self.number = number
         self._renewed_at = began
@@ -94,7 +83,7 @@ class Lease(Holding):
         self._renewing.start()
 
     def check(self) -> None:
-        if not self._lost and (gap := _now() - self._renewed_at) > LIFE:
+        if not self._lost and (gap := self._timing.now() - self._renewed_at) > self._timing.life:
             self._lost = f"could not renew its lease for {gap:,.0f} s: it was stopped, or the storage did not answer"
         if self._lost:
             raise PartitionLost(
@@ -112,17 +101,17 @@ class Lease(Holding):
             raise
         except Exception as error:
             words = shorten(str(error) or type(error).__name__)
-            raise StorageUnavailable(f"the lease {self._path}: the store did not answer: {words}") from error
+            raise StorageUnavailable(f"the lease {self._place.path}: the store did not answer: {words}") from error
 
     def _look(self) -> None:
         """Hold the object against what this process knows; raises PartitionLost."""
-        found = _read(self._files, self._path)
+        found = self._place.read()
         # Stopped while it read, for so long that what it sees may be what its successor left.
         self.check()
         if found is None:
             # Deleted by a person, or by a process that was stopped in the middle of deleting.
-            create(self._files, self._path, _content(self._owner, self.number))
-            found = _read(self._files, self._path)
+            self._place.create(_content(self._owner, self.number))
+            found = self._place.read()
         if found is not None and found.owner == self._owner:
             return
         if found is not None and found.number is not None and found.number < self.number:
@@ -132,14 +121,14 @@ class Lease(Holding):
         self.check()
 
     def _write(self) -> None:
-        began = _now()
-        self._files.pipe_file(self._path, _content(self._owner, self.number))
-        # Stopped between looking and writing, for so long that somebody may have taken over.
+        began = self._timing.now()
+        self._place.write(_content(self._owner, self.number))
+        # Stopped between looking and writing, for so long that another process may have taken over.
         self.check()
         self._renewed_at = began
 
     def _renew_until_ended(self) -> None:
-        while not self._ended.wait(LIFE / 4):
+        while not self._ended.wait(self._timing.life / 4):
             # A renewal that fails is tried again in time.
             with suppress(Exception), self._looking:
                 self.check()
@@ -154,15 +143,57 @@ class Lease(Holding):
         self._renewing.join()
         with suppress(Exception):
             self.confirm()
-            self._files.rm_file(self._path)
+            self._place.delete()
         with suppress(Exception):
             if self.number > 1:
-                self._files.rm_file(_claim(self._path, self.number))
+                self._place.claimed(self.number).delete()
+
+
+class _Place:
+    """The object of a lease, or of a claim to one of its numbers, where it is stored."""
+
+    def __init__(self, files: Any, path: str, timing: Timing) -> None:
+        self._files = files
+        self.path = path
+        self.timing = timing
+
+    def claimed(self, number: int) -> _Place:
+        """Return the place of the claim to *number*."""
+        return _Place(self._files, f"{self.path}.{number}", self.timing)
+
+    def read(self) -> _Found | None:
+        try:
+            content = read_small(self._files, self.path, self.timing)
+        except FileNotFoundError:
+            return None
+        try:
+            noted = orjson.loads(content)
+            return _Found(
+                content, str(noted["owner"]), int(noted.get("number", 1)),
+                f"process {noted.get('process')} on {noted.get('host')}",
+            )  # fmt: skip
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return _Found(content)
+
+    def create(self, content: bytes) -> bool | None:
+        """Write the object where there is none; as `downloads.create`."""
+        return create(self._files, self.path, content, self.timing)
+
+    def write(self, content: bytes) -> None:
+        """Write the object, with one try."""
+        self._files.pipe_file(self.path, content)
+
+    def write_steadily(self, content: bytes) -> None:
+        steadily(lambda: self.write(content), self.timing)
+
+    def delete(self) -> None:
+        """Delete the object, with one try."""
+        self._files.rm_file(self.path)
 
 
 @contextmanager
-def lease(files: Any, path: str, what: str = "the lease") -> Iterator[Lease]:
-    """Hold the object *path* of the fsspec file system *files* while the block runs; *what* it stands for is said.
+def lease(files: Any, path: str, what: str = "the lease", timing: Timing = DEFAULT) -> Iterator[Lease]:
+    """Hold the object *path* of the fsspec file system *files* while the block runs; messages call it *what*.
 
     Waits for a lease that may be a dead process's until that is certain.
 
@@ -170,105 +201,88 @@ def lease(files: Any, path: str, what: str = "the lease") -> Iterator[Lease]:
         Held: a living process holds it.
         StorageError: the object cannot be read.
     """
-    owner = uuid.uuid4().hex
-    number, began = _acquire(files, path, owner)
-    held = Lease(files, path, owner, number, began, what)
+    owner, place = uuid.uuid4().hex, _Place(files, path, timing)
+    number, began = _acquire(place, owner)
+    held = Lease(place, owner, number, began, what)
     try:
         yield held
     finally:
         held.end()
 
 
-def _acquire(files: Any, path: str, owner: str) -> tuple[int, float]:
+def _acquire(place: _Place, owner: str) -> tuple[int, float]:
     """Return the number of the lease that is ours now, and when it was written at the earliest."""
+    timing = place.timing
     seen: _Found | None = None
-    since, ahead = _now(), 1
+    since, ahead = timing.now(), 1
     while True:
-        found = _read(files, path)
+        found = place.read()
         if found is None:
-            if (written := _create(files, path, owner)) is not None:
+            if (written := _create(place, owner)) is not None:
                 return 1, written
         elif seen is None or (found.content != seen.content and None in (found.number, seen.number)):
-            since, ahead = _now(), 1
+            since, ahead = timing.now(), 1
         elif found.content != seen.content:
             # What changes while we look is a living process's.
             raise Held(found.holder)
-        elif _now() - since > LIFE + SKEW:
+        elif timing.now() - since > timing.life + timing.skew:
             if found.number is None:
                 raise StorageError(
-                    f"the lease {path} cannot be read ({shorten(repr(found.content[:100]))}) and has not changed for "
-                    f"{LIFE + SKEW:.0f} s. If no run is under way there, delete that file; then run this again"
+                    f"the lease {place.path} cannot be read ({shorten(repr(found.content[:100]))}) and has not changed "
+                    f"for {timing.life + timing.skew:.0f} s. If no run is under way there, delete that file; then run "
+                    "this again"
                 )
-            if (written := _take_over(files, path, owner, found.number, found.number + ahead)) is not None:
+            if (written := _take_over(place, owner, found.number, found.number + ahead)) is not None:
                 return found.number + ahead, written
-            # Whoever was faster writes the lease now, or died before that: then the number after its one is free.
-            since, ahead = _now(), ahead + 1
+            # The faster process writes the lease now, or died before that: then the number after its one is free.
+            since, ahead = timing.now(), ahead + 1
         seen = found
-        pause(1.0)
+        timing.sleep(1.0)
 
 
-def _take_over(files: Any, path: str, owner: str, before: int, number: int) -> float | None:
-    """Write the lease that was *before* under *number*; return when, None where somebody else has that number.
+def _take_over(place: _Place, owner: str, before: int, number: int) -> float | None:
+    """Write the lease that was *before* under *number*; return when, None where another process has it.
 
     Raises:
-        Held: somebody else wrote the lease meanwhile.
+        Held: another process wrote the lease meanwhile.
     """
-    claim = _claim(path, number)
-    if create(files, claim, _content(owner, number)) is False:
+    claim = place.claimed(number)
+    if claim.create(_content(owner, number)) is False:
         # An answer that was lost on its way may have been ours.
-        mine = _read(files, claim)
+        mine = claim.read()
         if mine is None or mine.owner != owner:
             return None
-    written = _write_and_settle(files, path, owner, number)
+    written = _write_and_settle(place, owner, number)
     # Numbers up to this one are not asked for any more.
     for old in range(max(before, 2), number):
         with suppress(Exception):
-            files.rm_file(_claim(path, old))
+            place.claimed(old).delete()
     return written
 
 
-def _create(files: Any, path: str, owner: str) -> float | None:
-    """Write the lease where there is none; return when, None where somebody else was faster."""
-    began = _now()
-    made = create(files, path, _content(owner, 1))
+def _create(place: _Place, owner: str) -> float | None:
+    """Write the lease where there is none; return when, None where another process was faster."""
+    began = place.timing.now()
+    made = place.create(_content(owner, 1))
     if made is None:
-        return _write_and_settle(files, path, owner, 1)
+        return _write_and_settle(place, owner, 1)
     if made is False:
         # An answer that was lost on its way may have been ours.
-        found = _read(files, path)
+        found = place.read()
         return began if found is not None and found.owner == owner else None
     return began
 
 
-def _write_and_settle(files: Any, path: str, owner: str, number: int) -> float:
+def _write_and_settle(place: _Place, owner: str, number: int) -> float:
     """Write the lease, and return when, if it is still there after a while; raises Held."""
-    steadily(lambda: files.pipe_file(path, _content(owner, number)))
-    pause(_SETTLE)
-    found = _read(files, path)
+    place.write_steadily(_content(owner, number))
+    place.timing.sleep(place.timing.settle)
+    found = place.read()
     if found is None or (found.owner != owner and (found.number or 0) >= number):
         raise Held(found.holder if found else "another process")
-    began = _now()
-    steadily(lambda: files.pipe_file(path, _content(owner, number)))
+    began = place.timing.now()
+    place.write_steadily(_content(owner, number))
     return began
-
-
-def _claim(path: str, number: int) -> str:
-    return f"{path}.{number}"
-
-
-def _read(files: Any, path: str) -> _Found | None:
-    try:
-        content = read_small(files, path)
-    except FileNotFoundError:
-        return None
-    try:
-        noted = orjson.loads(content)
-        return _Found(
-            content, str(noted["owner"]), int(noted.get("number", 1)),
-            f"process {noted.get('process')} on {noted.get('host')}",
-        )  # fmt: skip
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return _Found(content)
 
 
 def _content(owner: str, number: int = 1) -> bytes:
@@ -279,9 +293,3 @@ def _content(owner: str, number: int = 1) -> bytes:
             "renewed_at": time.time(), "written": uuid.uuid4().hex,
         }
     )  # fmt: skip
-
-
-def _now() -> float:
-    """Return the seconds of a clock that also goes on while the machine sleeps, where there is one."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if clock is None else time.clock_gettime(clock)

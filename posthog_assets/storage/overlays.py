@@ -49,7 +49,7 @@ class SharedExport(Store):
 
     def __init__(self, url: str, import_name: str, options: Mapping[str, Any], of: Store) -> None:
         """Open *import_name*'s folder below *url*, with the raw export of *of*."""
-        super().__init__(url, import_name, options)
+        super().__init__(url, import_name, options, of._timing)
         self._shared = of
         self.raw_owner = of.root.name
 

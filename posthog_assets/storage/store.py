@@ -1,7 +1,7 @@
-"""Where a partition lives, and how it is written so that a crash never leaves half of it.
+"""One import's folder, and which process may work on which of its partitions.
 
-Belongs here: paths below an import's folder, atomic writes, Parquet streams, the partition lock. Does not
-belong here: what the files mean.
+Belongs here: the locks of partitions and of what runs share, and what killed runs left of them. Does not belong here:
+files (`folder`), how a lease is held (`leases`), what the files mean.
 
 Layout below the storage folder, one folder per import:
 
@@ -15,287 +15,37 @@ Layout below the storage folder, one folder per import:
 from __future__ import annotations
 
 import contextlib
-import errno
 import glob
-import os
-import tempfile
-import threading
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar
+from typing import Final
 
 from filelock import FileLock, Timeout
-from upath import UPath
 
-from posthog_assets.core.errors import (
-    ImportFileError,
-    PartitionBusy,
-    PosthogAssetsError,
-    StorageError,
-    StorageUnavailable,
-    shorten,
-)
-from posthog_assets.storage.downloads import Downloads, create, read_small, steadily
+from posthog_assets.core.errors import PartitionBusy, StorageError
+from posthog_assets.storage.folder import TEMPORARY, Folder
 from posthog_assets.storage.leases import Held, Holding, lease
-from posthog_assets.storage.scratch import scratch_folder
-
-T = TypeVar("T")
-
-
-_TEMPORARY: Final = ".tmp-"
 
 #: How often a lock that is held for moments is waited for, on a store where that is a lease.
 _BRIEF_TRIES: Final = 60
 
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
-
-class Store:
-    """One import's folder, on a local disk or on any fsspec store.
-
-    A write goes to a local temporary file first. On a local disk that file lies beside its target, is synced and
-    renamed over it; elsewhere it is uploaded whole, and appears when it is complete. What is read from elsewhere is
-    downloaded whole, since it is read several times.
-    """
-
-    def __init__(self, url: str, import_name: str, options: Mapping[str, Any] | None = None) -> None:
-        """Open *import_name*'s folder below *url*, a path or an fsspec URL; *options* are passed to fsspec.
-
-        Raises:
-            ImportFileError: the URL names a protocol that is not installed.
-            StorageUnavailable: nothing answers there.
-        """
-        try:
-            self.root = UPath(url, **(options or {})) / import_name
-            self._local = self.root.protocol in ("", "file", "local")
-            if not self._local:
-                # Listings are cached for the life of the process; other processes write here too.
-                self.root = UPath(url, **({"use_listings_cache": False} | dict(options or {}))) / import_name
-                # Makes the file system, which is where a missing package shows.
-                self._files: Any = self.root.fs
-        except (ValueError, ImportError) as error:
-            raise ImportFileError(f"storage {url!r} cannot be opened: {error}") from error
-        except OSError as error:
-            # Some file systems connect at once.
-            raise StorageUnavailable(f"storage {url} could not be reached: {shorten(str(error))}") from error
-        if self._local:
-            self.root = UPath(Path(self.root.path).absolute())
-        self._downloads: Downloads | None = None
-        self._uploads: tempfile.TemporaryDirectory[str] | None = None
-        self._making = threading.Lock()
-        #: The import whose raw export this store holds.
-        self.raw_owner = import_name
-
-    @property
-    def is_local(self) -> bool:
-        return self._local
-
-    def path(self, relative: str) -> UPath:
-        """Return the full path of *relative*, for messages and metadata."""
-        return self.root / relative
-
-    def local_path(self, relative: str) -> Path | None:
-        """Return *relative* as a path of the local file system, None where the store is elsewhere."""
-        return Path(self.path(relative).path) if self._local else None
-
-    def exists(self, relative: str) -> bool:
-        with self._answers(relative):
-            return self._ask(self.path(relative).exists)
-
-    def size(self, relative: str) -> int:
-        """Return the size in bytes; raises FileNotFoundError."""
-        with self._answers(relative):
-            return int(self._ask(self.path(relative).stat).st_size)
-
-    def names(self, relative: str) -> list[str]:
-        """Return the sorted names of the files in folder *relative*; none where it does not exist."""
-        return sorted(entry.name for entry in self._entries(relative) if not entry.name.startswith(_TEMPORARY))
-
-    def folders(self, relative: str) -> list[str]:
-        """Return the sorted names of the folders in folder *relative*; none where it does not exist."""
-        return sorted(entry.name for entry in self._entries(relative) if entry.is_dir())
-
-    def _entries(self, relative: str) -> list[UPath]:
-        folder = self.path(relative)
-        with self._answers(relative):
-            return self._ask(lambda: list(folder.iterdir()) if folder.exists() else [])
-
-    def delete(self, relative: str) -> None:
-        """Delete a file; one that does not exist is fine."""
-        with contextlib.suppress(FileNotFoundError), self._answers(relative):
-            self._ask(self.path(relative).unlink)
-
-    def delete_all(self, relatives: list[str]) -> None:
-        """Delete files, in as few requests as the store allows; those that do not exist are fine."""
-        if self._local:
-            for relative in relatives:
-                self.delete(relative)
-        elif relatives:
-            paths = [self.path(relative).path for relative in relatives]
-            try:
-                with self._answers(relatives[0]):
-                    steadily(lambda: self._files.rm(paths))
-            except FileNotFoundError:
-                # Some stores end with the first that does not exist.
-                for relative in relatives:
-                    self.delete(relative)
-
-    def open(self, relative: str) -> IO[bytes]:
-        """Open a file for reading, seekable; raises FileNotFoundError."""
-        if self._local:
-            return self.path(relative).open("rb")
-        with self._answers(relative):
-            file = self._downloaded().open(self.path(relative).path)
-        self._name(file, relative)
-        return file
-
-    def _name(self, file: IO[bytes], relative: str) -> None:
-        """What is wrong with a file is said of the one in the store, not of its copy on this machine."""
-        raw = getattr(file, "raw", None)
-        if raw is not None:
-            raw.name = str(self.path(relative))
-
-    @contextlib.contextmanager
-    def peek(self, relative: str) -> Iterator[IO[bytes]]:
-        """Yield a file to read a few columns of, or its end; unlike `open`, nothing else of it is downloaded.
-
-        Raises:
-            FileNotFoundError: there is none.
-            StorageUnavailable: the store does not answer, in the block too.
-        """
-        if self._local:
-            with self.open(relative) as file:
-                yield file
-            return
-        with self._answers(relative), self._downloaded().peek(self.path(relative).path) as file:
-            self._name(file, relative)
-            yield file
-
-    def _scratch(self) -> tempfile.TemporaryDirectory[str]:
-        with self._making:
-            self._uploads = self._uploads or scratch_folder()
-            return self._uploads
-
-    def _downloaded(self) -> Downloads:
-        with self._making:
-            self._downloads = self._downloads or Downloads(self._files)
-            return self._downloads
-
-    def read_bytes(self, relative: str) -> bytes:
-        """Return what a small file holds; raises FileNotFoundError."""
-        with self._answers(relative):
-            path = self.path(relative)
-            return path.read_bytes() if self._local else read_small(self._files, path.path)
-
-    def write_bytes(self, relative: str, content: bytes, *, durable: bool = True) -> None:
-        """Write a small file atomically; see `atomic_write` for *durable*."""
-        if self._local:
-            with self.atomic_write(relative, durable=durable) as path:
-                path.write_bytes(content)
-        else:
-            with self._answers(relative):
-                steadily(lambda: self._files.pipe_file(self.path(relative).path, content))
-
-    def create(self, relative: str, content: bytes) -> bool | None:
-        """Write a small file that does not exist yet; returns whether it was written, None where the store cannot tell.
-
-        Of several processes one gets True; none does where a store's answer to it is lost.
-        """
-        if not self._local:
-            with self._answers(relative):
-                return create(self._files, self.path(relative).path, content)
-        path = Path(self.path(relative).path)
-        self._made(path.parent)
-        with contextlib.suppress(FileExistsError), path.open("xb") as file:
-            file.write(content)
-            return True
-        return False
-
-    @contextlib.contextmanager
-    def atomic_write(self, relative: str, *, durable: bool = True) -> Iterator[Path]:
-        """Yield a local temporary path; what is written there becomes *relative* when the block ends.
-
-        Where the block raises, the old content of *relative* stays as it was. What is not *durable* outlives a killed
-        process, but may be lost in a power cut until it is made so (`sync`).
-
-        Raises:
-            StorageError: there is no room for it, or the store does not take it.
-        """
-        target = self.path(relative)
-        folder = self._made(Path(target.path).parent) if self._local else Path(self._scratch().name)
-        temporary = folder / f"{_TEMPORARY}{uuid.uuid4().hex}-{target.name}"
-        try:
-            yield temporary
-            if self._local:
-                if durable:
-                    _sync(temporary)
-                temporary.replace(target.path)
-                if durable:
-                    _sync(folder)
-            else:
-                with self._answers(relative):
-                    # Not through an open file: one that is closed by an error would leave what it has got until then.
-                    steadily(lambda: self._files.put_file(str(temporary), target.path))
-        except OSError as error:
-            if error.errno not in _NO_ROOM:
-                raise
-            raise StorageError(
-                f"{target} cannot be written: {error.strerror}. Nothing that was written before is lost: make room, "
-                "then run this again"
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    def sync(self, relatives: list[str]) -> None:
-        """Make files durable that were written without it, and their folders; elsewhere they are so already."""
-        if self._local:
-            paths = [Path(self.path(relative).path) for relative in relatives]
-            for path in [*paths, *dict.fromkeys(path.parent for path in paths)]:
-                _sync(path)
-
-    def _made(self, folder: Path) -> Path:
-        """Return *folder*, made where it does not exist; raises StorageError."""
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"the folder {folder} cannot be made: {error.strerror}. Give the import a storage folder that this "
-                "user may write to (storage: in the import file, or $POSTHOG_ASSETS_STORAGE)"
-            ) from error
-        return folder
-
-    def _ask(self, ask: Callable[[], T]) -> T:
-        return ask() if self._local else steadily(ask)
-
-    @contextlib.contextmanager
-    def _answers(self, relative: str) -> Iterator[None]:
-        """Turn what a store elsewhere raises, after several tries, into our errors."""
-        try:
-            yield
-        except (FileNotFoundError, PosthogAssetsError):
-            raise
-        except PermissionError as error:
-            raise StorageError(f"no permission for {self.path(relative)}: {shorten(str(error))}") from error
-        except Exception as error:
-            if self._local:
-                raise
-            words = shorten(str(error) or type(error).__name__)
-            raise StorageUnavailable(f"{self.path(relative)}: the store did not answer: {words}") from error
+class Store(Folder):
+    """One import's folder, on a local disk or on any fsspec store, with its locks."""
 
     def sweep(self, relative: str) -> None:
         """Delete temporary files that a killed process left in folder *relative* (call with its lock held)."""
         folder = self.path(relative)
         if self._local and folder.exists():
-            for entry in Path(folder.path).glob(f"{_TEMPORARY}*"):
+            for entry in Path(folder.path).glob(f"{TEMPORARY}*"):
                 entry.unlink(missing_ok=True)
 
     def sweep_beside(self, relative: str) -> None:
         """Delete temporary files that a killed process left of the file *relative* (call with its lock held)."""
         path = Path(self.path(relative).path)
         if self._local and path.parent.exists():
-            for entry in path.parent.glob(f"{_TEMPORARY}*-{glob.escape(path.name)}"):
+            for entry in path.parent.glob(f"{TEMPORARY}*-{glob.escape(path.name)}"):
                 entry.unlink(missing_ok=True)
 
     def _sweep_partition(self, asset: str, day: str) -> None:
@@ -334,7 +84,7 @@ class Store:
         with contextlib.ExitStack() as stack:
             with self._answers(relative):
                 try:
-                    held = stack.enter_context(lease(self._files, self.path(relative).path, what))
+                    held = stack.enter_context(lease(self._files, self.path(relative).path, what, self._timing))
                 except Held as holder:
                     raise PartitionBusy(f"{busy} ({holder}); wait for it to finish, then run this one again") from None
             yield held
@@ -384,14 +134,3 @@ class Store:
             raise
         except OSError as error:
             raise StorageError(f"{path} cannot be locked: {error.strerror}. Delete it if it is no file") from error
-
-
-def _sync(path: Path) -> None:
-    if path.is_dir() and os.name != "posix":
-        # There a folder is no file, and its entries are written with the files.
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

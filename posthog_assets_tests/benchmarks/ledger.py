@@ -48,7 +48,7 @@ def make_day(folder: str, url: str, files: int, events: int, named: bool) -> Non
     transform_day(imp, DAY)
     ledger = Ledger(imp.store, key_of(DAY))
     number = 0
-    for batch in stored_events(imp, DAY, SENT):
+    for batch in stored_events(imp.store, DAY, SENT):
         encoded = encode(batch)
         for start in range(0, batch.num_rows, events):
             some = slice(start, start + events)
@@ -89,6 +89,7 @@ def measure(files: int, events: int, *, named: bool) -> None:
         maker = context.Process(target=make_day, args=(folder, server.url, files, events, named))
         maker.start()
         maker.join()
+        assert maker.exitcode == 0
         for run in range(1, _RUNS + 1):
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(target=run_again, args=(folder, server.url, sender))

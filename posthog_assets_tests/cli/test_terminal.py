@@ -52,6 +52,22 @@ def test_imports_dialects_and_sources_are_completed(project: Path, monkeypatch: 
     assert completed("init", "--source", incomplete="mi") == ["mixpanel"]
 
 
+def test_a_name_that_looks_like_markup_is_only_a_name_that_there_is_not(project: Path) -> None:
+    write_import(project, "http://127.0.0.1:9")
+    found = CliRunner().invoke(cli, ["preview", "[/]", "--day", "2024-03-01", "--project", str(project)])
+    assert str(found.exception).startswith("there is no import '[/]'")
+
+
+@pytest.mark.parametrize("command", [["preview", "shop", "--day", "2024-03-01"], ["report", "shop"]])
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_read(command: list[str], tmp_path: Path) -> None:
+    for page, words in (
+        (tmp_path / "none/page.html", f"there is no folder {tmp_path}/none"),
+        (tmp_path, "is a directory"),
+    ):
+        found = CliRunner().invoke(cli, [*command, "--html", str(page)], env={"COLUMNS": "300"})
+        assert (found.exit_code, words in found.output) == (2, True)
+
+
 def test_the_version_is_the_packages_own() -> None:
     assert CliRunner().invoke(cli, ["--version"]).output.split() == [
         "posthog-assets,", "version", version("posthog_assets")

@@ -24,8 +24,8 @@ def destination(sandbox: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def imported(project: Path, sandbox: Any) -> Import:
-    imp = write_import(project, sandbox.url, destination=destination(sandbox))
+def imported(project: Path, sandbox: Any, name: str = "shop") -> Import:
+    imp = write_import(project, sandbox.url, name=name, destination=destination(sandbox))
     export_day(imp, DAY)
     stage_day(imp, DAY)
     transform_day(imp, DAY)
@@ -60,20 +60,21 @@ def test_nothing_is_marked_while_posthog_still_has_the_events(project: Path, san
 def test_marked_events_are_owed_and_sent_again_under_the_same_uuids(
     project: Path, sandbox: Any, shared_sandbox: Any, tmp_path: Path
 ) -> None:
-    imported(project, sandbox)
+    # Other tests have an import called shop in the sandbox that they share.
+    imported(project, sandbox, "undone")
     before = set((tmp_path / "out").glob("*"))
     # Another PostHog that has nothing of it stands for the project after the deletion.
-    emptied = write_import(project, shared_sandbox.url, name="shop", destination=destination(shared_sandbox))
-    result = invoke(project, "undo", "shop", "--mark", "--output", str(tmp_path / "out"))
+    emptied = write_import(project, shared_sandbox.url, name="undone", destination=destination(shared_sandbox))
+    result = invoke(project, "undo", "undone", "--mark", "--output", str(tmp_path / "out"))
     assert result.exit_code == 0, result.output
     assert "2 events are owed again" in result.output
     landing = verify_day(emptied, DAY)
     assert landing is not None
     assert (landing.acknowledged, landing.landed) == (0, 0)
     assert deliver_day(emptied, DAY).sent == 2
-    uuids = set((tmp_path / "out/shop-undo-uuids.txt").read_text().split())
+    uuids = set((tmp_path / "out/undone-undo-uuids.txt").read_text().split())
     assert before == set()
-    query = "SELECT toString(uuid) FROM events WHERE properties.$import_job_id = 'shop'"
+    query = "SELECT toString(uuid) FROM events WHERE properties.$import_job_id = 'undone'"
     assert uuids_in(emptied, query) == uuids
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from posthog_assets.core.instants import HIGHEST, LOWEST, Unreadable, Window, as_micros, as_text, instant_of, unreadable
+from posthog_assets.core.instants import HIGHEST, LOWEST, NoInstant, Window, as_micros, as_text, instant_of, unreadable
 
 
 def test_an_import_can_have_times_of_twenty_years_before_it_and_of_a_day_after_its_export() -> None:
@@ -38,7 +38,7 @@ def test_a_clock_with_a_zone_keeps_it_and_one_without_is_in_the_given_one() -> N
 
 
 def test_a_clock_whose_instant_lies_before_the_year_1_is_none() -> None:
-    with pytest.raises(Unreadable, match=r"timestamp cannot be read: 'datetime\.datetime\(1, 1, 1"):
+    with pytest.raises(NoInstant, match=r"timestamp cannot be read: 'datetime\.datetime\(1, 1, 1"):
         instant_of(datetime(1, 1, 1), timezone(timedelta(hours=1)))  # noqa: DTZ001
 
 

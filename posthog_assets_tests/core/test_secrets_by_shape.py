@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from posthog_assets.core.errors import ImportFileError, SourceError
+from posthog_assets.core.field_errors import is_credential
 from posthog_assets.core.secrets import without_credentials
+from posthog_assets.core.sections import Section
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets_tests.conftest import small_attributes
 
@@ -46,3 +49,43 @@ def test_a_wrong_import_file_is_explained_without_its_secrets(changes: dict[str,
     with pytest.raises(ImportFileError) as raised:
         Import.read(small_attributes(tmp_path, **changes))
     assert "hunter2secret" not in str(raised.value)
+
+
+#: Fields whose names sound like a credential and that hold none: names of fields and headers, a number, an address.
+NO_SECRETS = {
+    "primary_key", "key_field", "cursor_key", "links_next_key", "default_token_expiration", "access_token_url",
+    "OneEvent.key", "auth",
+}  # fmt: skip
+
+
+def sections(base: type[Section] = Section) -> Iterator[type[Section]]:
+    for one in base.__subclasses__():
+        if one.__module__.startswith("posthog_assets."):
+            yield one
+        yield from sections(one)
+
+
+def test_every_field_that_holds_a_credential_is_a_secret_or_is_never_shown() -> None:
+    wrong = []
+    for section in sections():
+        for name, field in section.model_fields.items():
+            is_named = is_credential(name) and not NO_SECRETS & {name, f"{section.__name__}.{name}"}
+            if is_named and field.repr and "SecretStr" not in str(field.annotation):
+                wrong.append(f"{section.__name__}.{name}")
+    assert wrong == []
+
+
+def test_an_import_shows_none_of_its_credentials() -> None:
+    attributes = small_attributes(Path("/nowhere")) | {
+        "source": {
+            "type": "files",
+            "path": "s3://me:hunter2@bucket/{day}.jsonl",
+            "storage_options": {"secret": "hunter2", "client_kwargs": {"aws_session_token": "hunter2"}},
+        },
+        "storage": "s3://me:hunter2@bucket/data",
+        "destination": {"host": "https://me:hunter2@h.example", "project_api_key": "phc_hunter2"},
+    }
+    imp = Import.model_validate(attributes)
+    assert "hunter2" not in repr(imp)
+    assert "hunter2" not in str(imp)
+    assert "bucket/{day}.jsonl" in repr(imp)

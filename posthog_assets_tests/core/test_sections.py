@@ -161,3 +161,29 @@ def test_the_json_schema_takes_a_template_for_any_value_and_nothing_else_of_a_wr
     given: dict[str, Any], is_valid: bool
 ) -> None:
     assert jsonschema.Draft202012Validator(Small.model_json_schema()).is_valid(given) is is_valid
+
+
+class Own(Section):
+    """A section of a user's own, who does not think of SecretStr."""
+
+    api_key: str = ""
+    path: str = ""
+    params: dict[str, Any] = {}
+
+
+def test_no_text_of_a_section_is_shown_that_is_a_credential_by_its_name_or_its_shape() -> None:
+    one = Own(
+        api_key="hunter2",
+        path="s3://me:hunter2@bucket/x",
+        params={"token": ["hunter2"], "page": "Home", "inner": {"password": "hunter2", "n": 1}},
+    )
+    shown = (
+        "api_key='(the key)' path='s3://me:***@bucket/x' params={'token': ['(the key)'], 'page': 'Home', "
+        "'inner': {'password': '(the key)', 'n': 1}}"
+    )
+    assert str(one) == shown
+    assert repr([one]) == f"[Own({shown.replace(' path', ', path').replace(' params', ', params')})]"
+
+
+def test_an_empty_credential_is_shown_as_empty() -> None:
+    assert str(Own()) == "api_key='' path='' params={}"

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from posthog_assets.core.instants import Unreadable, Window, as_text
+from posthog_assets.core.instants import NoInstant, Window, as_text
 from posthog_assets.core.timestamp_numbers import clock_of_digits, magnitude, read_number, whole_if_equal
 
 WINDOW = Window.of(date(2024, 3, 1), datetime(2024, 3, 5, tzinfo=UTC))
@@ -60,7 +60,7 @@ def test_ten_digits_without_a_window_are_seconds_and_with_one_what_is_plausible(
 
 def test_two_plausible_readings_are_none() -> None:
     window = Window.of(date(2024, 3, 1), datetime(2038, 1, 1, tzinfo=UTC))
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(NoInstant) as caught:
         read(2024030110, window=window)
     assert str(caught.value) == (
         "timestamp is ambiguous: 2024030110 is 2034-02-20T06:35:10Z as seconds since 1970 and 2024-03-01T10:00:00Z as "
@@ -70,13 +70,13 @@ def test_two_plausible_readings_are_none() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), Decimal("NaN"), 1e20, -(10**20), 10**20])
 def test_what_no_epoch_reaches_is_unreadable(value: float) -> None:
-    with pytest.raises(Unreadable, match="timestamp cannot be read"):
+    with pytest.raises(NoInstant, match="timestamp cannot be read"):
         read(value)
 
 
 def test_a_small_number_without_a_window_is_some_other_number() -> None:
     assert read(100_000_000) == "1973-03-03T09:46:40Z"
-    with pytest.raises(Unreadable, match="timestamp cannot be read: '99999999'"):
+    with pytest.raises(NoInstant, match="timestamp cannot be read: '99999999'"):
         read(99_999_999)
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from posthog_assets.core.instants import Unreadable, as_text
+from posthog_assets.core.instants import NoInstant, as_text
 from posthog_assets.core.timestamp_values import read_value
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -35,13 +35,13 @@ def test_each_type_is_read_as_what_it_holds(value: Any, instant: str) -> None:
 
 @pytest.mark.parametrize("value", [None, "", "  "])
 def test_nothing_is_empty_rather_than_unreadable(value: str | None) -> None:
-    with pytest.raises(Unreadable, match=r"^timestamp is empty$"):
+    with pytest.raises(NoInstant, match=r"^timestamp is empty$"):
         read(value)
 
 
 @pytest.mark.parametrize("value", [True, [], {"t": 1}, b"2024-03-01", "1e20", "٢٠٢٤-٠٣-٠١", "2024-02-30"])
 def test_what_is_no_time_says_so_with_the_value(value: Any) -> None:
-    with pytest.raises(Unreadable, match="timestamp cannot be read: "):
+    with pytest.raises(NoInstant, match="timestamp cannot be read: "):
         read(value)
 
 
@@ -52,7 +52,7 @@ def test_a_number_is_read_by_the_pattern_where_it_follows_it_and_as_a_bare_numbe
 
 def test_a_zone_by_its_full_name_is_known_and_an_abbreviation_of_several_is_not() -> None:
     assert read("2024-03-01 12:00:00 Asia/Tokyo") == "2024-03-01T03:00:00Z"
-    with pytest.raises(Unreadable):
+    with pytest.raises(NoInstant):
         read("2024-03-01 12:00:00 CST")
 
 

@@ -118,6 +118,21 @@ def test_a_growing_column_holds_all_that_was_added_and_forgets_it_when_taken(par
     assert column.values.tolist() == [9]
 
 
+def test_entries_that_are_in_order_are_not_copied() -> None:
+    column, where = Growing(np.uint64, room=5), newest_of(np.array([1, 2, 9], np.uint64), np.zeros(3, np.uint64))
+    column.add(np.array([4, 5, 6], np.uint64))
+    before = column.values
+    assert np.shares_memory(column.taken(where), before)
+    assert column.values.tolist() == []
+
+
+def test_room_that_is_not_enough_is_only_a_beginning() -> None:
+    column = Growing(np.int32, room=2)
+    column.add(np.array([1, 2], np.int32))
+    column.add(np.array([3], np.int32))
+    assert column.values.tolist() == [1, 2, 3]
+
+
 def test_words_stay_with_their_entries_however_many_came_before_without_any() -> None:
     words = Texts()
     for details in ([None, None], [None], ["late", None, "quota"], [None], ["late"]):

@@ -143,7 +143,8 @@ def check_script(
         # The server is well again: exactly what is good arrives, and only what is bad is missing.
         server.script = lambda asked: script._as_posthog(asked, asked.path.startswith("/i/v1"))
         healed = DeliveryReport()
-        run(server.url, folder, rows, healed, retry_seconds=5, **options)
+        # With the patience of an import: a machine that is busy may take seconds to answer.
+        run(server.url, folder, rows, healed, **options | {"timeout_seconds": 60, "retry_seconds": 60})
         assert (healed.acknowledged, healed.dropped, healed.owed) == (40 - bad, bad, 0)
         assert {row["uuid"] for row in rows} - set(server.uuids()) == faulty
         assert time.monotonic() - began < 120

@@ -87,7 +87,7 @@ def is_read_alike(section: dict[str, Any], lines: list[bytes]) -> pa.RecordBatch
 
 @pytest.mark.parametrize("name", SETTINGS)
 @given(st.lists(records, min_size=1, max_size=5))
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_any_line_is_read_alike(name: str, members: list[dict[str, Any]]) -> None:
     is_read_alike(SETTINGS[name], [orjson.dumps(record) + b"\n" for record in (RECORD, *members, RECORD)])
 
@@ -108,10 +108,19 @@ def test_a_record_as_most_are_is_read_in_a_straight_line(name: str) -> None:
 
 def test_where_most_records_are_read_closely_the_function_is_not_asked_for_them_again() -> None:
     dialect = Columns.model_validate(BASIC)
-    lines = [orjson.dumps(RECORD | {"id": number}) for number in range(3)]
-    assert dialect.stage(unparsed(lines, 1), "part")["source_id"].to_pylist() == ["0", "1", "2"]
+    lines = [orjson.dumps(RECORD | {"id": number}) for number in range(600)]
+    for _ in range(2):
+        assert dialect._reads_lines
+        assert dialect.stage(unparsed(lines, 1), "part")["source_id"].to_pylist() == list(map(str, range(600)))
     assert not dialect._reads_lines
-    assert dialect.stage(unparsed(lines, 1), "part")["source_id"].to_pylist() == ["0", "1", "2"]
+    assert dialect.stage(unparsed(lines, 1), "part")["source_id"].to_pylist() == list(map(str, range(600)))
+
+
+def test_a_few_odd_records_do_not_tell_what_a_day_is_like() -> None:
+    dialect = Columns.model_validate(BASIC)
+    dialect.stage(unparsed([orjson.dumps(RECORD | {"id": 1})] * 900, 1), "part")
+    dialect.stage(unparsed([orjson.dumps(RECORD)] * 1_000, 1), "part")
+    assert dialect._reads_lines
 
 
 def test_a_class_that_reads_times_in_its_own_way_has_them_read_so() -> None:

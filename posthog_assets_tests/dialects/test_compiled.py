@@ -16,7 +16,7 @@ from posthog_assets.cli.main import cli
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.dialects import DIALECTS, load_dialect
 from posthog_assets.dialects.notes import notes_of
-from posthog_assets.dialects.vendor import Vendor, empty_columns, lines_of
+from posthog_assets.dialects.vendor import Vendor, lines_of
 from posthog_assets.sources.formats.json_lines import unparsed
 from posthog_assets_tests.dialects.test_any_object import EXAMPLES, changed, dialect, paths, texts, values
 from posthog_assets_tests.examples import examples
@@ -103,43 +103,10 @@ def test_a_subclass_with_tables_of_its_own_is_compiled_from_these() -> None:
     assert lines_of(Own, has_groups=False) is not None
 
 
-@pytest.mark.parametrize(
-    ("name", "records"),
-    [
-        ("mixpanel", [EXAMPLES["mixpanel"]]),
-        ("amplitude", [EXAMPLES["amplitude"], EXAMPLES["amplitude"] | {"groups": {"company": [" acme "]}}]),
-    ],
-)
-def test_what_a_vendor_writes_is_read_in_a_straight_line(name: str, records: list[dict[str, Any]]) -> None:
-    lines = lines_of(DIALECTS[name], has_groups=False)  # type: ignore[type-var]
-    assert lines is not None
-
-    def slowly(index: int, text: bytes) -> None:
-        raise AssertionError(text)
-
-    columns = empty_columns()
-    lines(load_dialect(dialect(name)), [orjson.dumps(record) for record in records], columns, slowly)
-    assert [len(column) for column in columns] == [len(records)] * 12
-
-
 def test_a_name_that_is_kept_is_read_alike() -> None:
     clicked = EXAMPLES["amplitude"] | {"event_type": "[Amplitude] Element Clicked"}
     is_read_alike("amplitude", [clicked], {"keep": ["[Amplitude] Element Clicked"]})
     is_read_alike("amplitude", [clicked], {})
-
-
-def test_a_class_with_a_read_of_its_own_has_not_the_reader_of_its_parent() -> None:
-    mixpanel: Any = DIALECTS["mixpanel"]
-
-    class Own(mixpanel):  # type: ignore[misc]
-        def read(self, record: dict[str, Any]) -> Any:
-            reading = super().read(record)
-            reading.event = "renamed"
-            return reading
-
-    assert lines_of(Own, has_groups=False) is None
-    batch = Own().stage(unparsed([orjson.dumps(EXAMPLES["mixpanel"])], 1), "part")
-    assert batch["event"].to_pylist() == ["renamed"]
 
 
 def test_the_compiled_functions_of_a_dialect_can_be_printed() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from posthog_assets.dialects.members import Members
-from posthog_assets.dialects.notes import MOST_NAMES, OTHER_NAMES, Notes, notes_of
 from posthog_assets_tests.dialects import (
     test_amplitude,
     test_columns,
@@ -98,17 +97,3 @@ def test_the_fields_of_a_rejected_record_are_not_counted() -> None:
         good | dict.fromkeys(("timestamp", "originalTimestamp", "receivedAt"), "soon"),
     )
     assert found.fields_left_out["odd"] == 1
-
-
-def test_only_so_many_names_are_kept_apart() -> None:
-    found = Notes()
-    for number in range(MOST_NAMES + 5):
-        found.leave_out(f"key-{number}")
-    found.leave_out("key-0")
-    assert len(found.fields_left_out) == MOST_NAMES + 1
-    assert (found.fields_left_out["key-0"], found.fields_left_out[OTHER_NAMES]) == (2, 5)
-
-
-def test_a_batch_without_notes_is_the_schema_and_nothing_else() -> None:
-    assert not notes({"type": "heap"}, {"event_id": 1})
-    assert notes_of(None) == Notes()

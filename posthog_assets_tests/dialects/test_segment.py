@@ -163,22 +163,6 @@ def test_a_context_that_is_none_or_holds_nothing_is_no_obstacle() -> None:
     assert reason(SEGMENT, TRACK | {"context": None}) is None
 
 
-def test_rudderstack_adds_its_own_fields() -> None:
-    context = {
-        "page": {"initial_referrer": "$direct", "initial_referring_domain": "", "referring_domain": "search.example"},
-        "screen": {"innerWidth": 1200, "innerHeight": 700}, "sessionId": 171,
-    }  # fmt: skip
-    more = {"request_ip": "198.51.100.9", "rudderId": "r-1", "channel": "web", "context": context}
-    row = stage_one(RUDDERSTACK, TRACK | more)
-    assert row["properties"] == {
-        "$ip": "198.51.100.9", "rudder_id": "r-1", "channel": "web", "$referring_domain": "search.example",
-        "$viewport_width": 1200, "$viewport_height": 700, "rudder_session_id": 171, "price": 12.5, "$os": "mine",
-    }  # fmt: skip
-    assert row["set_once"] == {"$initial_referrer": "$direct"}
-    known = stage_one(RUDDERSTACK, TRACK | more | {"context": {"ip": "198.51.100.7"}})
-    assert known["properties"]["$ip"] == "198.51.100.7"
-
-
 def test_segment_links_ids_seen_together_and_rudderstack_only_those_of_identify_calls() -> None:
     from posthog_assets.dialects import load_dialect
 
@@ -229,12 +213,3 @@ def test_versions_that_are_numbers_become_text_in_edition_2() -> None:
     assert stage_one(SEGMENT, message)["properties"]["$os_version"] == 14
     properties = stage_one(SEGMENT | {"edition": 2}, message)["properties"]
     assert (properties["$os_version"], properties["$app_version"]) == ("14", "2.1")
-
-
-def test_rudderstack_says_the_type_of_a_group_in_edition_2() -> None:
-    message = call("group", groupId="g-1", traits={"groupType": "team", "seats": 5})
-    row = stage_one(RUDDERSTACK | {"edition": 2}, message)
-    assert (row["groups"], row["set"]) == ({"team": "g-1"}, {"seats": 5})
-    row = stage_one(RUDDERSTACK, message)
-    assert (row["groups"], row["set"]) == ({"company": "g-1"}, {"groupType": "team", "seats": 5})
-    assert stage_one(RUDDERSTACK | {"edition": 2}, call("group", groupId="g-1"))["groups"] == {"company": "g-1"}

@@ -12,8 +12,9 @@ import pytest
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.base import content_id
+from posthog_assets.dialects.reading import Reading
 from posthog_assets.dialects.record import Record
-from posthog_assets.dialects.vendor import Reading, Vendor
+from posthog_assets.dialects.vendor import Vendor
 
 
 class Acme(Vendor):
@@ -224,3 +225,24 @@ def test_ids_of_any_length_keep_their_digits() -> None:
 def test_the_id_made_of_content_is_what_it_was_when_large_numbers_were_rounded() -> None:
     assert content_id({"n": 2**64}) == content_id({"n": 1.8446744073709552e19})
     assert content_id({"n": 2**64 - 1}) != content_id({"n": 1.8446744073709552e19})
+
+
+class Flat(Vendor):
+    """A vendor whose records are flat."""
+
+    type: str = "flat"
+    names = {"Page": "$pageview"}
+    renames = {"Path": "$pathname"}
+    dropped = frozenset({"internal"})
+    nothing = frozenset({"", "EMPTY"})
+
+
+def test_members_of_a_flat_record_become_properties_where_they_have_a_value() -> None:
+    into: Record = {"n": 1}
+    Flat().take({"Path": "/", "internal": 1, "n": 0, "a": None, "b": "EMPTY", "c": "", "d": [], "e": False}, into)
+    assert into == {"n": 0, "$pathname": "/", "d": [], "e": False}
+
+
+def test_an_event_that_is_kept_keeps_its_own_name() -> None:
+    assert Flat().named("Page") == "$pageview"
+    assert Flat(keep=["Page"]).named("Page") == "Page"

@@ -26,10 +26,11 @@ from posthog_assets.pipeline.deliver import deliver_day
 from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
-from posthog_assets.storage import downloads, leases
+from posthog_assets.storage import leases
 from posthog_assets.storage.layout import staged_path
 from posthog_assets.storage.parquet import read_batches
 from posthog_assets.storage.store import Store
+from posthog_assets.storage.timing import Timing
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.fakes.capture_server import CaptureServer, Reply
 from posthog_assets_tests.fakes.object_store import between, options, s3_server
@@ -46,13 +47,17 @@ def s3() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "pause", lambda seconds: None)
+def briefly(seconds: float) -> None:
+    time.sleep(min(seconds, 0.3))
 
 
-def store(url: str, name: str) -> Store:
-    return Store(f"s3://history/{name}", "shop", options(url))
+QUICK = Timing(sleep=briefly)
+#: Of leases whose holders are stopped or killed.
+BRIEF = Timing(life=3.0, skew=0.3, settle=0.3, sleep=briefly)
+
+
+def store(url: str, name: str, timing: Timing = QUICK) -> Store:
+    return Store(f"s3://history/{name}", "shop", options(url), timing)
 
 
 def requests_of(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -77,7 +82,23 @@ def test_a_small_object_and_a_lease_are_read_by_one_request(s3: str, caplog: pyt
         one.read_bytes("gone")
 
 
-def importing(tmp_path: Path, url: str, name: str, destination: str, events: int = 40) -> Import:
+def test_a_folder_of_many_days_is_one_listing(s3: str, caplog: pytest.LogCaptureFixture) -> None:
+    one = store(s3, "listed")
+    for day in (1, 2, 3):
+        one.write_bytes(f"imported_batches/2024-03-0{day}/ledger.parquet", b"x")
+    # What a console makes for a folder.
+    one._files.pipe_file(f"{one.path('imported_batches').path}/", b"")
+    one.write_bytes("imported_batches/group_types.json", b"[]")
+    with caplog.at_level("DEBUG", "s3fs"):
+        assert one.folders("imported_batches") == ["2024-03-01", "2024-03-02", "2024-03-03"]
+        assert requests_of(caplog) == ["list_objects_v2"]
+    assert one.names("imported_batches") == ["2024-03-01", "2024-03-02", "2024-03-03", "group_types.json"]
+    assert (one.names("gone"), one.folders("gone")) == ([], [])
+
+
+def importing(
+    tmp_path: Path, url: str, name: str, destination: str, events: int = 40, timing: Timing = QUICK
+) -> Import:
     folder = tmp_path / "exports"
     folder.mkdir(exist_ok=True)
     (folder / f"{DAY}.jsonl").write_text(
@@ -90,7 +111,7 @@ def importing(tmp_path: Path, url: str, name: str, destination: str, events: int
         tmp_path, storage=f"s3://history/{name}", storage_options=options(url),
         destination={"host": destination, "project_api_key": "phc_any", "batch_events": 5, "concurrency": 2,
                      "retry_seconds": 20},
-    )  # fmt: skip
+    ).stored_in(Store(f"s3://history/{name}", "small", options(url), timing))  # fmt: skip
 
 
 def run(imp: Import) -> Any:
@@ -198,18 +219,16 @@ def test_a_store_that_is_busy_or_silent_now_and_then_loses_nothing(s3: str, tmp_
     assert faults[503] and faults[500] and faults[0]
 
 
-def test_a_store_that_never_answers_is_said_in_a_sentence(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "_TRIES", 2)
+def test_a_store_that_never_answers_is_said_in_a_sentence(s3: str) -> None:
     with between(s3, lambda method, path: 503) as url:
-        shop = Store("s3://history/never", "shop", options(url) | {"config_kwargs": {"retries": {"max_attempts": 1}}})
+        once = options(url) | {"config_kwargs": {"retries": {"max_attempts": 1}}}
+        shop = Store("s3://history/never", "shop", once, Timing(tries=2, sleep=lambda seconds: None))
         with pytest.raises(StorageUnavailable, match=r"shop/a: the store did not answer: .*Reduce your request rate"):
             shop.write_bytes("a", b"1")
 
 
-def test_only_one_process_holds_a_partition(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "LIFE", 3.0)
-    monkeypatch.setattr(leases, "SKEW", 1.0)
-    monkeypatch.setattr(leases, "pause", lambda seconds: time.sleep(0.05))
+def test_only_one_process_holds_a_partition(s3: str) -> None:
+    timing = Timing(life=3.0, skew=1.0, sleep=lambda seconds: time.sleep(0.05))
     holding: list[int] = []
     most, busy, held = 0, 0, 0
     guard = threading.Lock()
@@ -217,7 +236,7 @@ def test_only_one_process_holds_a_partition(s3: str, monkeypatch: pytest.MonkeyP
     def work(number: int) -> None:
         nonlocal most, busy, held
         try:
-            with store(s3, "one").lock("imported_batches", "2024-03-01"):
+            with store(s3, "one", timing).lock("imported_batches", "2024-03-01"):
                 with guard:
                     holding.append(number)
                     most, held = max(most, len(holding)), held + 1
@@ -236,22 +255,19 @@ def test_only_one_process_holds_a_partition(s3: str, monkeypatch: pytest.MonkeyP
         thread.join()
     # It lived longer than a lease does without being renewed.
     assert (most, held, busy) == (1, 1, 3)
-    with store(s3, "one").lock("imported_batches", "2024-03-01"):
+    with store(s3, "one", timing).lock("imported_batches", "2024-03-01"):
         pass
 
 
-def test_the_lease_of_a_dead_process_is_taken_over_by_one(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "LIFE", 0.5)
-    monkeypatch.setattr(leases, "SKEW", 0.1)
-    monkeypatch.setattr(leases, "_SETTLE", 0.3)
-    monkeypatch.setattr(leases, "pause", lambda seconds: time.sleep(min(seconds, 0.3)))
-    shop = store(s3, "dead")
+def test_the_lease_of_a_dead_process_is_taken_over_by_one(s3: str) -> None:
+    timing = Timing(life=0.5, skew=0.1, settle=0.3, sleep=briefly)
+    shop = store(s3, "dead", timing)
     shop.write_bytes(".locks/a-1.json", leases._content("somebody who died"))
     outcomes: list[str] = []
 
     def take() -> None:
         try:
-            with store(s3, "dead").lock("a", "1"):
+            with store(s3, "dead", timing).lock("a", "1"):
                 outcomes.append("held")
                 time.sleep(1.5)
         except PartitionBusy:
@@ -268,10 +284,8 @@ def test_the_lease_of_a_dead_process_is_taken_over_by_one(s3: str, monkeypatch: 
 CHILD = """
 import sys
 from pathlib import Path
-from posthog_assets.storage import leases
-leases.LIFE, leases.SKEW, leases._SETTLE = 3.0, 0.3, 0.3
-from posthog_assets_tests.end_to_end.test_object_store import importing, run
-run(importing(Path(sys.argv[1]), sys.argv[2], sys.argv[4], sys.argv[3], int(sys.argv[5])))
+from posthog_assets_tests.end_to_end.test_object_store import BRIEF, importing, run
+run(importing(Path(sys.argv[1]), sys.argv[2], sys.argv[4], sys.argv[3], int(sys.argv[5]), BRIEF))
 """
 
 
@@ -282,12 +296,7 @@ def started(tmp_path: Path, s3: str, destination: str, name: str, events: int) -
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
 
 
-def test_a_run_that_was_stopped_while_another_one_took_over_sends_nothing_more(
-    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leases, "LIFE", 3.0)
-    monkeypatch.setattr(leases, "SKEW", 0.3)
-    monkeypatch.setattr(leases, "_SETTLE", 0.3)
+def test_a_run_that_was_stopped_while_another_one_took_over_sends_nothing_more(s3: str, tmp_path: Path) -> None:
     with CaptureServer(lambda asked: Reply(delay=0.02)) as server:
         child = started(tmp_path, s3, server.url, "stopped", 100)
         until = time.monotonic() + 60
@@ -297,7 +306,7 @@ def test_a_run_that_was_stopped_while_another_one_took_over_sends_nothing_more(
             time.sleep(0.005)
         child.send_signal(signal.SIGSTOP)
         try:
-            imp = importing(tmp_path, s3, "stopped", server.url, 100)
+            imp = importing(tmp_path, s3, "stopped", server.url, 100, BRIEF)
             report = deliver_day(imp, DAY)
             batches = imp.store.names(f"imported_batches/{DAY}/batches")
         finally:
@@ -313,12 +322,7 @@ def test_a_run_that_was_stopped_while_another_one_took_over_sends_nothing_more(
     assert imp.store.names(f"imported_batches/{DAY}/batches") == batches
 
 
-def test_a_process_killed_at_any_moment_loses_nothing_on_an_object_store(
-    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leases, "LIFE", 3.0)
-    monkeypatch.setattr(leases, "SKEW", 0.3)
-    monkeypatch.setattr(leases, "_SETTLE", 0.3)
+def test_a_process_killed_at_any_moment_loses_nothing_on_an_object_store(s3: str, tmp_path: Path) -> None:
     chance, kills = random.Random(5), 3
     with CaptureServer(lambda asked: Reply(delay=0.02)) as server:
         for _ in range(kills):
@@ -331,7 +335,7 @@ def test_a_process_killed_at_any_moment_loses_nothing_on_an_object_store(
             time.sleep(chance.random() / 20)
             child.send_signal(signal.SIGKILL)
             child.communicate()
-        report = run(importing(tmp_path, s3, "killed", server.url, 300))
+        report = run(importing(tmp_path, s3, "killed", server.url, 300, BRIEF))
         counts = Counter(server.uuids())
     assert (report.acknowledged, report.owed, len(counts)) == (300, 0, 300)
     # In each of two lanes at most one batch of five in flight and one answered but not yet written.

@@ -22,6 +22,7 @@ from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.storage.rates import Stopped, pace
 from posthog_assets.storage.store import Store
+from posthog_assets.storage.timing import Timing
 from posthog_assets.storage.turns import Turns, Unshared
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.fakes.capture_server import CaptureServer
@@ -135,11 +136,10 @@ def test_there_the_rate_holds_on_each_machine_and_the_log_says_so(
     assert "max_events_per_second and max_requests_per_second hold per machine" in caplog.text
 
 
-def test_a_store_that_does_not_answer_lets_nothing_leave(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("posthog_assets.storage.downloads._TRIES", 1)
+def test_a_store_that_does_not_answer_lets_nothing_leave(s3: str) -> None:
     options_: dict[str, Any] = {"config_kwargs": {"retries": {"max_attempts": 1}}}
     with between(s3, lambda method, path: 503) as url:
-        silent = Store("s3://history/silent", "shop", options(url) | options_)
+        silent = Store("s3://history/silent", "shop", options(url) | options_, Timing(tries=1))
         with pytest.raises(StorageUnavailable):
             pace(10, None, silent).wait(1, threading.Event())
 

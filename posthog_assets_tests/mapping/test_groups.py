@@ -102,6 +102,18 @@ def test_groups_among_the_properties_of_posthogs_own_events_are_renamed_too(
     assert [json.loads(each) for each in found] == [renamed, {}]
 
 
+def test_posthogs_own_calls_about_groups_get_their_new_types_too() -> None:
+    said = [{"$group_type": kind, "$group_key": "k", "$group_set": {"plan": "a"}} for kind in ("account", "team")]
+    calls = [{"event": "$groupidentify", "properties": properties} for properties in said]
+    odd = {"event": "$groupidentify", "properties": {"$group_type": ["account"]}}
+    found = with_other_types(staged(*calls, odd, {"event": "buy", "properties": said[0]}), TYPES)
+    assert [json.loads(text)["$group_type"] for text in found["properties"].to_pylist()] == [
+        "company", "team", ["account"], "account"
+    ]  # fmt: skip
+    left_out = with_other_types(staged({"event": "$groupidentify", "properties": {"$group_type": "trial"}}), TYPES)
+    assert (left_out["kind"].to_pylist(), left_out["groups"].to_pylist()) == (["group"], ["{}"])
+
+
 def test_of_two_groups_that_become_one_the_later_word_counts() -> None:
     states = {
         ("account", "acme"): (5, '{"plan":"gold","size":3}'),

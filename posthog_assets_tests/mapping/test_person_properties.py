@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,45 +18,6 @@ from posthog_assets_tests.mapping.test_mapping import DAY, DIALECT, NOON, map_ro
 
 def properties(event: dict[str, Any]) -> dict[str, Any]:
     return json.loads(event["properties"])
-
-
-def shared(tmp_path: Path, policy: str) -> tuple[list[tuple[str, str]], Any]:
-    """Map a device that ann used first and bob after her, and one that only cleo used; return the links."""
-    rows = [
-        row(1, user_id="bob", anonymous_id="device", timestamp=NOON + timedelta(minutes=5)),
-        row(2, user_id="ann", anonymous_id="device", timestamp=NOON),
-        row(3, user_id="cleo", anonymous_id="own"),
-    ]
-    events, report = map_rows(rows, tmp_path, shared_devices=policy)
-    links = [(properties(e)["$anon_distinct_id"], e["distinct_id"]) for e in events if e["event"] == "$identify"]
-    return sorted(links), report
-
-
-@pytest.mark.parametrize(
-    ("policy", "links", "refused"),
-    [
-        ("first", [("device", "ann"), ("own", "cleo")], 0),
-        ("skip", [("own", "cleo")], 0),
-        ("all", [("device", "ann"), ("device", "bob"), ("own", "cleo")], 1),
-    ],
-)
-def test_a_device_of_several_users_is_linked_as_wished_and_reported(
-    policy: str, links: list[tuple[str, str]], refused: int, tmp_path: Path
-) -> None:
-    found, report = shared(tmp_path, policy)
-    assert found == links
-    assert (report.shared_devices, report.refused_merges, report.derived) == (1, refused, len(links))
-
-
-def test_a_merge_of_an_identified_person_is_predicted_to_be_refused(tmp_path: Path) -> None:
-    calls = [
-        row(1, kind="identify", event="identify", user_id="ann", anonymous_id="a-1"),
-        row(2, kind="alias", event="alias", user_id="bob", anonymous_id="ann", timestamp=NOON + timedelta(minutes=1)),
-        # The same person already: nothing to refuse.
-        row(3, kind="identify", event="identify", user_id="ann", anonymous_id="a-1", timestamp=NOON + timedelta(1)),
-    ]
-    _, report = map_rows(calls, tmp_path)
-    assert report.refused_merges == 1
 
 
 def test_events_of_nobody_known_make_no_person_where_wished(tmp_path: Path) -> None:

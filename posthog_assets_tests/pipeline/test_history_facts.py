@@ -13,7 +13,7 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
-from posthog_assets.core.errors import ImportFileError, MissingUpstream
+from posthog_assets.core.errors import ImportFileError, MissingUpstream, PartitionLost
 from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.export import export_day
@@ -21,6 +21,8 @@ from posthog_assets.pipeline.history_facts import find_history_facts
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.pipeline.upstream import stored_events
+from posthog_assets.storage.store import Store
+from posthog_assets.storage.timing import Timing
 from posthog_assets_tests.conftest import small_import
 
 pytest.importorskip("duckdb", reason="needs the extra posthog_assets[history]")
@@ -185,6 +187,23 @@ def test_staged_days_elsewhere_are_read_where_they_are(staged: Staged) -> None:
     imp = staged(act(1, 1, 10, "ann"), act(2, 2, 10, "ann"), storage="memory://history-facts")
     report = find_history_facts(imp)
     assert (report.days, report.events, report.persons) == (2, 2, 1)
+
+
+def test_a_look_that_was_stopped_for_long_writes_nothing_more(staged: Staged) -> None:
+    imp = staged(act(1, 1, 10, "ann"), act(2, 2, 10, "ann"), storage="memory://stopped-facts")
+    seconds, steps = 1000.0, []
+
+    def stop(step: str) -> None:
+        nonlocal seconds
+        steps.append(step)
+        seconds += 50
+
+    stopped = imp.stored_in(Store(imp.storage_url, imp.name, timing=Timing(now=lambda: seconds)))
+    with pytest.raises(PartitionLost, match="no longer holds small/history_facts for all"):
+        find_history_facts(stopped, stop)
+    assert (steps, imp.store.names("history_facts")) == (
+        ["who was seen under which ids", "what each person did"], ["links.parquet"]
+    )  # fmt: skip
 
 
 def test_dagster_materializes_the_asset_without_partitions(staged: Staged) -> None:

@@ -126,6 +126,26 @@ def test_a_group_call_of_a_type_that_is_left_out_is_left_out_on_purpose(tmp_path
     assert (report.group_types, report.reject_reasons) == ([], {"left out": 1})
 
 
+def test_calls_about_groups_that_come_from_a_posthog_are_renamed_or_left_out(tmp_path: Path) -> None:
+    (tmp_path / "exports").mkdir()
+    call = {
+        "uuid": "018df1b0-0000-7000-8000-000000000001", "event": "$groupidentify", "distinct_id": "$account_acme",
+        "timestamp": f"{DAY}T10:00:00Z",
+        "properties": {"$group_type": "account", "$group_key": "acme", "$group_set": {"plan": "gold"}},
+    }  # fmt: skip
+    (tmp_path / f"exports/{DAY}.jsonl").write_text(json.dumps(call) + "\n")
+
+    def report(groups: dict[str, str | None]) -> Any:
+        imp = small_import(tmp_path, dialect={"type": "posthog"}, mapping={"groups": groups})
+        export_day(imp, DAY)
+        stage_day(imp, DAY)
+        return transform_day(imp, DAY)
+
+    assert report({"account": "company"}).group_types == ["company"]
+    left_out = report({"account": None})
+    assert (left_out.group_types, left_out.reject_reasons) == ([], {"left out": 1})
+
+
 def test_only_events_that_are_sent_name_a_type_and_their_file_says_which(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from posthog_assets.destination.preflight import Finding
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.source_look import look_at_source
+from posthog_assets.sources.http.api import sleeping_by
 from posthog_assets_tests.conftest import small_attributes
 from posthog_assets_tests.fakes.amplitude_server import API_KEY, SECRET_KEY, AmplitudeServer, make_day
 from posthog_assets_tests.fakes.export_server import Reply
@@ -70,14 +73,14 @@ def test_where_the_first_day_is_empty_the_last_one_is_asked_for(tmp_path: Path) 
     assert empty[0].words.startswith("answers, and has no record of 2024-02-01 and 2024-02-02; correct start_date")
 
 
-def test_wrong_credentials_and_a_closed_port_are_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("posthog_assets.sources.http.api.pause", lambda seconds: None)
+def test_wrong_credentials_and_a_closed_port_are_problems(tmp_path: Path) -> None:
     with RecordsApi([]) as api:
         source = settings(api.url)
         source["client"]["auth"]["token"] = "wrong"
         (refused,) = look(tmp_path, source, COLUMNS)
     assert (refused.level, "The API does not know these credentials" in refused.words) == ("problem", True)
-    (closed,) = look(tmp_path, settings("http://127.0.0.1:9"), COLUMNS)
+    with sleeping_by(lambda seconds: None):
+        (closed,) = look(tmp_path, settings("http://127.0.0.1:9"), COLUMNS)
     assert (closed.level, "no answer: no connection: Connection refused" in closed.words) == ("problem", True)
 
 
@@ -117,3 +120,43 @@ def test_what_mixpanel_delivers_too_much_of_is_not_fetched_to_its_end(
         "answers; the first part of 2024-03-01 is too large to be fetched for a look"
     ]
     assert whole[1].words == "200 records were read through the dialect mixpanel"
+
+
+def table_of(tmp_path: Path, *days: str, **changes: Any) -> dict[str, Any]:
+    """Return the import of a table with a row at noon of each of *days*."""
+    with closing(sqlite3.connect(tmp_path / "shop.db", isolation_level=None)) as database:
+        database.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, who TEXT, at TEXT, kind TEXT)")
+        database.executemany(
+            "INSERT INTO orders (who, at, kind) VALUES ('ann', ?, 'order')", [(f"{day} 12:00:00",) for day in days]
+        )
+    source = {"type": "sql", "url": f"sqlite:///{tmp_path}/shop.db", "table": "orders", "day_column": "at"} | changes
+    dialect = {
+        "type": "columns", "event": {"value": "ordered"}, "user_id": {"column": "who"},
+        "timestamp": {"column": "at"}, "source_id": {"column": "id"},
+    }  # fmt: skip
+    return small_attributes(tmp_path, source=source, dialect=dialect, start_date="2024-03-01")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "3 days have rows, 2 days have none: 2024-03-02, 2024-03-04"),
+        ({"where": "at < '2024-03-04'"}, "last row is of 2024-03-03; 2 days have rows, 1 day has none: 2024-03-02"),
+    ],
+)
+def test_the_days_of_a_table_without_rows_are_named(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    pytest.importorskip("sqlalchemy", reason="needs the extra posthog_assets[sql]")
+    attributes = table_of(tmp_path, "2024-02-20", "2024-03-01", "2024-03-03", "2024-03-05", **changes)
+    first = next(look_at_source(Import.read(attributes)))
+    assert first.level == "ok"
+    assert first.words.endswith(words)
+
+
+def test_a_table_is_not_asked_for_days_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sqlalchemy", reason="needs the extra posthog_assets[sql]")
+    monkeypatch.setattr("posthog_assets.pipeline.source_look._SECONDS", 0.0)
+    first = next(look_at_source(Import.read(table_of(tmp_path, "2024-03-01", "2024-05-31"))))
+    assert first.words == (
+        "orders answers; its last row is of 2024-05-31; 1 day has rows, 29 days have none: 2024-03-02, 2024-03-03, "
+        "2024-03-04, 2024-03-05, 2024-03-06 and 24 more (of the days until 2024-03-30: more take too long)"
+    )

@@ -10,10 +10,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from posthog_assets.core.errors import ImportFileError
+from posthog_assets.core.errors import ImportFileError, MissingUpstream
 from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.pipeline.derived_imports import trial_import
+from posthog_assets.pipeline.preview.preview import preview_day
+from posthog_assets.pipeline.source_counts import compare_with_source
 from posthog_assets_tests.fakes.capture_server import CaptureServer
 from posthog_assets_tests.records.shop import write_import
 
@@ -87,3 +89,18 @@ def test_a_trial_never_prunes_the_raw_export_it_shares(project: Path) -> None:
     )
     assert trial_import(imp).retention.raw_export == "keep"
     assert trial_import(imp).retention.staged_events == 0
+
+
+def test_a_trial_fetches_nothing_itself_and_is_not_compared_with_the_numbers_of_all_persons(project: Path) -> None:
+    write_exports(project)
+    destination = {"host": "http://127.0.0.1:9", "project_api_key": "phc_test"}
+    imp = write_import(
+        project, "http://127.0.0.1:9", trial={"persons": 0.5, "destination": destination},
+        source_counts={"path": "counts.csv"},
+    )  # fmt: skip
+    trial = trial_import(imp)
+    with pytest.raises(MissingUpstream, match="shop/raw_export has no partition 2024-03-01 yet: materialize"):
+        preview_day(trial, DAYS[0])
+    assert trial.store.names("raw_export") == []
+    with pytest.raises(ImportFileError, match="shop_trial has no section source_counts"):
+        compare_with_source(trial)

@@ -78,6 +78,14 @@ def test_times_with_a_zone_without_one_and_dates_select_the_same_day(
     assert table == exported(server, tmp_path, query=query, **where) == [{"id": 2}, {"id": 3}]
 
 
+@pytest.mark.parametrize("column", ["aware", "naive", "day"])
+def test_the_days_that_have_rows_are_found(server: Postgres, column: str) -> None:
+    table = {"table": "shop.Orders", "day_column": column, "timezone": "Europe/Berlin"}
+    source: Any = load_source({"type": "sql", "url": server.url} | table)
+    days = [date(2024, 2, 27) + timedelta(days=number) for number in range(6)]
+    assert source.days_with_rows(days) == [date(2024, 2, 29), DAY, date(2024, 3, 2)]
+
+
 def test_every_type_is_kept(server: Postgres, tmp_path: Path) -> None:
     options = {"table": "shop.Orders", "day_column": "aware", "timezone": "Europe/Berlin"}
     full, sparse = exported(server, tmp_path, **options)

@@ -23,7 +23,7 @@ from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.sources import RawExport, load_source
 from posthog_assets.sources.formats import Framing, read_records
-from posthog_assets.sources.http import api as api_module
+from posthog_assets.sources.http.api import sleeping_by
 from posthog_assets.storage.store import Store
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.fakes.capture_server import CaptureServer
@@ -308,10 +308,10 @@ def row(number: int, at: str, arrived: str = "2024-03-01 13:00:00.000000", prope
 
 
 @pytest.fixture(autouse=True)
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def pauses() -> Iterator[list[float]]:
     made: list[float] = []
-    monkeypatch.setattr(api_module, "pause", made.append)
-    return made
+    with sleeping_by(made.append):
+        yield made
 
 
 def test_a_question_is_asked_with_the_key_and_never_answered_from_a_cache(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,17 @@ from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.storage import leases
-from posthog_assets.storage.leases import Held, lease
+from posthog_assets.storage.leases import Held, Lease
 from posthog_assets.storage.store import Store
+from posthog_assets.storage.timing import Timing
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.fakes.capture_server import Asked, CaptureServer
 
 PATH = "/leases/a-1.json"
 DAY = date(2024, 3, 1)
+
+#: `leases.lease`, with the clock of the test.
+Leasing = Callable[..., AbstractContextManager[Lease]]
 
 
 class Clock:
@@ -38,17 +42,24 @@ class Clock:
     def now(self) -> float:
         return self.seconds
 
-    def pause(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         self.seconds += seconds
         self.waiting()
 
+    @property
+    def timing(self) -> Timing:
+        return Timing(now=self.now, sleep=self.sleep)
+
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(leases, "_now", clock.now)
-    monkeypatch.setattr(leases, "pause", clock.pause)
-    return clock
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def lease(clock: Clock) -> Leasing:
+    """Return `leases.lease`, by the clock."""
+    return lambda files, path, what="the lease": leases.lease(files, path, what, clock.timing)
 
 
 @pytest.fixture
@@ -84,7 +95,7 @@ def left(files: Any) -> list[str]:
     return sorted(files.ls("/leases", detail=False)) if files.exists("/leases") else []
 
 
-def test_a_lease_is_given_back(files: Any, clock: Clock) -> None:
+def test_a_lease_is_given_back(files: Any, lease: Leasing) -> None:
     with lease(files, PATH) as held:
         held.check()
         held.confirm()
@@ -92,7 +103,9 @@ def test_a_lease_is_given_back(files: Any, clock: Clock) -> None:
     assert left(files) == []
 
 
-def test_a_lease_that_does_not_change_is_taken_over_under_the_next_number(files: Any, clock: Clock) -> None:
+def test_a_lease_that_does_not_change_is_taken_over_under_the_next_number(
+    files: Any, lease: Leasing, clock: Clock
+) -> None:
     with lease(files, PATH) as stopped:
         began = clock.seconds
         with lease(files, PATH, "shop/a for 1") as held:
@@ -104,7 +117,9 @@ def test_a_lease_that_does_not_change_is_taken_over_under_the_next_number(files:
         assert left(files) == []
 
 
-def test_a_machine_whose_clocks_all_stood_still_finds_out_from_the_store(files: Any, clock: Clock) -> None:
+def test_a_machine_whose_clocks_all_stood_still_finds_out_from_the_store(
+    files: Any, lease: Leasing, clock: Clock
+) -> None:
     with lease(files, PATH, "shop/a for 1") as stopped, lease(files, PATH) as held:
         stopped._renewed_at = clock.now()
         stopped.check()
@@ -117,7 +132,7 @@ def test_a_machine_whose_clocks_all_stood_still_finds_out_from_the_store(files: 
 
 @pytest.mark.parametrize("hours", [-24, -0.03, 0.03, 24])
 def test_a_lease_that_changes_is_a_living_ones_whatever_its_clock_says(
-    files: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch, hours: float
+    files: Any, lease: Leasing, clock: Clock, monkeypatch: pytest.MonkeyPatch, hours: float
 ) -> None:
     def renewed() -> None:
         if clock.seconds % 15 == 0:
@@ -137,7 +152,7 @@ def test_a_lease_that_changes_is_a_living_ones_whatever_its_clock_says(
 
 @pytest.mark.parametrize("hours", [-24, 24])
 def test_a_dead_ones_lease_is_free_after_the_normal_wait_whatever_its_clock_said(
-    files: Any, clock: Clock, hours: float
+    files: Any, lease: Leasing, clock: Clock, hours: float
 ) -> None:
     # As release 0.1 wrote it.
     left_by = {"owner": "dead", "host": "far", "process": 7, "renewed_at": time.time() + 3600 * hours}
@@ -148,7 +163,9 @@ def test_a_dead_ones_lease_is_free_after_the_normal_wait_whatever_its_clock_said
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff", b"[]", b'{"owner":', b'{"number":"x","owner":"y"}'])
-def test_an_unreadable_lease_is_named_after_the_normal_wait(files: Any, clock: Clock, content: bytes) -> None:
+def test_an_unreadable_lease_is_named_after_the_normal_wait(
+    files: Any, lease: Leasing, clock: Clock, content: bytes
+) -> None:
     files.pipe_file(PATH, content)
     with pytest.raises(StorageError, match=rf"the lease {PATH} cannot be read .* delete that file; then run this"):
         with lease(files, PATH):
@@ -159,7 +176,7 @@ def test_an_unreadable_lease_is_named_after_the_normal_wait(files: Any, clock: C
         pass
 
 
-def test_what_a_stopped_process_writes_late_does_not_count(files: Any, clock: Clock) -> None:
+def test_what_a_stopped_process_writes_late_does_not_count(files: Any, lease: Leasing) -> None:
     with lease(files, PATH) as stopped:
         late = files.cat_file(PATH)
         with lease(files, PATH) as held:
@@ -173,7 +190,7 @@ def test_what_a_stopped_process_writes_late_does_not_count(files: Any, clock: Cl
             assert noted(files)["number"] == 2
 
 
-def test_a_take_over_that_ended_in_the_middle_is_taken_over_too(files: Any, clock: Clock) -> None:
+def test_a_take_over_that_ended_in_the_middle_is_taken_over_too(files: Any, lease: Leasing, clock: Clock) -> None:
     files.pipe_file(PATH, leases._content("dead", 4))
     files.pipe_file(f"{PATH}.5", leases._content("died before it wrote the lease", 5))
     with lease(files, PATH) as held:
@@ -182,7 +199,7 @@ def test_a_take_over_that_ended_in_the_middle_is_taken_over_too(files: Any, cloc
     assert left(files) == []
 
 
-def test_a_store_without_conditional_writes_gives_leases_too(files: Any, clock: Clock) -> None:
+def test_a_store_without_conditional_writes_gives_leases_too(files: Any, lease: Leasing) -> None:
     plain = Unconditional(files)
     with lease(plain, PATH) as stopped, lease(plain, PATH) as held:
         assert (stopped.number, held.number) == (1, 2)
@@ -192,7 +209,7 @@ def test_a_store_without_conditional_writes_gives_leases_too(files: Any, clock: 
 
 
 def test_a_partition_that_is_held_is_said_to_be_busy_and_an_unreadable_lease_is_named(files: Any, clock: Clock) -> None:
-    one, other = Store("memory://fencing", "shop"), Store("memory://fencing", "shop")
+    one, other = (Store("memory://fencing", "shop", timing=clock.timing) for _ in range(2))
     with ExitStack() as stack:
         held: Any = stack.enter_context(one.lock("raw_export", "2024-03-01"))
         clock.waiting = held._write
@@ -223,7 +240,7 @@ def test_a_delivery_that_lost_its_day_sends_and_records_nothing_more(tmp_path: P
         imp = small_import(
             tmp_path, storage="memory://fencing",
             destination={"host": server.url, "project_api_key": "phc_any", "batch_events": 5, "concurrency": 1},
-        )  # fmt: skip
+        ).stored_in(Store("memory://fencing", "small", timing=clock.timing))  # fmt: skip
         for step in (export_day, stage_day, transform_day):
             step(imp, DAY)
         with pytest.raises(PartitionLost, match="no longer holds small/imported_batches for 2024-03-01"):

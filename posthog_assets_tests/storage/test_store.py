@@ -1,8 +1,7 @@
-"""The lock of a partition on a local disk."""
+"""The locks of a store, and what killed runs left behind."""
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 import uuid
@@ -11,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from posthog_assets.core.errors import PartitionBusy, StorageError, StorageUnavailable
-from posthog_assets.storage import leases
+from posthog_assets.core.errors import PartitionBusy
 from posthog_assets.storage.store import Store
+from posthog_assets.storage.timing import Timing
 
 DAY = "2024-03-01"
 
@@ -56,12 +55,10 @@ def test_a_shared_lock_waits_for_whoever_has_it(tmp_path: Path) -> None:
     assert order == ["first", "second"]
 
 
-def test_several_that_want_a_brief_lock_get_it_one_after_the_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leases, "pause", lambda seconds: time.sleep(seconds / 100))
+def test_several_that_want_a_brief_lock_get_it_one_after_the_other(tmp_path: Path) -> None:
+    quick = Timing(sleep=lambda seconds: time.sleep(seconds / 100))
     for url in (str(tmp_path), f"memory://brief-{uuid.uuid4().hex}"):
-        store = Store(url, "shop")
+        store = Store(url, "shop", timing=quick)
         store.write_bytes("count", b"0")
 
         def count(store: Store = store) -> None:
@@ -74,16 +71,6 @@ def test_several_that_want_a_brief_lock_get_it_one_after_the_other(
             for counted in [others.submit(count) for _ in range(4)]:
                 counted.result()
         assert store.read_bytes("count") == b"4"
-
-
-def test_deleting_several_files_passes_over_those_that_are_gone() -> None:
-    # This one ends a list at the first that does not exist.
-    store = Store(f"memory://gone-{uuid.uuid4().hex}", "shop")
-    for name in ("a", "b", "c"):
-        store.write_bytes(f"turns/{name}", b"x")
-    store.delete("turns/b")
-    store.delete_all(["turns/a", "turns/b", "turns/c"])
-    assert store.names("turns") == []
 
 
 def test_temporary_files_that_killed_runs_left_of_a_partition_go_with_its_next_run(tmp_path: Path) -> None:
@@ -103,25 +90,3 @@ def test_temporary_files_that_killed_runs_left_of_a_partition_go_with_its_next_r
         with store.lock(asset, DAY):
             pass
     assert [name for name in [*left, *stay] if store.exists(name)] == stay
-
-
-def test_a_storage_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "data").write_bytes(b"a file")
-    store = Store(str(tmp_path / "data"), "shop")
-    words = (
-        "the folder .*data/shop.* cannot be made: Not a directory. Give the import a storage folder that this user may"
-    )
-    with pytest.raises(StorageError, match=words), store.lock("raw_export", DAY):
-        pass
-    with pytest.raises(StorageError, match=words):
-        store.write_bytes("raw_export/a", b"1")
-    with pytest.raises(StorageError, match=words):
-        store.create("turns/1", b"1")
-
-
-def test_a_storage_that_refuses_connections_is_said_in_a_sentence() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(StorageUnavailable, match=rf"ftp://127.0.0.1:{port}/data could not be reached: .*refused"):
-        Store(f"ftp://127.0.0.1:{port}/data", "shop")

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from posthog_assets.core.timestamps import read_timestamps
-from posthog_assets.dialects.column import Column
-from posthog_assets.dialects.columns import Columns, TimestampColumn, Value
+from posthog_assets.dialects.column import Column, TimestampColumn, Value
+from posthog_assets.dialects.columns import Columns
 
 
 class Departures(Columns):

@@ -17,7 +17,7 @@ import orjson
 from pydantic import Field, field_validator
 
 from posthog_assets.core.errors import shorten
-from posthog_assets.core.instants import Unreadable
+from posthog_assets.core.instants import NoInstant
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.core.sections import TimeZone
 from posthog_assets.core.timestamps import read_timestamp
@@ -122,7 +122,7 @@ def _text(value: Any, zone: str) -> str:
 def _timestamp(value: Any, zone: str) -> str | None:
     try:
         micros = read_timestamp(value, ZoneInfo(zone))
-    except Unreadable:
+    except NoInstant:
         return None
     return (_EPOCH + timedelta(microseconds=micros)).isoformat() + "Z"
 

@@ -23,8 +23,8 @@ DESCRIPTION = """Asks PostHog which of the day's acknowledged events it really h
 
 Acknowledged only means accepted. An event that is not found before the deadline (`destination.landing_seconds`) turns
 the day red and is owed again: the next run of `imported_batches` sends exactly those. Where PostHog's ingestion
-warnings can be read, they say why events are missing or were changed. This needs a personal API key; without one nobody
-looks, and the check says so."""
+warnings can be read, they say why events are missing or were changed. This needs a personal API key; without one
+nothing is looked up, and the check says so."""
 
 CHECK = "everything_acknowledged_has_landed"
 

@@ -98,5 +98,5 @@ def _account_check(imp: Import, account: Account | None) -> dg.AssetCheckResult:
 
 
 def _kind(imp: Import) -> str:
-    """Return the source's name as Dagster's badge; of a class of somebody's own, its last word."""
+    """Return the source's name as Dagster's badge; of a class in a module of the user's, the class."""
     return imp.source.type.rsplit(".", 1)[-1].lower()

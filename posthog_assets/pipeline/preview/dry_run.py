@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from posthog_assets.core.errors import MissingUpstream
 from posthog_assets.core.partitions import key_of
 from posthog_assets.destination.ledger import REOPENING, Ledger
 from posthog_assets.destination.report import DeliveryReport
@@ -21,7 +22,7 @@ from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import StagingReport, stage_day
 from posthog_assets.pipeline.transform import transform_day
-from posthog_assets.pipeline.upstream import stored_events
+from posthog_assets.pipeline.upstream import materialize_first, stored_events
 from posthog_assets.storage.layout import manifest_path
 from posthog_assets.storage.overlays import Overlay
 from posthog_assets.storage.scratch import scratch_folder
@@ -53,9 +54,12 @@ def dry_run(imp: Import, day: date) -> Iterator[DryRun]:
 
     Raises:
         SourceError: there is no raw export, and the source does not give one.
+        MissingUpstream: there is none, and it is another import's to fetch.
         MappingError: the user's own function failed.
     """
     if not imp.store.exists(manifest_path(day)):
+        if imp.raw_owner != imp.name:
+            raise MissingUpstream(materialize_first("raw_export", imp.raw_owner, day))
         export_day(imp, day)
     with scratch_folder() as folder:
         dry = imp.stored_in(Overlay(imp.store, Path(folder)))

@@ -51,16 +51,16 @@ def sniff_framing(name: str, file: IO[bytes]) -> tuple[dict[str, Any], list[Find
     magic = file.read(4)
     file.seek(0)
     compression = next((kind for mark, kind in _COMPRESSIONS if magic.startswith(mark)), Compression.NONE)
-    told = _told_by_name(name)
+    by_name = _framing_by_name(name)
     settings: dict[str, Any] = {}
-    if compression is not (told.compression if told else Compression.NONE) and not _packs_itself(told, magic):
+    if compression is not (by_name.compression if by_name else Compression.NONE) and not _packs_itself(by_name, magic):
         settings["compression"] = compression.value
     inner_name, head, kind = _head(name, file, compression)
-    shape = told.format if told and told.format else None
+    shape = by_name.format if by_name and by_name.format else None
     if kind is None:
         kind = _format_of(head, name)
     if shape is None and compression is Compression.ZIP:
-        shape = _told_format(inner_name)
+        shape = _format_by_name(inner_name)
     if shape is None or _contradicts(shape, kind):
         settings["format"] = kind.value
         shape = kind
@@ -72,21 +72,21 @@ def sniff_framing(name: str, file: IO[bytes]) -> tuple[dict[str, Any], list[Find
     return settings, findings
 
 
-def _told_by_name(name: str) -> Framing | None:
+def _framing_by_name(name: str) -> Framing | None:
     try:
         return detect(name)
     except ImportFileError:
         return None
 
 
-def _told_format(name: str) -> Format | None:
-    told = _told_by_name(name)
-    return told.format if told else None
+def _format_by_name(name: str) -> Format | None:
+    by_name = _framing_by_name(name)
+    return by_name.format if by_name else None
 
 
-def _packs_itself(told: Framing | None, magic: bytes) -> bool:
+def _packs_itself(by_name: Framing | None, magic: bytes) -> bool:
     """Whether it is Parquet or Avro under a name such as `.parquet.zst`, which the reader knows."""
-    return bool(told) and any(magic.startswith(mark) for mark, _ in _FORMATS)
+    return bool(by_name) and any(magic.startswith(mark) for mark, _ in _FORMATS)
 
 
 def _head(name: str, file: IO[bytes], compression: Compression) -> tuple[str, bytes, Format | None]:
@@ -152,9 +152,9 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
-def _contradicts(told: Format, found: Format) -> bool:
+def _contradicts(named: Format, found: Format) -> bool:
     """Whether the content is another format than the name says; JSON's reader takes lines too."""
-    return told is not found and not (told is Format.JSON and found is Format.JSONL)
+    return named is not found and not (named is Format.JSON and found is Format.JSONL)
 
 
 def _finding(shape: Format, compression: Compression, settings: dict[str, Any]) -> Finding:

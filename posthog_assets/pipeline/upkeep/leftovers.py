@@ -3,7 +3,7 @@
 Belongs here: finding and deleting them. Does not belong here: files that mean something (`prune`).
 
 A file that is being written changes all the time. One with a temporary name that has not changed for a day belongs to
-nobody; neither does a folder for sorting or downloads whose process is gone.
+no process; neither does a folder for sorting or downloads whose process is gone.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import re
 from bisect import bisect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
@@ -70,7 +70,8 @@ class Found:
     `changed_at` is when that was, where the store says.
     """
 
-    path: str
+    # In an address it may have a signature.
+    path: str = field(repr=False)
     url: str
     fingerprint: str
     size: int | None

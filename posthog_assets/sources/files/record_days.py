@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any, Final
 
-from posthog_assets.core.instants import Unreadable, Window
+from posthog_assets.core.instants import NoInstant, Window
 from posthog_assets.core.timestamps import read_timestamp
 
 #: Date, time without an offset; what follows is the offset.
@@ -54,7 +54,7 @@ class Days:
             return None
         try:
             return self._day(read_timestamp(value, self.zone, self._pattern, self._unit, self._window))
-        except (Unreadable, OverflowError):
+        except (NoInstant, OverflowError):
             return None
 
     def _day(self, micros: int) -> str:

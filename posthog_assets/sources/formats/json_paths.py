@@ -13,6 +13,7 @@ from typing import Any, Final
 #: Nothing stands at the path, in contrast to null.
 NOTHING: Final = object()
 
+_INDEX: Final = re.compile(r"-?\d+", re.ASCII)
 _STEP: Final = re.compile(r"\.?(?:\[(?:'([^']*)'|\"([^\"]*)\"|(-?\d+|\*))\]|([^.\[\]]+))")
 
 
@@ -42,7 +43,7 @@ def find(value: Any, path: str) -> Any:
     for step in steps_of(path):
         if isinstance(value, dict):
             value = value.get(step, NOTHING)
-        elif isinstance(value, list) and step.lstrip("-").isdigit() and -len(value) <= int(step) < len(value):
+        elif isinstance(value, list) and _INDEX.fullmatch(step) and -len(value) <= int(step) < len(value):
             value = value[int(step)]
         else:
             return NOTHING

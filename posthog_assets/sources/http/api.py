@@ -39,26 +39,19 @@ from posthog_assets.storage.rates import Limit, rate_of
 #: No error message is longer.
 _WORDS_BYTES: Final = 64 << 10
 
-
 #: The longest wait one answer may ask for, seconds.
 _LONGEST_WAIT: Final = 3600.0
-
 
 #: A vendor that asks to wait this often in a row is asked again in another run.
 _WAITS: Final = 100
 
-
 #: How often a delivery that cannot be read to its end is fetched again.
 _DELIVERIES: Final = 3
-
-
-#: Tests shorten it.
-pause: Callable[[float], None] = time.sleep
-
 
 T = TypeVar("T")
 
 _patience: ContextVar[float | None] = ContextVar("patience", default=None)
+_sleep: ContextVar[Callable[[float], None]] = ContextVar("sleep", default=time.sleep)
 
 
 @contextmanager
@@ -69,6 +62,16 @@ def hurried(seconds: float) -> Iterator[None]:
         yield
     finally:
         _patience.reset(token)
+
+
+@contextmanager
+def sleeping_by(sleep: Callable[[float], None]) -> Iterator[None]:
+    """Each API that is made inside this block waits by *sleep*, which gets seconds, unless it is given another one."""
+    token = _sleep.set(sleep)
+    try:
+        yield
+    finally:
+        _sleep.reset(token)
 
 
 class TooMuch(SourceUnavailable):
@@ -88,13 +91,15 @@ class Api:
     limits: tuple[Limit, ...] = ()
     timeout_seconds: float = 300.0
     retry_seconds: float = 900.0
+    sleep: Callable[[float], None] = field(default_factory=lambda: _sleep.get(), repr=False)
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     def __post_init__(self) -> None:
         if (patience := _patience.get()) is not None:
             self.timeout_seconds = min(self.timeout_seconds, patience)
             self.retry_seconds = min(self.retry_seconds, patience)
         self._pool = pool(self.timeout_seconds, connect_seconds=15)
-        self._rate = rate_of(self.base, self.secrets, self.limits, lambda seconds: pause(seconds))
+        self._rate = rate_of(self.base, self.secrets, self.limits, self.sleep)
 
     @contextmanager
     def request(
@@ -161,7 +166,7 @@ class Api:
             stop=given_up,
             wait=lambda state: backoff(state.attempt_number - 1) * 5,
             retry=retry_if_exception_type((BrokenPart, Stopped)),
-            sleep=lambda seconds: pause(seconds),
+            sleep=self.sleep,
             reraise=True,
         )
         return tries(fetch)
@@ -183,7 +188,7 @@ class Api:
         spent, failures, waits = 0.0, 0, 0
         while True:
             self._rate.wait()
-            began, timed_out = time.monotonic(), False
+            began, timed_out = self.clock(), False
             try:
                 response = self._send(method, path, fields, json)
             except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -206,16 +211,16 @@ class Api:
                 wait = min(asked or 5 * 2.0 ** min(waits, 6), _LONGEST_WAIT)
                 if (patience := _patience.get()) is not None and wait > patience:
                     raise SourceUnavailable(f"{message}; it asks to be left alone for {wait:,.0f} s")
-                pause(wait)
+                self.sleep(wait)
                 continue
             if status and status != 408 and status < 500:
                 raise SourceRefused(message)
             wait = max(asked or 0.0, backoff(failures) * 5)
-            spent += time.monotonic() - began + wait
+            spent += self.clock() - began + wait
             if spent > self.retry_seconds:
                 raise SourceUnavailable(f"{message}; tried for {self.retry_seconds:.0f} s")
             failures += 1
-            pause(min(wait, _LONGEST_WAIT))
+            self.sleep(min(wait, _LONGEST_WAIT))
 
     def _send(self, method: str, path: str, fields: Mapping[str, Any] | None, json: Any) -> urllib3.BaseHTTPResponse:
         headers = {"Accept-Encoding": "gzip", "User-Agent": _user_agent()}

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import IO, Any, Protocol, cast
 
@@ -25,6 +26,7 @@ from posthog_assets.sources.files.day_split import DaySplit
 from posthog_assets.sources.files.record_days import Days
 from posthog_assets.sources.formats import Compression, Format, Framing, Unreadable, read_records
 from posthog_assets.sources.manifest import Part, RawExport
+from posthog_assets.storage.leases import Holding
 from posthog_assets.storage.store import Store
 
 
@@ -51,11 +53,13 @@ class Whole:
         """Return the extracts of a reading that began at *needed_at* or later, made now unless there is one.
 
         An interrupted reading goes on where it stopped, if it began late enough.
+
+        Raises:
+            PartitionBusy: another run reads (on a local disk it is waited for).
+            PartitionLost: this run was stopped, and another one may be reading now.
         """
-        # Only one may read; on a local disk the others wait for it, elsewhere they run again later.
-        lock = self._store.shared_lock(f"whole-{self._name}")
-        with lock if self._store.is_local else self._store.lock("whole", self._name):
-            raw = RawExport(self._store, f".whole-{self._name}")
+        with self._alone() as holding:
+            raw = RawExport(self._store, f".whole-{self._name}", lambda received: holding.check())
             begun = _begun(raw)
             if begun is None or begun < needed_at:
                 begun = now
@@ -65,6 +69,16 @@ class Whole:
                 read(raw, position)
                 raw.complete()
             return self._made(raw)
+
+    @contextmanager
+    def _alone(self) -> Iterator[Holding]:
+        """Hold the right to read: on a local disk the others wait, elsewhere they run again later."""
+        if self._store.is_local:
+            with self._store.shared_lock(f"whole-{self._name}"):
+                yield Holding()
+        else:
+            with self._store.lock("whole", self._name) as holding:
+                yield holding
 
     def _made(self, raw: RawExport) -> DaySplit:
         split = DaySplit(self._store, self._name, f"{raw.manifest().digest()}{self._read_as}")

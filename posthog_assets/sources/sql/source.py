@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -124,7 +125,7 @@ class Sql(Source):
             return self._state(database, connection, self._looked_up(database, connection), day)
 
     def reach(self, first: date, last: date) -> date | None:
-        """Return the day of the table's last row; None of a query, or where the database's answer is no day."""
+        """Return the day of the table's last row that is wanted; None of a query, or where the answer is no day."""
         import sqlalchemy as sa
 
         if not self.table:
@@ -133,8 +134,10 @@ class Sql(Source):
         with database.connect() as connection:
             table = self._looked_up(database, connection)
             assert table is not None
-            rows, _ = self._rows(table)
+            rows, wanted = self._rows(table)
             statement = sa.select(sa.func.max(rows.c[self.day_column or ""])).select_from(rows)
+            if wanted.whereclause is not None:
+                statement = statement.where(wanted.whereclause)
             _, batches = database.read(connection, statement, {})
             newest = next((row[0] for batch in batches for row in batch), None)
         if newest is None:
@@ -144,6 +147,28 @@ class Sql(Source):
             return None
         day = stamps[0].as_py().astimezone(ZoneInfo(self.timezone)).date()
         return min(max(day, first - timedelta(days=1)), last)
+
+    def days_with_rows(self, days: Sequence[date]) -> list[date]:
+        """Return which of *days* have a row in the table; they are asked for together, so some dozens at most."""
+        import sqlalchemy as sa
+
+        database = self.database()
+        with database.connect() as connection:
+            table = self._looked_up(database, connection)
+            assert table is not None, "a query has no days but those that it is asked for"
+            rows, wanted = self._rows(table)
+            column, column_type = rows.c[self.day_column or ""], table.columns[self.day_column or ""]
+            bounds = self.bounds or self._suggested(table, database.backend)
+            form = day_bounds.form_of_text(column, bounds, column_type)
+            zone, there = ZoneInfo(self.timezone), []
+            for day in days:
+                start, end, kind = day_bounds.of_day(day, zone, bounds, column_type)
+                of_day = wanted.where(column >= sa.literal(start, kind), column < sa.literal(end, kind))
+                of_day = of_day if form is None else of_day.where(form)
+                there.append(sa.case((of_day.with_only_columns(sa.literal(1)).exists(), 1), else_=0))
+            _, batches = database.read(connection, sa.select(*there), {})
+            (found,) = [row for batch in batches for row in batch]
+        return [day for day, is_there in zip(days, found, strict=True) if is_there]
 
     def sample(self, connection: Connection, day: date, rows: int) -> tuple[Any, dict[str, Any]]:
         """Return the SELECT of some rows of the table, or of the query's rows of *day*, and its parameters."""

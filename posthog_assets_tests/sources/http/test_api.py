@@ -6,6 +6,7 @@ import gzip
 import io
 import time
 import zipfile
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -15,9 +16,8 @@ import pytest
 
 from posthog_assets.core.errors import BrokenPart, SourceRefused, SourceUnavailable
 from posthog_assets.sources.formats import Compression
-from posthog_assets.sources.http import api as module
 from posthog_assets.sources.http.answer import Answer
-from posthog_assets.sources.http.api import Api, TooMuch, basic
+from posthog_assets.sources.http.api import Api, TooMuch, basic, sleeping_by
 from posthog_assets.storage.rates import Limit, Rate
 from posthog_assets_tests.fakes.export_server import Asked, ExportServer, Reply, Script
 
@@ -30,11 +30,11 @@ class Lines(ExportServer):
 
 
 @pytest.fixture(autouse=True)
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def pauses() -> Iterator[list[float]]:
     """Return the pauses that were asked for; none is made."""
     made: list[float] = []
-    monkeypatch.setattr(module, "pause", made.append)
-    return made
+    with sleeping_by(made.append):
+        yield made
 
 
 def asking(url: str, **options: Any) -> Api:
@@ -229,3 +229,19 @@ def test_no_stretch_of_time_holds_more_requests_than_a_limit_allows(
 
 def test_credentials_are_not_part_of_what_is_shown() -> None:
     assert "s3cret" not in repr(asking("http://127.0.0.1:9"))
+
+
+def test_an_api_may_have_a_clock_and_a_sleep_of_its_own(pauses: list[float]) -> None:
+    seconds, slept = 0.0, []
+
+    def sleep(wait: float) -> None:
+        nonlocal seconds
+        seconds += wait
+        slept.append(wait)
+
+    with Lines(lambda asked, reply: Reply(500, b"oops")) as server:
+        api = asking(server.url, retry_seconds=60, sleep=sleep, clock=lambda: seconds)
+        with pytest.raises(SourceUnavailable, match="HTTP 500: oops; tried for 60 s"), api.request("GET", "/export"):
+            pass
+    assert 0 < sum(slept) <= 60
+    assert pauses == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -27,8 +28,8 @@ from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.pipeline.verify import verify_day
 from posthog_assets.sources import Mixpanel, RawExport, load_source
-from posthog_assets.sources.http import api
 from posthog_assets.sources.http.answer import Stopped
+from posthog_assets.sources.http.api import sleeping_by
 from posthog_assets.sources.mixpanel.events import check_end
 from posthog_assets_tests.fakes import capture_server as capture
 from posthog_assets_tests.fakes.capture_server import CaptureServer
@@ -51,8 +52,9 @@ DAY = date(2024, 3, 1)
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "pause", lambda seconds: None)
+def _no_pauses() -> Iterator[None]:
+    with sleeping_by(lambda seconds: None):
+        yield
 
 
 def an_import(

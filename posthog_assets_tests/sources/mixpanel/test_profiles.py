@@ -13,7 +13,7 @@ import pytest
 from posthog_assets.core.errors import MissingUpstream, SourceRefused, SourceUnavailable
 from posthog_assets.dialects import Mixpanel as Dialect
 from posthog_assets.sources import Mixpanel, RawExport
-from posthog_assets.sources.http import api
+from posthog_assets.sources.http.api import sleeping_by
 from posthog_assets.sources.mixpanel.profiles import export_profiles
 from posthog_assets.storage.store import Store
 from posthog_assets_tests.fakes.export_server import Asked, Reply
@@ -23,8 +23,9 @@ DAY = date(2024, 3, 1)
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "pause", lambda seconds: None)
+def _no_pauses() -> Iterator[None]:
+    with sleeping_by(lambda seconds: None):
+        yield
 
 
 @pytest.fixture

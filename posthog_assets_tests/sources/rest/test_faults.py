@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from posthog_assets.core.errors import BrokenPart, SourceRefused, SourceUnavailable
-from posthog_assets.sources.http import api as api_module
+from posthog_assets.sources.http.api import sleeping_by
 from posthog_assets_tests.fakes.export_server import Asked, Reply
 from posthog_assets_tests.fakes.records_api import (
     DAY,
@@ -33,11 +33,11 @@ ALL = [f"r{number}" for number in range(10)]
 
 
 @pytest.fixture(autouse=True)
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def pauses() -> Iterator[list[float]]:
     """Pauses take no time; what was to be waited is noted."""
     waited: list[float] = []
-    monkeypatch.setattr(api_module, "pause", waited.append)
-    return waited
+    with sleeping_by(waited.append):
+        yield waited
 
 
 def once(fault: Callable[[Reply], Reply], times: int = 1) -> Callable[[Asked, Reply], Reply]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from posthog_assets.pipeline.sniffing.templates import template
 from posthog_assets.pipeline.sniffing.yaml_text import template_text
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
-from posthog_assets.sources.http import api as api_module
+from posthog_assets.sources.http.api import sleeping_by
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.sources.rest.recipes import merged, recipes
 from posthog_assets_tests.fakes.export_server import Asked, Reply
@@ -29,9 +30,10 @@ NAMES = [f"{case.recipe} {case.resource}" for case in CASES]
 
 
 @pytest.fixture(autouse=True)
-def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def pauses() -> Iterator[None]:
     """Rates are kept by the product and by the stand-ins; waiting for them takes no time here."""
-    monkeypatch.setattr(api_module, "pause", lambda seconds: None)
+    with sleeping_by(lambda seconds: None):
+        yield
 
 
 def imported(case: Case, url: str, folder: Path, *, small: bool = True, **more: Any) -> Import:

@@ -6,7 +6,6 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from posthog_assets.sources.account import Account
 from posthog_assets.sources.base import Scope
 from posthog_assets.sources.formats import read_records
 from posthog_assets.sources.sql import parquet_rows as rows_module
-from posthog_assets.sources.sql.parquet_rows import JsonText, write_parts
 from posthog_assets.storage.store import Store
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.examples import some
@@ -265,28 +263,6 @@ def test_a_password_is_shown_nowhere(tmp_path: Path) -> None:
     assert not any(secret in repr(made) for secret in ("p%40ss", "p@ss", "0ther", "third"))
     assert set(made.secrets()) == {url, "p@ss", "p%40ss", "0ther", "third"}
     assert made.pool == "postgresql___db_example_5432_shop"
-
-
-def test_values_are_kept_whatever_their_type(tmp_path: Path) -> None:
-    values: dict[str, Any] = {
-        "decimal": Decimal("12345678901234567890.123456789"), "price": Decimal("0.10"), "large": 2**70, "whole": 2**62,
-        "mixed": "text", "json": JsonText('{"a": [1.50, "ü"]}'), "aware": datetime(2024, 3, 1, 1, 2, 3, 4, UTC),
-        "naive": datetime(2024, 3, 1, 1, 2, 3, 4),  # noqa: DTZ001
-        "day": date(2024, 3, 1), "bytes": b"\xff\x00", "took": timedelta(minutes=1, microseconds=1), "t": "Zürich 🎉",
-    }  # fmt: skip
-    other = dict.fromkeys(values) | {"mixed": 5, "json": [Decimal("1.10"), b"\x00a", 2**70]}
-    raw = RawExport(Store(str(tmp_path), "shop"), DAY)
-    raw.begin("once")
-    write_parts(raw, "rows", "here", list(values), iter([[list(values.values())], [list(other.values())]]))
-    raw.complete()
-    first, second = records(raw)
-    assert first == values | {
-        "decimal": "12345678901234567890.123456789", "price": 0.1, "large": str(2**70), "json": {"a": [1.5, "ü"]},
-        "bytes": "/wA=", "took": 60.000001,
-    }  # fmt: skip
-    assert (second["mixed"], second["json"][:2]) == (5, ["1.10", "\x00a"])
-    # A column that turned out to hold several types begins a new part.
-    assert [part.records for part in raw.parts()] == [1, 1]
 
 
 def test_a_part_has_so_many_rows_at_most(

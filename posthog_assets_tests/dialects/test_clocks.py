@@ -1,8 +1,7 @@
-"""A clock that cannot be true counts as absent where there is another; and groups as senders write them."""
+"""A clock that cannot be true counts as absent where there is another."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -56,52 +55,3 @@ def test_where_no_clock_can_be_true_the_first_one_says_why() -> None:
 def test_clocks_that_can_be_true_are_left_alone() -> None:
     row, remarks = staged("amplitude", AMPLITUDE | {"event_time": GOOD, "server_received_time": "2024-03-02"})
     assert (row["timestamp"], remarks) == (datetime(2024, 3, 1, 10, tzinfo=UTC), {})
-
-
-COLUMNS = {"event": {"value": "e"}, "user_id": {"column": "u"}, "timestamp": {"column": "t"}}
-SENDERS: dict[str, tuple[dict[str, Any], Any]] = {
-    "columns": (COLUMNS, lambda groups: {"u": "a", "t": GOOD, "$groups": groups}),
-    "posthog": (
-        {}, lambda groups: {"uuid": "1", "event": "e", "distinct_id": "a", "timestamp": GOOD,
-                            "properties": {"$groups": groups}},
-    ),
-    "mixpanel": (
-        {}, lambda groups: {"event": "e", "properties": {"distinct_id": "a", "time": 1709287200, "$groups": groups}},
-    ),
-    "segment": ({}, lambda groups: TRACK | {"timestamp": GOOD, "properties": {"$groups": groups}}),
-    "amplitude": ({}, lambda groups: AMPLITUDE | {"event_time": GOOD, "event_properties": {"$groups": groups}}),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", SENDERS)
-@pytest.mark.parametrize(
-    ("said", "read"),
-    [
-        ({"company": "acme"}, {"company": "acme"}),
-        ('{"company":"acme"}', {"company": "acme"}),
-        ('"{\\"company\\":\\"acme\\"}"', {"company": "acme"}),
-        ({"company": " 5 "}, {"company": "5"}),
-        ({"company": 5}, {"company": 5}),
-        ({"company": ["", "acme", "umbrella"]}, {"company": "acme"}),
-        ({"company": "  ", "team": "x"}, {"team": "x"}),
-        ({"company": None, "team": "x"}, {"team": "x"}),
-        ({"company": None}, None),
-        ({"company": [None]}, None),
-        ("", None),
-    ],
-)
-def test_groups_of_the_sender_are_an_object_with_trimmed_keys(name: str, said: Any, read: Any) -> None:
-    settings, record = SENDERS[name]
-    batch = load_dialect({"type": name} | settings).within(WINDOW).stage(RecordChunk([1], [record(said)]), "part")
-    (row,) = batch.to_pylist()
-    assert row["reject_reason"] is None
-    assert json.loads(row["properties"]).get("$groups") == read
-
-
-@pytest.mark.parametrize("name", SENDERS)
-@pytest.mark.parametrize("said", ["acme", ["acme"], '["acme"]', 5, {"company": {"id": 1}}])
-def test_groups_that_are_no_object_are_rejected(name: str, said: Any) -> None:
-    settings, record = SENDERS[name]
-    batch = load_dialect({"type": name} | settings).within(WINDOW).stage(RecordChunk([1], [record(said)]), "part")
-    reason = batch.to_pylist()[0]["reject_reason"]
-    assert reason.startswith(("$groups is no object: ", "key of group company is neither text nor a whole number: "))

@@ -1,0 +1,131 @@
+"""Files of an import's folder, on a local disk and elsewhere."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posthog_assets.core.errors import ImportFileError, StorageError, StorageUnavailable
+from posthog_assets.storage.folder import Folder
+from posthog_assets.storage.store import Store
+
+DAY = "2024-03-01"
+
+
+@pytest.fixture(params=["local", "memory"])
+def folder(request: Any, tmp_path: Path) -> Folder:
+    url = str(tmp_path / "data") if request.param == "local" else f"memory://folder-{uuid.uuid4().hex}"
+    return Folder(url, "shop")
+
+
+def test_what_is_written_is_read_and_listed_wherever_the_folder_is(folder: Folder) -> None:
+    folder.write_bytes("staged/2024-03-01/a", b"abc")
+    folder.write_bytes("staged/b", b"")
+    assert (folder.read_bytes("staged/2024-03-01/a"), folder.size("staged/2024-03-01/a")) == (b"abc", 3)
+    assert (folder.exists("staged/b"), folder.exists("staged/c")) == (True, False)
+    assert (folder.names("staged"), folder.folders("staged")) == (["2024-03-01", "b"], ["2024-03-01"])
+    assert (folder.names("gone"), folder.folders("gone")) == ([], [])
+    with folder.open("staged/2024-03-01/a") as file:
+        file.seek(1)
+        assert file.read() == b"bc"
+    with folder.peek("staged/2024-03-01/a") as file:
+        assert file.read(1) == b"a"
+
+
+def test_a_file_that_is_not_there_is_missing(folder: Folder) -> None:
+    for ask in (folder.read_bytes, folder.open, folder.size):
+        with pytest.raises(FileNotFoundError):
+            ask("gone")
+    folder.delete("gone")
+
+
+def test_a_write_that_ends_with_an_error_leaves_what_was_there(folder: Folder) -> None:
+    folder.write_bytes("a", b"before")
+    with pytest.raises(RuntimeError), folder.atomic_write("a") as path:
+        path.write_bytes(b"half")
+        raise RuntimeError
+    assert folder.read_bytes("a") == b"before"
+    assert folder.names("") == ["a"]
+
+
+def test_a_write_replaces_the_whole_file(folder: Folder) -> None:
+    folder.write_bytes("a", b"long before")
+    with folder.atomic_write("a") as path:
+        path.write_bytes(b"after")
+    assert folder.read_bytes("a") == b"after"
+
+
+def test_a_file_is_created_by_one(folder: Folder) -> None:
+    assert [folder.create("turns/1", content) for content in (b"mine", b"yours")] == [True, False]
+    assert folder.read_bytes("turns/1") == b"mine"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_disk_without_room_is_said_in_a_sentence(number: int, tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path), "shop")
+    with pytest.raises(StorageError, match=r"shop/a cannot be written: .*\. Nothing that was written before is lost"):
+        with folder.atomic_write("a"):
+            raise OSError(number, "No room")
+    with pytest.raises(OSError, match="other") as caught, folder.atomic_write("a"):
+        raise OSError(errno.EIO, "other")
+    assert not isinstance(caught.value, StorageError)
+
+
+def test_files_that_were_written_without_it_are_made_durable(folder: Folder) -> None:
+    folder.write_bytes("batches/1", b"x", durable=False)
+    folder.sync(["batches/1"])
+    assert folder.read_bytes("batches/1") == b"x"
+
+
+def test_a_local_path_is_one_of_this_machine_only(tmp_path: Path) -> None:
+    assert Folder(str(tmp_path), "shop").local_path("a/b") == tmp_path / "shop/a/b"
+    assert Folder("memory://x", "shop").local_path("a/b") is None
+
+
+def test_a_protocol_that_is_none_is_said_with_the_url() -> None:
+    with pytest.raises(ImportFileError, match="storage 'nowhere://x' cannot be opened"):
+        Folder("nowhere://x", "shop")
+
+
+def test_deleting_several_files_passes_over_those_that_are_gone() -> None:
+    # This one ends a list at the first that does not exist.
+    store = Store(f"memory://gone-{uuid.uuid4().hex}", "shop")
+    for name in ("a", "b", "c"):
+        store.write_bytes(f"turns/{name}", b"x")
+    store.delete("turns/b")
+    store.delete_all(["turns/a", "turns/b", "turns/c"])
+    assert store.names("turns") == []
+
+
+def test_memory_that_is_used_up_is_not_said_of_the_store() -> None:
+    store = Store(f"memory://peeked-{uuid.uuid4().hex}", "shop")
+    store.write_bytes("a", b"b")
+    with pytest.raises(MemoryError), store.peek("a"):
+        raise MemoryError
+
+
+def test_a_storage_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"a file")
+    store = Store(str(tmp_path / "data"), "shop")
+    words = (
+        "the folder .*data/shop.* cannot be made: Not a directory. Give the import a storage folder that this user may"
+    )
+    with pytest.raises(StorageError, match=words), store.lock("raw_export", DAY):
+        pass
+    with pytest.raises(StorageError, match=words):
+        store.write_bytes("raw_export/a", b"1")
+    with pytest.raises(StorageError, match=words):
+        store.create("turns/1", b"1")
+
+
+def test_a_storage_that_refuses_connections_is_said_in_a_sentence() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(StorageUnavailable, match=rf"ftp://127.0.0.1:{port}/data could not be reached: .*refused"):
+        Store(f"ftp://127.0.0.1:{port}/data", "shop")
