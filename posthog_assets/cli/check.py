@@ -16,7 +16,7 @@ from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.markup import as_shown
 from posthog_assets.destination.canary import canary
 from posthog_assets.destination.preflight import OK, PROBLEM, WARNING, Finding, preflight
-from posthog_assets.orchestration.local.project import all_imports, find_import
+from posthog_assets.orchestration.find_imports import all_imports, find_import
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.time_zones import time_zone_warning
 from posthog_assets.pipeline.import_group_types import declared_group_types

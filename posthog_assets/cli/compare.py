@@ -15,7 +15,7 @@ from rich.table import Table
 
 from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.markup import as_shown
-from posthog_assets.orchestration.local.project import find_import
+from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.pipeline.source_counts import Comparison, compare_with_source
 
 _SHOWN: Final = 20

@@ -1,6 +1,6 @@
 """The command `posthog-assets list`.
 
-Belongs here: what is printed. Does not belong here: loading (`orchestration.local.project`).
+Belongs here: what is printed. Does not belong here: loading (`orchestration.find_imports`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.markup import as_shown
-from posthog_assets.orchestration.local.project import all_imports
+from posthog_assets.orchestration.find_imports import all_imports
 from posthog_assets.orchestration.project_folder import find_project
 
 

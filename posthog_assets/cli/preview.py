@@ -18,7 +18,7 @@ from rich.table import Table
 from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.markup import as_shown
-from posthog_assets.orchestration.local.project import find_import
+from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.pipeline.preview import page
 from posthog_assets.pipeline.preview.field_changes import Kind, differences
 from posthog_assets.pipeline.preview.markdown import LEGEND, difference_line, json_text, sample_title, sentences

@@ -17,7 +17,7 @@ from rich.table import Table
 from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.markup import as_shown
 from posthog_assets.core.rejection import reason_head
-from posthog_assets.orchestration.local.project import find_import
+from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.pipeline.day_state.rejected import rejections, was_staged
 from posthog_assets.pipeline.verify import read_warnings
 

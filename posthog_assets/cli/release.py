@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from posthog_assets.cli.terminal import open_console
-from posthog_assets.orchestration.local.project import find_import
+from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.pipeline.upkeep.release import release_day
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.markup import as_shown
-from posthog_assets.orchestration.local.project import find_import
+from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.pipeline.traces import leave_traces
 
 

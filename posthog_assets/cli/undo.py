@@ -16,7 +16,7 @@ from rich.table import Table
 from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.errors import VerificationError
 from posthog_assets.core.markup import as_shown
-from posthog_assets.orchestration.local.project import find_import
+from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.preview.impact import imported_days
 from posthog_assets.pipeline.upkeep.undo import Undo, deletion_query, mark_undone, plan_undo, still_there

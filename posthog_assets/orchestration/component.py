@@ -18,7 +18,7 @@ from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.orchestration.scaffolding import ImportScaffolder
 from posthog_assets.orchestration.yaml_lines import lines_of
 from posthog_assets.pipeline.config.import_file import Import, refuse_written_secrets
-from posthog_assets.pipeline.derived_imports import trial_import
+from posthog_assets.pipeline.derived_imports import with_trial
 
 
 class _Written(BaseModel):
@@ -85,7 +85,7 @@ class HistoricalImport(dg.Component):
     @property
     def imports(self) -> list[Import]:
         """The import, and its trial where there is one."""
-        return [self.imp, trial_import(self.imp)] if self.imp.trial else [self.imp]
+        return with_trial(self.imp)
 
 
 def _filled_in(value: Any, context: ResolutionContext) -> Any:

@@ -25,9 +25,7 @@ from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.markup import code_block
 from posthog_assets.core.secrets import without_credentials
 from posthog_assets.core.sections import explain as sentences
-from posthog_assets.orchestration.project_folder import OWN
-
-_YAML: Final = ("defs.yaml", "defs.yml", "component.yaml")
+from posthog_assets.orchestration.project_folder import OWN, units
 
 #: What stands in a file after the name of a credential must not reach the UI.
 _SECRET: Final = re.compile(
@@ -70,7 +68,7 @@ def _one_by_one(tree: dg.ComponentTree) -> dg.Definitions:
     good: list[dg.Definitions] = []
     failures: list[str] = []
     taken: dict[dg.AssetKey, Path] = {}
-    for path in _units(tree.defs_module_path):
+    for path in units(tree.defs_module_path):
         try:
             loaded = _load(tree, path)
             for key in _keys(loaded):
@@ -100,7 +98,7 @@ def components(path_within_project: Path, of_type: type[C]) -> tuple[list[C], di
     tree = _tree(path_within_project)
     found: list[C] = []
     broken: dict[str, str] = {}
-    for path in _units(tree.defs_module_path):
+    for path in units(tree.defs_module_path):
         try:
             found += _alone(tree, path).get_all_components(of_type=of_type) if path.is_dir() else []
         except Exception as error:
@@ -113,20 +111,6 @@ def _tree(path_within_project: Path) -> dg.ComponentTree:
     if path_within_project.resolve() == OWN:
         return dg.ComponentTree.from_module(importlib.import_module("posthog_assets.defs"), OWN.parent)
     return dg.ComponentTree.for_project(path_within_project)
-
-
-def _units(folder: Path) -> Iterator[Path]:
-    """Yield what can be loaded apart: folders with a YAML file, and Python files that are not inside one."""
-    if any((folder / name).exists() for name in _YAML):
-        yield folder
-        return
-    for entry in sorted(folder.iterdir()):
-        if entry.name.startswith((".", "__pycache__")):
-            continue
-        if entry.is_dir():
-            yield from _units(entry)
-        elif entry.suffix == ".py" and entry.name != "__init__.py":
-            yield entry
 
 
 def _load(tree: dg.ComponentTree, path: Path) -> dg.Definitions:

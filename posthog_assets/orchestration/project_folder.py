@@ -6,10 +6,13 @@ Belongs here: `pyproject.toml`, `dg.toml`, the folder of the imports. Does not b
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from posthog_assets.core.errors import ImportFileError
@@ -18,6 +21,9 @@ from posthog_assets.core.errors import ImportFileError
 OWN: Final = Path(__file__).resolve().parents[2]
 
 _CONFIGS: Final = ("dg.toml", "pyproject.toml")
+
+#: The names that Dagster gives the file of a component, the one it looks for first in front.
+COMPONENT_FILES: Final = ("defs.yaml", "defs.yml", "component.yaml")
 
 _PYPROJECT: Final = """\
 [tool.dg]
@@ -103,6 +109,25 @@ def import_folders(given: Path | None = None) -> list[str]:
     """Return the names of the folders with an import file, without loading anything."""
     folder = defs_folder(given) or OWN / "defs"
     return sorted({path.parent.name for path in folder.glob("**/defs.yaml")})
+
+
+def units(folder: Path) -> Iterator[Path]:
+    """Yield what can be loaded apart: folders with a component's file, and Python files that are not inside one."""
+    if any((folder / name).exists() for name in COMPONENT_FILES):
+        yield folder
+        return
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith((".", "__pycache__")):
+            continue
+        if entry.is_dir():
+            yield from units(entry)
+        elif entry.suffix == ".py" and entry.name != "__init__.py":
+            yield entry
+
+
+def import_defs_package(root: Path) -> ModuleType:
+    """Import the package with the imports of the project in *root*, which `find_project` found; it runs user code."""
+    return importlib.import_module("posthog_assets.defs" if root.resolve() == OWN else _defs_module(root))
 
 
 def make_project(root: Path) -> Path:

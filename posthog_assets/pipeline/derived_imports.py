@@ -45,6 +45,11 @@ def people_import(imp: Import) -> Import:
     )
 
 
+def with_trial(imp: Import) -> list[Import]:
+    """Return the imports of one import file: *imp*, and its trial where it has one."""
+    return [imp, trial_import(imp)] if imp.trial else [imp]
+
+
 def trial_import(imp: Import) -> Import:
     """Return the import `<imp>_trial`; its raw export is that of *imp*."""
     assert imp.trial is not None, "the import has no section trial"

@@ -216,10 +216,13 @@ def read_column(file: IO[bytes], column: str) -> Iterator[pa.Array]:
             yield batch[column]
 
 
-def read_table(file: IO[bytes], columns: list[str] | None = None, schema: pa.Schema | None = None) -> pa.Table:
-    """Return all of a small open Parquet file; raises DamagedFile like `read_batches`."""
+def read_table(file: IO[bytes], schema: pa.Schema | None = None) -> pa.Table:
+    """Return all of a small open Parquet file, as *schema* if given; raises DamagedFile like `read_batches`."""
     with damage_named(_name(file), _MAKE_AGAIN):
-        return pq.read_table(file, columns=columns, schema=schema, page_checksum_verification=True)
+        if schema is not None:
+            return pq.read_table(file, schema=schema, page_checksum_verification=True)
+        # `pq.read_table` would load Arrow's data sets, and pandas with them where it is installed.
+        return pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True).read()
 
 
 def read_footer(file: IO[bytes]) -> pq.FileMetaData:

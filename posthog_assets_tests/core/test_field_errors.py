@@ -12,7 +12,7 @@ import yaml
 
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.sections import Section
-from posthog_assets.orchestration.local.project import find_import
+from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets_tests.records.shop import package_of
 

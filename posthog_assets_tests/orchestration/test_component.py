@@ -18,7 +18,7 @@ from posthog_assets.core.errors import ImportFileError
 from posthog_assets.dialects import DIALECTS
 from posthog_assets.mapping.steps import STEPS
 from posthog_assets.orchestration.component import HistoricalImportModel
-from posthog_assets.orchestration.local.project import find_import
+from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.sources import SOURCES
 from posthog_assets_tests.records.shop import package_of

@@ -55,6 +55,18 @@ def test_loading_the_code_location_loads_no_library_that_only_some_runs_use() ->
     assert loaded.stdout.split() == []
 
 
+def test_commands_that_ask_dagster_nothing_find_their_import_without_it() -> None:
+    commands = ("changes", "check", "compare", "init", "list_imports", "preview", "rejected", "undo")
+    code = (
+        f"import sys, {', '.join(f'posthog_assets.cli.{command}' for command in commands)};"
+        "from posthog_assets.orchestration.find_imports import find_import;"
+        "assert find_import('nycflights').name == 'nycflights';"
+        f"print(*sorted(({SELDOM_USED!r} | {{'dagster', 'tomlkit'}}) & sys.modules.keys()))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert loaded.stdout.split() == []
+
+
 def test_help_loads_no_library_but_the_one_that_reads_arguments() -> None:
     code = (
         "import sys; from posthog_assets.cli.main import cli; cli(['--help'], standalone_mode=False);"

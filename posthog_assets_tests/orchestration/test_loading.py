@@ -10,8 +10,8 @@ import dagster as dg
 import pytest
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.orchestration.loading import load_imports
-from posthog_assets.orchestration.local.project import find_import
 from posthog_assets_tests.orchestration.test_definitions import IMPORT, PROJECT
 
 SHOP, CLUB = IMPORT, IMPORT.replace("name: shop", "name: club").replace("SHOP_POSTHOG", "CLUB_POSTHOG")

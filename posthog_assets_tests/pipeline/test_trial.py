@@ -12,7 +12,7 @@ import pytest
 
 from posthog_assets.core.errors import ImportFileError, MissingUpstream
 from posthog_assets.orchestration.build import build_definitions
-from posthog_assets.orchestration.local.project import find_import
+from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.pipeline.derived_imports import trial_import
 from posthog_assets.pipeline.preview.preview import preview_day
 from posthog_assets.pipeline.source_counts import compare_with_source

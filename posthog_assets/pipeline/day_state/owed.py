@@ -14,7 +14,7 @@ from posthog_assets.core.arrow_columns import pack
 from posthog_assets.core.partitions import key_of
 from posthog_assets.destination.ledger import REOPENING, Ledger
 from posthog_assets.storage.layout import events_path, ledger_path
-from posthog_assets.storage.parquet import read_batches, read_table
+from posthog_assets.storage.parquet import read_batches, read_column
 from posthog_assets.storage.store import Store
 
 
@@ -44,5 +44,5 @@ def was_reopened(store: Store, day: date) -> bool:
     if not store.exists(path):
         return True
     with store.peek(path) as file:
-        protocols = read_table(file, ["protocol"])["protocol"].to_pylist()
-    return bool(protocols) and protocols[-1] in REOPENING
+        newest = [piece[-1].as_py() for piece in read_column(file, "protocol") if len(piece)][-1:]
+    return bool(newest) and newest[0] in REOPENING
