@@ -16,7 +16,7 @@ from posthog_assets.dialects import DIALECTS
 from posthog_assets.dialects.columns import Columns
 from posthog_assets.dialects.field_table import Entry, as_markdown, mapping_table
 from posthog_assets.dialects.straight import source_of
-from posthog_assets.orchestration.local.project import find_import
+from posthog_assets.orchestration.find_imports import find_import
 
 
 def show_dialects(

@@ -127,6 +127,7 @@ def write(project: Path, text: str) -> None:
     (package / "hooks.py").write_text("def clean(frame):\n    return frame\n")
     (package / "steps.py").write_text(
         "from posthog_assets.mapping.steps import Step\nclass Shout(Step):\n    sign: str = '?'\n"
+        "    def apply(self, event):\n        event.name += self.sign\n"
     )
 
 
