@@ -17,7 +17,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +31,8 @@ from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column_kinds import ColumnKinds
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.pipeline.overlong import with_overlong_rejected
-from posthog_assets.sources.formats import Framing, Lines, read_lazily
+from posthog_assets.pipeline.repeated_fields import RepeatedFields
+from posthog_assets.sources.formats import Framing, Lines, RecordChunk, read_lazily, read_records
 from posthog_assets.storage.scratch import private_folder
 
 #: Above this the process that unpacks, writes and puts together is the slowest.
@@ -41,6 +42,9 @@ _MOST: Final = 4
 #: on a core they find its caches full of each other's data: with half a megabyte that cost a fifth of all the time.
 _SIZE: Final = 2 << 20
 _ROWS: Final = 500
+#: Longer pieces, of which one line is a large part, are staged here; the longest line that is read is 16 MiB.
+_MOST_DIVIDED: Final = 32 << 20
+_SMALLEST: Final = 64 << 10
 
 #: Seconds of staging that must lie ahead before processes are started; each takes about half a second to be ready.
 _WORTH_SECONDS: Final = 3.0
@@ -72,6 +76,9 @@ class Stagers:
         #: Whether rows were given by other kinds of columns than those that are known now.
         self.is_outdated = False
         self._has_rows_of_text = False
+        # The rows of what a process gets are held as a whole, there and here.
+        self._most_divided = _MOST_DIVIDED // dialect.events_per_record
+        self._size = min(_SIZE, max(_MOST_DIVIDED // 2 // dialect.events_per_record, _SMALLEST))
         self._left = records
         self._most = min(_MOST, cores()) if most is None else most
         self._seconds, self._staged = 0.0, 0
@@ -99,8 +106,9 @@ class Stagers:
 
     def _as_read(self, file: IO[bytes], framing: Framing, part: str) -> Iterator[pa.RecordBatch]:
         under_way: _UnderWay = deque()
-        for item in read_lazily(file, framing, part, _SIZE, _ROWS):
-            if isinstance(item, Lines) and self._are_ready():
+        repeated = RepeatedFields(framing.unfold) if framing.unfold else None
+        for item in self._read(file, framing, part, repeated):
+            if isinstance(item, Lines) and self._are_ready() and len(item.text) <= self._most_divided:
                 # Two for each process: one it works on, one that waits for it.
                 yield from self._answers(under_way, 2 * len(self._first_words), part)
                 if (answer := self._handed_over(item, part)) is not None:
@@ -113,13 +121,24 @@ class Stagers:
                 if item.untyped and self._columns:
                     self.is_outdated |= self._columns.look(item) and self._has_rows_of_text
                     self._has_rows_of_text = True
-                yield self._dialect.stage(item, part)
+                for batch in self._dialect.batches(item, part):
+                    if repeated:
+                        repeated.count(item, batch)
+                    yield batch
         yield from self._answers(under_way, 0, part)
+
+    def _read(
+        self, file: IO[bytes], framing: Framing, part: str, repeated: RepeatedFields | None
+    ) -> Iterator[Lines | RecordChunk]:
+        if repeated is None:
+            return read_lazily(file, framing, part, self._size, _ROWS)
+        return repeated.limited(read_records(file, framing, part, _ROWS), _ROWS)
 
     def _answers(self, under_way: _UnderWay, most: int, part: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the lines that are under way, in order, until *most* answers are left."""
         while len(under_way) > most:
             lines, answer = under_way.popleft()
+            batches: Iterable[pa.RecordBatch]
             try:
                 batches = answer.result()
             except Exception:
@@ -180,20 +199,21 @@ class Stagers:
             return False
         return True
 
-    def _timed(self, lines: Lines, part: str) -> list[pa.RecordBatch]:
+    def _timed(self, lines: Lines, part: str) -> Iterator[pa.RecordBatch]:
         """Stage lines here, and start processes where the rest of the day will take long enough."""
-        began = time.thread_time()
         batches = _staged(self._dialect, lines, part)
-        self._seconds += time.thread_time() - began
-        rows = sum(batch.num_rows for batch in batches)
-        self._staged += rows
-        self._left -= rows
+        began = time.thread_time()
+        for batch in batches:
+            self._seconds += time.thread_time() - began
+            self._staged += batch.num_rows
+            self._left -= batch.num_rows
+            yield batch
+            began = time.thread_time()
         if self._most > 1 and self._staged and self._seconds > _TELLING_SECONDS:
             each = self._seconds / self._staged
             if each > _WORTH_EACH and each * self._left > _WORTH_SECONDS:
                 self.start()
             self._most = 1
-        return batches
 
     def _are_ready(self) -> bool:
         """Whether lines are to be divided: once the processes have loaded what they need."""
@@ -242,8 +262,9 @@ class _Places:
             self._held.pop().release()
 
 
-def _staged(dialect: Dialect, lines: Lines, part: str) -> list[pa.RecordBatch]:
-    return [dialect.stage(chunk, part) for chunk in lines.chunks(_ROWS)]
+def _staged(dialect: Dialect, lines: Lines, part: str) -> Iterator[pa.RecordBatch]:
+    for chunk in lines.chunks(_ROWS):
+        yield from dialect.batches(chunk, part)
 
 
 # --- in a process that stages ----------------------------------------------------------------------------------------
@@ -275,4 +296,4 @@ def _end_with(parent: int) -> None:
 
 
 def _stage_elsewhere(lines: Lines, part: str) -> list[pa.RecordBatch]:
-    return _staged(_dialect, lines, part)
+    return list(_staged(_dialect, lines, part))
