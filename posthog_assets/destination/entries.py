@@ -8,6 +8,7 @@ A day of 10 million events must fit beside everything else, so nothing here is a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -114,6 +115,22 @@ class Known:
             return np.zeros(len(where), dtype=bool)
         return (where >= 0) & _acknowledged(self.codes[where])
 
+    def pieces(self, rows: int) -> Iterator[Known]:
+        """Yield at most so many *rows* at a time."""
+        for start in range(0, len(self), rows):
+            yield self._taken(slice(start, start + rows))
+
+    def newest(self) -> Known:
+        """Return the last of each uuid's entries, sorted by uuid."""
+        return self._taken(newest_of(self.high, self.low))
+
+    def _taken(self, where: np.ndarray | slice) -> Known:
+        words = None if self.words is None else self.words[where]
+        return Known(
+            self.high[where], self.low[where], self.hashes[where], self.keys[where], self.codes[where], words,
+            self.texts,
+        )  # fmt: skip
+
     def taken_back(self, where: np.ndarray, why: str) -> Entries:
         """Return the entries at *where* as owed, which *why* explains."""
         uuids = np.empty((len(where), 2), dtype=">u8")
@@ -161,11 +178,29 @@ class Growing:
         return values
 
 
-class Texts:
-    """PostHog's words, each kept once, and for every entry which of them it has."""
+class Words:
+    """PostHog's words, each kept once."""
 
     def __init__(self) -> None:
         self._places: dict[str | None, int] = {None: 0}
+
+    def places(self, details: pa.ChunkedArray) -> np.ndarray:
+        """Return the place in `known` of each entry's words."""
+        if details.null_count == len(details):
+            return np.zeros(len(details), dtype=np.int32)
+        texts = details.to_pylist()
+        return np.array([self._places.setdefault(text, len(self._places)) for text in texts], np.int32)
+
+    @property
+    def known(self) -> tuple[str | None, ...]:
+        return tuple(self._places)
+
+
+class Texts(Words):
+    """For every entry of a day which of PostHog's words it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._entries = Growing(np.int32)
         #: Entries without words that came before the first ones with some.
         self._silent = 0
@@ -178,16 +213,11 @@ class Texts:
         if self._silent:
             self._entries.add(np.zeros(self._silent, dtype=np.int32))
             self._silent = 0
-        texts = [None] * len(details) if is_silent else details.to_pylist()
-        self._entries.add(np.array([self._places.setdefault(text, len(self._places)) for text in texts], np.int32))
+        self._entries.add(self.places(details))
 
     def taken(self, where: np.ndarray | slice) -> np.ndarray | None:
         """Return the place in `known` of the words of the entries at *where*; None where PostHog said nothing."""
         return None if len(self._places) == 1 else self._entries.taken(where)
-
-    @property
-    def known(self) -> tuple[str | None, ...]:
-        return tuple(self._places)
 
 
 def newest_of(high: np.ndarray, low: np.ndarray) -> np.ndarray | slice:

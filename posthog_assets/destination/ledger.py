@@ -20,7 +20,7 @@ import io
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -34,6 +34,7 @@ from posthog_assets.core.errors import DamagedFile, shorten
 from posthog_assets.core.schemas import LEDGER
 from posthog_assets.core.threads import Threads
 from posthog_assets.destination.batch_files import (
+    FOLDED_ROWS,
     BatchFacts,
     FileFacts,
     content_of,
@@ -46,7 +47,8 @@ from posthog_assets.destination.batch_files import (
     read,
     write_folded,
 )
-from posthog_assets.destination.entries import Entries, Growing, Known, Texts, halves, newest_of
+from posthog_assets.destination.entries import Entries, Growing, Known, Texts, Words, halves, newest_of
+from posthog_assets.destination.uuid_sorter import UuidSorter
 from posthog_assets.storage.layout import delivery_folder, ledger_path
 from posthog_assets.storage.leases import Holding
 from posthog_assets.storage.parquet import damage_named
@@ -64,6 +66,9 @@ T = TypeVar("T")
 #: Files of a store elsewhere that are fetched at the same time: each costs a journey, and few bytes.
 _AHEAD: Final = 8
 
+
+#: What an entry has beside its uuid: two hashes, the code of its verdict, and the place of PostHog's words.
+_FURTHER: Final = (np.uint64, np.uint64, np.int8, np.int32)
 
 #: Fewer files than this stay as they are when a day is settled.
 _FOLDED_FROM: Final = 10
@@ -151,6 +156,24 @@ class Ledger:
             highs.taken(newest), lows.taken(newest), hashes.taken(newest), keys.taken(newest), codes.taken(newest),
             texts.taken(newest), texts.known,
         )  # fmt: skip
+
+    def _sorted(self, folder: Path) -> Iterator[Known]:
+        """Yield what `load` returns in pieces, one of which is in memory; the rest stands in a file in *folder*."""
+        sorter, words = self._while_others_fold(lambda: self._filled(folder / "entries"))
+        with sorter:
+            for high, low, hashes, keys, codes, places in sorter.pieces():
+                yield Known(high, low, hashes, keys, codes, places, words.known).newest()
+
+    def _filled(self, path: Path) -> tuple[UuidSorter, Words]:
+        """Return the entries of all files, the oldest first."""
+        words = Words()
+        with ExitStack() as stack:
+            sorter = stack.enter_context(UuidSorter(path, _FURTHER))
+            for table, verdicts in self._tables(self._current()):
+                hashes, keys = table["content_hash"].to_numpy(), table["key_hash"].to_numpy()
+                sorter.add(*halves(_fixed(table["uuid"])), hashes, keys, verdicts, words.places(table["detail"]))
+            stack.pop_all()
+        return sorter, words
 
     def _tables(self, current: list[str]) -> Iterator[tuple[pa.Table, np.ndarray]]:
         """Yield the rows of the files *current*, with the codes of their verdicts."""
@@ -268,7 +291,8 @@ class Ledger:
             facts = FileFacts(list(self.batch_facts()), frozenset(self._files))
             with scratch_folder() as folder:
                 path = Path(folder) / "folded.parquet"
-                digest = write_folded(path, self.load() if known is None else known, facts)
+                pieces = self._sorted(Path(folder)) if known is None else known.pieces(FOLDED_ROWS)
+                digest = write_folded(path, pieces, facts)
                 name = file_name(self._next, self._writer, digest, folded=True)
                 self.holding.confirm()
                 with self._store.atomic_write(self._path(name)) as target:
