@@ -221,7 +221,7 @@ def test_a_ledger_larger_than_memory_takes_is_folded_to_what_it_knew(
         # Every other event of a batch was in the one before, with another hash and another verdict.
         uuids = [hashlib.md5(b"%d" % (number * 5 + n)).digest() for n in range(10)]
         hashes, codes = np.full(10, number, np.uint64), np.array([0, 2] * 5, np.int8)
-        details = [f"{number} {n}" for n in range(10)]
+        details: list[str | None] = [f"{number} {n}" for n in range(10)]
         ledger.append(Entries(np.frombuffer(b"".join(uuids), "S16"), hashes, hashes + 1, codes, details), FACTS)
     before = ledger.load()
     ledger.fold()
