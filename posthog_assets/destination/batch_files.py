@@ -42,9 +42,6 @@ _WRITTEN: Final[dict[str, Any]] = {
     "compression": "none", "use_dictionary": ["verdict", "detail"], "write_statistics": False,
 }  # fmt: skip
 
-#: Rows of a folded file that are in memory at a time.
-FOLDED_ROWS: Final = 1 << 18
-
 _BLOCK: Final = 4 << 20
 
 
@@ -135,8 +132,7 @@ def write_folded(path: Path, pieces: Iterable[Known], facts: FileFacts) -> str:
 
 def _columns(known: Known) -> list[pa.Array]:
     uuids = np.stack((known.high, known.low), axis=1).astype(">u8")
-    words = np.zeros(len(known), np.int32) if known.words is None else known.words
-    said, places = np.unique(words, return_inverse=True)
+    said, places = np.unique(known.places, return_inverse=True)
     return [
         pa.Array.from_buffers(pa.binary(16), len(known), [None, pa.py_buffer(uuids.tobytes())]),
         pa.array(known.hashes),

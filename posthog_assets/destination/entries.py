@@ -8,7 +8,6 @@ A day of 10 million events must fit beside everything else, so nothing here is a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -84,22 +83,30 @@ class Known:
     def dropped(self) -> np.ndarray:
         return self.codes == CODES[Verdict.DROP]
 
+    @property
+    def places(self) -> np.ndarray:
+        """Each entry's place in `texts`."""
+        return np.zeros(len(self), np.int32) if self.words is None else self.words
+
     def detail(self, index: int) -> str | None:
         """Return PostHog's own words about an entry."""
         return None if self.words is None else self.texts[self.words[index]]
 
     def find(self, uuids: np.ndarray) -> np.ndarray:
         """Return the index of each uuid (`S16`), -1 where there is none."""
-        found = np.full(len(uuids), -1)
-        if not len(self) or not len(uuids):
+        return self.find_halves(*halves(uuids))
+
+    def find_halves(self, high: np.ndarray, low: np.ndarray) -> np.ndarray:
+        """Return the index of each uuid, given as `halves` returns it, -1 where there is none."""
+        found = np.full(len(high), -1)
+        if not len(self) or not len(high):
             return found
-        high, low = halves(uuids)
         # Neighbours are looked for one after the other: most of what is read is in the processor's cache.
         order = np.argsort(high)
-        where = np.empty(len(uuids), dtype=np.int64)
+        where = np.empty(len(high), dtype=np.int64)
         where[order] = np.searchsorted(self.high, high[order])
         # Uuids with the same first half stand one after the other.
-        open_ = np.arange(len(uuids))
+        open_ = np.arange(len(high))
         while len(open_):
             open_ = open_[where[open_] < len(self)]
             open_ = open_[self.high[where[open_]] == high[open_]]
@@ -115,20 +122,36 @@ class Known:
             return np.zeros(len(where), dtype=bool)
         return (where >= 0) & _acknowledged(self.codes[where])
 
-    def pieces(self, rows: int) -> Iterator[Known]:
-        """Yield at most so many *rows* at a time."""
-        for start in range(0, len(self), rows):
-            yield self._taken(slice(start, start + rows))
-
     def newest(self) -> Known:
         """Return the last of each uuid's entries, sorted by uuid."""
-        return self._taken(newest_of(self.high, self.low))
+        return self.at(newest_of(self.high, self.low))
 
-    def _taken(self, where: np.ndarray | slice) -> Known:
+    def at(self, where: np.ndarray | slice) -> Known:
+        """Return the entries at *where*."""
         words = None if self.words is None else self.words[where]
         return Known(
             self.high[where], self.low[where], self.hashes[where], self.keys[where], self.codes[where], words,
             self.texts,
+        )  # fmt: skip
+
+    @classmethod
+    def joined(cls, pieces: list[Known]) -> Known:
+        """Return as one the entries of *pieces*, each of uuids after those of the one before.
+
+        The texts of a piece begin with those of the one before.
+        """
+        if len(pieces) == 1:
+            return pieces[0]
+        if not pieces:
+            numbers = np.empty(0, np.uint64)
+            return cls(numbers, numbers, numbers, numbers, np.empty(0, np.int8), None, (None,))
+
+        def whole(name: str) -> np.ndarray:
+            return np.concatenate([getattr(piece, name) for piece in pieces])
+
+        return cls(
+            whole("high"), whole("low"), whole("hashes"), whole("keys"), whole("codes"), whole("places"),
+            pieces[-1].texts,
         )  # fmt: skip
 
     def taken_back(self, where: np.ndarray, why: str) -> Entries:

@@ -31,8 +31,9 @@ class UuidSorter:
     def __init__(self, path: Path, kinds: Sequence[type]) -> None:
         """Take rows with further columns of *kinds*; *path* is the file that is written where they do not fit."""
         self._path = path
-        self._kinds = [_HIGH, _HIGH, *map(np.dtype, kinds)]
-        self._row_bytes = sum(kind.itemsize for kind in self._kinds)
+        #: Those of all columns.
+        self.kinds = [_HIGH, _HIGH, *map(np.dtype, kinds)]
+        self._row_bytes = sum(kind.itemsize for kind in self.kinds)
         self._file: IO[bytes] | None = None
         self._held: list[tuple[np.ndarray, ...]] = []
         self._count = 0
@@ -51,40 +52,42 @@ class UuidSorter:
 
     def add(self, *columns: np.ndarray) -> None:
         """Take rows: the two columns of their uuids, and the further ones."""
-        self._held.append(columns)
-        self._count += len(columns[0])
+        if len(columns[0]):
+            self._held.append(columns)
+            self._count += len(columns[0])
         while self._count >= _RUN_ROWS:
             self._spill()
 
     def pieces(self) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield all rows (once): every uuid of a piece comes before those of the next one.
+        """Yield all rows, once all were added: every uuid of a piece comes before those of the next one.
 
         Within a piece rows of the same uuid stand in the order in which they came, others in any order.
         """
         if self._file is None:
-            if self._count:
-                yield self._joined()
+            if self._held:
+                self._held = [self._joined()]
+                yield self._held[0]
             return
         if self._count:
             self._spill()
         bounds = self._bounds()
         cuts = np.array([self._cuts(run, bounds) for run in range(len(self._runs))])
         for place in range(len(bounds) + 1):
-            yield self._piece(cuts[:, place], cuts[:, place + 1])
+            if (cuts[:, place] < cuts[:, place + 1]).any():
+                yield self._piece(cuts[:, place], cuts[:, place + 1])
 
     def _joined(self) -> tuple[np.ndarray, ...]:
-        held, self._held, self._count = self._held, [], 0
         return tuple(
-            np.concatenate([columns[place] for columns in held]).astype(kind, copy=False)
-            for place, kind in enumerate(self._kinds)
+            np.concatenate([columns[place] for columns in self._held]).astype(kind, copy=False)
+            for place, kind in enumerate(self.kinds)
         )
 
     def _spill(self) -> None:
         """Write a run of what is held; what is more stays held."""
         columns = self._joined()
-        if len(columns[0]) > _RUN_ROWS:
-            self._held = [tuple(column[_RUN_ROWS:].copy() for column in columns)]
-            self._count = len(self._held[0][0])
+        self._count = max(0, self._count - _RUN_ROWS)
+        self._held = [tuple(column[_RUN_ROWS:].copy() for column in columns)] if self._count else []
+        if self._count:
             columns = tuple(column[:_RUN_ROWS] for column in columns)
         order = np.argsort(columns[0], kind="stable")
         file = self._file = self._file or self._path.open("w+b", buffering=0)
@@ -109,7 +112,7 @@ class UuidSorter:
                 self._read(run, place, start, end)
                 for run, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True))
             ])
-            for place in range(len(self._kinds))
+            for place in range(len(self.kinds))
         )  # fmt: skip
 
     def _read(self, run: int, place: int, start: int, end: int) -> np.ndarray:
@@ -117,7 +120,7 @@ class UuidSorter:
         assert self._file is not None
         # All runs but the last are full.
         before = run * _RUN_ROWS * self._row_bytes
-        before += self._runs[run] * sum(kind.itemsize for kind in self._kinds[:place])
-        kind: np.dtype[Any] = self._kinds[place]
+        before += self._runs[run] * sum(kind.itemsize for kind in self.kinds[:place])
+        kind: np.dtype[Any] = self.kinds[place]
         self._file.seek(before + start * kind.itemsize)
         return np.fromfile(self._file, kind, end - start)

@@ -196,7 +196,8 @@ EXPECTED = [(10, "ok", None), (11, "drop", "too old"), (7, "ok", None), (8, "ok"
 def test_folded_files_know_what_each_of_them_knew(tmp_path: Path, kept: bool) -> None:
     store = Store(str(tmp_path), "small")
     ledger = recorded(store)
-    ledger.fold(ledger.load() if kept else None)
+    with ledger.sorted_entries() as entries_before:
+        ledger.fold(entries_before if kept else None)
     (name,) = store.names("imported_batches/2024-03-01/batches")
     assert name.startswith("00000013-") and name.endswith("-folded.parquet")
     for one in (ledger, Ledger(store, "2024-03-01")):

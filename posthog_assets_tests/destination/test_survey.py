@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from posthog_assets.destination.encoder import encode
 from posthog_assets.destination.entries import CODES, Known, halves
+from posthog_assets.destination.entry_join import SortedEntries
 from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.destination.survey import Survey, sendable_rows, survey
 from posthog_assets.destination.verdicts import Verdict
@@ -40,7 +41,7 @@ def look(
         batches = [batch_of(rows[at : at + size]) for at in range(0, len(rows), size)]
         return batches if columns is None else [batch.select(columns) for batch in batches]
 
-    return survey(opened, known, report, since), report
+    return survey(opened, SortedEntries(not len(known), lambda: iter([known])), report, since), report
 
 
 def masks(found: list[np.ndarray]) -> list[list[bool]]:
