@@ -107,10 +107,10 @@ class Folder:
         """Return the names of what is in a folder, and whether each is a folder; elsewhere by one listing."""
         path = self.path(relative).path.rstrip("/")
         try:
-            if self._local:
-                with os.scandir(path) as entries:
-                    return [(entry.name, entry.is_dir()) for entry in entries]
             with self._answers(relative):
+                if self._local:
+                    with os.scandir(path) as entries:
+                        return [(entry.name, entry.is_dir()) for entry in entries]
                 found = self._steadily(lambda: self._files.ls(path, detail=True))
         except FileNotFoundError:
             return []
@@ -141,9 +141,9 @@ class Folder:
 
     def open(self, relative: str) -> IO[bytes]:
         """Open a file for reading, seekable; raises FileNotFoundError."""
-        if self._local:
-            return open(f"{self._folder}/{relative}", "rb")  # noqa: PTH123
         with self._answers(relative):
+            if self._local:
+                return open(f"{self._folder}/{relative}", "rb")  # noqa: PTH123
             file = self._downloaded().open(self.path(relative).path)
         self._name(file, relative)
         return file

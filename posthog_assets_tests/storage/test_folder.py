@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from posthog_assets.core.errors import ImportFileError, StorageError, StorageUnavailable
 from posthog_assets.storage.folder import Folder
 from posthog_assets.storage.store import Store
+from posthog_assets_tests.fakes.another_user import by_another_user
 
 DAY = "2024-03-01"
 
@@ -121,6 +123,25 @@ def test_a_storage_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Pa
         store.write_bytes("raw_export/a", b"1")
     with pytest.raises(StorageError, match=words):
         store.create("turns/1", b"1")
+
+
+ASKED: dict[str, Callable[[Folder], object]] = {
+    "names": lambda folder: folder.names("turns"),
+    "folders": lambda folder: folder.folders("turns"),
+    "open": lambda folder: folder.open("turns/1"),
+    "read_bytes": lambda folder: folder.read_bytes("turns/1"),
+    "delete": lambda folder: folder.delete("turns/1"),
+}
+
+
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
+def test_files_that_this_user_may_not_read_are_said_in_a_sentence(
+    ask: Callable[[Folder], object], shared: Path
+) -> None:
+    Folder(str(shared), "shop").write_bytes("turns/1", b"1")
+    (shared / "shop" / "turns").chmod(0o700)
+    said = by_another_user(lambda path: ask(Folder(str(path), "shop")), shared)
+    assert said.startswith(f"StorageError: no permission for {shared}/shop/turns"), said
 
 
 def test_a_storage_that_refuses_connections_is_said_in_a_sentence() -> None:
