@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFile
 
 from posthog_assets.core.errors import ImportFileError, StorageError, StorageUnavailable
 from posthog_assets.storage.folder import Folder
@@ -109,6 +110,34 @@ def test_memory_that_is_used_up_is_not_said_of_the_store() -> None:
     store.write_bytes("a", b"b")
     with pytest.raises(MemoryError), store.peek("a"):
         raise MemoryError
+
+
+def test_an_error_of_the_block_in_which_a_file_is_peeked_into_is_not_said_of_the_store() -> None:
+    store = Store(f"memory://peeked-{uuid.uuid4().hex}", "shop")
+    store.write_bytes("a", b"b")
+    with pytest.raises(KeyError, match="no such column"), store.peek("a") as file:
+        assert file.read() == b"b"
+        raise KeyError("no such column")
+
+
+class BrokenOff(MemoryFile):  # type: ignore[misc]
+    """A file of which the first block comes, and no second one."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell():
+            raise OSError("broken off")
+        return bytes(super().read(size))
+
+
+def test_a_store_that_breaks_off_while_a_file_is_peeked_into_does_not_answer() -> None:
+    store = Store(f"memory://peeked-{uuid.uuid4().hex}", "shop")
+    store.write_bytes("a", b"b")
+    path = store.path("a").path
+    store._files.store[path] = BrokenOff(store._files, path, b"b" * 100_000)
+    words = "shop/a: the store did not answer: broken off"
+    with pytest.raises(StorageUnavailable, match=words), store.peek("a") as file:
+        assert file.read(1) == b"b"
+        file.read()
 
 
 def test_a_storage_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
