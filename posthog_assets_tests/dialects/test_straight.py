@@ -78,4 +78,4 @@ def test_a_dialect_that_is_not_to_be_compiled_has_no_reader_in_a_straight_line()
 
 def test_a_dialect_without_tables_has_no_source_to_print() -> None:
     with pytest.raises(ImportFileError, match="Dialect has no tables that are compiled"):
-        source_of(Dialect)
+        source_of(Dialect)  # type: ignore[type-abstract]
