@@ -189,6 +189,11 @@ def chooser(name: str, names: Iterable[str]) -> Callable[[dict[str, Any]], dict[
 # --- a block of records ---------------------------------------------------------------------------------------
 
 
+def added(text: str, ends: str, value: str) -> list[str]:
+    """Return the lines that add the text in *value* to a `JsonColumn`, whose own are in *text* and *ends*."""
+    return [f"    if {value}:", f"        {text} += {value}", f"    {ends}.append(len({text}))"]
+
+
 def rows_source(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> str:
     """Return the source of `rows(dialect, records, untyped, columns)`: `Vendor.rows_by_row` for one dialect.
 

@@ -12,7 +12,7 @@ from posthog_assets.dialects import DIALECTS, load_dialect
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.rows import empty_columns
 from posthog_assets.dialects.straight import is_straight, source_of
-from posthog_assets.dialects.vendor import lines_of
+from posthog_assets.dialects.vendor_functions import lines_of
 from posthog_assets.sources.formats.json_lines import unparsed
 from posthog_assets_tests.dialects.test_any_object import EXAMPLES, dialect
 
