@@ -208,7 +208,10 @@ def _errors() -> str:
 def _commands() -> str:
     return (
         "# Commands\n\nMade from the command line itself. All commands that name an import take `--project DIR` "
-        "for a Dagster project of your own.\n\n::: mkdocs-click\n"
+        "for a Dagster project of your own.\n\n"
+        'In bash, `eval "$(_POSTHOG_ASSETS_COMPLETE=bash_source posthog-assets)"` makes the Tab key complete commands, '
+        "imports, sources and dialects; zsh and fish have `zsh_source` and `fish_source`."
+        "\n\n::: mkdocs-click\n"
         "    :module: posthog_assets.cli.main\n    :command: cli\n"
         "    :prog_name: posthog-assets\n    :depth: 1\n    :list_subcommands: True\n"
     )

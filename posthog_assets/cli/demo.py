@@ -63,7 +63,7 @@ def run_demo(days: int, port: int) -> int:
             rows = [_row(run) for run in ran.days]
             console.print(_table(rows))
             requests = _capture_requests(sandbox.stats()["requests_by_path"]) - _capture_requests(before)
-            _tell(console, rows, requests, port)
+            _tell(console, rows, requests, ran.left, port)
     except PosthogAssetsError as error:
         console.print(f"[red]{as_shown(str(error))}[/red]", soft_wrap=True)
         return 1
@@ -147,15 +147,22 @@ def _table(rows: list[_Day]) -> Table:
     return table
 
 
-def _tell(console: Console, rows: list[_Day], requests: int, port: int) -> None:
+def closing_sentences(sent: int, requests: int, *, unfinished: bool) -> str:
+    """Return what a demo that sent so many events says at its end; *unfinished*: a day failed or was not begun."""
+    if unfinished:
+        return f"{sent:,} events sent in {requests:,} requests. Run it again: what is missing will be sent."
+    if sent:
+        return f"{sent:,} events sent in {requests:,} requests. Run it again: nothing will be sent."
+    return "Nothing was sent: PostHog has acknowledged every event already."
+
+
+def _tell(console: Console, rows: list[_Day], requests: int, left: int, port: int) -> None:
     for row in rows:
         if row.failure:
             console.print(f"[red]{row.day}: {as_shown(row.failure)}[/red]")
     sent = sum(row.sent or 0 for row in rows)
-    if sent or any(row.failure for row in rows):
-        console.print(f"{sent:,} events sent in {requests:,} requests. Run it again: nothing will be sent.")
-    else:
-        console.print("Nothing was sent: PostHog has acknowledged every event already.")
+    unfinished = bool(left) or any(row.failure for row in rows)
+    console.print(closing_sentences(sent, requests, unfinished=unfinished))
     console.print("\nThe same runs in Dagster's UI:\n")
     console.print(f"  DAGSTER_HOME={os.environ['DAGSTER_HOME']} uv run --extra demo dagster dev", soft_wrap=True)
     console.print("\nKeep the sandbox running beside it to re-import from the UI:\n")

@@ -49,7 +49,8 @@ def run_init(
     dry_run: bool,
 ) -> int:
     """Write the import file of a new import and show what its records become; returns the exit code."""
-    console = open_console()
+    # A dry run's output is the file: what else there is to see goes beside it.
+    console = open_console(stderr=dry_run)
     if where is None and source is None:
         where, source = _asked()
     name = name or _name_from(where or source or "")

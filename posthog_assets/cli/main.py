@@ -36,9 +36,10 @@ def cli() -> None:
 )
 @click.option("--port", default=8010, show_default=True, help="Port of the sandbox.")
 def demo(days: int, port: int) -> None:
-    """Import a real data set into a PostHog on this machine, and look at the result.
+    """Import a real data set into a PostHog on this machine.
 
-    Each day is a Dagster run of its own, recorded so that `dagster dev` shows it. Run it again: nothing is sent twice.
+    A table at the end says what became of every record. Each day is a Dagster run of its own, recorded so that
+    `dagster dev` shows it. Run it again: nothing is sent twice.
     """
     from posthog_assets.cli.demo import run_demo
 
@@ -57,7 +58,10 @@ def demo(days: int, port: int) -> None:
     help="How /i/v1/analytics/events behaves.",
 )  # fmt: skip
 def sandbox(port: int, data: Path | None, host: str, project_key: str | None, v1: str) -> None:
-    """Run a PostHog on this machine: capture and query endpoints over embedded ClickHouse."""
+    """Run a PostHog on this machine, to try things out.
+
+    It has the capture and query endpoints, over embedded ClickHouse. Its start page shows the events it has.
+    """
     from posthog_assets.sandbox import serve
 
     sys.exit(serve(port=port, data=data or Path("data/sandbox"), project_key=project_key, host=host, v1=v1))
@@ -93,9 +97,10 @@ def init(
     dry_run: bool,
     project: Path | None,
 ) -> None:
-    """Write the import file for data that is there: looks at it, tells whose records they are, and previews five.
+    """Write the import file for data that you point it at.
 
-    Without a Dagster project around the current folder it makes one.
+    It looks at the data, finds out whose records they are, and shows what five of them become. Without a Dagster
+    project around the current folder it makes one.
     """
     from posthog_assets.cli.init import run_init
 
@@ -116,9 +121,10 @@ def init(
 @click.option("--canary", is_flag=True, help="Also send one event, which stays in the project, and look for it.")
 @options.project
 def check(name: str | None, canary: bool, project: Path | None) -> None:
-    """Say what can go wrong before anything is sent: the source's days and records, key, protocol, age of the events.
+    """Say what would go wrong, before anything is sent.
 
-    Without a name it checks all imports of the project. Exit code 1: one of them would go wrong.
+    It looks at the source's days and records, and at the destination's key, protocol and project. Without a name it
+    checks all imports of the project. Exit code 1: one of them would go wrong.
     """
     from posthog_assets.cli.check import run_check
 
@@ -129,10 +135,15 @@ def check(name: str | None, canary: bool, project: Path | None) -> None:
 @options.import_name
 @options.partition
 @click.option("--reason", default=None, help="Only reasons that contain this text.")
-@click.option("--limit", default=50, show_default=True, help="Most rows; 0: all, as JSON lines.")
+@click.option(
+    "--limit", default=50, show_default=True, type=click.IntRange(0), help="Most rows; 0: all, as JSON lines."
+)
 @options.project
 def rejected(name: str, day: date, reason: str | None, limit: int, project: Path | None) -> None:
-    """Show the records and events of a day that did not reach PostHog, with reason and place of the raw record."""
+    """Show which records of a day did not reach PostHog, and why.
+
+    Each row has the reason and, as far as there is one, the place of the raw record: its file and line.
+    """
     from posthog_assets.cli.rejected import show_rejected
 
     sys.exit(show_rejected(name, day, project, reason=reason, limit=limit))
@@ -146,7 +157,10 @@ def rejected(name: str, day: date, reason: str | None, limit: int, project: Path
 @click.option("--markdown", is_flag=True, help="Print Markdown instead.")
 @options.project
 def preview(name: str, day: date, events: int, html: Path | None, markdown: bool, project: Path | None) -> None:
-    """Show what a day would become in PostHog, record by record, and what sending it would take. Sends nothing."""
+    """Show what a day would become in PostHog. Sends nothing.
+
+    It sets records beside their events, and says what sending the day would take.
+    """
     from posthog_assets.cli.preview import run_preview
 
     sys.exit(run_preview(name, day, project, events=events, html=html, markdown=markdown))
@@ -160,7 +174,10 @@ def preview(name: str, day: date, events: int, html: Path | None, markdown: bool
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a day.")
 @options.project
 def changes(name: str, first: date | None, last: date | None, every: bool, as_json: bool, project: Path | None) -> None:
-    """Say what the present mapping would do to days that are imported already. Sends and changes nothing."""
+    """Show what a changed mapping would do to imported days.
+
+    Sends and changes nothing.
+    """
     from posthog_assets.cli.changes import show_changes
 
     sys.exit(show_changes(name, project, first, last, every=every, as_json=as_json))
@@ -176,7 +193,7 @@ def changes(name: str, first: date | None, last: date | None, every: bool, as_js
 )
 @options.project
 def dialects(name: str | None, markdown: bool, source: bool, project: Path | None) -> None:
-    """Show which dialects there are, or what one of them makes of each field."""
+    """List the dialects, or show what one makes of each field."""
     from posthog_assets.cli.dialects import show_dialects
 
     sys.exit(show_dialects(name, project, markdown=markdown, source=source))
@@ -186,7 +203,10 @@ def dialects(name: str | None, markdown: bool, source: bool, project: Path | Non
 @options.as_json
 @options.project
 def list_imports(as_json: bool, project: Path | None) -> None:
-    """Show the imports of the project: their days, sources and dialects, and which cannot be loaded."""
+    """List the imports of the project.
+
+    Each with its days, source and dialect, and whether it can be loaded.
+    """
     from posthog_assets.cli.list_imports import show_imports
 
     sys.exit(show_imports(project, as_json=as_json))
@@ -194,7 +214,7 @@ def list_imports(as_json: bool, project: Path | None) -> None:
 
 @cli.command()
 def schema() -> None:
-    """Print the JSON Schema of the import file, for editors and for checks before anything is loaded."""
+    """Print the JSON Schema of the import file, for editors."""
     from posthog_assets.pipeline.config.json_schema import schema_text
 
     click.echo(schema_text(), nl=False)
@@ -250,7 +270,10 @@ def retry_failed(
     skip_check: bool,
     project: Path | None,
 ) -> None:
-    """Run again what failed or owes events, and what is made from it; nothing else."""
+    """Run again what failed or owes events.
+
+    What is made from it runs again too; nothing else does.
+    """
     from posthog_assets.cli.backfill import run_retry
 
     sys.exit(
@@ -265,7 +288,10 @@ def retry_failed(
 @options.as_json
 @options.project
 def status(name: str, as_json: bool, project: Path | None) -> None:
-    """Show how the days of an import stand, why days failed, what is owed, and the next step to take."""
+    """Show the state of an import's days, and what to do next.
+
+    It says why days failed and which events are owed. Exit code 1: a day has failed or has too many rejected records.
+    """
     from posthog_assets.cli.status import run_status
 
     sys.exit(run_status(name, project, as_json=as_json))
@@ -275,9 +301,10 @@ def status(name: str, as_json: bool, project: Path | None) -> None:
 @options.import_name
 @options.project
 def history(name: str, project: Path | None) -> None:
-    """Read all staged days at once: first times, who belongs to whom, merges PostHog will refuse, large persons.
+    """Find first times and persons' links over all staged days.
 
-    Materializes `history_facts`, of which the mapping takes `first_time` and `since_previous`. Sends nothing.
+    It also finds merges that PostHog will refuse, and large persons. Materializes `history_facts`, of which the
+    mapping takes `first_time` and `since_previous`. Sends nothing.
     """
     from posthog_assets.cli.history import run_history
 
@@ -289,9 +316,10 @@ def history(name: str, project: Path | None) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would go, and what stays and why; delete nothing.")
 @options.project
 def prune(name: str, dry_run: bool, project: Path | None) -> None:
-    """Delete stored files of imported days, as the import file's `retention` says, and what killed processes left.
+    """Delete stored files of imported days, to free space.
 
-    Never what is owed, failed or not imported; never the ledger, manifests and tables of rejected events.
+    What goes is what the import file's `retention` says, and what killed processes left. Never what is owed, failed
+    or not imported; never the ledger, manifests and tables of rejected events.
     """
     from posthog_assets.cli.prune import run_prune
 
@@ -305,7 +333,10 @@ def prune(name: str, dry_run: bool, project: Path | None) -> None:
 @options.page_option(required=True, help="The page to write.")
 @options.project
 def report(name: str, first: date | None, last: date | None, html: Path, project: Path | None) -> None:
-    """Write one page about an import: its days, events, rejects, what landed, and what needs attention."""
+    """Write a page about an import, to read in a browser.
+
+    It shows days, events, rejects, what landed, and what needs attention.
+    """
     from posthog_assets.cli.report import run_report
 
     sys.exit(run_report(name, project, first, last, html=html))
@@ -317,9 +348,10 @@ def report(name: str, first: date | None, last: date | None, html: Path, project
 @options.last_day
 @options.project
 def compare(name: str, first: date | None, last: date | None, project: Path | None) -> None:
-    """Compare an import with the numbers of its source, per day and event, as `source_counts` says. Sends nothing.
+    """Compare an import with the numbers of its source.
 
-    Exit code 1: something differs, and what the import knows of its records does not explain it.
+    It counts per day and event, as the import file's `source_counts` says. Sends nothing. Exit code 1: something
+    differs, and what the import knows of its records does not explain it.
     """
     from posthog_assets.cli.compare import run_compare
 
@@ -330,7 +362,10 @@ def compare(name: str, first: date | None, last: date | None, project: Path | No
 @options.import_name
 @options.project
 def traces(name: str, project: Path | None) -> None:
-    """Leave in PostHog what the import file's `traces` asks for: an annotation, a cohort, descriptions of events."""
+    """Leave an annotation or a cohort of an import in PostHog.
+
+    The import file's `traces` says what: an annotation, a cohort of the imported persons, descriptions of events.
+    """
     from posthog_assets.cli.traces import run_traces
 
     sys.exit(run_traces(name, project))
@@ -350,7 +385,10 @@ def traces(name: str, project: Path | None) -> None:
 @click.option("--mark", is_flag=True, help="PostHog has deleted them: owe them again, so that they can be imported.")
 @options.project
 def undo(name: str, first: date | None, last: date | None, folder: Path, mark: bool, project: Path | None) -> None:
-    """Take an import back: write the query by which PostHog deletes its events, and count what PostHog still has."""
+    """Take an import back: have PostHog delete its events.
+
+    It writes the query by which PostHog deletes them, and counts what PostHog still has. It deletes nothing itself.
+    """
     from posthog_assets.cli.undo import run_undo
 
     sys.exit(run_undo(name, project, first, last, folder=folder, mark=mark))
@@ -363,7 +401,10 @@ def undo(name: str, first: date | None, last: date | None, folder: Path, mark: b
 @click.option("--dry-run", is_flag=True, help="Say what would be released; change nothing.")
 @options.project
 def release(name: str, day: date, reason: str | None, dry_run: bool, project: Path | None) -> None:
-    """Make events that PostHog dropped owed again, once the cause is gone; the next delivery sends them."""
+    """Have events sent again that PostHog dropped.
+
+    Run it once the cause is gone: the events are owed again, and the next delivery sends them.
+    """
     from posthog_assets.cli.release import run_release
 
     sys.exit(run_release(name, day, project, reason=reason, dry_run=dry_run))

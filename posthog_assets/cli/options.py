@@ -15,13 +15,26 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _day(context: click.Context, option: click.Parameter, moment: datetime | None) -> date | None:
+class _Day(click.DateTime):
+    """A day that a calendar has."""
+
+    def __init__(self) -> None:
+        super().__init__(["%Y-%m-%d"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no day of the calendar, written as 2024-03-01", param, ctx)
+
+
+def _date(context: click.Context, option: click.Parameter, moment: datetime | None) -> date | None:
     return moment.date() if moment else None
 
 
 def day_option(*names: str, **settings: Any) -> Callable[[Command], Command]:
     """Return an option whose value is a day, as in 2024-03-01; None where it is not given."""
-    return click.option(*names, type=click.DateTime(["%Y-%m-%d"]), callback=_day, **settings)
+    return click.option(*names, type=_Day(), metavar="YYYY-MM-DD", callback=_date, **settings)
 
 
 def _writable(context: click.Context, option: click.Parameter, page: Path | None) -> Path | None:

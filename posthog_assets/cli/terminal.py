@@ -15,7 +15,10 @@ from rich.console import Console
 _PIPED: Final = 100_000
 
 
-def open_console() -> Console:
-    """Return a console as wide as the terminal; without one it breaks no line, unless COLUMNS gives a width."""
-    piped = not sys.stdout.isatty() and not os.environ.get("COLUMNS")
-    return Console(width=_PIPED if piped else None)
+def open_console(*, stderr: bool = False) -> Console:
+    """Return a console as wide as the terminal; without one it breaks no line, unless COLUMNS gives a width.
+
+    With *stderr* it prints beside an output that a program reads.
+    """
+    piped = not (sys.stderr if stderr else sys.stdout).isatty() and not os.environ.get("COLUMNS")
+    return Console(width=_PIPED if piped else None, stderr=stderr)

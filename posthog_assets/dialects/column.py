@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 from posthog_assets.core.sections import Section, TimeZone
 from posthog_assets.core.timestamps import pattern_flaw
 
-_INTEGER: Final = re.compile(r"-?(0|[1-9]\d{0,18})")
+_INTEGER: Final = re.compile(r"-?(0|[1-9]\d{0,306})")
 _FLOAT: Final = re.compile(r"-?(0|[1-9]\d{0,15})\.\d{1,17}")
 
 #: No list has so many items that the place of one has more digits; Python refuses to read more than 4,300.
@@ -82,12 +82,15 @@ def exact(text: str) -> Any:
 
 
 def inferred(text: str) -> Any:
-    """Return the number or boolean that a text is in a field of numbers, `1.10` too; anything else stays text."""
+    """Return the number or boolean that a text is in a field of numbers, `1.10` too; anything else stays text.
+
+    Whole numbers are exact, however large they are, as `core.json_text.load_any` reads them in JSON.
+    """
     if text in ("true", "false", "True", "False", "TRUE", "FALSE"):
         return text[0] in "tT"
     if text[:1].isdigit() or text[:1] == "-":
         if _INTEGER.fullmatch(text):
-            return int(text) if -(2**63) <= int(text) < 2**64 else text
+            return int(text)
         if _FLOAT.fullmatch(text):
             return float(text)
     return text

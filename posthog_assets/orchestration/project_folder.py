@@ -107,7 +107,7 @@ def defs_folder(given: Path | None = None) -> Path | None:
 
 def import_folders(given: Path | None = None) -> list[str]:
     """Return the names of the folders with an import file, without loading anything."""
-    folder = defs_folder(given) or OWN / "defs"
+    folder = defs_folder(given) or OWN / "posthog_assets" / "defs"
     return sorted({path.parent.name for path in folder.glob("**/defs.yaml")})
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from posthog_assets.cli.main import cli
@@ -67,8 +68,19 @@ def test_a_dry_run_prints_the_file_and_writes_nothing(project: Path) -> None:
     assert sorted(project.rglob("*")) == before
 
 
+def test_a_dry_run_prints_nothing_but_the_file_where_it_looks_at_data(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines(made("columns")))
+    found = init("other", "--from", str(tmp_path / "a.jsonl"), "--dry-run", "--project", str(project))
+    assert yaml.safe_load(found.stdout)["attributes"]["name"] == "other"
+    assert found.stdout.startswith("# Written by `posthog-assets init`")
+    assert "What the data shows" in found.stderr
+    assert "records as events" in found.stderr
+
+
 def test_without_a_terminal_it_says_what_it_needs() -> None:
-    with pytest.raises(ImportFileError, match="--from PATH_OR_URL .* or which source it is, --source files|"):
+    with pytest.raises(
+        ImportFileError, match=r"--from PATH_OR_URL .* or which source it is, --source amplitude\|files\|"
+    ):
         init("shop")
     with pytest.raises(ImportFileError, match="no template for the source 'x'; there are: amplitude, files"):
         init("shop", "--source", "x")

@@ -27,7 +27,13 @@ def test_a_day_is_a_date_or_nothing(arguments: tuple[str, ...], day: date | None
 
 @pytest.mark.parametrize("text", ["01.03.2024", "2024-02-30", "2024-03-01T10:00:00"])
 def test_what_is_no_day_is_refused(text: str) -> None:
-    assert run(day_option("--day"), "--day", text).exit_code == 2
+    found = run(day_option("--day"), "--day", text)
+    assert found.exit_code == 2
+    assert f"'{text}' is no day of the calendar, written as 2024-03-01" in found.output
+
+
+def test_the_help_says_how_a_day_is_written() -> None:
+    assert "--day YYYY-MM-DD" in run(day_option("--day"), "--help").output
 
 
 def test_a_page_in_a_folder_that_is_not_there_is_refused_before_anything_is_read(tmp_path: Path) -> None:

@@ -66,6 +66,17 @@ def test_how_texts_are_read_does_not_change_the_id_of_a_record_without_one() -> 
     assert inferred["source_id"] == text["source_id"] == stage({"type": "pendo"}, record)[0]["source_id"]
 
 
+@pytest.mark.parametrize("big_numbers", ["text", "number"])
+def test_a_long_whole_number_is_what_it_would_be_in_json(big_numbers: str) -> None:
+    settings = {"type": "columns", "event": {"value": "x"}, "user_id": {"column": "u"}, "timestamp": {"column": "t"}}
+    settings |= {"big_numbers": big_numbers, "edition": 2, "types": {"small": "number", "large": "number"}}
+    record = {"u": "a", "t": "2024-03-01T10:00:00Z", "small": 2**64 - 1, "large": 2**64}
+    typed, untyped = stage_one(settings, record), stage_one(settings, as_csv(record), untyped=True)
+    assert untyped == typed
+    assert untyped["properties"]["small"] == (str(2**64 - 1) if big_numbers == "text" else 2**64 - 1)
+    assert untyped["properties"]["large"] == str(2**64)
+
+
 RECORD = {"u": "a", "t": "2024-03-01T10:00:00Z", "n": 5, "price": 1.5, "paid": True, "zip": "01234", "none": None}
 AS_TEXT = {"u": "a", "t": "2024-03-01T10:00:00Z", "n": "5", "price": "1.5", "paid": "true", "zip": "01234", "none": ""}
 

@@ -1,7 +1,8 @@
-"""The pages of the documentation: every import file in them loads, and every command in them exists."""
+"""The pages of the documentation: import files in them load, commands exist, links lead to every page."""
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 import sys
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from posthog_assets.cli.main import cli
+from posthog_assets.dialects import DIALECTS
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets_tests.conftest import small_attributes
 
@@ -117,3 +119,30 @@ def test_every_command_and_option_exists(line: str) -> None:
     except click.BadParameter as problem:
         # A file of the example need not be on this machine; an option that does not exist is a fault of the page.
         assert "does not exist" in problem.format_message()
+
+
+def links(page: Path) -> set[str]:
+    """Return the pages of the documentation to which *page* has a link, by their paths below `docs/pages`."""
+    found = re.findall(r"\]\(([^)#\s:]+\.md)(?:#[^)\s]*)?\)", page.read_text())
+    folder = posixpath.dirname(page.relative_to(ROOT / "docs/pages").as_posix())
+    return {posixpath.normpath(posixpath.join(folder, target)) for target in found}
+
+
+def test_a_link_of_another_page_leads_to_every_page() -> None:
+    pages = {page.relative_to(ROOT / "docs/pages").as_posix(): page for page in PAGES if page.name != "README.md"}
+    linked = {target for name, page in pages.items() for target in links(page) - {name}}
+    assert sorted(pages.keys() - linked - {"index.md"}) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "pattern"),
+    [
+        ("docs/pages/guides/init.md", r"whose records they are \((.*?)\)"),
+        ("README.md", r"Records of (.*?) are mapped to PostHog's own"),
+    ],
+)
+def test_a_list_of_vendors_names_every_dialect_of_one(page: str, pattern: str) -> None:
+    listed = re.search(pattern, (ROOT / page).read_text(), re.DOTALL)
+    assert listed is not None
+    names = re.split(r",\s+|\s+and\s+", listed[1])
+    assert sorted(name.lower() for name in names) == sorted(DIALECTS.keys() - {"columns"})

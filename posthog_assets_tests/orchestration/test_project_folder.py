@@ -36,6 +36,10 @@ def test_imports_are_named_by_their_folders(tmp_path: Path) -> None:
     assert import_folders(tmp_path) == ["app", "shop"]
 
 
+def test_outside_a_project_the_import_of_the_demo_is_named(tmp_path: Path) -> None:
+    assert import_folders(tmp_path) == ["nycflights"]
+
+
 def test_a_folder_in_no_project_says_how_to_make_one(tmp_path: Path) -> None:
     assert defs_folder(tmp_path) is None
     with pytest.raises(ImportFileError, match="is in no Dagster project: .*`posthog-assets init` makes one"):

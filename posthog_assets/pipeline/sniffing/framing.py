@@ -201,9 +201,13 @@ def _encoding(head: bytes) -> str:
     if found := next((name for mark, name in _MARKS if head.startswith(mark)), None):
         return found
     with suppress(UnicodeDecodeError):
-        # The last character may be cut off.
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-        return "utf-8"
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        is_ascii = decoder.decode(head).isascii()
+        # The last character may be cut off. Where it is the only one that is not ASCII, and the text ends with it, a
+        # small letter of cp1252 is the end of a word.
+        last = decoder.getstate()[0]
+        if not (is_ascii and len(head) < _HEAD and len(last) == 1 and last.decode("cp1252", "ignore").islower()):
+            return "utf-8"
     return "cp1252"
 
 

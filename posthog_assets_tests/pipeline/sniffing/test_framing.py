@@ -66,6 +66,9 @@ def test_text_that_is_not_utf_8_is_read_as_windows_wrote_it() -> None:
     assert settings("a.csv", "id,name\n1,Zoë\n".encode("cp1252"))["csv"] == {"encoding": "cp1252"}
     # A character may be cut off at the end of what is looked at; one that is whole and wrong is no such.
     assert settings("a.csv", "id,name\n1,Zoë".encode()[:-1]) == {}
+    # So is the last letter of a file that has no other accent, and no line end.
+    assert settings("a.csv", "id,name\n1,André".encode("cp1252"))["csv"] == {"encoding": "cp1252"}
+    assert settings("a.csv", "id,name\n1,Zoë\n2,Zo\u0113".encode()[:-1]) == {}
     assert settings("a.csv", "id,name\n1,Zoë\n".encode("utf-16"))["csv"] == {"encoding": "utf-16"}
 
 
