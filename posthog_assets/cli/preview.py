@@ -14,10 +14,11 @@ from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.errors import shorten
-from posthog_assets.core.markup import as_shown
+from posthog_assets.core.markup import as_shown, visible
 from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.pipeline.preview import page
 from posthog_assets.pipeline.preview.field_changes import Kind, differences
@@ -73,7 +74,9 @@ def _counts(name: str, number: str, counts: dict[str, int]) -> Table:
 def sample_panel(sample: Sample, title: str, console: Console, most: int | None = None) -> Panel:
     """Return a sample in a frame: as wide as a terminal, elsewhere no wider than its lines."""
     lines = sample_lines(sample, most)
-    return Panel(lines, title=as_shown(title), title_align="left", box=box.ROUNDED, expand=console.is_terminal)
+    # A title that is a str would have pictures in place of `:package:`.
+    name = Text(visible(title))
+    return Panel(lines, title=name, title_align="left", box=box.ROUNDED, expand=console.is_terminal)
 
 
 def sample_lines(sample: Sample, most: int | None = None) -> RenderableType:
