@@ -32,8 +32,11 @@ _COLORS: Final = {Kind.KEPT: "", Kind.RENAMED: "cyan", Kind.CHANGED: "yellow", K
 def run_preview(name: str, day: date, project: Path | None, *, events: int, html: Path | None, markdown: bool) -> int:
     """Print a preview of *events* records of a day, or write it as a page."""
     console = open_console()
-    with console.status(f"reading {as_shown(name)}, {day}"):
-        seen = preview_day(find_import(name, project), day, events)
+    with console.status(f"reading {as_shown(name)}, {day}") as waiting:
+        imp = find_import(name, project)
+        if imp.source.type == "files" and getattr(imp.source, "day_column", None):
+            waiting.update(f"reading {as_shown(name)}, {day}; the first time, files of all days are split by day")
+        seen = preview_day(imp, day, events)
     if html:
         html.write_text(page.html(seen), encoding="utf-8")
         click.echo(f"{html}: {name}, {seen.day}")
