@@ -13,10 +13,11 @@ import pytest
 
 from posthog_assets.core.errors import MissingUpstream
 from posthog_assets.core.schemas import STAGED_EVENTS
+from posthog_assets.mapping.sorting import Floors
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import stage_day
-from posthog_assets.pipeline.transform import TwoPhaseProgress, _floors, _is_sorted, transform_day
+from posthog_assets.pipeline.transform import TwoPhaseProgress, _fits, _stamps, transform_day
 from posthog_assets.storage.layout import events_path
 from posthog_assets_tests.conftest import small_import
 
@@ -90,9 +91,9 @@ def staged_file(*minutes: int | None) -> io.BytesIO:
 def test_rows_are_sorted_where_no_time_goes_back_within_or_between_groups(
     minutes: list[int | None], is_sorted: bool
 ) -> None:
-    assert _is_sorted(staged_file(*minutes)) is is_sorted
+    assert Floors(_stamps(staged_file(*minutes))).is_sorted is is_sorted
 
 
 def test_rows_that_are_nearly_in_order_wait_in_memory() -> None:
     file = staged_file(1, 3, 2, 9)
-    assert _floors(file, pq.ParquetFile(file).metadata) is not None
+    assert _fits(Floors(_stamps(file)), pq.read_metadata(file))
