@@ -103,6 +103,10 @@ class VerificationError(PosthogAssetsError):
     """PostHog's query API refused, or events have not landed."""
 
 
+class KeyRefused(VerificationError):
+    """PostHog does not let the personal key ask that: the key is wrong, or lacks a scope or the project."""
+
+
 class LookUnavailable(VerificationError):
     """PostHog's query API did not answer; looking again may help."""
 

@@ -11,41 +11,37 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from posthog_assets.core.errors import GroupTypesRefused, LookUnavailable, VerificationError, shorten
+from posthog_assets.core.errors import GroupTypesRefused, KeyRefused, LookUnavailable, VerificationError, shorten
 from posthog_assets.core.posthog_rules import GROUP_TYPES
 from posthog_assets.destination.query_client import QueryClient
-from posthog_assets.destination.settings import Destination
 
 
 def known_group_types(client: QueryClient) -> list[str] | None:
     """Return the group types of the project, in the order it got them; None where its version cannot be asked.
 
     Raises:
+        KeyRefused: the personal key may not ask.
         LookUnavailable: PostHog did not answer.
     """
     try:
         rows = client.ask("SELECT group_type FROM system.group_type_mappings ORDER BY group_type_index LIMIT 100").rows
-    except LookUnavailable:
+    except (KeyRefused, LookUnavailable):
         raise
     except VerificationError:
         return None
     return [row[0] for row in rows if row and isinstance(row[0], str)]
 
 
-def check_group_types(destination: Destination, named: Collection[str], what: str) -> None:
+def refuse_group_types(named: Collection[str], known: list[str] | None, asked_for: Collection[str], what: str) -> None:
     """Refuse group types that the project would not take, or new ones that the import file does not name.
 
-    *named* are those of *what*, which is what a message calls it. Without a personal key the project is not asked, and
-    only what no project takes is refused.
+    *named* are those of *what*, which is what a message calls it; *known* are the project's, None where it was not
+    asked: then only what no project takes is refused. *asked_for* are those that the import file names.
 
     Raises:
         GroupTypesRefused: with the types, and what to do.
-        LookUnavailable: PostHog did not say which it has.
     """
-    if not named:
-        return
-    known = known_group_types(QueryClient(destination)) if destination.verifies else None
-    for words in group_type_flaws(named, known, destination.new_group_types):
+    for words in group_type_flaws(named, known, asked_for):
         raise GroupTypesRefused(f"{what}: {words}. Nothing was sent")
 
 

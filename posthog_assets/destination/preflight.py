@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from posthog_assets.core.errors import ImportFileError, LookUnavailable, VerificationError, shorten
+from posthog_assets.core.errors import ImportFileError, KeyRefused, LookUnavailable, VerificationError, shorten
 from posthog_assets.core.posthog_rules import GROUP_TYPES
 from posthog_assets.destination.client import CaptureClient, compressed
 from posthog_assets.destination.known_group_types import group_type_flaws, known_group_types
@@ -198,6 +198,9 @@ def _group_types(destination: Destination, client: QueryClient, named: Collectio
         known = known_group_types(client)
     except LookUnavailable as error:
         yield Finding(WARNING, "group types", f"those of the project are not known: {error}")
+        return
+    except KeyRefused as error:
+        yield Finding(WARNING, "group types", f"are not checked, so a new one or a sixth will not be noticed: {error}")
         return
     if known is None:
         yield Finding(OK, "group types", "cannot be asked of this PostHog: new ones will not be noticed")

@@ -6,17 +6,14 @@ is written there (`traces`).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import orjson
-import urllib3
 
-from posthog_assets.core.errors import LookUnavailable, VerificationError, shorten
-from posthog_assets.core.http import failure_reason, parse_retry_after, words
+from posthog_assets.core.errors import KeyRefused, LookUnavailable, VerificationError
+from posthog_assets.core.http import words
 from posthog_assets.destination.project_requests import ProjectRequests
 from posthog_assets.destination.settings import Destination
 
@@ -61,31 +58,22 @@ class ProjectApi:
         """Return the answer to one request. A request that may have been carried out is repeated only if it is a GET.
 
         Raises:
-            VerificationError: PostHog refused; where the key lacks *scope* the message names it.
+            KeyRefused: PostHog does not let this key do it, which may lack *scope*.
+            VerificationError: PostHog refused.
             LookUnavailable: PostHog did not answer in several tries.
         """
-        url, said, asked = f"{self._base}/{path}", "", None
-        for attempt in range(self._tries):
-            if attempt:
-                time.sleep(min(max(asked or 0.0, 2.0 ** (attempt - 1)), _LONGEST_PAUSE))
-            try:
-                status, headers, body = self._requests.send(method, url, content)
-            except (urllib3.exceptions.HTTPError, OSError) as error:
-                said, asked, may_be_done = f"no answer: {shorten(failure_reason(error))}", None, True
-            else:
-                if 200 <= status < 300:
-                    return self._answer(url, body)
-                said = f"HTTP {status}: {words(body, self._requests.key)}"
-                if status in (401, 403):
-                    raise VerificationError(
-                        f"PostHog's API at {url} refused: the personal key needs the scope {scope} ({said})"
-                    )
-                if status != 429 and status < 500:
-                    raise VerificationError(f"PostHog's API at {url} refused ({said})")
-                asked, may_be_done = parse_retry_after(headers.get("Retry-After"), datetime.now(UTC)), status != 429
-            if may_be_done and method != "GET":
-                break
-        raise LookUnavailable(f"PostHog's API at {url} did not answer ({said})", retry_after=asked)
+        url = f"{self._base}/{path}"
+        outcome = self._requests.ask(
+            method, url, content, tries=self._tries, longest_pause=_LONGEST_PAUSE, only_reads=method == "GET"
+        )
+        if outcome.is_good:
+            return self._answer(url, outcome.body)
+        where, said = f"PostHog's API at {url}", outcome.said
+        if outcome.is_of_key:
+            raise KeyRefused(f"{where} refused: the personal key needs the scope {scope} ({said})")
+        if outcome.is_refusal:
+            raise VerificationError(f"{where} refused ({said})")
+        raise LookUnavailable(f"{where} did not answer ({said})", retry_after=outcome.retry_after)
 
     def _answer(self, url: str, body: bytes) -> dict[str, Any]:
         try:

@@ -6,22 +6,20 @@ Belongs here: one HogQL query, its limits and its errors. Does not belong here: 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 import urllib3
 
-from posthog_assets.core.errors import LookUnavailable, VerificationError, shorten
+from posthog_assets.core.errors import KeyRefused, LookUnavailable, VerificationError
 from posthog_assets.core.hogql import QUERY_LIMITS, Answer, read_answer
-from posthog_assets.core.http import failure_reason, parse_retry_after, words
+from posthog_assets.core.http import failure_reason, words
 from posthog_assets.destination.project_requests import ProjectRequests
 from posthog_assets.destination.settings import Destination
 from posthog_assets.storage.rates import Limit, rate_of
 
 _TRIES: Final = 6
+_LONGEST_PAUSE: Final = 300.0
 
 
 class QueryClient:
@@ -41,7 +39,6 @@ class QueryClient:
             destination.app_host(), (self._requests.key,), tuple(Limit(*limit) for limit in QUERY_LIMITS)
         )
         self._tries = tries
-        self._next = 0.0
 
     def ask(self, hogql: str, *, tries: int | None = None) -> Answer:
         """Return the answer to a query, asked *tries* times at most (absent: the client's own number).
@@ -49,27 +46,23 @@ class QueryClient:
         Results of an earlier look are never reused.
 
         Raises:
+            KeyRefused: PostHog does not let this key ask.
             VerificationError: PostHog refused.
             LookUnavailable: PostHog did not answer in several tries.
         """
-        said, asked = "", None
-        for attempt in range(tries or self._tries):
-            time.sleep(max(0.0, self._next - time.monotonic()))
-            self._rate.wait()
-            try:
-                status, headers, body = self._post(hogql)
-            except (urllib3.exceptions.HTTPError, OSError) as error:
-                said = f"no answer: {shorten(failure_reason(error))}"
-                self._next = time.monotonic() + 2.0**attempt
-                continue
-            if status == 200:
-                return self._answer(body)
-            said = f"HTTP {status}: {words(body, self._requests.key)}"
-            if status != 429 and status < 500:
-                raise VerificationError(f"PostHog's query API at {self._url} refused a look ({said})")
-            asked = parse_retry_after(headers.get("Retry-After"), datetime.now(UTC))
-            self._next = time.monotonic() + min(max(asked or 0.0, 2.0**attempt), 300.0)
-        raise LookUnavailable(f"PostHog's query API at {self._url} did not answer a look ({said})", retry_after=asked)
+        query = {"query": {"kind": "HogQLQuery", "query": hogql}, "refresh": "force_blocking"}
+        outcome = self._requests.ask(
+            "POST", self._url, query, tries=tries or self._tries, longest_pause=_LONGEST_PAUSE, only_reads=True,
+            wait=self._rate.wait,
+        )  # fmt: skip
+        if outcome.is_good:
+            return self._answer(outcome.body)
+        where, said = f"PostHog's query API at {self._url}", outcome.said
+        if outcome.is_of_key:
+            raise KeyRefused(f"{where} refused a look ({said}): the personal key needs the scope query:read")
+        if outcome.is_refusal:
+            raise VerificationError(f"{where} refused a look ({said})")
+        raise LookUnavailable(f"{where} did not answer a look ({said})", retry_after=outcome.retry_after)
 
     def project(self) -> dict[str, Any] | None:
         """Return the project's settings; None where this key may not read them.
@@ -94,10 +87,6 @@ class QueryClient:
                 f"PostHog's API at {self._project} answers HTTP {status}: {words(body, self._requests.key)}"
             )
         return settings
-
-    def _post(self, hogql: str) -> tuple[int, Mapping[str, str], bytes]:
-        query = {"query": {"kind": "HogQLQuery", "query": hogql}, "refresh": "force_blocking"}
-        return self._requests.send("POST", self._url, query)
 
     def _answer(self, body: bytes) -> Answer:
         try:

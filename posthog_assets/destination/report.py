@@ -42,6 +42,8 @@ class DeliveryReport:
     moved: int = 0
     #: Some of their uuids.
     moved_examples: list[str] = field(default_factory=list)
+    #: Why the day's group types were not held against the project's, where it should have been asked.
+    group_types_unchecked: str = ""
 
     @property
     def owed(self) -> int:

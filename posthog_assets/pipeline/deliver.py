@@ -32,7 +32,7 @@ def deliver_day(
     progress: Callable[[DeliveryReport], None] = lambda report: None,
 ) -> DeliveryReport:
     """Send what is owed of *day*; *report* is filled on the way and tells the state where this raises."""
-    store = imp.store
+    store, report = imp.store, report if report is not None else DeliveryReport()
     with (
         store.lock("imported_batches", key_of(day)) as holding,
         hot_loop(),
@@ -44,7 +44,11 @@ def deliver_day(
         noted = {name: text.decode() for name, text in (pq.read_metadata(file).metadata or {}).items()}
         version = noted.get(MAPPING_KEY)
         marker = imp.mapping.markers.mapping
-        report = deliver(
+
+        def check() -> None:
+            report.group_types_unchecked = check_day_group_types(imp, day, noted.get(GROUP_TYPES_KEY))
+
+        deliver(
             imp.destination,
             ledger,
             lambda columns, names=None: events_in(file, columns, names),
@@ -53,7 +57,7 @@ def deliver_day(
             shared=store,
             mapping=version,
             stamp=Stamp(marker, version) if marker and version else None,
-            before=lambda: check_day_group_types(imp, day, noted.get(GROUP_TYPES_KEY)),
+            before=check,
         )
         with store.atomic_write(rejected_path(day)) as path, ParquetSink(path, REJECTED) as sink:
             for batch in rejections(store, day, ledger, file):

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from posthog_assets.core.errors import MissingUpstream, VerificationError
+from posthog_assets.core.errors import DamagedFile, MissingUpstream, VerificationError, shorten
 from posthog_assets.core.hogql import quoted
 from posthog_assets.destination.ledger import Ledger
 from posthog_assets.destination.project_api import ProjectApi
@@ -64,6 +64,7 @@ def leave_traces(imp: Import) -> list[Trace]:
         ImportFileError: no personal key or project is set.
         MissingUpstream: nothing is imported yet.
         VerificationError: PostHog refused some of them; the others are there.
+        DamagedFile: what was written last cannot be read.
     """
     api, period = ProjectApi(imp.destination), _period(imp)
     made: list[Trace] = []
@@ -181,6 +182,17 @@ def _changes(entry: dict[str, Any], described: Described, ours: str | None) -> t
 
 def _read(imp: Import) -> _Kept:
     try:
-        return _Kept(**orjson.loads(imp.store.read_bytes(traces_path())))
+        content = imp.store.read_bytes(traces_path())
     except FileNotFoundError:
         return _Kept()
+    try:
+        descriptions = orjson.loads(content)["descriptions"]
+        if not isinstance(descriptions, dict):
+            raise ValueError("descriptions are no object")
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFile(
+            f"{imp.store.path(traces_path())}, which keeps the descriptions that this import wrote last, cannot be "
+            f"read: {shorten(repr(error))}. Delete it: no description is lost in PostHog, but those that the import "
+            "file has changed since then count as somebody else's and are kept, unless they are emptied in PostHog"
+        ) from error
+    return _Kept(descriptions)

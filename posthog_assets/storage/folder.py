@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
@@ -107,10 +109,10 @@ class Folder:
         """Return the names of what is in a folder, and whether each is a folder; elsewhere by one listing."""
         path = self.path(relative).path.rstrip("/")
         try:
-            if self._local:
-                with os.scandir(path) as entries:
-                    return [(entry.name, entry.is_dir()) for entry in entries]
             with self._answers(relative):
+                if self._local:
+                    with os.scandir(path) as entries:
+                        return [(entry.name, entry.is_dir()) for entry in entries]
                 found = self._steadily(lambda: self._files.ls(path, detail=True))
         except FileNotFoundError:
             return []
@@ -141,9 +143,9 @@ class Folder:
 
     def open(self, relative: str) -> IO[bytes]:
         """Open a file for reading, seekable; raises FileNotFoundError."""
-        if self._local:
-            return open(f"{self._folder}/{relative}", "rb")  # noqa: PTH123
         with self._answers(relative):
+            if self._local:
+                return open(f"{self._folder}/{relative}", "rb")  # noqa: PTH123
             file = self._downloaded().open(self.path(relative).path)
         self._name(file, relative)
         return file
@@ -160,13 +162,16 @@ class Folder:
 
         Raises:
             FileNotFoundError: there is none.
-            StorageUnavailable: the store does not answer, in the block too.
+            StorageUnavailable: the store does not answer, also when the file is read in the block.
         """
         if self._local:
             with self.open(relative) as file:
                 yield file
             return
-        with self._answers(relative), self._downloaded().peek(self.path(relative).path) as file:
+        with self._answers(relative):
+            found = self._downloaded().peek(self.path(relative).path)
+        # What the block itself raises is not the store's.
+        with io.BufferedReader(_Peeked(found, lambda: self._answers(relative))) as file:
             self._name(file, relative)
             yield file
 
@@ -283,6 +288,36 @@ class Folder:
                 raise
             words = shorten(str(error) or type(error).__name__)
             raise StorageUnavailable(f"{self.path(relative)}: the store did not answer: {words}") from error
+
+
+class _Peeked(io.RawIOBase):
+    """A file of a store elsewhere that asks it for more while it is read, which may go wrong."""
+
+    def __init__(self, file: IO[bytes], answers: Callable[[], AbstractContextManager[None]]) -> None:
+        self._file = file
+        self._answers = answers
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        with self._answers():
+            return self._file.seek(offset, whence)
+
+    def readinto(self, buffer: Any, /) -> int:
+        with self._answers():
+            content = self._file.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        if not self.closed:
+            with self._answers():
+                self._file.close()
+        super().close()
 
 
 def _sync(path: Path) -> None:

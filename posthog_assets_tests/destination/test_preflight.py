@@ -184,3 +184,16 @@ def test_a_project_that_does_not_say_its_group_types_is_asked_twice_and_named() 
     assert (level, len(asked_for_types)) == ("warning", 2)
     assert words.startswith("those of the project are not known: PostHog's query API at")
     assert words.endswith("did not answer a look (HTTP 503: busy)")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_may_not_ask_for_group_types_names_the_scope_that_it_lacks(status: int) -> None:
+    def script(asked: Asked) -> Reply:
+        if asked.path.endswith("/query/") and b"group_type" in asked.raw:
+            return Reply(status, b'{"detail": "API key missing required scope"}')
+        return Reply(200, b'{"results": [[0]]}') if asked.path.endswith("/query/") else Reply(400)
+
+    with CaptureServer(script) as server:
+        level, words = findings(server.url)["group types"]
+    assert (level, words.endswith("the personal key needs the scope query:read")) == ("warning", True)
+    assert words.startswith("are not checked, so a new one or a sixth will not be noticed: PostHog's query API at")

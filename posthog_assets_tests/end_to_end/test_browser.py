@@ -21,7 +21,7 @@ STEPS = ["imported_batches", "landed_events", "posthog_events", "raw_export", "s
 #: One import per test, so that none depends on another.
 NAMES = ("clicked", "story", "backfilled", "trap", "single", "old")
 
-#: Milliseconds; a backfill waits half a minute for Dagster's daemon before its runs begin.
+#: Milliseconds; a backfill is several runs, each in a process of its own.
 _LATER = 300_000
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from posthog_assets.core.errors import GroupTypesRefused
+from posthog_assets.core.errors import DamagedFile, GroupTypesRefused
 from posthog_assets.core.schemas import GROUP_TYPES_KEY
 from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.pipeline.config.import_file import Import
@@ -23,6 +23,7 @@ from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.storage.layout import events_path, group_types_path
 from posthog_assets_tests.conftest import small_import
+from posthog_assets_tests.fakes.capture_server import CaptureServer, Reply
 
 DAY, NEXT = date(2024, 3, 1), date(2024, 3, 2)
 
@@ -92,6 +93,35 @@ def test_without_a_personal_key_the_types_of_all_days_together_count(tmp_path: P
     write(tmp_path, {"e": "key", "f": "key"}, NEXT)
     with pytest.raises(GroupTypesRefused, match="drops the groups of others without an error"):
         delivered(imp, NEXT)
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (Reply(403, b'{"detail": "API key missing required scope"}'), "the personal key needs the scope query:read"),
+        (Reply(400, b'{"detail": "unknown table"}'), "this PostHog cannot be asked for its group types"),
+    ],
+)
+def test_a_project_that_is_not_asked_is_named_and_the_types_of_all_days_together_count(
+    reply: Reply, words: str, tmp_path: Path
+) -> None:
+    with CaptureServer(lambda asked: reply if asked.path.endswith("/query/") else None) as server:
+        imp = segment(tmp_path, server.url)
+        write(tmp_path, dict.fromkeys("abcd", "key"))
+        report = delivered(imp)
+        assert (report.acknowledged, words in report.group_types_unchecked) == (1, True)
+        write(tmp_path, {"e": "key", "f": "key"}, NEXT)
+        with pytest.raises(GroupTypesRefused, match="the events name a, b, c, d, e, f"):
+            delivered(imp, NEXT)
+
+
+@pytest.mark.parametrize("content", [b"", b'["a"', b"{}", b"[1]"])
+def test_a_damaged_list_of_the_types_that_were_sent_is_named_with_what_to_do(content: bytes, tmp_path: Path) -> None:
+    imp = segment(tmp_path, key=False)
+    imp.store.write_bytes(group_types_path(), content)
+    with pytest.raises(DamagedFile, match="imported_batches/group_types.json, which lists .* Delete it") as raised:
+        declared_group_types(imp)
+    assert str(imp.store.path(group_types_path())) in str(raised.value)
 
 
 def test_types_of_a_day_that_is_sent_at_the_same_time_count_and_stay(tmp_path: Path) -> None:

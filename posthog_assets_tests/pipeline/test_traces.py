@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from posthog_assets.core.errors import ImportFileError, MissingUpstream, VerificationError
+from posthog_assets.core.errors import DamagedFile, ImportFileError, MissingUpstream, VerificationError
 from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.deliver import deliver_day
@@ -18,6 +18,7 @@ from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.traces import Trace, leave_traces
 from posthog_assets.pipeline.transform import transform_day
+from posthog_assets.storage.layout import traces_path
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.fakes.capture_server import Asked, CaptureServer, Reply
 
@@ -100,6 +101,19 @@ def test_events_are_described_and_what_somebody_else_wrote_stays(tmp_path: Path,
 def test_an_event_that_posthog_does_not_know_is_said_and_nothing_fails(tmp_path: Path, shared_sandbox: Any) -> None:
     imp = imported(tmp_path, shared_sandbox.url, {"describe": {"never happened": "Nothing"}}, "unknown")
     assert outcomes(imp) == ["not there yet"]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"descriptions": 1}', b'{"described": {}}'])
+def test_a_damaged_record_of_what_was_described_is_named_with_what_to_do(content: bytes, tmp_path: Path) -> None:
+    def script(asked: Asked) -> Reply | None:
+        answer = b'{"results": [{"id": 1, "name": "buy", "description": "Mine"}], "next": null}'
+        return Reply(200, answer) if "/event_definitions/" in asked.path else None
+
+    with CaptureServer(script) as server:
+        imp = imported(tmp_path, server.url, {"describe": {"buy": {"description": "Bought"}}}, "damaged")
+        imp.store.write_bytes(traces_path(), content)
+        with pytest.raises(DamagedFile, match=r"damaged/traces.json, which keeps .* Delete it: no description is lost"):
+            leave_traces(imp)
 
 
 def test_a_key_without_the_scope_names_it_and_the_other_traces_are_left(tmp_path: Path) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import socket
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFile
 
 from posthog_assets.core.errors import ImportFileError, StorageError, StorageUnavailable
 from posthog_assets.storage.folder import Folder
 from posthog_assets.storage.store import Store
+from posthog_assets_tests.fakes.another_user import by_another_user
 
 DAY = "2024-03-01"
 
@@ -109,6 +112,34 @@ def test_memory_that_is_used_up_is_not_said_of_the_store() -> None:
         raise MemoryError
 
 
+def test_an_error_of_the_block_in_which_a_file_is_peeked_into_is_not_said_of_the_store() -> None:
+    store = Store(f"memory://peeked-{uuid.uuid4().hex}", "shop")
+    store.write_bytes("a", b"b")
+    with pytest.raises(KeyError, match="no such column"), store.peek("a") as file:
+        assert file.read() == b"b"
+        raise KeyError("no such column")
+
+
+class BrokenOff(MemoryFile):  # type: ignore[misc]
+    """A file of which the first block comes, and no second one."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell():
+            raise OSError("broken off")
+        return bytes(super().read(size))
+
+
+def test_a_store_that_breaks_off_while_a_file_is_peeked_into_does_not_answer() -> None:
+    store = Store(f"memory://peeked-{uuid.uuid4().hex}", "shop")
+    store.write_bytes("a", b"b")
+    path = store.path("a").path
+    store._files.store[path] = BrokenOff(store._files, path, b"b" * 100_000)
+    words = "shop/a: the store did not answer: broken off"
+    with pytest.raises(StorageUnavailable, match=words), store.peek("a") as file:
+        assert file.read(1) == b"b"
+        file.read()
+
+
 def test_a_storage_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(b"a file")
     store = Store(str(tmp_path / "data"), "shop")
@@ -121,6 +152,25 @@ def test_a_storage_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Pa
         store.write_bytes("raw_export/a", b"1")
     with pytest.raises(StorageError, match=words):
         store.create("turns/1", b"1")
+
+
+ASKED: dict[str, Callable[[Folder], object]] = {
+    "names": lambda folder: folder.names("turns"),
+    "folders": lambda folder: folder.folders("turns"),
+    "open": lambda folder: folder.open("turns/1"),
+    "read_bytes": lambda folder: folder.read_bytes("turns/1"),
+    "delete": lambda folder: folder.delete("turns/1"),
+}
+
+
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
+def test_files_that_this_user_may_not_read_are_said_in_a_sentence(
+    ask: Callable[[Folder], object], shared: Path
+) -> None:
+    Folder(str(shared), "shop").write_bytes("turns/1", b"1")
+    (shared / "shop" / "turns").chmod(0o700)
+    said = by_another_user(lambda path: ask(Folder(str(path), "shop")), shared)
+    assert said.startswith(f"StorageError: no permission for {shared}/shop/turns"), said
 
 
 def test_a_storage_that_refuses_connections_is_said_in_a_sentence() -> None:

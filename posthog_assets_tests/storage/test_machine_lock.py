@@ -2,57 +2,22 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from posthog_assets.core.errors import PosthogAssetsError, StorageError
+from posthog_assets.core.errors import StorageError
 from posthog_assets.destination.query_client import QueryClient
 from posthog_assets.destination.settings import Destination
 from posthog_assets.sources.http.api import Api
 from posthog_assets.storage.machine_lock import held
 from posthog_assets.storage.rates import Limit, Pace, Rate
 from posthog_assets.storage.store import Store
-
-NOBODY = 65534
-
-
-@pytest.fixture
-def shared() -> Iterator[Path]:
-    """A folder like /tmp: everybody's, and sticky."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o1777)
-        yield Path(folder)
-
-
-def _as_nobody(work: Callable[[Path], object], path: Path, told: multiprocessing.SimpleQueue[str]) -> None:
-    os.setgroups([])
-    os.setgid(NOBODY)
-    os.setuid(NOBODY)
-    try:
-        work(path)
-        told.put("")
-    except PosthogAssetsError as error:
-        told.put(f"{type(error).__name__}: {error}")
-    except OSError as error:
-        told.put(repr(error))
-
-
-def by_another_user(work: Callable[[Path], object], path: Path) -> str:
-    """Return what went wrong for another user, nothing where all was well."""
-    if os.getuid():
-        pytest.skip("only root can be another user")
-    context = multiprocessing.get_context("fork")
-    told = context.SimpleQueue()
-    process = context.Process(target=_as_nobody, args=(work, path, told))
-    process.start()
-    process.join()
-    return told.get()
+from posthog_assets_tests.fakes.another_user import by_another_user
 
 
 def by_rate(path: Path) -> None:

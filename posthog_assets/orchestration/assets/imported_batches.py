@@ -56,6 +56,11 @@ def build_imported_batches(imp: Import, partitions: dg.DailyPartitionsDefinition
                 f"{report.recent:,} events are younger than 48 hours: PostHog imports them, but bills them as live. "
                 "destination.recent_events: hold_back keeps such events until they are older"
             )
+        if report.group_types_unchecked:
+            context.log.warning(
+                "The day's group types were not held against the project's, so a new one was not refused, nor one that "
+                f"PostHog drops because it is a sixth: {report.group_types_unchecked}"
+            )
         if report.already_acknowledged:
             context.log.info(
                 f"{report.already_acknowledged:,} events were acknowledged before and are not sent again; "
@@ -158,6 +163,7 @@ def _metadata(imp: Import, day: date, report: DeliveryReport) -> dict[str, Any]:
         "sent_bytes": report.sent_bytes,
         **speed(report.sent, report.seconds),
         "protocol": report.protocol or "nothing sent",
+        **({"group_types_not_checked": report.group_types_unchecked} if report.group_types_unchecked else {}),
         **in_posthog(imp, events_path(day), day),
         **location(imp, ledger_path(day), "ledger"),
         **location(imp, rejected_path(day), "rejected_and_dropped"),
