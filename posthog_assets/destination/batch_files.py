@@ -14,7 +14,7 @@ import io
 import re
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final
@@ -41,9 +41,6 @@ _FOLDED: Final = b"posthog_assets.folded"
 _WRITTEN: Final[dict[str, Any]] = {
     "compression": "none", "use_dictionary": ["verdict", "detail"], "write_statistics": False,
 }  # fmt: skip
-
-#: Rows of a folded file that are in memory at a time.
-_ROWS: Final = 1 << 18
 
 _BLOCK: Final = 4 << 20
 
@@ -115,30 +112,34 @@ def content_of(entries: Entries, facts: BatchFacts) -> bytes:
     return sink.getvalue()
 
 
-def write_folded(path: Path, known: Known, facts: FileFacts) -> str:
-    """Write what is *known* of a day, and the *facts* of all files it was read from, into one; return its digest."""
+def write_folded(path: Path, pieces: Iterable[Known], facts: FileFacts) -> str:
+    """Write what is known of a day, sorted by uuid, and the *facts* of all files it was read from, into one file.
+
+    Returns its digest.
+    """
     text = orjson.dumps(_sums([facts for _, facts in facts.batches]).as_dict())
     listed = orjson.dumps(
         {"replaces": sorted(facts.replaces), "batches": [[name, one.as_dict()] for name, one in facts.batches]}
     )
     folded = b64encode(zlib.compress(listed))
     schema = BATCH_FILE.with_metadata({_FACTS: text, _FACTS_DIGEST: digest_of(text + folded), _FOLDED: folded})
-    texts = pa.array(known.texts, pa.string())
     with pq.ParquetWriter(path, schema, **_WRITTEN) as writer:
-        for start in range(0, len(known), _ROWS):
-            rows = slice(start, start + _ROWS)
-            uuids = np.stack((known.high[rows], known.low[rows]), axis=1).astype(">u8")
-            words = np.zeros(len(uuids), np.int32) if known.words is None else known.words[rows]
-            columns = [
-                pa.Array.from_buffers(pa.binary(16), len(uuids), [None, pa.py_buffer(uuids.tobytes())]),
-                pa.array(known.hashes[rows]),
-                pa.array(known.keys[rows]),
-                pa.DictionaryArray.from_arrays(known.codes[rows], [v.value for v in VERDICTS]),
-                texts.take(pa.array(words)),
-            ]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+        for piece in pieces:
+            writer.write_table(pa.Table.from_arrays(_columns(piece), schema=schema))
     with path.open("rb") as file:
         return digest_of_file(file)
+
+
+def _columns(known: Known) -> list[pa.Array]:
+    uuids = np.stack((known.high, known.low), axis=1).astype(">u8")
+    said, places = np.unique(known.places, return_inverse=True)
+    return [
+        pa.Array.from_buffers(pa.binary(16), len(known), [None, pa.py_buffer(uuids.tobytes())]),
+        pa.array(known.hashes),
+        pa.array(known.keys),
+        pa.DictionaryArray.from_arrays(known.codes, [v.value for v in VERDICTS]),
+        pa.array([known.texts[word] for word in said.tolist()], pa.string()).take(pa.array(places)),
+    ]
 
 
 def _sums(facts: list[BatchFacts]) -> BatchFacts:

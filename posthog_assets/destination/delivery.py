@@ -78,19 +78,17 @@ def deliver(
     """
     report = report if report is not None else DeliveryReport()
     since = (now or datetime.now(UTC)) - RECENT
-    known = ledger.load()
-    found = survey(events, known, report, since)
-    if report.moved and not destination.allow_duplicates:
-        raise KeyWouldChange(
-            f"{report.moved:,} of {report.events:,} events were acknowledged by PostHog under another day, event name "
-            f"or distinct_id (for example uuid {', '.join(report.moved_examples)}). PostHog would keep both versions "
-            "for ever, so nothing was sent. Undo the change of the mapping (posthog-assets changes shows what it "
-            "does), or set destination.allow_duplicates: true to send them anyway"
-        )
-    if not report.owed:
-        ledger.fold(known)
-    # It is as large as the day, and what is sent needs no more than what was found.
-    del known
+    with ledger.sorted_entries() as known:
+        found = survey(events, known, report, since)
+        if report.moved and not destination.allow_duplicates:
+            raise KeyWouldChange(
+                f"{report.moved:,} of {report.events:,} events were acknowledged by PostHog under another day, event "
+                f"name or distinct_id (for example uuid {', '.join(report.moved_examples)}). PostHog would keep both "
+                "versions for ever, so nothing was sent. Undo the change of the mapping (posthog-assets changes shows "
+                "what it does), or set destination.allow_duplicates: true to send them anyway"
+            )
+        if not report.owed:
+            ledger.fold(known)
     hold_back = destination.recent_events == "hold_back"
     report.held_back = report.recent if hold_back else 0
     if report.owed > report.held_back:

@@ -83,22 +83,30 @@ class Known:
     def dropped(self) -> np.ndarray:
         return self.codes == CODES[Verdict.DROP]
 
+    @property
+    def places(self) -> np.ndarray:
+        """Each entry's place in `texts`."""
+        return np.zeros(len(self), np.int32) if self.words is None else self.words
+
     def detail(self, index: int) -> str | None:
         """Return PostHog's own words about an entry."""
         return None if self.words is None else self.texts[self.words[index]]
 
     def find(self, uuids: np.ndarray) -> np.ndarray:
         """Return the index of each uuid (`S16`), -1 where there is none."""
-        found = np.full(len(uuids), -1)
-        if not len(self) or not len(uuids):
+        return self.find_halves(*halves(uuids))
+
+    def find_halves(self, high: np.ndarray, low: np.ndarray) -> np.ndarray:
+        """Return the index of each uuid, given as `halves` returns it, -1 where there is none."""
+        found = np.full(len(high), -1)
+        if not len(self) or not len(high):
             return found
-        high, low = halves(uuids)
         # Neighbours are looked for one after the other: most of what is read is in the processor's cache.
         order = np.argsort(high)
-        where = np.empty(len(uuids), dtype=np.int64)
+        where = np.empty(len(high), dtype=np.int64)
         where[order] = np.searchsorted(self.high, high[order])
         # Uuids with the same first half stand one after the other.
-        open_ = np.arange(len(uuids))
+        open_ = np.arange(len(high))
         while len(open_):
             open_ = open_[where[open_] < len(self)]
             open_ = open_[self.high[where[open_]] == high[open_]]
@@ -113,6 +121,38 @@ class Known:
         if not len(self):
             return np.zeros(len(where), dtype=bool)
         return (where >= 0) & _acknowledged(self.codes[where])
+
+    def newest(self) -> Known:
+        """Return the last of each uuid's entries, sorted by uuid."""
+        return self.at(newest_of(self.high, self.low))
+
+    def at(self, where: np.ndarray | slice) -> Known:
+        """Return the entries at *where*."""
+        words = None if self.words is None else self.words[where]
+        return Known(
+            self.high[where], self.low[where], self.hashes[where], self.keys[where], self.codes[where], words,
+            self.texts,
+        )  # fmt: skip
+
+    @classmethod
+    def joined(cls, pieces: list[Known]) -> Known:
+        """Return as one the entries of *pieces*, each of uuids after those of the one before.
+
+        The texts of a piece begin with those of the one before.
+        """
+        if len(pieces) == 1:
+            return pieces[0]
+        if not pieces:
+            numbers = np.empty(0, np.uint64)
+            return cls(numbers, numbers, numbers, numbers, np.empty(0, np.int8), None, (None,))
+
+        def whole(name: str) -> np.ndarray:
+            return np.concatenate([getattr(piece, name) for piece in pieces])
+
+        return cls(
+            whole("high"), whole("low"), whole("hashes"), whole("keys"), whole("codes"), whole("places"),
+            pieces[-1].texts,
+        )  # fmt: skip
 
     def taken_back(self, where: np.ndarray, why: str) -> Entries:
         """Return the entries at *where* as owed, which *why* explains."""
@@ -161,11 +201,29 @@ class Growing:
         return values
 
 
-class Texts:
-    """PostHog's words, each kept once, and for every entry which of them it has."""
+class Words:
+    """PostHog's words, each kept once."""
 
     def __init__(self) -> None:
         self._places: dict[str | None, int] = {None: 0}
+
+    def places(self, details: pa.ChunkedArray) -> np.ndarray:
+        """Return the place in `known` of each entry's words."""
+        if details.null_count == len(details):
+            return np.zeros(len(details), dtype=np.int32)
+        texts = details.to_pylist()
+        return np.array([self._places.setdefault(text, len(self._places)) for text in texts], np.int32)
+
+    @property
+    def known(self) -> tuple[str | None, ...]:
+        return tuple(self._places)
+
+
+class Texts(Words):
+    """For every entry of a day which of PostHog's words it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._entries = Growing(np.int32)
         #: Entries without words that came before the first ones with some.
         self._silent = 0
@@ -178,16 +236,11 @@ class Texts:
         if self._silent:
             self._entries.add(np.zeros(self._silent, dtype=np.int32))
             self._silent = 0
-        texts = [None] * len(details) if is_silent else details.to_pylist()
-        self._entries.add(np.array([self._places.setdefault(text, len(self._places)) for text in texts], np.int32))
+        self._entries.add(self.places(details))
 
     def taken(self, where: np.ndarray | slice) -> np.ndarray | None:
         """Return the place in `known` of the words of the entries at *where*; None where PostHog said nothing."""
         return None if len(self._places) == 1 else self._entries.taken(where)
-
-    @property
-    def known(self) -> tuple[str | None, ...]:
-        return tuple(self._places)
 
 
 def newest_of(high: np.ndarray, low: np.ndarray) -> np.ndarray | slice:

@@ -20,7 +20,7 @@ import io
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -46,7 +46,9 @@ from posthog_assets.destination.batch_files import (
     read,
     write_folded,
 )
-from posthog_assets.destination.entries import Entries, Growing, Known, Texts, halves, newest_of
+from posthog_assets.destination.entries import Entries, Growing, Known, Texts, Words, halves, newest_of
+from posthog_assets.destination.entry_join import SortedEntries
+from posthog_assets.destination.uuid_sorter import UuidSorter
 from posthog_assets.storage.layout import delivery_folder, ledger_path
 from posthog_assets.storage.leases import Holding
 from posthog_assets.storage.parquet import damage_named
@@ -64,6 +66,9 @@ T = TypeVar("T")
 #: Files of a store elsewhere that are fetched at the same time: each costs a journey, and few bytes.
 _AHEAD: Final = 8
 
+
+#: What an entry has beside its uuid: two hashes, the code of its verdict, and the place of PostHog's words.
+_FURTHER: Final = (np.uint64, np.uint64, np.int8, np.int32)
 
 #: Fewer files than this stay as they are when a day is settled.
 _FOLDED_FROM: Final = 10
@@ -151,6 +156,43 @@ class Ledger:
             highs.taken(newest), lows.taken(newest), hashes.taken(newest), keys.taken(newest), codes.taken(newest),
             texts.taken(newest), texts.known,
         )  # fmt: skip
+
+    @contextmanager
+    def sorted_entries(self) -> Iterator[SortedEntries]:
+        """Open what `load` returns in pieces, one of which is in memory at a time; raises what `load` does."""
+        with scratch_folder() as folder, ExitStack() as stack:
+            yield self._while_others_fold(lambda: self._sorted_entries(Path(folder), stack))
+
+    def _sorted_entries(self, folder: Path, stack: ExitStack) -> SortedEntries:
+        current = self._current()
+        if len(current) == 1 and is_folded(current[0]):
+            # It is sorted already.
+            file = stack.enter_context(self._store.open(self._path(current[0])))
+            return SortedEntries(False, lambda: self._folded(file, current[0]))
+        words = Words()
+        sorter = stack.enter_context(UuidSorter(folder / "entries", _FURTHER))
+        for table, verdicts in self._tables(current):
+            known = _known(table, verdicts, words)
+            sorter.add(known.high, known.low, known.hashes, known.keys, known.codes, known.places)
+        return SortedEntries(not current, lambda: self._sorted(sorter, words))
+
+    def _folded(self, file: IO[bytes], name: str) -> Iterator[Known]:
+        """Yield the entries of a folded file; what the consumer raises is not taken for damage of the file."""
+        words = Words()
+        file.seek(0)
+        with self._damage_named(name):
+            tables = read(file, name)[1]
+        while True:
+            with self._damage_named(name):
+                piece = next(tables, None)
+            if piece is None:
+                return
+            yield _known(*piece, words)
+
+    @staticmethod
+    def _sorted(sorter: UuidSorter, words: Words) -> Iterator[Known]:
+        for high, low, hashes, keys, codes, places in sorter.pieces():
+            yield Known(high, low, hashes, keys, codes, places, words.known).newest()
 
     def _tables(self, current: list[str]) -> Iterator[tuple[pa.Table, np.ndarray]]:
         """Yield the rows of the files *current*, with the codes of their verdicts."""
@@ -254,10 +296,10 @@ class Ledger:
             self._facts[name] = facts
         return [self._facts[name] for name in names]
 
-    def fold(self, known: Known | None = None) -> None:
+    def fold(self, entries: SortedEntries | None = None) -> None:
         """Make one file of many, once the day is settled: reading ten thousand files takes many seconds.
 
-        *known* is what `load` returned, where nothing was recorded since.
+        *entries* is what `sorted_entries` opened, where nothing was recorded since.
 
         Raises:
             PartitionLost: another run may have the day now; nothing is written or deleted.
@@ -266,9 +308,10 @@ class Ledger:
         current = self._current()
         if len(current) >= _FOLDED_FROM:
             facts = FileFacts(list(self.batch_facts()), frozenset(self._files))
-            with scratch_folder() as folder:
-                path = Path(folder) / "folded.parquet"
-                digest = write_folded(path, self.load() if known is None else known, facts)
+            with ExitStack() as stack:
+                path = Path(stack.enter_context(scratch_folder())) / "folded.parquet"
+                pieces = (entries or stack.enter_context(self.sorted_entries())).pieces()
+                digest = write_folded(path, pieces, facts)
                 name = file_name(self._next, self._writer, digest, folded=True)
                 self.holding.confirm()
                 with self._store.atomic_write(self._path(name)) as target:
@@ -302,6 +345,12 @@ class Ledger:
         self.holding.confirm()
         with self._store.atomic_write(ledger_path(self._day)) as path:
             pq.write_table(table, path)
+
+
+def _known(table: pa.Table, codes: np.ndarray, words: Words) -> Known:
+    """Return the rows of a file."""
+    hashes, keys = table["content_hash"].to_numpy(), table["key_hash"].to_numpy()
+    return Known(*halves(_fixed(table["uuid"])), hashes, keys, codes, words.places(table["detail"]), words.known)
 
 
 def _fixed(column: pa.ChunkedArray) -> np.ndarray:

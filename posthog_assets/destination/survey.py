@@ -5,8 +5,11 @@ Belongs here: holding the stored events against the ledger. Does not belong here
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,17 +17,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from posthog_assets.core.arrow_columns import unpack
-from posthog_assets.destination.encoder import EncodedEvents, encode
-from posthog_assets.destination.entries import NO_REASON, Entries, Known
+from posthog_assets.destination.encoder import encode
+from posthog_assets.destination.entries import NO_REASON, Entries, halves
+from posthog_assets.destination.entry_join import Joined, SortedEntries, joined
 from posthog_assets.destination.person_order import StoredEvents
 from posthog_assets.destination.probes import without_overwrites
 from posthog_assets.destination.report import DeliveryReport, count_reason
+from posthog_assets.destination.uuid_sorter import UuidSorter
+from posthog_assets.storage.scratch import scratch_folder
 
 #: Younger events are billed as live ones: posthog.com/docs/migrate.
 RECENT: Final = timedelta(hours=48)
 
 #: Acknowledged events of a batch that are looked at for one that can be sent again.
 _PROBES_LOOKED_AT: Final = 500
+
+#: Events that would be stored twice, named by their uuids.
+_EXAMPLES: Final = 5
 
 
 #: What is read of the events to send them, always all of it: so the batches of two readings are the same rows.
@@ -39,58 +48,103 @@ class Survey:
     settled: list[np.ndarray] = field(default_factory=list)
     #: For each batch, which of its sendable rows PostHog has in another version (masks); empty likewise.
     changed: list[np.ndarray] = field(default_factory=list)
-    #: One row: an acknowledged event that can be sent once more without changing a person or a group.
-    acknowledged: pa.RecordBatch | None = None
+    #: Looks for `acknowledged`.
+    look: Callable[[], pa.RecordBatch | None] = lambda: None
+
+    @cached_property
+    def acknowledged(self) -> pa.RecordBatch | None:
+        """One row: an acknowledged event that can be sent once more without changing a person or a group."""
+        return self.look()
 
 
-def survey(events: StoredEvents, known: Known, report: DeliveryReport, since: datetime) -> Survey:
-    """Count into *report* what is to be sent of *events*, given what is *known*; those after *since* are recent."""
-    if not len(known):
+#: What an event is, as bits.
+_SETTLED, _CHANGED, _DROPPED = 1, 2, 4
+
+#: What goes with an event's uuid: two hashes, its place in the day, and whether it is recent.
+_EVENT: Final = (np.uint64, np.uint64, np.int64, np.bool_)
+
+
+def survey(events: StoredEvents, known: SortedEntries, report: DeliveryReport, since: datetime) -> Survey:
+    """Count into *report* what is to be sent of *events*, given what is *known*; those after *since* are recent.
+
+    In memory are, of each event, a byte and its masks: both sides are read in the order of their uuids.
+    """
+    if known.is_empty:
         for batch in events(["timestamp", "reject_reason"]):
             sendable = sendable_rows(batch)
             report.events += sendable.num_rows
             report.recent += count_recent(sendable, since)
         return Survey()
-    result = Survey()
-    settled = result.settled
-    seen = np.zeros(len(known), dtype=bool)
-    for batch in events(SENT):
-        sendable = sendable_rows(batch)
-        report.events += sendable.num_rows
-        if not sendable.num_rows:
-            settled.append(np.zeros(0, dtype=bool))
-            result.changed.append(np.zeros(0, dtype=bool))
-            continue
-        encoded = encode(sendable)
-        where = known.find(encoded.uuids)
-        found = where >= 0
-        seen[where[found]] = True
-        at = np.maximum(where, 0)
-        was = Entries(encoded.uuids, known.hashes[at], known.keys[at], known.codes[at], [])
-        same = found & (was.hashes == encoded.hashes)
-        acknowledged, dropped = found & was.acknowledged, same & was.dropped
+    with scratch_folder() as folder, UuidSorter(Path(folder) / "events", _EVENT) as sorter:
+        counts: list[int] = []
+        for batch in events(SENT):
+            sendable = sendable_rows(batch)
+            if sendable.num_rows:
+                _add(sorter, sendable, report.events, since)
+            counts.append(sendable.num_rows)
+            report.events += sendable.num_rows
+        states = _states(sorter, known, report)
+    by_batch = np.split(states, np.cumsum(counts, dtype=np.int64))[:-1]
+    return Survey(
+        [(some & _SETTLED) > 0 for some in by_batch], [(some & _CHANGED) > 0 for some in by_batch],
+        lambda: _probe(events, [(some & (_SETTLED | _DROPPED)) == _SETTLED for some in by_batch]),
+    )  # fmt: skip
+
+
+def _add(sorter: UuidSorter, sendable: pa.RecordBatch, start: int, since: datetime) -> None:
+    encoded = encode(sendable)
+    places = np.arange(start, start + len(encoded))
+    recent = pc.greater(sendable["timestamp"], pa.scalar(since)).to_numpy(zero_copy_only=False)
+    sorter.add(*halves(encoded.uuids), encoded.hashes, encoded.keys, places, recent)
+
+
+def _states(sorter: UuidSorter, known: SortedEntries, report: DeliveryReport) -> np.ndarray:
+    """Return what each event is, and count it."""
+    states = np.zeros(report.events, dtype=np.uint8)
+    moved: list[tuple[int, str]] = []
+    for piece in joined(sorter, known):
+        hashes, keys, places, recent = piece.columns
+        entries = piece.known
+        found, at = piece.where >= 0, piece.where[piece.where >= 0]
+        has_entry = Entries(np.empty(0), entries.hashes[at], entries.keys[at], entries.codes[at], [])
+        same = has_entry.hashes == hashes[found]
+        acknowledged, dropped = has_entry.acknowledged, same & has_entry.dropped
+        clash = acknowledged & (has_entry.keys != keys[found])
+        settled = (same & acknowledged) | dropped
+        states[places[found]] = settled * _SETTLED | (acknowledged & ~same) * _CHANGED | dropped * _DROPPED
         report.already_acknowledged += int((same & acknowledged).sum())
-        report.dropped += int(dropped.sum())
-        for index in at[dropped]:
-            count_reason(report.drop_reasons, known.detail(index) or NO_REASON, 1)
-        settled.append((same & acknowledged) | dropped)
-        if result.acknowledged is None:
-            result.acknowledged = _first_probe(sendable, encoded, same & acknowledged)
-        report.recent += count_recent(sendable.filter(pa.array(~settled[-1])), since)
-        clash = acknowledged & (was.keys != encoded.keys)
-        result.changed.append(acknowledged & ~same)
         report.changed += int((acknowledged & ~same & ~clash).sum())
         report.moved += int(clash.sum())
-        report.moved_examples += unpack(encoded.uuids[clash][: max(0, 5 - len(report.moved_examples))])
+        report.dropped += int(dropped.sum())
+        for index in at[dropped].tolist():
+            count_reason(report.drop_reasons, entries.detail(index) or NO_REASON, 1)
+        report.recent += int(recent.sum()) - int(recent[found][settled].sum())
+        seen = np.zeros(len(entries), dtype=bool)
+        seen[at] = True
+        report.orphaned += int((entries.acknowledged & ~seen).sum())
+        moved = sorted(moved + _named(piece, np.flatnonzero(found)[clash]))[:_EXAMPLES]
     report.acknowledged = report.already_acknowledged
-    report.orphaned = int((known.acknowledged & ~seen).sum())
-    return result
+    report.moved_examples = [uuid for _, uuid in moved]
+    return states
 
 
-def _first_probe(sendable: pa.RecordBatch, encoded: EncodedEvents, settled: np.ndarray) -> pa.RecordBatch | None:
-    places = np.flatnonzero(settled)[:_PROBES_LOOKED_AT]
-    harmless = places[without_overwrites(encoded.take(places))] if len(places) else places
-    return sendable.slice(int(harmless[0]), 1) if len(harmless) else None
+def _named(piece: Joined, rows: np.ndarray) -> list[tuple[int, str]]:
+    """Return the places in the day, and the uuids, of the first of *rows*."""
+    places = piece.columns[2][rows]
+    first = rows[np.argsort(places)[:_EXAMPLES]]
+    uuids = np.stack([half[first] for half in piece.uuids], axis=1).astype(">u8").view("S16").reshape(-1)
+    return list(zip(piece.columns[2][first].tolist(), unpack(uuids), strict=True))
+
+
+def _probe(events: StoredEvents, acknowledged: list[np.ndarray]) -> pa.RecordBatch | None:
+    for batch, mask in zip(events(SENT), acknowledged, strict=True):
+        places = np.flatnonzero(mask)[:_PROBES_LOOKED_AT]
+        if len(places):
+            some = sendable_rows(batch).take(pa.array(places))
+            harmless = np.flatnonzero(without_overwrites(encode(some)))
+            if len(harmless):
+                return some.slice(int(harmless[0]), 1)
+    return None
 
 
 def count_recent(batch: pa.RecordBatch, since: datetime) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Self
 
@@ -44,7 +45,7 @@ class SessionField(NamedTuple):
     hidden: bool = False
 
 
-class Dialect(Section):
+class Dialect(Section, ABC):
     """How one record reads. Subclasses implement `stage`."""
 
     type: str = "custom"
@@ -136,9 +137,9 @@ class Dialect(Section):
         """
         return ()
 
+    @abstractmethod
     def stage(self, chunk: RecordChunk, part: str) -> pa.RecordBatch:
         """Return one row of `staged_schema` per record of *chunk*, in order."""
-        raise NotImplementedError
 
     def batches(self, chunk: RecordChunk, part: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows that `stage` returns, in order, in batches that fit into memory."""

@@ -19,13 +19,14 @@ import orjson
 
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.dialects.column_values import take_out
-from posthog_assets.dialects.compiled import Code, made
+from posthog_assets.dialects.compiled import Code, added, made
+from posthog_assets.dialects.json_column import JsonColumn
 from posthog_assets.dialects.record import PERSONAL, group_keys
 from posthog_assets.dialects.straight import Odd
 
 #: `lines(dialect, texts, columns)`: adds the records it takes to the columns. Returned are the indices of the others,
 #: and of those it took the names of columns that are not imported, by index.
-Lines = Callable[[Any, list[bytes], tuple[list[Any], ...]], tuple[list[int], list[tuple[int, list[str]]]]]
+Lines = Callable[[Any, list[bytes], tuple[Any, ...]], tuple[list[int], list[tuple[int, list[str]]]]]
 
 #: Properties that are not properties of the event, or not only.
 _APART: Final = (*PERSONAL, "$groups")
@@ -51,8 +52,13 @@ class Chosen:
     takes_out: bool
 
 
-#: The columns that the function fills, in this order; JSON objects are text, None where there is none.
+#: The columns that the function fills, in this order: lists, and a `JsonColumn` where they are of JSON objects.
 FILLED: Final = ("source_ids", "events", "user_ids", "anonymous_ids", "times", "properties", "sets", "groups")
+
+
+def unfilled() -> tuple[Any, ...]:
+    """Return the columns of `FILLED`, with nothing in them."""
+    return [], [], [], [], [], JsonColumn(), JsonColumn(), JsonColumn()
 
 
 @functools.lru_cache(100)
@@ -71,6 +77,9 @@ def lines_source(chosen: Chosen) -> str:
     code.add(
         '"""Read lines of JSON, in the columns of staged rows; return which records are to be read closely."""',
         f"{', '.join(FILLED)} = columns",
+        "properties, property_ends = properties.text, properties.ends",
+        *(["sets, set_ends = sets.text, sets.ends"] if chosen.person_properties else []),
+        *(["groups, group_ends = groups.text, groups.ends"] if chosen.has_groups else []),
         "option, odd, noted, unknown_of = dialect.dump_option, [], [], {}",
         "for index, text in enumerate(texts):",
         "    try:",
@@ -88,9 +97,9 @@ def lines_source(chosen: Chosen) -> str:
         *(["    user_ids.append(user_id)"] if chosen.user_id else []),
         *(["    anonymous_ids.append(anonymous_id)"] if chosen.anonymous_id else []),
         "    times.append(time)",
-        "    properties.append(written)",
-        *(["    sets.append(last)"] if chosen.person_properties else []),
-        *(["    groups.append(of_groups)"] if chosen.has_groups else []),
+        *added("properties", "property_ends", "written"),
+        *(added("sets", "set_ends", "last") if chosen.person_properties else []),
+        *(added("groups", "group_ends", "of_groups") if chosen.has_groups else []),
         "    # Freed before the next one is read: all of them take the same memory, which stays in the caches.",
         "    del record" + ("" if chosen.properties is None else ", into"),
         "return odd, noted",

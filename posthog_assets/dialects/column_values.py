@@ -1,4 +1,4 @@
-"""Whole columns of values, as `columns` reads them: ids, what must be there, and why a record has none.
+"""Whole columns of values, as `columns` reads them: ids, groups, what must be there, and why a record has none.
 
 Belongs here: reading one column of many records, the reasons of those that are rejected for it, and batches without
 these. Does not belong here: which column is what (`columns`), where a value stands in one record (`column`).
@@ -6,10 +6,11 @@ these. Does not belong here: which column is what (`columns`), where a value sta
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,7 +18,7 @@ from posthog_assets.core.rejection import Rejected
 from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.dialects.column import ABSENT, Column
 from posthog_assets.dialects.notes import notes_of
-from posthog_assets.dialects.record import as_id
+from posthog_assets.dialects.record import as_id, group_keys
 
 Made = TypeVar("Made")
 
@@ -121,6 +122,21 @@ def require(column: str, values: list[Any], records: list[dict[str, Any]], reaso
     for index, value in enumerate(values):
         if value is None or value is ABSENT or value == "":
             reasons.setdefault(index, f"required column {column} is empty")
+
+
+def groups_of(
+    columns: Mapping[str, Column], records: list[dict[str, Any]], reasons: dict[int, str]
+) -> list[bytes | None]:
+    """Return each record's keys by group type as JSON text, None where it has none."""
+    texts: list[bytes | None] = []
+    for index, record in enumerate(records):
+        try:
+            keys = group_keys(columns, record)
+        except Rejected as reason:
+            reasons.setdefault(index, str(reason))
+            keys = {}
+        texts.append(orjson.dumps(keys) if keys else None)
+    return texts
 
 
 def in_order(batch: pa.RecordBatch, others: pa.RecordBatch, indices: list[int]) -> pa.RecordBatch:

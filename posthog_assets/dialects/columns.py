@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
-import orjson
 import pyarrow as pa
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -18,14 +17,14 @@ from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.json_records import Unparsed
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.rejection import Rejected, reason_head
-from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.column import ABSENT, Column, TimestampColumn, Value
 from posthog_assets.dialects.column_kinds import TYPES_DESCRIPTION, Types, as_declared, as_kind, converters
-from posthog_assets.dialects.column_lines import FILLED, Chosen, lines_of, lines_source
+from posthog_assets.dialects.column_lines import Chosen, lines_of, lines_source, unfilled
 from posthog_assets.dialects.column_values import (
     each,
+    groups_of,
     ids_of,
     in_order,
     missing,
@@ -36,7 +35,8 @@ from posthog_assets.dialects.column_values import (
     without_rejected,
 )
 from posthog_assets.dialects.notes import Notes
-from posthog_assets.dialects.record import PERSONAL, extract_person_properties, group_keys, read_own_groups
+from posthog_assets.dialects.record import PERSONAL, extract_person_properties, read_own_groups
+from posthog_assets.dialects.rows import whole_batch
 
 
 class Columns(Dialect):
@@ -144,33 +144,24 @@ class Columns(Dialect):
 
     def _stage_lines(self, texts: list[bytes], positions: Sequence[int], part: str) -> tuple[pa.RecordBatch, list[int]]:
         """Return the rows of those lines that are as most are, and the indices of the others."""
-        columns: tuple[list[Any], ...] = tuple([] for _ in FILLED)
+        columns = unfilled()
         others, noted = lines_of(self._chosen)(self, texts, columns)
         places = np.delete(np.asarray(positions), others) if others else positions
-        source_ids, events, users, anonymous, times, properties, people, groups = columns
+        source_ids, events, users, anonymous, times, *objects = columns
         how, notes = self.timestamp, Notes()
         stamps, flaws = read_timestamps(times, how.timezone, how.format, how.unit, self._window)
-        count = len(source_ids)
+        count, nothing = len(source_ids), pa.nulls(len(source_ids), pa.string())
         name = self.event.value if isinstance(self.event, Value) else None
-        batch = pa.RecordBatch.from_arrays(
-            [
-                pa.array(source_ids, pa.string()),
-                pa.repeat(pa.scalar("event", pa.string()), count),
-                pa.array(events, pa.string()) if name is None else pa.repeat(pa.scalar(name, pa.string()), count),
-                pa.array(users, pa.string()) if users else pa.nulls(count, pa.string()),
-                pa.array(anonymous, pa.string()) if anonymous else pa.nulls(count, pa.string()),
-                stamps,
-                # orjson writes valid UTF-8, so the bytes are text as they stand.
-                *(
-                    pa.array(texts_of, pa.binary()).view(pa.string()) if texts_of else pa.nulls(count, pa.string())
-                    for texts_of in (properties, people, [], groups, [])
-                ),
-                pa.repeat(pa.scalar(part, pa.string()), count),
-                pa.array(places, pa.int64()),
-                pa.nulls(count, pa.string()),
-            ],
-            schema=STAGED_EVENTS,
-        )
+        properties, people, groups = (column.array() if column.ends else nothing for column in objects)
+        arrays = [
+            pa.array(source_ids, pa.string()),
+            pa.repeat(pa.scalar("event", pa.string()), count),
+            pa.array(events, pa.string()) if name is None else pa.repeat(pa.scalar(name, pa.string()), count),
+            pa.array(users, pa.string()) if users else nothing,
+            pa.array(anonymous, pa.string()) if anonymous else nothing,
+            stamps, properties, people, nothing, groups, nothing,
+        ]  # fmt: skip
+        batch = whole_batch(arrays, {}, part, places)
         if flaws:
             # Why a time cannot be read is said by whoever reads the record closely.
             kept = np.delete(np.arange(len(texts)), others)
@@ -192,15 +183,7 @@ class Columns(Dialect):
         columns = self._read(records, chunk.untyped, reasons, notes)
         if reasons:
             columns = without_rejected(columns, reasons, count)
-        batch = pa.RecordBatch.from_arrays(
-            [
-                *columns,
-                pa.array([part], pa.string()).take(pa.array([0] * count, pa.int32())),
-                pa.array(chunk.positions, pa.int64()),
-                pa.array([reasons.get(i) for i in range(count)] if reasons else pa.nulls(count), pa.string()),
-            ],
-            schema=STAGED_EVENTS,
-        )
+        batch = whole_batch(columns, reasons, part, chunk.positions)
         notes.add(Notes(remarks=chunk.remarks))
         return notes.on(batch)
 
@@ -348,17 +331,7 @@ class Columns(Dialect):
         return tuple(name for name in names if name not in known)
 
     def _groups(self, records: list[dict[str, Any]], reasons: dict[int, str]) -> list[bytes | None]:
-        if not self.groups:
-            return []
-        texts: list[bytes | None] = []
-        for index, record in enumerate(records):
-            try:
-                keys = group_keys(self.groups, record)
-            except Rejected as reason:
-                reasons.setdefault(index, str(reason))
-                keys = {}
-            texts.append(orjson.dumps(keys) if keys else None)
-        return texts
+        return groups_of(self.groups, records, reasons) if self.groups else []
 
     def _properties(self, records: list[dict[str, Any]], untyped: bool, reasons: dict[int, str]) -> pa.Array:
         if self.properties == "all":

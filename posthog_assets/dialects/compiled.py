@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from posthog_assets.dialects.paths import by_head
+
 if TYPE_CHECKING:
     from posthog_assets.dialects.vendor import Vendor
 
@@ -105,33 +107,19 @@ def _write_clocks(code: Code, paths: tuple[str, ...]) -> None:
 
 
 #: Fields and the properties they become; below a field that is an object, such a tree.
-_Tree = tuple[list[tuple[str, str]], dict[str, Any]]
-
-
-def _tree(names: Mapping[str, str]) -> _Tree:
-    flat: dict[str, str] = {}
-    inner: dict[str, dict[str, str]] = {}
-    for path, name in names.items():
-        head, _, rest = path.partition(".")
-        if rest:
-            inner.setdefault(head, {})[rest] = name
-        else:
-            flat[head] = name
-    return list(flat.items()), {head: _tree(below) for head, below in inner.items()}
-
-
 def write_table(
     code: Code, names: Mapping[str, str], nothing: frozenset[str], into: str = "into", held: Held = MappingProxyType({})
 ) -> None:
     """Write what sets `into[name]` to the value of each field that has one; texts in *nothing* are none."""
-    _write_tree(code, _tree(names), nothing, into, held)
+    _write_below(code, names, nothing, into, held)
 
 
-def _write_tree(
-    code: Code, tree: _Tree, nothing: frozenset[str], into: str, held: Held, get: str = "get", depth: int = 0
-) -> None:
-    flat, inner = tree
-    for key, name in flat:
+def _write_below(
+    code: Code, names: Mapping[str, str], nothing: frozenset[str], into: str, held: Held, get: str = "get",
+    depth: int = 0,
+) -> None:  # fmt: skip
+    flat, inner = by_head(names)
+    for key, name in flat.items():
         if (value := held.get(key)) is None:
             code.add(f"value = {get}({key!r})", deeper=depth)
             value = "value"
@@ -139,7 +127,7 @@ def _write_tree(
     for key, below in inner.items():
         code.add(f"below = {get}({key!r})", "if type(below) is dict and below:", deeper=depth)
         code.add(f"    {get}_below = below.get", deeper=depth)
-        _write_tree(code, below, nothing, into, {}, f"{get}_below", depth + 1)
+        _write_below(code, below, nothing, into, {}, f"{get}_below", depth + 1)
 
 
 def _is_said(nothing: frozenset[str], value: str) -> str:
@@ -199,6 +187,11 @@ def chooser(name: str, names: Iterable[str]) -> Callable[[dict[str, Any]], dict[
 
 
 # --- a block of records ---------------------------------------------------------------------------------------
+
+
+def added(text: str, ends: str, value: str) -> list[str]:
+    """Return the lines that add the text in *value* to a `JsonColumn`, whose own are in *text* and *ends*."""
+    return [f"    if {value}:", f"        {text} += {value}", f"    {ends}.append(len({text}))"]
 
 
 def rows_source(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> str:

@@ -14,19 +14,25 @@ from posthog_assets.dialects.record import Record, nested
 Getter = Callable[[Record], Any]
 
 
+def by_head(names: Mapping[str, str]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """Return the entries of a table whose path is one key, and those of each object by what follows in the path."""
+    flat: dict[str, str] = {}
+    inner: dict[str, dict[str, str]] = {}
+    for path, name in names.items():
+        head, _, rest = path.partition(".")
+        if rest:
+            inner.setdefault(head, {})[rest] = name
+        else:
+            flat[head] = name
+    return flat, inner
+
+
 class Table:
     """Field paths, `context.page.url`, and the properties they become."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = dict(names)
-        inner: dict[str, dict[str, str]] = {}
-        flat: dict[str, str] = {}
-        for path, name in names.items():
-            head, _, rest = path.partition(".")
-            if rest:
-                inner.setdefault(head, {})[rest] = name
-            else:
-                flat[head] = name
+        flat, inner = by_head(self.names)
         self._flat = tuple(flat.items())
         self._inner = tuple((head, Table(below)) for head, below in inner.items())
 

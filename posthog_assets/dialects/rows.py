@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from posthog_assets.core.schemas import STAGED_EVENTS
@@ -51,13 +52,23 @@ def notes_of_rows(found: Iterable[Note]) -> Notes:
 
 
 def batch_of(columns: RowColumns, reasons: dict[int, str], part: str, positions: Sequence[int]) -> pa.RecordBatch:
-    count, text = len(columns[0]), pa.string()
+    texts = [pa.array(column, pa.string()) for column in columns[:TIMES]]
+    objects = [column.array(reasons) for column in columns[TIMES + 1 :]]
+    return whole_batch([*texts, *columns[TIMES], *objects], reasons, part, positions)
+
+
+def whole_batch(
+    arrays: Sequence[pa.Array], reasons: dict[int, str], part: str, positions: Sequence[int] | npt.NDArray[np.int64]
+) -> pa.RecordBatch:
+    """Return the staged rows of the columns from source_id to group_set: with their places, and why some are rejected.
+
+    *reasons* are by index, *positions* those of the records in *part*.
+    """
+    count, text = len(arrays[0]), pa.string()
     places = np.arange(positions.start, positions.stop) if isinstance(positions, range) else positions
     return pa.RecordBatch.from_arrays(
         [
-            *(pa.array(column, text) for column in columns[:TIMES]),
-            *columns[TIMES],
-            *(column.array(reasons) for column in columns[TIMES + 1 :]),
+            *arrays,
             pa.repeat(pa.scalar(part, text), count),
             pa.array(places, pa.int64()),
             pa.array([reasons.get(index) for index in range(count)] if reasons else pa.nulls(count), text),

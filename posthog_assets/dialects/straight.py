@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.dialects.base import Dialect
-from posthog_assets.dialects.compiled import SOURCE, Code, Held, rows_source, write_first, write_spread, write_table
+from posthog_assets.dialects.compiled import (
+    SOURCE,
+    Code,
+    Held,
+    added,
+    rows_source,
+    write_first,
+    write_spread,
+    write_table,
+)
 
 if TYPE_CHECKING:
     from posthog_assets.dialects.vendor import Vendor
@@ -81,22 +90,17 @@ def lines_source(vendor: type[Vendor], seen: dict[str, Any], *, has_groups: bool
         "    user_ids.append(user_id)",
         "    anonymous_ids.append(anonymous_id)",
         "    times.append(time)",
-        *_added("properties", "property_ends", "written"),
-        *_added("sets", "set_ends", "last"),
-        *_added("set_onces", "set_once_ends", "first"),
-        *_added("groups", "group_ends", "of_groups"),
-        *_added("group_sets", "group_set_ends", "said"),
+        *added("properties", "property_ends", "written"),
+        *added("sets", "set_ends", "last"),
+        *added("set_onces", "set_once_ends", "first"),
+        *added("groups", "group_ends", "of_groups"),
+        *added("group_sets", "group_set_ends", "said"),
         "    clocks.append(None)",
         "    # Freed before the next one is read: all of them take the same memory, which stays in the caches.",
         "    del record, into",
         "return noted",
     )
     return code.text(), _seen_names(vendor, seen) | more
-
-
-def _added(text: str, ends: str, value: str) -> list[str]:
-    """Return the lines that add *value* to a `JsonColumn`."""
-    return [f"    if {value}:", f"        {text} += {value}", f"    {ends}.append(len({text}))"]
 
 
 def _write_groups(code: Code, *, has_groups: bool) -> None:

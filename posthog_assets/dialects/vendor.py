@@ -9,11 +9,9 @@ cannot. Nothing a record holds may stop the day: a record that cannot be read is
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
-import orjson
 import pyarrow as pa
 from pydantic import Field
 
@@ -21,14 +19,13 @@ from posthog_assets.core.errors import shorten
 from posthog_assets.core.json_records import Unparsed
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.core.rejection import Rejected
-from posthog_assets.core.schemas import TIMESTAMP
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.dialects.base import Dialect
-from posthog_assets.dialects.clocks import by_other_clocks
+from posthog_assets.dialects.clocks import add_instants
 from posthog_assets.dialects.column import Column, inferred
 from posthog_assets.dialects.column_kinds import TYPES_DESCRIPTION, Types, as_declared, as_kind
-from posthog_assets.dialects.compiled import Code, fields_source, made, rows_source
-from posthog_assets.dialects.members import NOTHING, Members, never
+from posthog_assets.dialects.compiled import Code
+from posthog_assets.dialects.members import Members
 from posthog_assets.dialects.notes import Notes
 from posthog_assets.dialects.paths import Getter, Table, first_of, has_path
 from posthog_assets.dialects.reading import Reading, read_ids, trim_groups, written
@@ -42,17 +39,9 @@ from posthog_assets.dialects.record import (
     own_name,
     read_own_groups,
 )
-from posthog_assets.dialects.rows import CLOCKS, TIMES, Note, Noted, RowColumns, batch_of, empty_columns, notes_of_rows
-from posthog_assets.dialects.straight import (
-    is_straight,
-    lines_source,
-    write_left_out,
-    write_name,
-    write_tables,
-)
-
-#: What is wrong with a record that is not what its vendor writes.
-FLAWS: Final = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
+from posthog_assets.dialects.rows import CLOCKS, Note, Noted, RowColumns, batch_of, empty_columns, notes_of_rows
+from posthog_assets.dialects.straight import write_left_out, write_name, write_tables
+from posthog_assets.dialects.vendor_functions import FLAWS, fields_of, lines_of, not_of, rows_of
 
 
 class Vendor(Dialect):
@@ -152,7 +141,7 @@ class Vendor(Dialect):
         heads = {head for head, dot, _ in (path.partition(".") for path in paths) if dot}
         cls._holders = cls.objects | heads | frozenset(cls.spread)
         cls._known = frozenset((*paths, *cls.renames, *cls.dropped, *(cls.texts or ())))
-        cls._fields = staticmethod(_compiled_fields(cls) if cls.compiled else cls.fields_by_tables)
+        cls._fields = staticmethod(fields_of(cls) if cls.compiled else cls.fields_by_tables)
         cls._members = Members((*paths, *cls.not_imported, *cls.objects), cls.objects | frozenset(cls.spread))
 
     @classmethod
@@ -298,7 +287,7 @@ class Vendor(Dialect):
         else:
             reasons, noted = self._rows(chunk, columns)
         texts = chunk.records.texts if isinstance(chunk.records, Unparsed) else []
-        notes = self._add_instants(columns, reasons, texts)
+        notes = add_instants(self, columns, reasons, texts)
         batch = batch_of(columns[:CLOCKS], reasons, part, chunk.positions)
         if noted:
             notes.add(notes_of_rows(note for note in noted if note[0] not in reasons))
@@ -349,37 +338,6 @@ class Vendor(Dialect):
                 column.append(value)
         return reasons, noted
 
-    def _add_instants(self, columns: RowColumns, reasons: dict[int, str], texts: Sequence[bytes]) -> Notes:
-        """Put the instants in place of the times that records have; rows without one are rejected.
-
-        *texts* are those of the records, where they were lines. Returns which clocks gave way to others.
-        """
-        notes = Notes()
-        times = columns[TIMES]
-        good = [index for index in range(len(times)) if index not in reasons] if reasons else range(len(times))
-        read = [times[index] for index in good] if reasons else times
-        stamps, flaws = self.instants(read) if read else (pa.array([], TIMESTAMP), {})
-        if self._clocks and read:
-
-            def clocks_of(place: int) -> tuple[Any, ...]:
-                said: tuple[Any, ...] | None = columns[CLOCKS][good[place]]
-                if said is None:
-                    record = orjson.loads(texts[good[place]])
-                    said = tuple(clock(record) for clock in self._clocks)
-                return said
-
-            names = (*self.timestamp, *self.arrival)
-            stamps = by_other_clocks(stamps, flaws, read, names, clocks_of, self.instants, self._window, notes)
-        for place, flaw in flaws.items():
-            reasons[good[place]] = flaw
-            for column in columns[:TIMES]:
-                column[good[place]] = None
-        if reasons:
-            places = {index: place for place, index in enumerate(good) if index not in reasons}
-            stamps = stamps.take(pa.array([places.get(index) for index in range(len(times))], pa.int32()))
-        columns[TIMES][:] = [stamps]
-        return notes
-
     def _row(self, record: Record | Unreadable, untyped: bool) -> Reading:
         if isinstance(record, Unreadable):
             raise Rejected(record.reason)
@@ -417,38 +375,3 @@ class Vendor(Dialect):
             raise Rejected("group call tells of a person: $set, $set_once")
         row.set_once = {name: value for name, value in (row.set_once | first).items() if name not in last}
         row.set = row.set | last
-
-
-def _compiled_fields(vendor: type[Vendor]) -> Callable[[Vendor, Record], Reading]:
-    unwanted = vendor.renames.keys() | vendor.dropped
-    return made("fields", fields_source(vendor), {"Reading": Reading, "unwanted": unwanted})
-
-
-def not_of(dialect: Vendor, error: Exception) -> Rejected:
-    """Return the reason for a record in which something is not what the vendor writes."""
-    return Rejected(f"record is not what {dialect.type} writes: {shorten(f'{type(error).__name__}: {error}')}")
-
-
-@functools.cache
-def rows_of(vendor: type[Vendor], *, of_texts: bool, has_groups: bool) -> Callable[..., Noted]:
-    """Return the compiled `rows_by_row` of a dialect, for records that are lines of JSON (*of_texts*) or objects."""
-    return made("rows", rows_source(vendor, of_texts=of_texts, has_groups=has_groups), _SEEN)
-
-
-@functools.cache
-def lines_of(vendor: type[Vendor], *, has_groups: bool) -> Callable[..., list[Note]] | None:
-    """Return the reader of lines of a dialect (`straight`), None where it has none."""
-    if not is_straight(vendor):
-        return None
-    return made("lines", *lines_source(vendor, _SEEN, has_groups=has_groups))
-
-
-#: What compiled functions call.
-_SEEN: Final[dict[str, Any]] = {
-    "FLAWS": FLAWS, "JSONDecodeError": orjson.JSONDecodeError, "NEITHER": (None, None), "NOTHING": NOTHING,
-    "Reading": Reading,
-    "Rejected": Rejected, "Unreadable": Unreadable, "as_id": as_id,
-    "dumps": orjson.dumps, "group_keys": group_keys, "is_nothing": is_nothing,
-    "loads": orjson.loads, "never": never, "not_of": not_of, "read_ids": read_ids, "read_own_groups": read_own_groups,
-    "trim_groups": trim_groups, "written": written,
-}  # fmt: skip

@@ -7,16 +7,21 @@ own way (`loading`), which is taken wherever this one does not lead to the end.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from posthog_assets.orchestration.project_folder import COMPONENT_FILES, import_defs_package, units
 from posthog_assets.orchestration.yaml_lines import lines_of
 from posthog_assets.pipeline.config.import_file import Import, refuse_written_secrets
 from posthog_assets.pipeline.derived_imports import with_trial
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from jinja2.nativetypes import NativeEnvironment
 
 #: The names of the component that are ours; one of the user's own may load its attributes in another way.
 _OURS: Final = ("posthog_assets.HistoricalImport", "posthog_assets.orchestration.component.HistoricalImport")
@@ -94,15 +99,28 @@ def _filled_in(value: Any) -> Any:
     return _rendered(value) if isinstance(value, str) and value else value
 
 
-def _rendered(text: str) -> Any:
-    from jinja2 import Undefined
-    from jinja2.meta import find_undeclared_variables
+@functools.cache
+def _jinja() -> NativeEnvironment:
     from jinja2.nativetypes import NativeEnvironment
 
-    jinja = NativeEnvironment()
-    if "{" in text and find_undeclared_variables(jinja.parse(text)) - {"env"}:
+    return NativeEnvironment()
+
+
+@functools.lru_cache(1_000)
+def _template(text: str) -> Template:
+    """Return what renders *text*, which many of a project's files may have; raises _NeedsDagster."""
+    from jinja2.meta import find_undeclared_variables
+
+    parsed = _jinja().parse(text)
+    if "{" in text and find_undeclared_variables(parsed) - {"env"}:
         raise _NeedsDagster
-    value = jinja.from_string(text).render(env=_Environment())
+    return _jinja().from_string(parsed)
+
+
+def _rendered(text: str) -> Any:
+    from jinja2 import Undefined
+
+    value = _template(text).render(env=_Environment())
     if isinstance(value, Undefined):
         raise _NeedsDagster
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posthog_assets.core.errors import DamagedFile
+from posthog_assets.destination import uuid_sorter
 from posthog_assets.destination.entries import CODES, Entries
 from posthog_assets.destination.ledger import BatchFacts, Ledger
 from posthog_assets.destination.verdicts import Verdict
@@ -194,7 +196,8 @@ EXPECTED = [(10, "ok", None), (11, "drop", "too old"), (7, "ok", None), (8, "ok"
 def test_folded_files_know_what_each_of_them_knew(tmp_path: Path, kept: bool) -> None:
     store = Store(str(tmp_path), "small")
     ledger = recorded(store)
-    ledger.fold(ledger.load() if kept else None)
+    with ledger.sorted_entries() as entries_before:
+        ledger.fold(entries_before if kept else None)
     (name,) = store.names("imported_batches/2024-03-01/batches")
     assert name.startswith("00000013-") and name.endswith("-folded.parquet")
     for one in (ledger, Ledger(store, "2024-03-01")):
@@ -206,6 +209,30 @@ def test_folded_files_know_what_each_of_them_knew(tmp_path: Path, kept: bool) ->
     again = Ledger(store, "2024-03-01")
     assert content(again) == [(77, "ok", None), *EXPECTED[1:]]
     assert [row["number"] for row in again.facts()] == [*range(1, 13), 14]
+
+
+def test_a_ledger_larger_than_memory_takes_is_folded_to_what_it_knew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uuid_sorter, "_RUN_ROWS", 32)
+    monkeypatch.setattr(uuid_sorter, "_SAMPLED", 4)
+    store = Store(str(tmp_path), "small")
+    ledger = Ledger(store, "2024-03-01")
+    for number in range(20):
+        # Every other event of a batch was in the one before, with another hash and another verdict.
+        uuids = [hashlib.md5(b"%d" % (number * 5 + n)).digest() for n in range(10)]
+        hashes, codes = np.full(10, number, np.uint64), np.array([0, 2] * 5, np.int8)
+        details: list[str | None] = [f"{number} {n}" for n in range(10)]
+        ledger.append(Entries(np.frombuffer(b"".join(uuids), "S16"), hashes, hashes + 1, codes, details), FACTS)
+    before = ledger.load()
+    ledger.fold()
+    (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
+    after = Ledger(store, "2024-03-01").load()
+    assert pq.read_metadata(path).num_row_groups > 4
+    assert len(after) == len(before) == 105
+    for name in ("high", "low", "hashes", "keys", "codes"):
+        assert getattr(after, name).tolist() == getattr(before, name).tolist()
+    assert [after.detail(n) for n in range(105)] == [before.detail(n) for n in range(105)]
 
 
 def test_few_files_stay_as_they_are(tmp_path: Path) -> None:

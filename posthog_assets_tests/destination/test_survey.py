@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
+from posthog_assets.destination import uuid_sorter
 from posthog_assets.destination.encoder import encode
 from posthog_assets.destination.entries import CODES, Known, halves
+from posthog_assets.destination.entry_join import SortedEntries
 from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.destination.survey import Survey, sendable_rows, survey
 from posthog_assets.destination.verdicts import Verdict
@@ -40,7 +43,7 @@ def look(
         batches = [batch_of(rows[at : at + size]) for at in range(0, len(rows), size)]
         return batches if columns is None else [batch.select(columns) for batch in batches]
 
-    return survey(opened, known, report, since), report
+    return survey(opened, SortedEntries(not len(known), lambda: iter([known])), report, since), report
 
 
 def masks(found: list[np.ndarray]) -> list[list[bool]]:
@@ -128,3 +131,17 @@ def test_rejected_rows_are_not_sent() -> None:
     assert sendable_rows(batch_of(rows))["uuid"].to_pylist() == [uuid_of(0), uuid_of(2)]
     assert sendable_rows(batch_of(rows[:1]))["uuid"].to_pylist() == [uuid_of(0)]
     assert sendable_rows(batch_of([])).num_rows == 0
+
+
+def test_a_day_larger_than_memory_takes_is_surveyed_in_its_own_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uuid_sorter, "_RUN_ROWS", 16)
+    monkeypatch.setattr(uuid_sorter, "_SAMPLED", 4)
+    after = [posthog_event(n, distinct_id="other" if n % 10 == 3 else "u1") for n in range(110)]
+    was = [posthog_event(n, distinct_id="u1") for n in range(100)]
+    result, report = look(after, known_of(was, dict.fromkeys(range(0, 100, 10), Verdict.DROP)), size=7)
+    assert np.concatenate(result.settled).tolist() == [n < 100 and n % 10 != 3 for n in range(110)]
+    assert np.concatenate(result.changed).tolist() == [n < 100 and n % 10 == 3 for n in range(110)]
+    assert (report.events, report.acknowledged, report.dropped, report.owed) == (110, 80, 10, 20)
+    assert (report.moved, report.moved_examples) == (10, [uuid_of(n) for n in (3, 13, 23, 33, 43)])
+    assert result.acknowledged is not None
+    assert result.acknowledged["uuid"].to_pylist() == [uuid_of(1)]

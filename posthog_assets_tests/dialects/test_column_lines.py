@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posthog_assets.dialects.column_lines import FILLED, lines_of
+from posthog_assets.dialects.column_lines import lines_of, unfilled
 from posthog_assets.dialects.columns import Columns
 from posthog_assets.dialects.notes import notes_of
 from posthog_assets.dialects.people import Profiles
@@ -101,7 +101,7 @@ def test_a_line_that_is_no_record_is_rejected_with_the_same_words(line: bytes) -
 @pytest.mark.parametrize("name", [name for name in SETTINGS if name != "seconds"])
 def test_a_record_as_most_are_is_read_in_a_straight_line(name: str) -> None:
     dialect = Columns.model_validate(SETTINGS[name])
-    columns: tuple[list[Any], ...] = tuple([] for _ in FILLED)
+    columns = unfilled()
     others, _ = lines_of(dialect._chosen)(dialect, [orjson.dumps(RECORD)], columns)
     assert (others, len(columns[0])) == ([], 1)
 

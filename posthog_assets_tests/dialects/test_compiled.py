@@ -16,7 +16,8 @@ from posthog_assets.cli.main import cli
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.dialects import DIALECTS, load_dialect
 from posthog_assets.dialects.notes import notes_of
-from posthog_assets.dialects.vendor import Vendor, lines_of
+from posthog_assets.dialects.vendor import Vendor
+from posthog_assets.dialects.vendor_functions import lines_of
 from posthog_assets.sources.formats.json_lines import unparsed
 from posthog_assets_tests.dialects.test_any_object import EXAMPLES, changed, dialect, paths, texts, values
 from posthog_assets_tests.examples import examples

@@ -12,7 +12,7 @@ from posthog_assets.dialects import DIALECTS, load_dialect
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.rows import empty_columns
 from posthog_assets.dialects.straight import is_straight, source_of
-from posthog_assets.dialects.vendor import lines_of
+from posthog_assets.dialects.vendor_functions import lines_of
 from posthog_assets.sources.formats.json_lines import unparsed
 from posthog_assets_tests.dialects.test_any_object import EXAMPLES, dialect
 
@@ -78,4 +78,4 @@ def test_a_dialect_that_is_not_to_be_compiled_has_no_reader_in_a_straight_line()
 
 def test_a_dialect_without_tables_has_no_source_to_print() -> None:
     with pytest.raises(ImportFileError, match="Dialect has no tables that are compiled"):
-        source_of(Dialect)
+        source_of(Dialect)  # type: ignore[type-abstract]

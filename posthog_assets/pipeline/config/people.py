@@ -36,7 +36,7 @@ def _source(value: Any) -> Source:
 
 
 def _dialect(value: Any) -> Dialect:
-    return load_by_type(value, DIALECTS, Dialect)
+    return load_by_type(value, DIALECTS, Dialect)  # type: ignore[type-abstract]
 
 
 class People(Section):

@@ -40,11 +40,11 @@ class DryRun:
     def delivery(self, now: datetime | None = None) -> DeliveryReport:
         """Return what a delivery would find: new, changed, moved and settled events, against the day's ledger."""
         report = DeliveryReport()
-        known = Ledger(self.imp.store, key_of(self.day)).load()
-        survey(
-            lambda columns, names=None: stored_events(self.imp.store, self.day, columns, names),
-            known, report, (now or datetime.now(UTC)) - RECENT,
-        )  # fmt: skip
+        with Ledger(self.imp.store, key_of(self.day)).sorted_entries() as known:
+            survey(
+                lambda columns, names=None: stored_events(self.imp.store, self.day, columns, names),
+                known, report, (now or datetime.now(UTC)) - RECENT,
+            )  # fmt: skip
         return report
 
 

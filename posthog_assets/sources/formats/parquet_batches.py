@@ -41,6 +41,9 @@ _FEW_ROWS: Final = 16
 #: Rows of large pages that are looked at together, at most.
 _LOOKED_AT: Final = 64
 
+#: Smaller batches are put together: each costs a dialect about a millisecond, however few rows it has.
+_SMALL_BATCH: Final = 256 << 10
+
 #: Stands for a row that is not read.
 TOO_LARGE: Final = Unreadable(f"a row longer than {LONGEST_LINE >> 20} MiB")
 
@@ -63,13 +66,48 @@ def bounded_batches(file: IO[bytes], name: str, rows: int, limit: int) -> Iterat
         for groups, size, repeated in _runs(file, measured_groups, rows, limit):
             source = pq.ParquetFile(file, pre_buffer=False, read_dictionary=repeated) if repeated else reader
             looks_closer = bool(repeated) or any(pa.types.is_nested(kind) for kind in plain.types)
-            for batch in source.iter_batches(batch_size=size, row_groups=groups):
-                yield from _parts(batch, plain, limit) if looks_closer or batch.nbytes > limit else (batch,)
-                # Gone before the next one is read.
-                is_large = batch.nbytes > LONGEST_LINE
-                del batch
-                if is_large:
-                    pa.default_memory_pool().release_unused()
+            read = _read(source, groups, size, plain, limit, looks_closer=looks_closer)
+            yield from _together(read, rows, min(limit, _SMALL_BATCH)) if size < rows else read
+
+
+def _read(
+    source: pq.ParquetFile, groups: list[int], size: int, plain: pa.Schema, limit: int, *, looks_closer: bool
+) -> Iterator[pa.RecordBatch | Unreadable]:
+    for batch in source.iter_batches(batch_size=size, row_groups=groups):
+        yield from _parts(batch, plain, limit) if looks_closer or batch.nbytes > limit else (batch,)
+        # Gone before the next one is read.
+        is_large = batch.nbytes > LONGEST_LINE
+        del batch
+        if is_large:
+            pa.default_memory_pool().release_unused()
+
+
+def _together(
+    batches: Iterator[pa.RecordBatch | Unreadable], rows: int, limit: int
+) -> Iterator[pa.RecordBatch | Unreadable]:
+    """Yield the same rows, neighbouring small batches as one: one long row makes all batches of its group small."""
+    held: list[pa.RecordBatch] = []
+    count = size = 0
+    for batch in batches:
+        length, more = (1, limit + 1) if isinstance(batch, Unreadable) else (batch.num_rows, _bytes_in(batch))
+        if held and (size + more > limit or count + length > rows):
+            yield pa.concat_batches(held)
+            held, count, size = [], 0, 0
+        if more <= limit:
+            held.append(batch)
+            count, size = count + length, size + more
+        else:
+            yield batch
+        # What is large is gone before the next one is read.
+        del batch
+    if held:
+        yield pa.concat_batches(held)
+
+
+def _bytes_in(batch: pa.RecordBatch) -> int:
+    """Return about how many bytes a batch takes unpacked."""
+    nested = (column for column in batch.columns if pa.types.is_nested(column.type))
+    return batch.nbytes + sum(int(row_bytes(column).sum()) for column in nested)
 
 
 def _check_rows(reader: pq.ParquetFile, group: int, chunks: list[Chunk], name: str) -> None:

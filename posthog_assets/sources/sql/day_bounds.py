@@ -1,7 +1,7 @@
 """The bounds of days as a database is given them, and where the rows of a table lie between them.
 
-Belongs here: a day's bounds in each form, the condition of rows without a day, counting rows by place. Does not belong
-here: which rows are wanted (`source`), connecting (`database`).
+Belongs here: a day's bounds in each form, the conditions of rows of a day and without one, counting rows by place. Does
+not belong here: which rows are wanted (`source`), connecting (`database`).
 """
 
 from __future__ import annotations
@@ -53,6 +53,16 @@ def of_day(day: date, zone: ZoneInfo, bounds: Bounds, column_type: Any = None) -
             return _digits(day, column_type), _digits(day + _DAY, column_type), _type_of_digits(column_type)
     unit = _UNITS[bounds]
     return int(start.timestamp()) * unit, int(end.timestamp()) * unit, sa.BigInteger()
+
+
+def is_of_day(column: Any, day: date, zone: ZoneInfo, bounds: Bounds, column_type: Any) -> Any:
+    """Return the condition of the rows that are of *day*."""
+    import sqlalchemy as sa
+
+    start, end, kind = of_day(day, zone, bounds, column_type)
+    form = form_of_text(column, bounds, column_type)
+    bounded = [column >= sa.literal(start, kind), column < sa.literal(end, kind)]
+    return sa.and_(*bounded, *([form] if form is not None else []))
 
 
 def without_day(column: Any, bounds: Bounds, column_type: Any = None) -> Any:

@@ -134,10 +134,8 @@ class Sql(Source):
         with database.connect() as connection:
             table = self._looked_up(database, connection)
             assert table is not None
-            rows, wanted = self._rows(table)
-            statement = sa.select(sa.func.max(rows.c[self.day_column or ""])).select_from(rows)
-            if wanted.whereclause is not None:
-                statement = statement.where(wanted.whereclause)
+            rows, _ = self._rows(table)
+            statement = self._wanted(sa.select(sa.func.max(rows.c[self.day_column or ""])).select_from(rows))
             _, batches = database.read(connection, statement, {})
             newest = next((row[0] for batch in batches for row in batch), None)
         if newest is None:
@@ -157,14 +155,9 @@ class Sql(Source):
             table = self._looked_up(database, connection)
             assert table is not None, "a query has no days but those that it is asked for"
             rows, wanted = self._rows(table)
-            column, column_type = rows.c[self.day_column or ""], table.columns[self.day_column or ""]
-            bounds = self.bounds or self._suggested(table, database.backend)
-            form = day_bounds.form_of_text(column, bounds, column_type)
-            zone, there = ZoneInfo(self.timezone), []
+            there = []
             for day in days:
-                start, end, kind = day_bounds.of_day(day, zone, bounds, column_type)
-                of_day = wanted.where(column >= sa.literal(start, kind), column < sa.literal(end, kind))
-                of_day = of_day if form is None else of_day.where(form)
+                of_day = wanted.where(self._is_of_day(database, table, rows, day))
                 there.append(sa.case((of_day.with_only_columns(sa.literal(1)).exists(), 1), else_=0))
             _, batches = database.read(connection, sa.select(*there), {})
             (found,) = [row for batch in batches for row in batch]
@@ -230,11 +223,9 @@ class Sql(Source):
         """Return where all rows of the table go: to a day, to none, or to one that the import does not have."""
         zone, bounds = ZoneInfo(self.timezone), self.bounds or self._suggested(table, database.backend)
         days = first_day, self.last_day or max(first_day, datetime.now(zone).date())
-        rows, wanted = self._rows(table)
+        rows, _ = self._rows(table)
         name = self.day_column or ""
-        statement = day_bounds.places(rows, rows.c[name], days, zone, bounds, table.columns[name])
-        if wanted.whereclause is not None:
-            statement = statement.where(wanted.whereclause)
+        statement = self._wanted(day_bounds.places(rows, rows.c[name], days, zone, bounds, table.columns[name]))
         _, batches = database.read(connection, statement, {})
         (row,) = [row for batch in batches for row in batch]
         return day_bounds.account_of(row, zone, bounds)
@@ -244,8 +235,19 @@ class Sql(Source):
         import sqlalchemy as sa
 
         rows = sa.table(table.name, *[sa.column(name) for name in table.columns], schema=table.schema)
-        statement = sa.select(*[rows.c[name] for name in self.columns or table.columns])
-        return rows, statement.where(sa.text(f"({self.where})")) if self.where else statement
+        return rows, self._wanted(sa.select(*[rows.c[name] for name in self.columns or table.columns]))
+
+    def _wanted(self, statement: Select[Any]) -> Select[Any]:
+        """Return the SELECT of the table, of those rows only that are wanted."""
+        import sqlalchemy as sa
+
+        return statement.where(sa.text(f"({self.where})")) if self.where else statement
+
+    def _is_of_day(self, database: Database, table: Table, rows: Any, day: date) -> Any:
+        """Return the condition of the rows that are of *day*."""
+        name = self.day_column or ""
+        bounds = self.bounds or self._suggested(table, database.backend)
+        return day_bounds.is_of_day(rows.c[name], day, ZoneInfo(self.timezone), bounds, table.columns[name])
 
     def _statement(
         self, database: Database, table: Table | None, day: date | None
@@ -261,16 +263,10 @@ class Sql(Source):
             bound = text.bindparams(sa.bindparam("day_start", type_=kind), sa.bindparam("day_end", type_=kind))
             return bound, {"day_start": start, "day_end": end}
         rows, statement = self._rows(table)
-        column, column_type = rows.c[self.day_column or ""], table.columns[self.day_column or ""]
-        bounds = self.bounds or self._suggested(table, database.backend)
-        if day is None:
-            return statement.where(day_bounds.without_day(column, bounds, column_type)), {}
-        start, end, kind = day_bounds.of_day(day, ZoneInfo(self.timezone), bounds, column_type)
-        statement = statement.where(
-            column >= sa.bindparam("day_start", type_=kind), column < sa.bindparam("day_end", type_=kind)
-        )
-        form = day_bounds.form_of_text(column, bounds, column_type)
-        return statement if form is None else statement.where(form), {"day_start": start, "day_end": end}
+        if day is not None:
+            return statement.where(self._is_of_day(database, table, rows, day)), {}
+        name, bounds = self.day_column or "", self.bounds or self._suggested(table, database.backend)
+        return statement.where(day_bounds.without_day(rows.c[name], bounds, table.columns[name])), {}
 
     def _state(self, database: Database, connection: Connection, table: Table | None, day: date) -> str:
         """Return how many rows the day has, and when they changed last."""

@@ -39,6 +39,17 @@ def test_wide_rows_come_a_few_at_a_time() -> None:
     assert pa.Table.from_batches(found).equals(table)
 
 
+def test_a_long_value_does_not_make_batches_of_a_row_of_all_the_others() -> None:
+    texts = [f"value {number}" for number in range(2_000)]
+    texts[700] = "x" * 90_000
+    table = pa.table({"n": range(2_000), "text": texts})
+    found = batches(file_of(table, use_dictionary=False, write_batch_size=1), rows=500, limit=100_000)
+    assert max(batch.nbytes for batch in found if isinstance(batch, pa.RecordBatch)) <= 100_000
+    assert max(len(batch) for batch in found if isinstance(batch, pa.RecordBatch)) == 500
+    assert len(found) < 10
+    assert pa.Table.from_batches(found).combine_chunks().equals(table)
+
+
 def test_a_value_that_the_file_stores_once_is_counted_in_each_row_that_has_it() -> None:
     long = "x" * 1_000_000
     file = file_of(pa.table({"text": [long] * 80}))
