@@ -60,6 +60,8 @@ class Floors:
         self._ends = np.concatenate(([0], np.cumsum(counts)))
         self._lowest = np.minimum.accumulate(lowest[::-1])[::-1]
         highest = np.array([piece.max() for piece in pieces], np.int64)
+        #: Whether the timestamps never go back.
+        self.is_sorted = bool((highest[:-1] <= lowest[1:-1]).all()) and all(_is_sorted(piece) for piece in pieces)
         #: Rows of one piece: they may all have to wait for its last one.
         self.most_in_piece = int(counts.max(initial=0))
         #: Rows that must wait for those of later pieces at the same time, at most.

@@ -53,15 +53,17 @@ def build_definitions(imp: Import) -> dg.Definitions:
         description=f"All steps of {imp.name} for one day, from its first asset to the look into PostHog",
     )
     preview = build_preview_job(imp, partitions)
+    # The mapping of a trial asks the same of all days, and its staged events hold everybody's.
+    history = [build_history_facts(imp)] if imp.history_facts or imp.mapping.asks_history else []
     if is_trial:
-        return dg.Definitions(assets=days, jobs=[job, preview])
+        return dg.Definitions(assets=[*days, *history], jobs=[job, preview])
     check_job, check_schedule = build_check_job(imp)
     daily = build_daily_schedule(imp, partitions, job)
     prune = build_prune_job(imp)
     return dg.Definitions(
         assets=[
             *days,
-            *([build_history_facts(imp)] if imp.history_facts or imp.mapping.asks_history else []),
+            *history,
             *([build_person_profiles(imp)] if imp.people else []),
             *([build_traces(imp)] if imp.traces and imp.traces.wanted else []),
         ],

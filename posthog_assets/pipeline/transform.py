@@ -61,14 +61,18 @@ def transform_day(
                     imp.mapping, imp.name, imp.dialect, day=day, fetched_at=datetime.fromisoformat(fetched_at),
                     identity_map=ids, files=files, since=imp.since, until=imp.until, facts=facts,
                 )  # fmt: skip
+                floors = Floors(_stamps(file))
                 report = map_day(
                     lambda: phases.read(read_batches(file)),
                     mapper,
                     lambda: _events_sink(store, day, made_from, phases, mapper, holding),
                     Path(spill),
-                    ordered=_is_sorted(file),
+                    ordered=floors.is_sorted,
                     around=around,
-                    survey=Survey(_floors(file, reader.metadata), lambda columns: read_batches(file, columns)),
+                    survey=Survey(
+                        floors if _fits(floors, reader.metadata) else None,
+                        lambda columns: read_batches(file, columns),
+                    ),
                 )
             report.knows_history = facts is not None if imp.mapping.asks_history else None
             return report
@@ -163,26 +167,14 @@ class TwoPhaseProgress:
 _WAITING_BYTES: Final = 48 << 20
 
 
-def _floors(file: IO[bytes], metadata: pq.FileMetaData) -> Floors | None:
-    """Return how far back later rows reach; None where too many would have to wait for them."""
-    floors = Floors(_stamps(file))
+def _fits(floors: Floors, metadata: pq.FileMetaData) -> bool:
+    """Whether so few rows have to wait for earlier ones that memory holds them."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=0.0)
-    waiting = floors.most_waiting + floors.most_in_piece
-    return floors if waiting * widest <= _WAITING_BYTES else None
+    return (floors.most_waiting + floors.most_in_piece) * widest <= _WAITING_BYTES
 
 
 def _stamps(file: IO[bytes]) -> Iterator[np.ndarray]:
     """Yield the timestamps of all rows that have one, in µs; reads eight bytes a row."""
     for column in read_column(file, "timestamp"):
         yield column.drop_null().cast(pa.int64()).to_numpy(zero_copy_only=False)
-
-
-def _is_sorted(file: IO[bytes]) -> bool:
-    """Whether the timestamps never go back; reads eight bytes a row."""
-    last = np.iinfo(np.int64).min
-    for stamps in _stamps(file):
-        if len(stamps) and (stamps[0] < last or bool((stamps[1:] < stamps[:-1]).any())):
-            return False
-        last = stamps[-1] if len(stamps) else last
-    return True

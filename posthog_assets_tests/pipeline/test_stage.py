@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import StagingReport, stage_day
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.storage.layout import staged_path
 from posthog_assets.storage.store import Store
-from posthog_assets_tests.conftest import small_import
-
-DAY = date(2024, 3, 1)
-LINES = [
-    '{"id":"1","user":"ann","at":"2024-03-01T10:00:00Z","what":"page"}',
-    '{"id":"2","user":"ann","at":"not a time","what":"page"}',
-    '{"id":"3","user":"bob","at":"2022-03-01T10:00:00Z","what":"page"}',
-    '{"id":"4","user":"null","at":"2024-03-01T11:00:00Z","what":"page"}',
-]
+from posthog_assets_tests.records.four_lines import DAY, exported
 
 
 def staged(tmp_path: Path, told: list[tuple[int, int]] | None = None) -> tuple[StagingReport, Store]:
-    (tmp_path / "exports").mkdir()
-    (tmp_path / f"exports/{DAY}.jsonl").write_text("\n".join(LINES) + "\n")
-    imp = small_import(tmp_path)
-    export_day(imp, DAY)
+    imp = exported(tmp_path)
     report = stage_day(imp, DAY, lambda done, total: told.append((done, total)) if told is not None else None)
     return report, imp.store
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +13,17 @@ import pytest
 
 from posthog_assets.core.errors import MissingUpstream
 from posthog_assets.core.schemas import STAGED_EVENTS
+from posthog_assets.mapping.sorting import Floors
 from posthog_assets.pipeline.config.import_file import Import
-from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import stage_day
-from posthog_assets.pipeline.transform import TwoPhaseProgress, _floors, _is_sorted, transform_day
+from posthog_assets.pipeline.transform import TwoPhaseProgress, _fits, _stamps, transform_day
 from posthog_assets.storage.layout import events_path
 from posthog_assets_tests.conftest import small_import
-
-DAY = date(2024, 3, 1)
-LINES = [
-    '{"id":"1","user":"ann","at":"2024-03-01T10:00:00Z","what":"page"}',
-    '{"id":"2","user":"ann","at":"not a time","what":"page"}',
-    '{"id":"3","user":"bob","at":"2022-03-01T10:00:00Z","what":"page"}',
-    '{"id":"4","user":"null","at":"2024-03-01T11:00:00Z","what":"page"}',
-]
+from posthog_assets_tests.records.four_lines import DAY, exported
 
 
 def staged(tmp_path: Path, **changes: Any) -> Import:
-    (tmp_path / "exports").mkdir()
-    (tmp_path / f"exports/{DAY}.jsonl").write_text("\n".join(LINES) + "\n")
-    imp = small_import(tmp_path, **changes)
-    export_day(imp, DAY)
+    imp = exported(tmp_path, **changes)
     stage_day(imp, DAY)
     return imp
 
@@ -90,9 +80,9 @@ def staged_file(*minutes: int | None) -> io.BytesIO:
 def test_rows_are_sorted_where_no_time_goes_back_within_or_between_groups(
     minutes: list[int | None], is_sorted: bool
 ) -> None:
-    assert _is_sorted(staged_file(*minutes)) is is_sorted
+    assert Floors(_stamps(staged_file(*minutes))).is_sorted is is_sorted
 
 
 def test_rows_that_are_nearly_in_order_wait_in_memory() -> None:
     file = staged_file(1, 3, 2, 9)
-    assert _floors(file, pq.ParquetFile(file).metadata) is not None
+    assert _fits(Floors(_stamps(file)), pq.read_metadata(file))

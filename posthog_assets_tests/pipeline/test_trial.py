@@ -75,6 +75,19 @@ def test_a_trial_is_found_by_name_and_hangs_on_the_same_raw_export(project: Path
     assert dg.AssetKey(["shop_trial", "raw_export"]) not in graph.materializable_asset_keys
 
 
+def test_a_trial_that_asks_for_first_times_has_facts_of_its_own(project: Path) -> None:
+    destination = {"host": "http://127.0.0.1:9", "project_api_key": "phc_test"}
+    imp = write_import(
+        project, "http://127.0.0.1:9", trial={"persons": 0.5, "destination": destination},
+        mapping={"first_time": ["page"]},
+    )  # fmt: skip
+    keys = {
+        name: build_definitions(of).resolve_asset_graph().get(dg.AssetKey([name, "history_facts"])).parent_keys
+        for name, of in (("shop", imp), ("shop_trial", trial_import(imp)))
+    }
+    assert keys == {name: {dg.AssetKey([name, "staged_events"])} for name in ("shop", "shop_trial")}
+
+
 def test_a_trial_into_the_project_itself_is_refused(project: Path) -> None:
     destination = {"host": "http://127.0.0.1:9", "project_api_key": "phc_any"}
     with pytest.raises(ImportFileError, match="a trial needs a test project"):

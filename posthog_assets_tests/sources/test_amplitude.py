@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -31,7 +30,6 @@ from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.sources import amplitude
-from posthog_assets.sources.http.api import sleeping_by
 from posthog_assets_tests.examples import examples
 from posthog_assets_tests.fakes.amplitude_server import (
     API_KEY,
@@ -55,12 +53,7 @@ from posthog_assets_tests.pipeline.test_whole_way import checks, destination, ma
 DATE = date(2024, 3, 1)
 
 
-@pytest.fixture(autouse=True)
-def pauses() -> Iterator[list[float]]:
-    """Return the pauses that were asked for; none is made."""
-    made: list[float] = []
-    with sleeping_by(made.append):
-        yield made
+pytestmark = pytest.mark.usefixtures("pauses")
 
 
 def importing(folder: Path, url: str, capture: str = "http://127.0.0.1:9", /, **source: Any) -> Import:

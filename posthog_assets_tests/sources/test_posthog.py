@@ -22,16 +22,19 @@ from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.sources import RawExport, load_source
-from posthog_assets.sources.formats import Framing, read_records
-from posthog_assets.sources.http.api import sleeping_by
+from posthog_assets.sources.formats import Framing
 from posthog_assets.storage.store import Store
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.fakes.capture_server import CaptureServer
 from posthog_assets_tests.fakes.export_server import Asked, ExportServer, Reply, Script
 from posthog_assets_tests.fakes.killed import kill_during
+from posthog_assets_tests.sources.exported import records
 
 DAY = date(2024, 3, 1)
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
+
+
+pytestmark = pytest.mark.usefixtures("pauses")
 
 
 def event(number: int, at: datetime, name: str = "page seen", **properties: Any) -> dict[str, Any]:
@@ -88,15 +91,6 @@ def exported(tmp_path: Path, url: str, **options: Any) -> list[dict[str, Any]]:
     raw = RawExport(Store(str(tmp_path), "copy"), DAY)
     source(url, **options).export(DAY, raw, DAY)
     return records(raw)
-
-
-def records(raw: RawExport) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for part in raw.parts():
-        with raw.open(part) as file:
-            for chunk in read_records(file, part.framing, part.name):
-                found += [record for record in chunk.records if isinstance(record, dict)]
-    return found
 
 
 def numbers(found: list[dict[str, Any]]) -> list[tuple[int, str]]:
@@ -305,13 +299,6 @@ class Project(ExportServer):
 
 def row(number: int, at: str, arrived: str = "2024-03-01 13:00:00.000000", properties: str = "{}") -> list[Any]:
     return [str(uuid.UUID(int=number)), "seen", "ann", f"2024-03-01 {at}", properties, "", arrived]
-
-
-@pytest.fixture(autouse=True)
-def pauses() -> Iterator[list[float]]:
-    made: list[float] = []
-    with sleeping_by(made.append):
-        yield made
 
 
 def test_a_question_is_asked_with_the_key_and_never_answered_from_a_cache(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import zipfile
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from posthog_assets.core.errors import BrokenPart, SourceRefused
 from posthog_assets.sources.formats import Compression
 from posthog_assets.sources.http.answer import Answer, Stopped
 from posthog_assets.sources.http.api import Api
+from posthog_assets_tests.sources.formats.reading import zipped
 
 LINES = b'{"n":1}\n' * 1000
 API = Api("http://127.0.0.1:9", timeout_seconds=5)
@@ -46,13 +46,6 @@ def copied(one: Answer) -> bytes:
     sink = io.BytesIO()
     assert one.copy(sink) == len(sink.getvalue())
     return sink.getvalue()
-
-
-def zipped(content: bytes) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("a.jsonl", content)
-    return file.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import time
-import zipfile
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -17,9 +15,10 @@ import pytest
 from posthog_assets.core.errors import BrokenPart, SourceRefused, SourceUnavailable
 from posthog_assets.sources.formats import Compression
 from posthog_assets.sources.http.answer import Answer
-from posthog_assets.sources.http.api import Api, TooMuch, basic, sleeping_by
+from posthog_assets.sources.http.api import Api, TooMuch, basic
 from posthog_assets.storage.rates import Limit, Rate
 from posthog_assets_tests.fakes.export_server import Asked, ExportServer, Reply, Script
+from posthog_assets_tests.sources.formats.reading import zipped
 
 LINES = b'{"n":1}\n' * 1000
 
@@ -29,12 +28,7 @@ class Lines(ExportServer):
         return Reply(body=LINES)
 
 
-@pytest.fixture(autouse=True)
-def pauses() -> Iterator[list[float]]:
-    """Return the pauses that were asked for; none is made."""
-    made: list[float] = []
-    with sleeping_by(made.append):
-        yield made
+pytestmark = pytest.mark.usefixtures("pauses")
 
 
 def asking(url: str, **options: Any) -> Api:
@@ -68,13 +62,6 @@ def test_a_body_is_kept_as_it_is_delivered() -> None:
         body, compression = copied(server)
         assert compression is Compression.GZIP
         assert gzip.decompress(body) == LINES
-
-
-def zipped(content: bytes) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("a.jsonl", content)
-    return file.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,9 @@ from posthog_assets.storage.store import Store
 
 FIRST = date(2024, 3, 1)
 
+#: The ids of `fakes.records_api.day_of_records`.
+ALL = [f"r{number}" for number in range(10)]
+
 
 def export(section: dict[str, Any], folder: Path, day: date = FIRST, first: date = FIRST) -> RawExport:
     """Export *day*; returns its raw export."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,6 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from posthog_assets.core.errors import BrokenPart, SourceRefused, SourceUnavailable
-from posthog_assets.sources.http.api import sleeping_by
 from posthog_assets_tests.fakes.export_server import Asked, Reply
 from posthog_assets_tests.fakes.records_api import (
     DAY,
@@ -27,17 +26,9 @@ from posthog_assets_tests.fakes.records_api import (
     record,
     settings,
 )
-from posthog_assets_tests.sources.rest.exporting import export, ids_by_day, ids_of
+from posthog_assets_tests.sources.rest.exporting import ALL, export, ids_by_day, ids_of
 
-ALL = [f"r{number}" for number in range(10)]
-
-
-@pytest.fixture(autouse=True)
-def pauses() -> Iterator[list[float]]:
-    """Pauses take no time; what was to be waited is noted."""
-    waited: list[float] = []
-    with sleeping_by(waited.append):
-        yield waited
+pytestmark = pytest.mark.usefixtures("pauses")
 
 
 def once(fault: Callable[[Reply], Reply], times: int = 1) -> Callable[[Asked, Reply], Reply]:

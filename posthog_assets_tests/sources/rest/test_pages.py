@@ -19,9 +19,7 @@ from posthog_assets_tests.fakes.records_api import (
     record,
     settings,
 )
-from posthog_assets_tests.sources.rest.exporting import export, ids_of, records_of
-
-ALL = [f"r{number}" for number in range(10)]
+from posthog_assets_tests.sources.rest.exporting import ALL, export, ids_of, records_of
 
 
 @pytest.mark.parametrize("style", PAGINATORS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from posthog_assets.pipeline.sniffing.templates import template
 from posthog_assets.pipeline.sniffing.yaml_text import template_text
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
-from posthog_assets.sources.http.api import sleeping_by
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.sources.rest.recipes import merged, recipes
 from posthog_assets_tests.fakes.export_server import Asked, Reply
@@ -29,11 +27,7 @@ DAYS = [date(2024, 3, 1), date(2024, 3, 2)]
 NAMES = [f"{case.recipe} {case.resource}" for case in CASES]
 
 
-@pytest.fixture(autouse=True)
-def pauses() -> Iterator[None]:
-    """Rates are kept by the product and by the stand-ins; waiting for them takes no time here."""
-    with sleeping_by(lambda seconds: None):
-        yield
+pytestmark = pytest.mark.usefixtures("pauses")
 
 
 def imported(case: Case, url: str, folder: Path, *, small: bool = True, **more: Any) -> Import:

@@ -26,9 +26,7 @@ from posthog_assets_tests.fakes.records_api import (
     record,
     settings,
 )
-from posthog_assets_tests.sources.rest.exporting import FIRST, export, ids_by_day, ids_of, records_of
-
-ALL = [f"r{number}" for number in range(10)]
+from posthog_assets_tests.sources.rest.exporting import ALL, FIRST, export, ids_by_day, ids_of, records_of
 
 
 def test_a_response_is_a_part_byte_for_byte(tmp_path: Path) -> None:

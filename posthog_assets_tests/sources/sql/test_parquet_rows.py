@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from posthog_assets.sources import RawExport
-from posthog_assets.sources.formats import read_records
 from posthog_assets.sources.sql import parquet_rows
 from posthog_assets.sources.sql.parquet_rows import JsonText, Rows, write_parts
 from posthog_assets.storage.store import Store
+from posthog_assets_tests.sources.exported import records
 
 DAY = date(2024, 3, 1)
 
@@ -26,15 +26,6 @@ DAY = date(2024, 3, 1)
 def raw(tmp_path: Path) -> RawExport:
     found = RawExport(Store(str(tmp_path), "shop"), DAY)
     found.begin("once")
-    return found
-
-
-def records(raw: RawExport) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for part in raw.parts():
-        with raw.open(part) as file:
-            for chunk in read_records(file, part.framing, part.name):
-                found += [record for record in chunk.records if isinstance(record, dict)]
     return found
 
 

@@ -20,11 +20,11 @@ from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.sources import RawExport, load_source
 from posthog_assets.sources.account import Account
 from posthog_assets.sources.base import Scope
-from posthog_assets.sources.formats import read_records
 from posthog_assets.sources.sql import parquet_rows as rows_module
 from posthog_assets.storage.store import Store
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.examples import some
+from posthog_assets_tests.sources.exported import records
 
 pytest.importorskip("sqlalchemy", reason="needs the extra posthog_assets[sql]")
 
@@ -61,15 +61,6 @@ def exported(
     raw = RawExport(Store(str(tmp_path), "shop"), day)
     source(tmp_path, **options).export(day, raw, first_day)
     return records(raw)
-
-
-def records(raw: RawExport) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for part in raw.parts():
-        with raw.open(part) as file:
-            for chunk in read_records(file, part.framing, part.name):
-                found += [record for record in chunk.records if isinstance(record, dict)]
-    return found
 
 
 def ids(found: list[dict[str, Any]]) -> list[int]:
