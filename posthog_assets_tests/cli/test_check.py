@@ -44,6 +44,10 @@ def test_everything_that_did_not_arrive_is_a_row_with_its_reason_and_place(proje
     assert "event_restriction_drop" in shown.output
     lines = invoke(project, "rejected", "shop", "--day", "2024-03-01", "--limit", "0", "--reason", "excluded")
     assert [json.loads(line)["event"] for line in lines.output.splitlines()] == ["heartbeat"]
+    every = invoke(project, "rejected", "shop", "--day", "2024-03-01", "--limit", "0").output.splitlines()
+    # The first is no JSON, so it has no time.
+    assert [(json.loads(line)["timestamp"] or "none")[:10] for line in every] == ["none", *["2024-03-01"] * 3]
+    assert json.loads(every[1])["timestamp"].endswith("+00:00")
     assert "was never imported" in invoke(project, "rejected", "shop", "--day", "2024-03-02").output
 
 
@@ -71,6 +75,16 @@ def test_a_destination_is_checked_by_name(project: Path) -> None:
         assert invoke(project, "check", "shop").exit_code == 1
     with pytest.raises(Exception, match="there is no import 'other'; there are: shop"):
         CliRunner().invoke(cli, ["check", "other", "--project", str(project)], catch_exceptions=False)
+
+
+def test_of_an_import_that_cannot_be_loaded_it_is_not_said_that_there_is_none(project: Path) -> None:
+    write_import(project, "http://127.0.0.1:9")
+    path = project / package_of(project) / "defs/shop/defs.yaml"
+    path.write_text(path.read_text().replace("dialect:", "dialekt:", 1))
+    found = CliRunner().invoke(cli, ["check", "shop", "--project", str(project)])
+    assert str(found.exception).startswith("shop cannot be loaded: ")
+    assert "did you mean dialect?" in str(found.exception)
+    assert "there is no import" not in str(found.exception)
 
 
 def test_a_path_with_no_file_is_a_problem(project: Path) -> None:
