@@ -19,6 +19,7 @@ from rich.table import Table
 
 from posthog_assets.cli.status import rejected_words
 from posthog_assets.cli.terminal import open_console
+from posthog_assets.core.counted import counted
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.markup import as_shown
 from posthog_assets.destination.preflight import OK, PROBLEM, preflight
@@ -101,7 +102,7 @@ def run_retry(
         standing = read_day_states(instance, job, job.days(first, last))
         plan = standing.to_retry()
         if busy := len(standing.days_in(State.IN_PROGRESS)):
-            console.print(f"{_days(busy)} in progress: left alone")
+            console.print(f"{counted(busy, 'day')} in progress: left alone")
         if not plan:
             console.print("Nothing failed, and nothing is owed.")
             return FINE
@@ -121,7 +122,7 @@ def run_retry(
 def _show_plan(
     standing: Standing, plan: dict[date, tuple[str, ...]], why: dict[date, Failure], console: Console
 ) -> None:
-    title = f"{standing.job.imp.name}: {_days(len(plan))} to retry"
+    title = f"{standing.job.imp.name}: {counted(len(plan), 'day')} to retry"
     table = Table("day", "runs again", "because", title=title, title_justify="left")
     for day, assets in plan.items():
         reason = why[day].words if day in why else f"PostHog is owed {standing.owed[day]:,} events"
@@ -129,7 +130,7 @@ def _show_plan(
     console.print(table)
     if hopeless := [day for day in plan if day in why and why[day].waits_for_a_person]:
         console.print(
-            f"[yellow]Trying again alone does not cure {_days(len(hopeless))} of them ("
+            f"[yellow]Trying again alone does not cure {counted(len(hopeless), 'day')} of them ("
             f"{_kinds(why[day].error for day in hopeless)}): unless what the reason names has been put right, they "
             "fail again.[/yellow]"
         )
@@ -165,9 +166,9 @@ def _without_duplicates(job: ImportJob, standing: Standing, days: list[date], co
                 dangerous[day] = change.duplicated
     if dangerous:
         console.print(
-            f"[yellow]Left out, {_days(len(dangerous))}: the changed mapping would give {sum(dangerous.values()):,} "
-            f"events another day, name or distinct_id, and PostHog would keep both for ever: "
-            f"{', '.join(map(str, list(dangerous)[:5]))}{' …' if len(dangerous) > 5 else ''}.[/yellow] "
+            f"[yellow]Left out, {counted(len(dangerous), 'day')}: the changed mapping would give "
+            f"{counted(sum(dangerous.values()), 'event')} another day, name or distinct_id, and PostHog would keep "
+            f"both for ever: {', '.join(map(str, list(dangerous)[:5]))}{' …' if len(dangerous) > 5 else ''}.[/yellow] "
             f"To see which: posthog-assets changes {job.imp.name}",
             soft_wrap=True,
         )
@@ -217,10 +218,12 @@ def _conclude(job: ImportJob, ran: Ran, console: Console, instance: dg.DagsterIn
             failed.add_row(run.day.isoformat(), run.failure.asset or "", as_shown(run.failure.words))
         console.print(failed)
         if len(ran.failed) > _SHOWN:
-            console.print(f"{_SHOWN} of {_days(len(ran.failed))} shown; all: posthog-assets status {job.imp.name}")
+            console.print(
+                f"{_SHOWN} of {counted(len(ran.failed), 'day')} shown; all: posthog-assets status {job.imp.name}"
+            )
     if ran.left:
         console.print(
-            f"[yellow]Stopped: {_days(ran.left)} not begun.[/yellow] To go on from here: "
+            f"[yellow]Stopped: {counted(ran.left, 'day')} not begun.[/yellow] To go on from here: "
             f"posthog-assets backfill {job.imp.name} --missing",
             soft_wrap=True,
         )
@@ -260,8 +263,4 @@ def _kinds(errors: Iterable[str | None]) -> str:
 
 
 def _span(days: Sequence[date]) -> str:
-    return f"{days[0]}" if len(days) == 1 else f"{_days(len(days))}, {days[0]} to {days[-1]}"
-
-
-def _days(count: int) -> str:
-    return "1 day" if count == 1 else f"{count:,} days"
+    return f"{days[0]}" if len(days) == 1 else f"{counted(len(days), 'day')}, {days[0]} to {days[-1]}"

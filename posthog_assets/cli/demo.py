@@ -163,7 +163,7 @@ def _tell(console: Console, rows: list[_Day], requests: int, left: int, port: in
     sent = sum(row.sent or 0 for row in rows)
     unfinished = bool(left) or any(row.failure for row in rows)
     console.print(closing_sentences(sent, requests, unfinished=unfinished))
-    console.print("\nThe same runs in Dagster's UI:\n")
+    console.print("\nThe same runs in Dagster's UI, on http://localhost:3000/runs:\n")
     console.print(f"  DAGSTER_HOME={os.environ['DAGSTER_HOME']} uv run --extra demo dagster dev", soft_wrap=True)
     console.print("\nKeep the sandbox running beside it to re-import from the UI:\n")
     console.print(f"  uv run --extra demo posthog-assets sandbox --port {port}")

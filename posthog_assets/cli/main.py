@@ -6,22 +6,16 @@ needs them, so that `--help` answers at once.
 
 from __future__ import annotations
 
-import gc
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Final
 
 import click
 
 from posthog_assets.cli import options
+from posthog_assets.cli.garbage import garbage_looked_for_seldom
 from posthog_assets.core.errors import PosthogAssetsError
 from posthog_assets.core.markup import visible_lines
-
-#: So many more objects than before make Python look for garbage; it does so after 700 otherwise.
-_OBJECTS: Final = 50_000
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -174,10 +168,7 @@ def preview(name: str, day: date, events: int, html: Path | None, markdown: bool
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a day.")
 @options.project
 def changes(name: str, first: date | None, last: date | None, every: bool, as_json: bool, project: Path | None) -> None:
-    """Show what a changed mapping would do to imported days.
-
-    Sends and changes nothing.
-    """
+    """Show what a changed mapping would do to imported days. Sends and changes nothing."""
     from posthog_assets.cli.changes import show_changes
 
     sys.exit(show_changes(name, project, first, last, every=every, as_json=as_json))
@@ -203,10 +194,7 @@ def dialects(name: str | None, markdown: bool, source: bool, project: Path | Non
 @options.as_json
 @options.project
 def list_imports(as_json: bool, project: Path | None) -> None:
-    """List the imports of the project.
-
-    Each with its days, source and dialect, and whether it can be loaded.
-    """
+    """List the imports of the project. Each with its days, source and dialect, and whether it can be loaded."""
     from posthog_assets.cli.list_imports import show_imports
 
     sys.exit(show_imports(project, as_json=as_json))
@@ -270,10 +258,7 @@ def retry_failed(
     skip_check: bool,
     project: Path | None,
 ) -> None:
-    """Run again what failed or owes events.
-
-    What is made from it runs again too; nothing else does.
-    """
+    """Run again what failed or owes events. What is made from it runs again too; nothing else does."""
     from posthog_assets.cli.backfill import run_retry
 
     sys.exit(
@@ -410,21 +395,10 @@ def release(name: str, day: date, reason: str | None, dry_run: bool, project: Pa
     sys.exit(run_release(name, day, project, reason=reason, dry_run=dry_run))
 
 
-@contextmanager
-def _garbage_looked_for_seldom() -> Iterator[None]:
-    """Spare a quarter of the time that loading libraries takes: of the objects that it makes, none is garbage."""
-    before = gc.get_threshold()
-    gc.set_threshold(_OBJECTS)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
 def main() -> None:
     """Run the command line; our own errors become one sentence and exit code 1."""
     try:
-        with _garbage_looked_for_seldom():
+        with garbage_looked_for_seldom():
             cli(standalone_mode=False)
     except PosthogAssetsError as error:
         click.echo(f"posthog-assets: {visible_lines(str(error))}", err=True)

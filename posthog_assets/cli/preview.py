@@ -14,10 +14,11 @@ from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.errors import shorten
-from posthog_assets.core.markup import as_shown
+from posthog_assets.core.markup import as_shown, visible
 from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.pipeline.preview import page
 from posthog_assets.pipeline.preview.field_changes import Kind, differences
@@ -31,8 +32,11 @@ _COLORS: Final = {Kind.KEPT: "", Kind.RENAMED: "cyan", Kind.CHANGED: "yellow", K
 def run_preview(name: str, day: date, project: Path | None, *, events: int, html: Path | None, markdown: bool) -> int:
     """Print a preview of *events* records of a day, or write it as a page."""
     console = open_console()
-    with console.status(f"reading {as_shown(name)}, {day}"):
-        seen = preview_day(find_import(name, project), day, events)
+    with console.status(f"reading {as_shown(name)}, {day}") as waiting:
+        imp = find_import(name, project)
+        if imp.source.type == "files" and getattr(imp.source, "day_column", None):
+            waiting.update(f"reading {as_shown(name)}, {day}; the first time, files of all days are split by day")
+        seen = preview_day(imp, day, events)
     if html:
         html.write_text(page.html(seen), encoding="utf-8")
         click.echo(f"{html}: {name}, {seen.day}")
@@ -73,7 +77,9 @@ def _counts(name: str, number: str, counts: dict[str, int]) -> Table:
 def sample_panel(sample: Sample, title: str, console: Console, most: int | None = None) -> Panel:
     """Return a sample in a frame: as wide as a terminal, elsewhere no wider than its lines."""
     lines = sample_lines(sample, most)
-    return Panel(lines, title=as_shown(title), title_align="left", box=box.ROUNDED, expand=console.is_terminal)
+    # A title that is a str would have pictures in place of `:package:`.
+    name = Text(visible(title))
+    return Panel(lines, title=name, title_align="left", box=box.ROUNDED, expand=console.is_terminal)
 
 
 def sample_lines(sample: Sample, most: int | None = None) -> RenderableType:

@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from posthog_assets.cli.terminal import open_console
+from posthog_assets.core.counted import counted
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.history import History
@@ -30,7 +31,7 @@ def run_report(name: str, project: Path | None, first: date | None, last: date |
         job = find_job(name, project)
     days = _days(job, first, last)
     html.write_text(as_html(name, days, comparison=stored_comparison(job.imp)), encoding="utf-8")
-    console.print(f"{html}: {len(days):,} days of {name}", markup=False, soft_wrap=True)
+    console.print(f"{html}: {counted(len(days), 'day')} of {name}", markup=False, soft_wrap=True)
     return 0
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from posthog_assets.cli.terminal import open_console
+from posthog_assets.core.counted import counted
 from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.failures import Failure
 from posthog_assets.orchestration.history import State
@@ -101,7 +102,7 @@ def _print(standing: Standing, why: dict[date, Failure], console: Console) -> No
     if not days:
         console.print(f"{name} has no day yet")
         return
-    table = Table(title=f"{name}: {len(days):,} days, {days[0]} to {days[-1]}", title_justify="left")
+    table = Table(title=f"{name}: {counted(len(days), 'day')}, {days[0]} to {days[-1]}", title_justify="left")
     table.add_column("days by asset", no_wrap=True)
     columns = [state.value for state in State] + ["behind"]
     for column in columns:
@@ -121,7 +122,7 @@ def _print(standing: Standing, why: dict[date, Failure], console: Console) -> No
     if owing:
         some = ", ".join(f"{day}: {count:,}" for day, count in list(owing.items())[:5])
         more = f" and {len(owing) - 5:,} more days" if len(owing) > 5 else ""
-        console.print(f"{sum(owing.values()):,} events owed ({some}{more})")
+        console.print(f"{counted(sum(owing.values()), 'event')} owed ({some}{more})")
     else:
         console.print("0 events owed")
     for words in rejected_words(standing.lost, standing.too_many_lost, name):
@@ -160,20 +161,22 @@ def _next(standing: Standing, why: dict[date, Failure]) -> str:
             f"name; then run: posthog-assets retry-failed {name}"
         )
     if retry:
-        return f"run what failed or owes events again, {len(retry):,} days: posthog-assets retry-failed {name}"
+        return f"run what failed or owes events again, {counted(len(retry), 'day')}: posthog-assets retry-failed {name}"
     if busy:
-        return f"{len(busy):,} days are in progress: look again when they have ended"
-    if standing.other_mapping:
+        return f"{counted(len(busy), 'day')} in progress: look again when the runs have ended"
+    if others := standing.other_mapping:
         return (
-            f"{len(standing.other_mapping):,} days were made by other settings of mapping and dialect: posthog-assets "
-            f"changes {name} shows what the present ones change, and posthog-assets backfill {name} --missing applies "
-            "them"
+            f"{counted(len(others), 'day')} {'was' if len(others) == 1 else 'were'} made by other settings of mapping "
+            f"and dialect: posthog-assets changes {name} shows what the present ones change, and posthog-assets "
+            f"backfill {name} --missing applies them"
         )
-    if standing.too_many_lost:
+    if lost := standing.too_many_lost:
         return (
-            f"{len(standing.too_many_lost):,} days have too many rejected records: correct the import file by their "
-            f"reasons, then run: posthog-assets backfill {name} --missing (or raise rejects.fail)"
+            f"{counted(len(lost), 'day')} {'has' if len(lost) == 1 else 'have'} too many rejected records: correct the "
+            f"import file by their reasons, then run: posthog-assets backfill {name} --missing (or raise rejects.fail)"
         )
     if incomplete := standing.to_complete(standing.job.assets):
-        return f"import the {len(incomplete):,} days that are not complete: posthog-assets backfill {name} --missing"
+        return (
+            f"import what is not complete, {counted(len(incomplete), 'day')}: posthog-assets backfill {name} --missing"
+        )
     return "nothing: every day is imported, and nothing is owed"

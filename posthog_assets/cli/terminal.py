@@ -21,4 +21,5 @@ def open_console(*, stderr: bool = False) -> Console:
     With *stderr* it prints beside an output that a program reads.
     """
     piped = not (sys.stderr if stderr else sys.stdout).isatty() and not os.environ.get("COLUMNS")
-    return Console(width=_PIPED if piped else None, stderr=stderr)
+    # An event called order:package:sent is shown as it is called, without a picture of a package in its name.
+    return Console(width=_PIPED if piped else None, stderr=stderr, emoji=False)

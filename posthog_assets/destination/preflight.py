@@ -237,7 +237,12 @@ def _schemas(destination: Destination, events: Collection[str]) -> Iterator[Find
 
 def _same_project(destination: Destination, token: object) -> Finding:
     if not isinstance(token, str) or not token:
-        return Finding(WARNING, "project key", "PostHog does not say which key the project has: send a canary")
+        return Finding(
+            WARNING,
+            "project key",
+            "PostHog does not say which key the project has; "
+            "posthog-assets check --canary finds out, by one event that stays in the project",
+        )
     if token == destination.write_key():
         return Finding(OK, "project key", f"is the key of project {destination.project_id}")
     return Finding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -50,6 +51,15 @@ def test_imports_dialects_and_sources_are_completed(project: Path, monkeypatch: 
         assert completed(command, incomplete="sh") == ["shop"]
     assert completed("dialects", incomplete="s") == ["segment", "snowplow"]
     assert completed("init", "--source", incomplete="mi") == ["mixpanel"]
+
+
+def test_a_name_that_looks_like_a_picture_stays_text(tmp_path: Path) -> None:
+    record = {"id": "1", "user_id": "a", "time": "2024-03-01T10:00:00Z", "event": "order:package:sent", "x": ":+1:"}
+    (tmp_path / "2024-03-01.jsonl").write_text(json.dumps(record))
+    shown = CliRunner().invoke(cli, ["init", "shop", "--from", str(tmp_path), "--dry-run"], env={"COLUMNS": "200"})
+    assert "─ order:package:sent ─" in shown.stderr
+    assert 'x: ":+1:"' in shown.stderr
+    assert not {"\U0001f4e6", "\U0001f44d"} & set(shown.stderr)
 
 
 def test_a_name_that_looks_like_markup_is_only_a_name_that_there_is_not(project: Path) -> None:

@@ -276,7 +276,7 @@ def test_a_day_whose_records_are_all_rejected_is_not_a_success(shop: Callable[[i
     assert "2024-03-02: 3 of 3 records are rejected (100.0%); most often: column at is missing" in ran.output
     facts = project.facts()
     assert (facts["rejected"], facts["too_many_rejected"]) == (3, ["2024-03-02"])
-    assert "1 days have too many rejected records" in facts["next"]
+    assert "1 day has too many rejected records" in facts["next"]
 
 
 def test_an_import_without_an_end_ends_where_its_source_does(shop: Callable[[int], Shop]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import orjson
 
+from posthog_assets.core.counted import counted
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.markup import code_block, markdown_text, visible
 from posthog_assets.core.posthog_rules import BEFORE_SINCE, NOT_BEFORE_UNTIL
@@ -22,6 +23,9 @@ _MARKS: Final = {Kind.KEPT: " ", Kind.RENAMED: "→", Kind.CHANGED: "~", Kind.AD
 #: Characters of a value that are shown.
 _VALUE: Final = 100
 
+#: Fewer bytes are kilobytes: a day of 0.0 MB is none.
+_SMALL: Final = 100_000
+
 
 LEGEND: Final = "→ renamed   ~ changed   + added   - not imported"
 
@@ -31,14 +35,16 @@ def sentences(preview: Preview) -> Iterator[str]:
     rows, lost = sum(preview.events_by_name.values()), sum(preview.rejected.values())
     unread = preview.raw_records - (rows - preview.derived)
     yield (
-        f"{preview.raw_records:,} raw records become {rows:,} rows ({preview.derived:,} of them derived), "
-        f"{lost:,} are rejected. Mapping {preview.mapping}."
+        f"{counted(preview.raw_records, 'raw record')} {'becomes' if preview.raw_records == 1 else 'become'} "
+        f"{counted(rows, 'row')} ({preview.derived:,} of them derived), {lost:,} {'is' if lost == 1 else 'are'} "
+        f"rejected. Mapping {preview.mapping}."
     )
     # A record that becomes several events does not add up so.
     if lost >= unread >= 0:
         yield (
-            f"{preview.raw_records:,} records - {unread:,} rejected by the dialect + {preview.derived:,} derived = "
-            f"{rows:,} rows; {rows:,} - {lost - unread:,} rejected by the mapping = {rows - lost + unread:,} events."
+            f"{counted(preview.raw_records, 'record')} - {unread:,} rejected by the dialect + {preview.derived:,} "
+            f"derived = {counted(rows, 'row')}; {rows:,} - {lost - unread:,} rejected by the mapping = "
+            f"{counted(rows - lost + unread, 'event')}."
         )
     if beyond := sum(preview.rejected.get(reason, 0) for reason in (BEFORE_SINCE, NOT_BEFORE_UNTIL)):
         yield f"{beyond:,} of them lie outside since and until, and are left to another import or to live tracking."
@@ -71,8 +77,9 @@ def sentences(preview: Preview) -> Iterator[str]:
 
 
 def _sending(preview: Preview) -> str:
-    size = f"{preview.bytes / 1e6:,.1f} MB before compression"
-    words = f"{preview.to_send:,} events are to be sent, in about {preview.requests:,} requests ({size})"
+    size = f"{preview.bytes / 1e6:,.1f} MB" if preview.bytes >= _SMALL else f"{preview.bytes / 1e3:,.1f} kB"
+    events = f"{counted(preview.to_send, 'event')} {'is' if preview.to_send == 1 else 'are'} to be sent"
+    words = f"{events}, in about {counted(preview.requests, 'request')} ({size} before compression)"
     if preview.seconds_at_rate is None:
         return words + "; no rate is configured (destination.max_events_per_second)."
     return words + f", at least {preview.seconds_at_rate:,.0f} s at the configured rate."

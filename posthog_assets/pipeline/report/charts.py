@@ -26,7 +26,10 @@ _COLORS: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E0
 def check_library() -> None:
     """Raise ImportFileError where the library that draws is not installed."""
     if find_spec("matplotlib") is None:
-        raise ImportFileError("a report is drawn with matplotlib: pip install 'posthog_assets[report]'")
+        raise ImportFileError(
+            "a report is drawn with matplotlib, which is not installed: pip install 'posthog_assets[report]', or in a "
+            "clone: uv run --extra report posthog-assets report …"
+        )
 
 
 def stacked(days: Sequence[date], counts: Sequence[Counter[str]], title: str) -> str:

@@ -57,6 +57,10 @@ _PEOPLE: Final = frozenset({"user", "actor", "customer", "person", "member", "vi
 #: Plausible instants of an export; a number outside is no time.
 _EARLIEST: Final = datetime(1995, 1, 1, tzinfo=UTC)
 _ACCEPTED: Final = 0.6
+#: The share of values that must be instants, and that which is enough under a name that says so plainly.
+_TIMES: Final = 0.8
+_TIMES_BY_NAME: Final = 0.5
+_PLAIN_NAME: Final = 0.85
 _SURE: Final = 0.85
 _MOST_VALUES: Final = 500
 
@@ -215,7 +219,7 @@ def _as_time(column: Column) -> float:
         only_text = all(isinstance(value, str) and not value.isdigit() for value in column.values[:_MOST_VALUES])
         is_instant = any(isinstance(value, datetime) for value in column.values[:_MOST_VALUES])
         named = 0.35 if not named and (only_text or is_instant) else named
-    if named <= 0 or column.times < 0.8:
+    if named <= 0 or column.times < (_TIMES_BY_NAME if named >= _PLAIN_NAME else _TIMES):
         return 0.0
     return named * column.times * column.filled
 

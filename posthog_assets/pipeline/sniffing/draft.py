@@ -329,5 +329,6 @@ def _days_finding(column: str, layout: Layout, times: Times, first: date, last: 
     if times.whole:
         words = f"{files} all days: {len(times.days):,} days, {first} to {last}, by {column}"
         return Finding("source.day_column", column, Certainty.SURE, words)
-    words = f"{files} all days; of a sample the days are {first} to {last}: earlier and later ones may exist"
+    sampled = f"days are {first} to {last}" if last > first else f"only day is {first}"
+    words = f"{files} all days; of a sample the {sampled}: earlier and later ones may exist"
     return Finding("source.day_column", column, Certainty.UNSURE, words)

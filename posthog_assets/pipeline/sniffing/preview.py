@@ -42,7 +42,10 @@ def preview_draft(draft: Draft, wanted: int = 5) -> list[Sample]:
     good = staged.filter(pc.is_in(staged["raw_line"], value_set=pa.array(sorted(chosen - samples.keys()), pa.int64())))
     for event in mapper.map(mapper.prepared(good)).to_pylist() if good.num_rows else ():
         after = {key: event[key] for key in ("uuid", "event", "distinct_id")}
-        after |= {"timestamp": event["timestamp"].isoformat(), "properties": orjson.loads(event["properties"])}
+        properties = orjson.loads(event["properties"])
+        # Of which day a record is, the whole export says: samples are of several days.
+        properties.pop(imp.mapping.markers.day, None)
+        after |= {"timestamp": event["timestamp"].isoformat(), "properties": properties}
         reason = event["reject_reason"]
         samples[event["raw_line"]] = Sample(None, records[event["raw_line"]], None if reason else after, reason)
     return [samples[index] for index in sorted(samples)]

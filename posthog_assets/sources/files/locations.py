@@ -33,6 +33,16 @@ from posthog_assets.core.http import parse_retry_after
 
 _PACKAGE: Final = "python-package://"
 
+#: What pip installs for paths of a protocol, and how a clone of the repository has it in a `uv run`.
+_S3: Final = ("'posthog_assets[s3]'", "--extra s3")
+_HTTP: Final = ("aiohttp requests", "--with aiohttp --with requests")
+_GOOGLE: Final = ("gcsfs", "--with gcsfs")
+_AZURE: Final = ("adlfs", "--with adlfs")
+_PACKAGES: Final = {
+    "s3": _S3, "s3a": _S3, "http": _HTTP, "https": _HTTP, "gs": _GOOGLE, "gcs": _GOOGLE, "az": _AZURE, "abfs": _AZURE,
+    "abfss": _AZURE, "adl": _AZURE,
+}  # fmt: skip
+
 #: What stores call the things that change when a file does.
 _SIGNS: Final = (
     "size", "mtime", "ETag", "etag", "LastModified", "last_modified", "Last-Modified", "updated", "md5Hash",
@@ -262,7 +272,9 @@ class Location:
         if isinstance(cause, PermissionError) or status in (401, 403) or "credential" in type(cause).__name__.lower():
             return SourceError(f"no permission to read {self.shown}: {words}")
         if isinstance(cause, ImportError):
-            return ImportFileError(f"source.path {self.shown} needs another package (pip install …): {words}")
+            return ImportFileError(
+                f"source.path {self.shown} needs another package ({installation_of(self._url)}): {words}"
+            )
         if isinstance(cause, ValueError):
             return ImportFileError(f"source.path {self.shown} cannot be opened: {words}")
         headers = getattr(cause, "headers", None) or {}
@@ -340,6 +352,13 @@ def _changed_at(info: dict[str, Any]) -> datetime | None:
         if isinstance(value, datetime):
             return value if value.tzinfo else value.replace(tzinfo=UTC)
     return None
+
+
+def installation_of(url: str) -> str:
+    """Return how the package is installed that serves a URL, or a link of a chain of them."""
+    protocols = [link if link.isalnum() else get_protocol(link) for link in url.split("::")]
+    found = next((_PACKAGES[name] for name in protocols if name in _PACKAGES), None)
+    return f"pip install {found[0]}, or in a clone: uv run {found[1]} …" if found else "pip install …"
 
 
 def _protocols(files: Any) -> tuple[str, ...]:

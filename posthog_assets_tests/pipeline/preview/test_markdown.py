@@ -31,6 +31,16 @@ def test_the_numbers_add_up_in_words() -> None:
     )
 
 
+def test_a_day_of_one_record_is_described_in_the_singular() -> None:
+    few = {"events_by_name": {"page": 1}, "rejected": {}, "raw_records": 1, "derived": 0, "to_send": 1, "bytes": 487}
+    assert list(sentences(preview(**few)))[:3] == [
+        "1 raw record becomes 1 row (0 of them derived), 0 are rejected. Mapping m-1.",
+        "1 record - 0 rejected by the dialect + 0 derived = 1 row; 1 - 0 rejected by the mapping = 1 event.",
+        "1 event is to be sent, in about 1 request (0.5 kB before compression); no rate is configured "
+        "(destination.max_events_per_second).",
+    ]
+
+
 def test_where_a_record_becomes_several_events_there_is_no_sum() -> None:
     assert not any("rejected by the dialect" in words for words in sentences(preview(events_by_name={"page": 30})))
 

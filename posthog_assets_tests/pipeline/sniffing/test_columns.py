@@ -40,6 +40,12 @@ def test_a_column_that_cannot_be_what_its_name_says_is_none() -> None:
     assert not found.is_usable
 
 
+def test_a_column_that_is_called_time_may_have_some_values_that_are_none() -> None:
+    assert roles(time=lambda n: at(n) if n % 4 else "yesterday", user_id="u").timestamp == "time"
+    assert roles(time=lambda n: at(n) if n % 4 else "yesterday", user_id="u", created_at=at).timestamp == "created_at"
+    assert roles(note=lambda n: at(n) if n % 4 else "yesterday", user_id="u").timestamp is None
+
+
 def test_the_id_within_a_person_is_the_users() -> None:
     assert roles(time=at, actor=lambda n: {"id": n % 4, "login": f"l{n % 4}"}).user_id == "actor.id"
 

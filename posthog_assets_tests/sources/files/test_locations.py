@@ -17,7 +17,7 @@ import fsspec
 import pytest
 
 from posthog_assets.core.errors import ImportFileError, NoExport, SourceError, SourceUnavailable
-from posthog_assets.sources.files.locations import Found, Location, Matcher
+from posthog_assets.sources.files.locations import Found, Location, Matcher, installation_of
 from posthog_assets.storage.store import Store
 from posthog_assets_tests.sources.files.exporting import export, files, write
 
@@ -128,6 +128,31 @@ def test_a_protocol_whose_package_is_missing_names_the_package(store: Store) -> 
     except ImportError:
         with pytest.raises(ImportFileError, match=r"needs another package \(pip install …\): .*dropboxdrivefs"):
             export(files(path="dropbox://x/{day}.jsonl"), store)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("gs://x/{day}.jsonl", "pip install gcsfs, or in a clone: uv run --with gcsfs …"),
+        ("simplecache::az://x/{day}.jsonl", "pip install adlfs, or in a clone: uv run --with adlfs …"),
+        ("zip://*.csv::s3://x/a.zip", "pip install 'posthog_assets[s3]', or in a clone: uv run --extra s3 …"),
+        (
+            "https://x.example/{day}.jsonl",
+            "pip install aiohttp requests, or in a clone: uv run --with aiohttp --with requests …",
+        ),
+        ("dropbox://x/{day}.jsonl", "pip install …"),
+    ],
+)
+def test_it_is_known_how_the_package_of_a_protocol_is_installed(url: str, words: str) -> None:
+    assert installation_of(url) == words
+
+
+def test_a_store_of_google_says_how_its_package_is_installed(store: Store) -> None:
+    try:
+        import gcsfs  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: F401
+    except ImportError:
+        with pytest.raises(ImportFileError, match=r"\(pip install gcsfs, or in a clone: uv run --with gcsfs …\)"):
+            export(files(path="gs://x/{day}.jsonl"), store)
 
 
 def test_a_folder_is_no_file(tmp_path: Path, store: Store) -> None:
