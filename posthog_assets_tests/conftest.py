@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.staging import cores
 from posthog_assets_tests.examples import load_profile
 from posthog_assets_tests.records.shop import make_project
 
@@ -29,6 +31,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(folder)
             # Tests of one of these modules share servers and projects, so one process runs them.
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name compressed bytes by their argument: they hold the time of day, and every worker must find the same names."""
+    return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one worker more than there are cores, for the time that tests wait for servers, disks and processes."""
+    return cores() + 1
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unforced() -> Iterator[None]:
+    """Nothing is forced to the disk in this process: it is processes that are killed here, not machines.
+
+    Nor does Dagster note in a history that is kept in memory which of its sixty migrations it has.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        for kind in ("runs", "event_log"):
+            patch.setattr(f"dagster._core.storage.{kind}.in_memory.stamp_alembic_rev", lambda config, connection: None)
+        yield
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 import numpy as np
 
 #: Rows that are sorted in memory, and then written as one run.
-_RUN_ROWS: Final = 1 << 18
+_RUN_ROWS: Final = 1 << 17
 
 #: One of so many rows of a run says how its uuids are distributed.
 _SAMPLED: Final = 256
