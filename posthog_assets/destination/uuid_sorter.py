@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 
 import numpy as np
 
-from posthog_assets.core.errors import StorageError, shorten
+from posthog_assets.core.errors import StorageError
 
 #: Rows that are sorted in memory, and then written as one run.
 _RUN_ROWS: Final = 1 << 18
@@ -98,14 +98,16 @@ class UuidSorter:
 
     def _write(self, columns: Iterable[np.ndarray]) -> None:
         try:
-            self._file = self._file or self._path.open("w+b", buffering=0)
+            file = self._file = self._file or self._path.open("w+b", buffering=0)
             for column in columns:
-                column.tofile(self._file)
+                left = memoryview(column).cast("B")
+                # Not `tofile`: what it cannot write of the last bytes it leaves out, and says nothing.
+                while left:
+                    left = left[file.write(left) :]
         except OSError as error:
-            # numpy's own words are two numbers, without a file or what is wrong with it.
             raise StorageError(
-                f"{self._path} cannot be written: {shorten(error.strerror or 'only a part of it was taken')}. Make room "
-                "there, or set TMPDIR to a folder on a larger disk; then run this again"
+                f"{self._path} cannot be written: {error.strerror}. Make room there, or set TMPDIR to a folder on a "
+                "larger disk; then run this again"
             ) from error
 
     def _bounds(self) -> np.ndarray:
