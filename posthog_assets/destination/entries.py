@@ -138,7 +138,7 @@ class Known:
     def joined(cls, pieces: list[Known]) -> Known:
         """Return as one the entries of *pieces*, each of uuids after those of the one before.
 
-        The texts of a piece begin with those of the one before.
+        The longer of two pieces' texts begin with the shorter ones.
         """
         if len(pieces) == 1:
             return pieces[0]
@@ -151,7 +151,7 @@ class Known:
 
         return cls(
             whole("high"), whole("low"), whole("hashes"), whole("keys"), whole("codes"), whole("places"),
-            pieces[-1].texts,
+            max((piece.texts for piece in pieces), key=len),
         )  # fmt: skip
 
     def taken_back(self, where: np.ndarray, why: str) -> Entries:

@@ -16,7 +16,7 @@ import numpy as np
 from posthog_assets.core.errors import StorageError
 
 #: Rows that are sorted in memory, and then written as one run.
-_RUN_ROWS: Final = 1 << 18
+_RUN_ROWS: Final = 1 << 17
 
 #: One of so many rows of a run says how its uuids are distributed.
 _SAMPLED: Final = 256

@@ -5,9 +5,10 @@ Belongs here: holding what PostHog has against the ledger. Does not belong here:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,16 +19,19 @@ from posthog_assets.core.arrow_columns import pack
 from posthog_assets.core.errors import MissingUpstream
 from posthog_assets.core.partitions import Partition, key_of
 from posthog_assets.core.schemas import INGESTION_WARNINGS, LANDED_EVENTS
-from posthog_assets.destination.entries import Known
+from posthog_assets.destination.entries import Known, halves
+from posthog_assets.destination.entry_join import joined
 from posthog_assets.destination.ingestion_warnings import IngestionWarning, find_warnings
 from posthog_assets.destination.landing import Group, LandedReport, count_marked, find_landed
 from posthog_assets.destination.ledger import BatchFacts, Ledger
 from posthog_assets.destination.query_client import QueryClient
+from posthog_assets.destination.uuid_sorter import UuidSorter
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.settled import Settled, note_landed
 from posthog_assets.pipeline.upstream import absent_upstream, materialize_first, stored_events
 from posthog_assets.storage.layout import events_path, landed_path, ledger_path, warnings_path
 from posthog_assets.storage.parquet import read_table
+from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.store import Store
 
 
@@ -49,8 +53,7 @@ def verify_day(
         raise absent_upstream(store, "posthog_events", imp.name, day)
     with store.lock("imported_batches", key_of(day)) as holding:
         ledger = Ledger(store, key_of(day), holding)
-        known = ledger.load()
-        expected = _Acknowledged(store, day, known, ambiguous=imp.destination.allow_duplicates)
+        expected = _Acknowledged(store, day, ledger, ambiguous=imp.destination.allow_duplicates)
         client = QueryClient(imp.destination)
         landing = find_landed(
             client, imp.name, key_of(day), expected, imp.destination.landing_seconds, markers=imp.mapping.markers,
@@ -65,7 +68,7 @@ def verify_day(
         _note_warnings(store, day, landing.warnings)
         if landing.missing:
             Settled.forget(store, day)
-            _owe_again(ledger, known, [uuid for uuids in landing.missing.values() for uuid in uuids])
+            _owe_again(ledger, [uuid for uuids in landing.missing.values() for uuid in uuids])
         store.sweep_beside(landed_path(day))
         with store.atomic_write(landed_path(day)) as path:
             rows = [
@@ -81,8 +84,10 @@ def verify_day(
 class _Acknowledged:
     """The stored events of a day that the ledger shows as acknowledged (`destination.landing.Expected`)."""
 
-    def __init__(self, store: Store, day: Partition, known: Known, *, ambiguous: bool) -> None:
-        self._store, self._day, self._known = store, day, known
+    def __init__(self, store: Store, day: Partition, ledger: Ledger, *, ambiguous: bool) -> None:
+        self._store, self._day = store, day
+        #: Which of the sendable rows are acknowledged.
+        self._taken, acknowledged = _acknowledged(self._sendable(["uuid", "reject_reason"]), ledger)
         self.counts: dict[Group, int] = {}
         self.span: tuple[datetime, datetime] | None = None
         for batch in self._batches():
@@ -95,13 +100,17 @@ class _Acknowledged:
             first, last = self.span or (ends["min"], ends["max"])
             self.span = min(first, ends["min"]), max(last, ends["max"])
         # What was acknowledged and is no event of the day any more is counted by PostHog all the same.
-        self.ambiguous = ambiguous or sum(self.counts.values()) != int(known.acknowledged.sum())
+        self.ambiguous = ambiguous or sum(self.counts.values()) != acknowledged
+
+    def _sendable(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        for batch in stored_events(self._store, self._day, columns):
+            yield batch.filter(batch["reject_reason"].is_null())
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        for batch in stored_events(self._store, self._day, ["uuid", "event", "timestamp", "reject_reason"]):
-            sendable = batch.filter(batch["reject_reason"].is_null())
-            where = self._known.find(pack(sendable["uuid"]))
-            taken = sendable.filter(pa.array(self._known.are_acknowledged(where)))
+        start = 0
+        for sendable in self._sendable(["uuid", "event", "timestamp", "reject_reason"]):
+            taken = sendable.filter(pa.array(self._taken[start : start + len(sendable)]))
+            start += len(sendable)
             if taken.num_rows:
                 yield taken.append_column("day", taken["timestamp"].cast(pa.timestamp("us")).cast(pa.date32()))
 
@@ -113,6 +122,27 @@ class _Acknowledged:
                 day, _, event = place.partition(" ")
                 if (day, event) in groups:
                     yield (day, event), pack(batch["uuid"].filter(pc.equal(coded, place)))
+
+
+def _acknowledged(batches: Iterable[pa.RecordBatch], ledger: Ledger) -> tuple[np.ndarray, int]:
+    """Return which rows of *batches* the ledger shows as acknowledged, and how many uuids in all.
+
+    A row takes a byte of memory; what the ledger knows is read in the order of the uuids.
+    """
+    rows = 0
+    with (
+        ledger.sorted_entries() as entries,
+        scratch_folder() as folder,
+        UuidSorter(Path(folder) / "events", [np.int64]) as sorter,
+    ):
+        for batch in batches:
+            sorter.add(*halves(pack(batch["uuid"])), np.arange(rows, rows + len(batch)))
+            rows += len(batch)
+        taken, count = np.zeros(rows, dtype=bool), 0
+        for piece in joined(sorter, entries):
+            taken[piece.columns[0]] = piece.known.are_acknowledged(piece.where)
+            count += int(piece.known.acknowledged.sum())
+    return taken, count
 
 
 def _warnings(
@@ -153,12 +183,18 @@ def read_warnings(store: Store, day: Partition) -> list[dict[str, str]]:
         return read_table(file, schema=INGESTION_WARNINGS).to_pylist()
 
 
-def _owe_again(ledger: Ledger, known: Known, missing: list[str]) -> None:
+def _owe_again(ledger: Ledger, missing: list[str]) -> None:
     """Take back the acknowledgement of events that a query did not find, so that the next run sends them again."""
-    where = known.find(pack(pa.array(sorted(missing), pa.string())))
-    where.sort()
-    count = len(where)
-    entries = known.taken_back(where, "acknowledged, but not found by a query")
+    with (
+        ledger.sorted_entries() as entries,
+        scratch_folder() as folder,
+        UuidSorter(Path(folder) / "missing", []) as sorter,
+    ):
+        sorter.add(*halves(pack(pa.array(sorted(missing), pa.string()))))
+        found = [piece.known.at(np.sort(piece.where[piece.where >= 0])) for piece in joined(sorter, entries)]
+    known = Known.joined(found)
+    count = len(known)
+    taken_back = known.taken_back(np.arange(count), "acknowledged, but not found by a query")
     now = datetime.now(UTC).isoformat()
-    ledger.append(entries, BatchFacts(now, "query", "", 0, count, 0, 0, count, 0, 0, None, None))
+    ledger.append(taken_back, BatchFacts(now, "query", "", 0, count, 0, 0, count, 0, 0, None, None))
     ledger.summarize()

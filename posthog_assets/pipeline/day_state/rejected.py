@@ -42,7 +42,7 @@ def rejections(
     if events is not None:
         yield from _of_events(events, ledger or Ledger(store, key))
     elif store.exists(events_path(key)):
-        with store.open(events_path(key)) as file:
+        with store.peek(events_path(key)) as file:
             yield from _of_events(file, ledger or Ledger(store, key))
 
 
@@ -63,7 +63,8 @@ def _of_staging(store: Store, path: str) -> Iterator[pa.RecordBatch]:
     if not store.exists(path):
         return
     columns = ["reject_reason", "event", "user_id", "anonymous_id", "timestamp", "source_id", "raw_part", "raw_line"]
-    with store.open(path) as file:
+    # Most parts of a day have no rejected row: little of the file is read.
+    with store.peek(path) as file:
         for batch in read_batches(file, columns, groups=groups_where(file, "reject_reason", _has_any)):
             bad = batch.filter(pc.is_valid(batch["reject_reason"]))
             if bad.num_rows:

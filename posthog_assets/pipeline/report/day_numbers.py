@@ -22,7 +22,7 @@ from posthog_assets.core.rejection import reason_head
 from posthog_assets.destination.ledger import BatchFacts, Ledger
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.rejected import rejections
-from posthog_assets.pipeline.upstream import stored_events
+from posthog_assets.pipeline.upstream import events_in
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.storage.layout import events_path, landed_path, ledger_path, staged_path
 from posthog_assets.storage.parquet import read_footer, read_table
@@ -104,10 +104,12 @@ def _read_events(imp: Import, found: DayNumbers) -> None:
     if not imp.store.exists(events_path(found.day)):
         return
     found.has_events = True
-    for batch in stored_events(imp.store, found.day, ["event", "reject_reason"]):
-        sent = batch["event"].filter(pc.is_null(batch["reject_reason"]))
-        for item in pc.value_counts(sent).to_pylist():
-            found.events[item["values"]] += item["counts"]
+    # Two columns are a tenth of a day, which is fetched over a network.
+    with imp.store.peek(events_path(found.day)) as file:
+        for batch in events_in(file, ["event", "reject_reason"]):
+            sent = batch["event"].filter(pc.is_null(batch["reject_reason"]))
+            for item in pc.value_counts(sent).to_pylist():
+                found.events[item["values"]] += item["counts"]
 
 
 def _read_ledger(imp: Import, found: DayNumbers) -> None:
