@@ -33,7 +33,7 @@ def show_rejected(name: str, day: date, project: Path | None, *, reason: str | N
                 continue
             counts[row["asset"], reason_head(row["reason"])] += 1
             if not limit:
-                sys.stdout.write(orjson.dumps(row | {"timestamp": str(row["timestamp"])}).decode() + "\n")
+                sys.stdout.write(orjson.dumps(row).decode() + "\n")
             elif len(shown) < limit:
                 shown.append(row)
     if limit and not counts and not was_staged(imp.store, day):

@@ -6,12 +6,14 @@ files that are kept (`batch_files`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final
 
 import numpy as np
+
+from posthog_assets.core.errors import StorageError
 
 #: Rows that are sorted in memory, and then written as one run.
 _RUN_ROWS: Final = 1 << 17
@@ -51,7 +53,7 @@ class UuidSorter:
             self._file.close()
 
     def add(self, *columns: np.ndarray) -> None:
-        """Take rows: the two columns of their uuids, and the further ones."""
+        """Take rows: the two columns of their uuids, and the further ones; raises StorageError."""
         if len(columns[0]):
             self._held.append(columns)
             self._count += len(columns[0])
@@ -90,11 +92,23 @@ class UuidSorter:
         if self._count:
             columns = tuple(column[:_RUN_ROWS] for column in columns)
         order = np.argsort(columns[0], kind="stable")
-        file = self._file = self._file or self._path.open("w+b", buffering=0)
-        for column in columns:
-            column[order].tofile(file)
+        self._write(column[order] for column in columns)
         self._samples.append(columns[0][order][::_SAMPLED])
         self._runs.append(len(order))
+
+    def _write(self, columns: Iterable[np.ndarray]) -> None:
+        try:
+            file = self._file = self._file or self._path.open("w+b", buffering=0)
+            for column in columns:
+                left = memoryview(column).cast("B")
+                # Not `tofile`: what it cannot write of the last bytes it leaves out, and says nothing.
+                while left:
+                    left = left[file.write(left) :]
+        except OSError as error:
+            raise StorageError(
+                f"{self._path} cannot be written: {error.strerror}. Make room there, or set TMPDIR to a folder on a "
+                "larger disk; then run this again"
+            ) from error
 
     def _bounds(self) -> np.ndarray:
         """Return where pieces end: the first half of the smallest uuid that comes after each but the last."""

@@ -52,10 +52,10 @@ def find_import(name: str, project: Path | None = None) -> Import:
     """
     found, broken = all_imports(project)
     if name not in found:
-        words = [
-            f"there is no import {name!r}{meant(name, list(found))}; there are: {', '.join(sorted(found)) or 'none'}"
-        ]
-        words += [f"{place} cannot be loaded: {why}" for place, why in broken.items()]
+        words = [f"{place} cannot be loaded: {why}" for place, why in broken.items()]
+        if name not in broken:
+            there = ", ".join(sorted(found)) or "none"
+            words.insert(0, f"there is no import {name!r}{meant(name, list(found))}; there are: {there}")
         raise ImportFileError("\n".join(words))
     return found[name]
 

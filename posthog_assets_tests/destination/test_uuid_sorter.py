@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from posthog_assets.core.errors import StorageError
 from posthog_assets.destination import uuid_sorter
 from posthog_assets.destination.uuid_sorter import UuidSorter
 
@@ -53,6 +54,12 @@ def test_uuids_of_the_same_first_half_stay_in_one_piece_in_their_order(tmp_path:
     rows = [(5, 9)] * 100 + [(1, n) for n in range(20)] + [(5, 9)] * 3
     *_, last = pieces_of(tmp_path / "rows", rows)
     assert [number for high, _, number in last if high == 5] == [*range(100), 120, 121, 122]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_named_with_what_to_do() -> None:
+    with pytest.raises(StorageError, match="^/dev/full cannot be written: .*[.] Make room there, or set TMPDIR to"):
+        pieces_of(Path("/dev/full"), [(number, 0) for number in range(40)])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

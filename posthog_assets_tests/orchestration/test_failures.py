@@ -10,7 +10,6 @@ import dagster as dg
 import pytest
 
 from posthog_assets.orchestration.failures import Failure, failure_of, failures_of
-from posthog_assets.orchestration.history import History, State
 
 DAYS = dg.DailyPartitionsDefinition("2024-03-01", end_date="2024-03-03", timezone="UTC")
 
@@ -72,18 +71,3 @@ def test_a_run_without_a_failure_in_its_log_has_none() -> None:
 )
 def test_what_trying_again_cannot_cure_waits_for_a_person(error: str | None, waits: bool) -> None:
     assert Failure("raw_export", "no", "run", error=error).waits_for_a_person is waits
-
-
-def test_the_history_of_an_import_names_failed_days_their_step_and_the_reason() -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
-        failed = run(instance, refuse, "2024-03-01")
-        run(instance, lambda: None, "2024-03-02")
-        history = History(instance, "shop", DAYS)
-
-        assert history.failed() == {"2024-03-01": "raw_export"}
-        assert [history.state("raw_export", key) for key in ("2024-03-01", "2024-03-02")] == [
-            State.FAILED,
-            State.MATERIALIZED,
-        ]
-        assert history.state("staged_events", "2024-03-01") is State.MISSING
-        assert [failure.words for failure in history.failures(failed)] == ["please wait"]
