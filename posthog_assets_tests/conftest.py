@@ -21,6 +21,9 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 #: Folders of tests that the test command of every day leaves out; each is a marker of the same name.
 APART = ("end_to_end", "services")
 
+#: Modules of these folders that take minutes, most of it waiting: they begin first, beside all others.
+LONG = ("test_distributed", "test_first_hour", "test_browser", "test_backfill", "test_reimport")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test with the folder it stands in; single tests of other folders are marked where they stand."""
@@ -31,6 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(folder)
             # Tests of one of these modules share servers and projects, so one process runs them.
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -24,14 +25,27 @@ _KEPT_MS: Final = 3_000
 _ARROWS_MS: Final = 1_000
 
 
+#: Shorter loops have not freed much, and giving it back takes some milliseconds.
+_LONG_SECONDS: Final = 2.0
+
+
 def _limit(limits: dict[int, int]) -> None:
     with suppress(AttributeError, OSError):
         for option, size in limits.items():
             ctypes.CDLL(None).mallopt(option, size)
 
 
+def _give_back(jemalloc: pa.MemoryPool | None) -> None:
+    """Return to the system what was freed, and kept for the next batch: the next step may be one of other sizes."""
+    if jemalloc is not None:
+        jemalloc.release_unused()
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def _make_cheap() -> Callable[[], None]:
     """Change the process, and return what changes it back."""
+    began = time.monotonic()
     was_on, pool, has_jemalloc = gc.isenabled(), pa.default_memory_pool(), _JEMALLOC in pa.supported_memory_backends()
     # glibc would give memory back to the system and take it again with every batch.
     _limit(_KEPT_LIMITS)
@@ -48,6 +62,8 @@ def _make_cheap() -> Callable[[], None]:
             pa.jemalloc_set_decay_ms(_ARROWS_MS)
         if was_on:
             gc.enable()
+        if time.monotonic() - began > _LONG_SECONDS:
+            _give_back(pa.jemalloc_memory_pool() if has_jemalloc else None)
 
     return undo
 

@@ -89,7 +89,7 @@ def walk(newcomer: Newcomer, name: str, where: Path, dialect: str, day: str, rec
     written = yaml.safe_load(path.read_text())["attributes"]
     assert (written["dialect"]["type"], written["start_date"]) == (dialect, day)
     first = newcomer.run("preview", name, "--day", day)
-    match = re.search(r"([\d,]+) raw records become ([\d,]+) rows .*, ([\d,]+) are rejected", first)
+    match = re.search(r"([\d,]+) raw records? becomes? ([\d,]+) rows? .*, ([\d,]+) (?:is|are) rejected", first)
     assert match is not None, first
     raw, _, rejected = (int(number.replace(",", "")) for number in match.groups())
     assert (raw > 0, rejected) == (True, 0)

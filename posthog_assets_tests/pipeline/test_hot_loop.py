@@ -7,12 +7,14 @@ import gc
 import io
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from posthog_assets.core.threads import WhileInUse
+from posthog_assets.pipeline import hot_loop as loop
 from posthog_assets.pipeline.hot_loop import hot_loop
 from posthog_assets.sources.formats import Format, Framing
 from posthog_assets.sources.formats.csv_rows import read_csv
@@ -52,6 +54,22 @@ def test_importing_any_module_leaves_the_process_as_it_was_and_needs_no_posix() 
 
 def state() -> tuple[bool, str]:
     return gc.isenabled(), pa.default_memory_pool().backend_name
+
+
+def resident_mb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_what_a_long_loop_freed_goes_back_to_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_LONG_SECONDS", -1.0)
+    with hot_loop():
+        before = resident_mb()
+        held = [bytearray(b"x") * 100_000 for _ in range(500)]
+        held.clear()
+        # The next batch would have it.
+        assert resident_mb() > before + 40
+    assert resident_mb() < before + 10
 
 
 def test_loops_that_overlap_share_the_change_and_the_last_undoes_it() -> None:
