@@ -100,7 +100,7 @@ class UuidSorter:
         try:
             file = self._file = self._file or self._path.open("w+b", buffering=0)
             for column in columns:
-                left = memoryview(column).cast("B")
+                left = column.data.cast("B")
                 # Not `tofile`: what it cannot write of the last bytes it leaves out, and says nothing.
                 while left:
                     left = left[file.write(left) :]

@@ -132,7 +132,11 @@ def answers_of(piece: Known) -> Iterator[Answer]:
 def expected(day: list[list[Event]], newest: dict[int, Answer]) -> dict[str, Any]:
     """Return what a dict of the newest answers says of a day."""
     sent = [[(which, version) for which, version, no in batch if not no] for batch in day]
-    settled, changed, moved, dropped, probes = [], [], [], [], []
+    settled: list[list[bool]] = []
+    changed: list[list[bool]] = []
+    moved: list[str] = []
+    dropped: list[str] = []
+    probes: list[int] = []
     for batch in sent:
         settled.append([])
         changed.append([])
@@ -150,13 +154,14 @@ def expected(day: list[list[Event]], newest: dict[int, Answer]) -> dict[str, Any
                 dropped.append(words or "no reason given")
     there = {which for batch in sent for which, _ in batch}
     flat = [one for batch in sent for one in batch]
-    already = sum(map(sum, settled)) - len(dropped)
+    settled_count = sum(sum(mask) for mask in settled)
+    already = settled_count - len(dropped)
     return {
         "settled": settled if newest else [], "changed": changed if newest else [],
         "probe": probes[0] if probes else None, "events": len(flat), "already_acknowledged": already,
         "acknowledged": already, "dropped": len(dropped), "drop_reasons": dict(Counter(dropped)),
-        "owed": len(flat) - sum(map(sum, settled)), "moved": len(moved), "moved_examples": moved[:5],
-        "changed_count": sum(map(sum, changed)) - len(moved),
+        "owed": len(flat) - settled_count, "moved": len(moved), "moved_examples": moved[:5],
+        "changed_count": sum(sum(mask) for mask in changed) - len(moved),
         "orphaned": sum(one[2].acknowledged for which, one in newest.items() if which not in there),
         "recent": sum(
             2 * which > len(UUIDS) and not is_settled
