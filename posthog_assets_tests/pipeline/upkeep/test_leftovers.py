@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from datetime import date
 from pathlib import Path
@@ -16,6 +17,12 @@ from posthog_assets_tests.fakes.records_api import RecordsApi, day_of_records, s
 
 DAY = date(2024, 3, 1)
 LINES = ['{"id":"1","user":"ann","at":"2024-03-01T10:00:00Z","what":"page"}']
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder for temporary files of the test's own: other tests and programs leave something in the common one."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
 
 
 def old(path: Path) -> Path:
