@@ -68,8 +68,13 @@ def test_how_texts_are_read_does_not_change_the_id_of_a_record_without_one() -> 
 
 @pytest.mark.parametrize("big_numbers", ["text", "number"])
 def test_a_long_whole_number_is_what_it_would_be_in_json(big_numbers: str) -> None:
-    settings = {"type": "columns", "event": {"value": "x"}, "user_id": {"column": "u"}, "timestamp": {"column": "t"}}
-    settings |= {"big_numbers": big_numbers, "edition": 2, "types": {"small": "number", "large": "number"}}
+    settings: dict[str, Any] = {"type": "columns", "event": {"value": "x"}, "user_id": {"column": "u"}}
+    settings |= {
+        "timestamp": {"column": "t"},
+        "big_numbers": big_numbers,
+        "edition": 2,
+        "types": {"small": "number", "large": "number"},
+    }
     record = {"u": "a", "t": "2024-03-01T10:00:00Z", "small": 2**64 - 1, "large": 2**64}
     typed, untyped = stage_one(settings, record), stage_one(settings, as_csv(record), untyped=True)
     assert untyped == typed

@@ -21,7 +21,7 @@ from posthog_assets.storage.layout import staged_path
 from posthog_assets.storage.store import Store
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.fakes.mariadb import MariaDB
-from posthog_assets_tests.sources.sql.test_source import records
+from posthog_assets_tests.sources.exported import records
 
 DAY = date(2024, 3, 1)
 

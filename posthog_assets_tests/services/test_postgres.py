@@ -29,7 +29,7 @@ from posthog_assets.storage.store import Store
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.fakes.capture_server import CaptureServer
 from posthog_assets_tests.fakes.postgres import Postgres
-from posthog_assets_tests.sources.sql.test_source import records
+from posthog_assets_tests.sources.exported import records
 
 DAY = date(2024, 3, 1)
 
