@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from posthog_assets.core.schemas import BATCH_FILE
+from posthog_assets.core.uuid_sorter import whole
 from posthog_assets.destination.entries import CODES, VERDICTS, Entries, Known
 
 #: Other names in the folder, such as a copy that a person or a synchronised folder made, are not the ledger's.
@@ -131,7 +132,7 @@ def write_folded(path: Path, pieces: Iterable[Known], facts: FileFacts) -> str:
 
 
 def _columns(known: Known) -> list[pa.Array]:
-    uuids = np.stack((known.high, known.low), axis=1).astype(">u8")
+    uuids = whole(known.high, known.low)
     said, places = np.unique(known.places, return_inverse=True)
     return [
         pa.Array.from_buffers(pa.binary(16), len(known), [None, pa.py_buffer(uuids.tobytes())]),

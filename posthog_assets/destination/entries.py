@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from posthog_assets.core.uuid_sorter import halves, whole
 from posthog_assets.destination.verdicts import Verdict
 
 #: Verdicts as the small integers that `Entries` holds.
@@ -146,30 +147,22 @@ class Known:
             numbers = np.empty(0, np.uint64)
             return cls(numbers, numbers, numbers, numbers, np.empty(0, np.int8), None, (None,))
 
-        def whole(name: str) -> np.ndarray:
+        def column(name: str) -> np.ndarray:
             return np.concatenate([getattr(piece, name) for piece in pieces])
 
         return cls(
-            whole("high"), whole("low"), whole("hashes"), whole("keys"), whole("codes"), whole("places"),
+            column("high"), column("low"), column("hashes"), column("keys"), column("codes"), column("places"),
             max((piece.texts for piece in pieces), key=len),
         )  # fmt: skip
 
     def taken_back(self, where: np.ndarray, why: str) -> Entries:
         """Return the entries at *where* as owed, which *why* explains."""
-        uuids = np.empty((len(where), 2), dtype=">u8")
-        uuids[:, 0], uuids[:, 1] = self.high[where], self.low[where]
-        codes = np.full(len(where), CODES[Verdict.OWED], dtype=np.int8)
-        return Entries(uuids.view("S16").reshape(-1), self.hashes[where], self.keys[where], codes, [why] * len(where))
+        uuids, codes = whole(self.high[where], self.low[where]), np.full(len(where), CODES[Verdict.OWED], dtype=np.int8)
+        return Entries(uuids, self.hashes[where], self.keys[where], codes, [why] * len(where))
 
 
 def _acknowledged(codes: np.ndarray) -> np.ndarray:
     return (codes == CODES[Verdict.OK]) | (codes == CODES[Verdict.WARNING])
-
-
-def halves(uuids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and the last eight bytes of each uuid (`S16`) as numbers that sort as the bytes do."""
-    pairs = np.ascontiguousarray(uuids).view(">u8").reshape(-1, 2)
-    return pairs[:, 0].astype(np.uint64), pairs[:, 1].astype(np.uint64)
 
 
 class Growing:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from posthog_assets.core.uuid_sorter import UuidSorter
 from posthog_assets.destination.entries import Known
-from posthog_assets.destination.uuid_sorter import UuidSorter
 
 
 @dataclass(frozen=True, slots=True)

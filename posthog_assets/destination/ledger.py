@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 from posthog_assets.core.errors import DamagedFile, shorten
 from posthog_assets.core.schemas import LEDGER
 from posthog_assets.core.threads import Threads
+from posthog_assets.core.uuid_sorter import UuidSorter, halves
 from posthog_assets.destination.batch_files import (
     BatchFacts,
     FileFacts,
@@ -46,9 +47,8 @@ from posthog_assets.destination.batch_files import (
     read,
     write_folded,
 )
-from posthog_assets.destination.entries import Entries, Growing, Known, Texts, Words, halves, newest_of
+from posthog_assets.destination.entries import Entries, Growing, Known, Texts, Words, newest_of
 from posthog_assets.destination.entry_join import SortedEntries
-from posthog_assets.destination.uuid_sorter import UuidSorter
 from posthog_assets.storage.layout import delivery_folder, ledger_path
 from posthog_assets.storage.leases import Holding
 from posthog_assets.storage.parquet import damage_named

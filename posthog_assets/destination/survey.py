@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from posthog_assets.core.arrow_columns import unpack
+from posthog_assets.core.uuid_sorter import UuidSorter, halves, whole
 from posthog_assets.destination.encoder import encode
-from posthog_assets.destination.entries import NO_REASON, Entries, halves
+from posthog_assets.destination.entries import NO_REASON, Entries
 from posthog_assets.destination.entry_join import Joined, SortedEntries, joined
 from posthog_assets.destination.person_order import StoredEvents
 from posthog_assets.destination.probes import without_overwrites
 from posthog_assets.destination.report import DeliveryReport, count_reason
-from posthog_assets.destination.uuid_sorter import UuidSorter
 from posthog_assets.storage.scratch import scratch_folder
 
 #: Younger events are billed as live ones: posthog.com/docs/migrate.
@@ -132,8 +132,8 @@ def _named(piece: Joined, rows: np.ndarray) -> list[tuple[int, str]]:
     """Return the places in the day, and the uuids, of the first of *rows*."""
     places = piece.columns[2][rows]
     first = rows[np.argsort(places)[:_EXAMPLES]]
-    uuids = np.stack([half[first] for half in piece.uuids], axis=1).astype(">u8").view("S16").reshape(-1)
-    return list(zip(piece.columns[2][first].tolist(), unpack(uuids), strict=True))
+    uuids = unpack(whole(*(half[first] for half in piece.uuids)))
+    return list(zip(piece.columns[2][first].tolist(), uuids, strict=True))
 
 
 def _probe(events: StoredEvents, acknowledged: list[np.ndarray]) -> pa.RecordBatch | None:

@@ -21,11 +21,12 @@ from posthog_assets.core.arrow_columns import pack
 from posthog_assets.core.rejection import reason_head
 from posthog_assets.core.schemas import POSTHOG_EVENTS
 from posthog_assets.core.threads import ahead, applied
+from posthog_assets.core.uuid_sorter import UuidSorter, halves
 from posthog_assets.mapping.cautions import Cautions
 from posthog_assets.mapping.events import EventMapper
 from posthog_assets.mapping.groups import GroupStates
 from posthog_assets.mapping.identity import Identities
-from posthog_assets.mapping.repeated_uuids import UuidSpool
+from posthog_assets.mapping.repeated_uuids import repeated_uuids
 from posthog_assets.mapping.repeats import Distinguisher
 from posthog_assets.mapping.sessions import Rows, SessionWriter
 from posthog_assets.mapping.sorting import Floors, Sorter, in_windows, with_before
@@ -179,13 +180,13 @@ def _pass(
     else:
         mapped = _mapped(batches, mapper, report)
     with ExitStack() as stack:
-        spool = stack.enter_context(UuidSpool(folder)) if distinct is None else None
+        spool = stack.enter_context(UuidSorter(folder / "uuids", [])) if distinct is None else None
         for batch in mapped:
             if spool is not None:
                 # What a step rejects counts: its uuid must not go to another record because of a step.
                 counts_all = mapper.steps or not _has_rejects(batch)
                 counted = batch if counts_all else batch.filter(pc.is_null(batch["reject_reason"]))
-                spool.add(pack(counted["uuid"]))
+                spool.add(*halves(pack(counted["uuid"])))
             elif distinct is not None:
                 batch = distinct.apply(batch)
             if mapper.first_events is not None:
@@ -196,7 +197,7 @@ def _pass(
             cautions.add(batch, _count(report, batch))
             if mapper.names_groups:
                 mapper.group_types.add(batch)
-        if spool is not None and len(again := spool.repeated()):
+        if spool is not None and len(again := repeated_uuids(spool)):
             raise _Repeats(again)
     report.reused_ids = distinct.reused_ids if distinct else 0
     report.kept_repeats = distinct.kept_repeats if distinct else 0

@@ -19,13 +19,13 @@ from posthog_assets.core.arrow_columns import pack
 from posthog_assets.core.errors import MissingUpstream
 from posthog_assets.core.partitions import Partition, key_of
 from posthog_assets.core.schemas import INGESTION_WARNINGS, LANDED_EVENTS
-from posthog_assets.destination.entries import Known, halves
+from posthog_assets.core.uuid_sorter import UuidSorter, halves
+from posthog_assets.destination.entries import Known
 from posthog_assets.destination.entry_join import joined
 from posthog_assets.destination.ingestion_warnings import IngestionWarning, find_warnings
 from posthog_assets.destination.landing import Group, LandedReport, count_marked, find_landed
 from posthog_assets.destination.ledger import BatchFacts, Ledger
 from posthog_assets.destination.query_client import QueryClient
-from posthog_assets.destination.uuid_sorter import UuidSorter
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.settled import Settled, note_landed
 from posthog_assets.pipeline.upstream import absent_upstream, materialize_first, stored_events

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posthog_assets.destination.entries import CODES, VERDICTS, Entries, Growing, Known, Texts, halves, newest_of
+from posthog_assets.core.uuid_sorter import halves
+from posthog_assets.destination.entries import CODES, VERDICTS, Entries, Growing, Known, Texts, newest_of
 from posthog_assets.destination.verdicts import Verdict
 from posthog_assets_tests.examples import examples
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posthog_assets.destination import uuid_sorter
+from posthog_assets.core import uuid_sorter
+from posthog_assets.core.uuid_sorter import UuidSorter
 from posthog_assets.destination.entries import Known
 from posthog_assets.destination.entry_join import SortedEntries, joined
-from posthog_assets.destination.uuid_sorter import UuidSorter
 
 
 def known_of(uuids: list[tuple[int, int]]) -> Known:

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posthog_assets.core import uuid_sorter
 from posthog_assets.core.errors import DamagedFile
-from posthog_assets.destination import uuid_sorter
 from posthog_assets.destination.entries import CODES, Entries
 from posthog_assets.destination.ledger import BatchFacts, Ledger
 from posthog_assets.destination.verdicts import Verdict

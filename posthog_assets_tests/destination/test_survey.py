@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from posthog_assets.destination import uuid_sorter
+from posthog_assets.core import uuid_sorter
+from posthog_assets.core.uuid_sorter import halves
 from posthog_assets.destination.encoder import encode
-from posthog_assets.destination.entries import CODES, Known, halves
+from posthog_assets.destination.entries import CODES, Known
 from posthog_assets.destination.entry_join import SortedEntries
 from posthog_assets.destination.report import DeliveryReport
 from posthog_assets.destination.survey import Survey, sendable_rows, survey

@@ -21,8 +21,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from posthog_assets.core import uuid_sorter
 from posthog_assets.destination import ledger as ledgers
-from posthog_assets.destination import uuid_sorter
 from posthog_assets.destination.encoder import EncodedEvents, encode
 from posthog_assets.destination.entries import CODES, Entries, Known
 from posthog_assets.destination.entry_join import SortedEntries

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from posthog_assets.core import uuid_sorter
 from posthog_assets.core.errors import StorageError
-from posthog_assets.destination import uuid_sorter
-from posthog_assets.destination.uuid_sorter import UuidSorter
+from posthog_assets.core.uuid_sorter import UuidSorter
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """Rows of a day in the order of their uuids, however many there are: sorted through a file.
 
-Belongs here: bringing rows into that order in bounded memory. Does not belong here: what the rows are (`entries`),
-files that are kept (`batch_files`).
+Belongs here: uuids as numbers, bringing rows into their order in bounded memory. Does not belong here: what the rows
+are, files that are kept.
 """
 
 from __future__ import annotations
@@ -24,10 +24,21 @@ _SAMPLED: Final = 256
 _HIGH: Final = np.dtype(np.uint64)
 
 
+def halves(uuids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the last eight bytes of each uuid (`S16`) as numbers that sort as the bytes do."""
+    pairs = np.ascontiguousarray(uuids).view(">u8").reshape(-1, 2)
+    return pairs[:, 0].astype(np.uint64), pairs[:, 1].astype(np.uint64)
+
+
+def whole(high: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """Return the uuids (`S16`) of which `halves` made these numbers."""
+    return np.stack((high, low), axis=1).astype(">u8").view("S16").reshape(-1)
+
+
 class UuidSorter:
     """Takes rows in any order and gives them back in pieces, each of a range of uuids; use as a context manager.
 
-    A row is the first and the last eight bytes of a uuid (`entries.halves`), and a number in each of further columns.
+    A row is the first and the last eight bytes of a uuid (`halves`), and a number in each of further columns.
     """
 
     def __init__(self, path: Path, kinds: Sequence[type]) -> None:
