@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from posthog_assets.core.errors import KeyRefused, LookUnavailable, VerificationError
+from posthog_assets.core.errors import VerificationError
 from posthog_assets.core.http import words
 from posthog_assets.destination.project_requests import ProjectRequests
 from posthog_assets.destination.settings import Destination
@@ -68,12 +68,8 @@ class ProjectApi:
         )
         if outcome.is_good:
             return self._answer(url, outcome.body)
-        where, said = f"PostHog's API at {url}", outcome.said
-        if outcome.is_of_key:
-            raise KeyRefused(f"{where} refused: the personal key needs the scope {scope} ({said})")
-        if outcome.is_refusal:
-            raise VerificationError(f"{where} refused ({said})")
-        raise LookUnavailable(f"{where} did not answer ({said})", retry_after=outcome.retry_after)
+        where = f"PostHog's API at {url}"
+        raise outcome.error(where, "", f"{where} refused: the personal key needs the scope {scope} ({outcome.said})")
 
     def _answer(self, url: str, body: bytes) -> dict[str, Any]:
         try:

@@ -1,7 +1,7 @@
 """Requests to the API of one PostHog project, with the personal key.
 
-Belongs here: the connection, its time limit, how much of an answer is read, and asking again. Does not belong here:
-what is asked, and what an answer means (`query_client`, `project_api`).
+Belongs here: the connection, its time limit, how much of an answer is read, asking again, and the error where there is
+no good answer. Does not belong here: what is asked, and what a good answer means (`query_client`, `project_api`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 import urllib3
 
 from posthog_assets.core.deadlines import pool, read_body
-from posthog_assets.core.errors import shorten
+from posthog_assets.core.errors import KeyRefused, LookUnavailable, VerificationError, shorten
 from posthog_assets.core.http import failure_reason, parse_retry_after, words
 from posthog_assets.destination.settings import Destination
 
@@ -47,6 +47,17 @@ class Outcome:
     def is_of_key(self) -> bool:
         """Whether it is the key that is refused: it is wrong, or lacks a scope or the project."""
         return self.status in (401, 403)
+
+    def error(self, where: str, look: str, of_key: str) -> VerificationError:
+        """Return what it means that the request was not good.
+
+        *where* was asked, *look* what for (a word or nothing); *of_key* is said where the key is refused.
+        """
+        if self.is_of_key:
+            return KeyRefused(of_key)
+        if self.is_refusal:
+            return VerificationError(f"{where} refused{look} ({self.said})")
+        return LookUnavailable(f"{where} did not answer{look} ({self.said})", retry_after=self.retry_after)
 
 
 class ProjectRequests:

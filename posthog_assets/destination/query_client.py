@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 import urllib3
 
-from posthog_assets.core.errors import KeyRefused, LookUnavailable, VerificationError
+from posthog_assets.core.errors import VerificationError
 from posthog_assets.core.hogql import QUERY_LIMITS, Answer, read_answer
 from posthog_assets.core.http import failure_reason, words
 from posthog_assets.destination.project_requests import ProjectRequests
@@ -57,12 +57,9 @@ class QueryClient:
         )  # fmt: skip
         if outcome.is_good:
             return self._answer(outcome.body)
-        where, said = f"PostHog's query API at {self._url}", outcome.said
-        if outcome.is_of_key:
-            raise KeyRefused(f"{where} refused a look ({said}): the personal key needs the scope query:read")
-        if outcome.is_refusal:
-            raise VerificationError(f"{where} refused a look ({said})")
-        raise LookUnavailable(f"{where} did not answer a look ({said})", retry_after=outcome.retry_after)
+        where = f"PostHog's query API at {self._url}"
+        of_key = f"{where} refused a look ({outcome.said}): the personal key needs the scope query:read"
+        raise outcome.error(where, " a look", of_key)
 
     def project(self) -> dict[str, Any] | None:
         """Return the project's settings; None where this key may not read them.
