@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
+from posthog_assets.core.counted import counted
 from posthog_assets.core.errors import NoExport, PosthogAssetsError
 from posthog_assets.core.field_errors import meant
 from posthog_assets.core.records import RecordChunk
@@ -97,10 +98,10 @@ def _days(imp: Import, source: Files, days: Sequence[date], there: Sequence[date
     until = there[-1] if imp.end_date is None else days[-1]
     known = set(there)
     gaps = [day for day in days if day <= until and day not in known]
-    words = f"{_counted(len(there))} files, {there[0]} to {there[-1]}"
+    words = f"{_having(len(there))} files, {there[0]} to {there[-1]}"
     if not gaps:
         return Finding(OK, "source", words)
-    words += f"; {_counted(len(gaps))} none: {_named(gaps)}"
+    words += f"; {_having(len(gaps))} none: {_named(gaps)}"
     if source.missing == "empty":
         return Finding(OK, "source", f"{words} (they count as empty)")
     return Finding(WARNING, "source", f"{words}. They will fail, unless source.missing is set to empty")
@@ -110,8 +111,8 @@ def _named(days: Sequence[date]) -> str:
     return ", ".join(map(str, days[:_NAMED])) + (f" and {len(days) - _NAMED:,} more" if len(days) > _NAMED else "")
 
 
-def _counted(days: int) -> str:
-    return "1 day has" if days == 1 else f"{days:,} days have"
+def _having(days: int) -> str:
+    return f"{counted(days, 'day')} {'has' if days == 1 else 'have'}"
 
 
 def _of_table(imp: Import, source: Sql) -> Iterator[Finding]:
@@ -142,9 +143,9 @@ def _days_of_table(source: Sql, first: date, last: date) -> str:
         there += source.days_with_rows(some)
         asked += len(some)
     known = set(there)
-    words = f"{_counted(len(there))} rows"
+    words = f"{_having(len(there))} rows"
     if gaps := [day for day in days[:asked] if day not in known]:
-        words += f", {_counted(len(gaps))} none: {_named(gaps)}"
+        words += f", {_having(len(gaps))} none: {_named(gaps)}"
     return words + (f" (of the days until {days[asked - 1]}: more take too long)" if asked < len(days) else "")
 
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final
 
+from posthog_assets.core.counted import counted
 from posthog_assets.core.timestamps import read_timestamps
 from posthog_assets.pipeline.sniffing.evidence import Certainty, Finding
 from posthog_assets.pipeline.sniffing.sampling import table_of
@@ -183,20 +184,20 @@ def _finding(setting: str, column: Column, points: float, others: list[str]) -> 
     certainty = Certainty.SURE if points >= _SURE else Certainty.LIKELY if points >= _ACCEPTED else Certainty.UNSURE
     # What identifies people must not get into a file that is committed.
     shown = setting in ("dialect.event", "dialect.timestamp")
-    words = f"{column.filled:.0%} of {column.records:,} records have it, {_counted(column, shown)}"
+    words = f"{column.filled:.0%} of {column.records:,} records have it, {_values(column, shown)}"
     if others and certainty is not Certainty.SURE:
         words += f"; others that could be it: {', '.join(others)}"
     return Finding(setting, column.path, certainty, words)
 
 
-def _counted(column: Column, shown: bool) -> str:
+def _values(column: Column, shown: bool) -> str:
     if column.unique and len(column.values) > 1:
         return "all different"
-    counted = f"{column.distinct:,} different value{'s' if column.distinct > 1 else ''}"
+    words = counted(column.distinct, "different value")
     if not shown:
-        return counted
+        return words
     some = list(dict.fromkeys(str(value)[:30] for value in column.values[:50]))[:3]
-    return f"{counted} ({', '.join(some)}{', …' if column.distinct > len(some) else ''})"
+    return f"{words} ({', '.join(some)}{', …' if column.distinct > len(some) else ''})"
 
 
 def _remarks(columns: Sequence[Column], source_id: Column | None) -> list[Finding]:

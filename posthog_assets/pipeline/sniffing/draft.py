@@ -17,6 +17,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from posthog_assets.core.counted import counted
 from posthog_assets.core.errors import BrokenPart, ImportFileError
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.core.rejection import reason_head
@@ -271,7 +272,7 @@ def _path_finding(layout: Layout) -> Finding:
     days, files = layout.days, len(layout.files)
     span = f"{days[0]} to {days[-1]}" if len(days) > 1 else f"{days[0]}"
     gaps = (days[-1] - days[0]).days + 1 - len(days)
-    words = f"{files:,} file{'s' if files > 1 else ''} of {len(days):,} day{'s' if len(days) > 1 else ''}, {span}"
+    words = f"{counted(files, 'file')} of {counted(len(days), 'day')}, {span}"
     if gaps:
         words += f"; {gaps:,} days between have no file"
     return Finding("source.path", layout.path, Certainty.SURE, words)
