@@ -35,7 +35,7 @@ from posthog_assets.orchestration.local.day_states import (
 )
 from posthog_assets.orchestration.local.instance import opened_instance, sweep
 from posthog_assets.orchestration.local.project import ImportJob, find_job
-from posthog_assets.orchestration.local.workers import DayRun, Task
+from posthog_assets.orchestration.local.workers import DayRun, Processes, Task
 from posthog_assets.pipeline.config.rejects import Verdict
 from posthog_assets.pipeline.day_state.owed import owed_events
 from posthog_assets.pipeline.import_group_types import declared_group_types
@@ -59,7 +59,7 @@ def run_backfill(
 ) -> int:
     """Run every day of a range, or with *missing* those that are not complete; returns the exit code."""
     console = open_console()
-    with _prepared(name, project, create=True) as (job, instance):
+    with Processes(jobs) as processes, _prepared(name, project, create=True) as (job, instance):
         days = job.days(first, last)
         chosen = _chosen(job, assets)
         if STEPS[0] in chosen:
@@ -82,7 +82,7 @@ def run_backfill(
         if check and not _may_begin(job, chosen, days, console):
             return FAILED
         console.print(f"{name}: {_span(days)}, {'all assets' if chosen == job.assets else ', '.join(chosen)}")
-        ran = run_days(job, instance, project, [Task(day, chosen) for day in days], jobs, "backfill", console)
+        ran = run_days(job, instance, project, [Task(day, chosen) for day in days], processes, "backfill", console)
         return _conclude(job, ran, console, instance)
 
 
@@ -98,7 +98,7 @@ def run_retry(
 ) -> int:
     """Run again what failed or owes events, with what is made from it; returns the exit code."""
     console = open_console()
-    with _prepared(name, project) as (job, instance):
+    with Processes(jobs) as processes, _prepared(name, project) as (job, instance):
         standing = read_day_states(instance, job, job.days(first, last))
         plan = standing.to_retry()
         if busy := len(standing.days_in(State.IN_PROGRESS)):
@@ -115,7 +115,7 @@ def run_retry(
         if check and not _may_begin(job, every, list(plan), console):
             return FAILED
         tasks = [Task(day, assets) for day, assets in plan.items()]
-        ran = run_days(job, instance, project, tasks, jobs, "retry-failed", console)
+        ran = run_days(job, instance, project, tasks, processes, "retry-failed", console)
         return _conclude(job, ran, console, instance)
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
-from posthog_assets.core.counted import counted
+from posthog_assets.core.counted import counted, sized
 from posthog_assets.core.errors import NoExport, PosthogAssetsError
 from posthog_assets.core.field_errors import meant
 from posthog_assets.core.records import RecordChunk
@@ -80,7 +80,7 @@ def _of_files(imp: Import, source: Files) -> Iterator[Finding]:
         raise NoExport(f"there is no file at {location.shown}; correct source.path")
     if source.day_column:
         size = sum(file.size or 0 for file in files)
-        yield Finding(OK, "source", f"{len(files):,} file(s) of all days, {size / 1e6:,.1f} MB")
+        yield Finding(OK, "source", f"{counted(len(files), 'file')} of all days, {sized(size)}")
     yield from _of_records(imp, *_sampled(location, source, files))
 
 
