@@ -44,6 +44,7 @@ from posthog_assets.destination.batch_files import (
     file_name,
     is_batch_file,
     is_folded,
+    no_layouts,
     number_of,
     read,
     write_folded,
@@ -187,7 +188,7 @@ class Ledger:
         words = Words()
         file.seek(0)
         with self._damage_named(name):
-            tables = read(file, name)[1]
+            tables = read(file, name, no_layouts())[1]
         while True:
             with self._damage_named(name):
                 table = next(tables, None)
@@ -210,7 +211,7 @@ class Ledger:
             for name in names:
                 # Large: not all of it at once.
                 with self._store.open(self._path(name)) as file, self._damage_named(name):
-                    self._facts[name], tables = read(file, name)
+                    self._facts[name], tables = read(file, name, no_layouts())
                     for table in tables:
                         yield table, codes_of(table)
 
@@ -218,7 +219,8 @@ class Ledger:
         """Yield the rows of small files, and the name of each, some hundreds of files at a time."""
         some: list[tuple[str, pa.Table]] = []
         rows = 0
-        for name, (facts, tables) in self._each(names, read):
+        layouts = no_layouts()
+        for name, (facts, tables) in self._each(names, lambda file, name: read(file, name, layouts)):
             self._facts[name] = facts
             some += ((name, table) for table in tables)
             rows += some[-1][1].num_rows
@@ -280,7 +282,7 @@ class Ledger:
         """Read back what others will be deleted for; raises DamagedFile, and leaves them."""
         try:
             with self._store.open(self._path(name)) as file, self._damage_named(name):
-                read(file, name)
+                read(file, name, no_layouts())
         except DamagedFile:
             self._store.delete(self._path(name))
             raise

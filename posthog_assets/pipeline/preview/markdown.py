@@ -69,6 +69,8 @@ def sentences(preview: Preview) -> Iterator[str]:
         )
     for words in preview.group_types:
         yield f"Importing this day stops before anything is sent: {words}."
+    if preview.group_types_unseen:
+        yield f"The group types that the project has were not looked up: {preview.group_types_unseen}."
     yield from _names(preview.new_names)
 
 
