@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 
 from posthog_assets.core.errors import DamagedFile, shorten
 from posthog_assets.core.schemas import LEDGER
+from posthog_assets.core.temporary_files import writing_temporary
 from posthog_assets.core.threads import Threads
 from posthog_assets.core.uuid_sorter import UuidSorter, halves
 from posthog_assets.destination.batch_files import (
@@ -344,7 +345,8 @@ class Ledger:
             with ExitStack() as stack:
                 path = Path(stack.enter_context(scratch_folder())) / "folded.parquet"
                 pieces = (entries or stack.enter_context(self.sorted_entries())).pieces()
-                digest = write_folded(path, pieces, facts)
+                with writing_temporary(path):
+                    digest = write_folded(path, pieces, facts)
                 name = file_name(self._next, self._writer, digest, folded=True)
                 self.holding.confirm()
                 with self._store.atomic_write(self._path(name)) as target:
