@@ -46,6 +46,9 @@ _WRITTEN: Final[dict[str, Any]] = {
 
 _BLOCK: Final = 4 << 20
 
+#: Files up to this size are copied to read them faster; of larger ones the copy would be what takes memory.
+_COPIED: Final = 4 << 20
+
 #: Where the footer of a Parquet file has the Arrow types of its columns: the length of the name, and the name.
 _ARROW_SCHEMA: Final = b"\x0cARROW:schema"
 _NO_ARROW_SCHEMA: Final = b"\x0c-----:schema"
@@ -188,9 +191,15 @@ def read(file: IO[bytes], name: str, layouts: Layouts) -> tuple[FileFacts, Itera
         reader = pq.ParquetFile(file, pre_buffer=False)
         _check_columns(reader.schema_arrow, BATCH_FILE)
         return _facts(reader.schema_arrow.metadata, name), _tables(reader)
-    # At once: it is small.
+    # At once: it is small, unless it is of an undo of release 0.1.
     content = file.read()
     has_digest = _check_digest(name, digest_of(content))
+    if len(content) > _COPIED:
+        table = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False).read(use_threads=False)
+        _check_columns(table.schema, BATCH_FILE)
+        if not has_digest:
+            table.validate(full=True)
+        return _facts(table.schema.metadata, name), iter([table.cast(_WITHOUT_ARROW_SCHEMA)])
     if (found := layouts.read(content)) is not None:
         noted, table = found
         return _facts(noted, name), iter([table])

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posthog_assets.destination import batch_files
 from posthog_assets.destination.batch_files import BatchFacts, codes_of, content_of, no_layouts, read
 from posthog_assets.destination.entries import CODES, Entries
 from posthog_assets.destination.verdicts import Verdict
@@ -58,6 +59,14 @@ def test_files_read_the_same_whatever_was_read_before(
         assert facts == alone
         assert table.to_pylist() == expected.to_pylist() == as_parquet_reads(content).to_pylist()
         assert codes_of(table).tolist() == [CODES[verdict] for _, verdict, _ in rows]
+
+
+def test_a_file_that_is_too_large_to_be_copied_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = file_of([1, 2, 3], [Verdict.OK, Verdict.DROP, Verdict.OK], [None, "why", None])
+    expected, (table,) = read(io.BytesIO(content), NAME, no_layouts())
+    monkeypatch.setattr(batch_files, "_COPIED", 100)
+    facts, (large,) = read(io.BytesIO(content), NAME, no_layouts())
+    assert (facts, large) == (expected, table)
 
 
 def test_a_file_of_as_many_events_with_the_same_verdicts_is_read_without_parquet() -> None:
