@@ -17,7 +17,7 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
-from posthog_assets.cli.status import rejected_words
+from posthog_assets.cli.status import made_words
 from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.counted import counted
 from posthog_assets.core.errors import ImportFileError
@@ -31,7 +31,7 @@ from posthog_assets.orchestration.local.day_states import (
     failures,
     reach_of,
     read_day_states,
-    read_lost,
+    read_made,
 )
 from posthog_assets.orchestration.local.instance import opened_instance, sweep
 from posthog_assets.orchestration.local.project import ImportJob, find_job
@@ -229,9 +229,9 @@ def _conclude(job: ImportJob, ran: Ran, console: Console, instance: dg.DagsterIn
         )
     if ran.failed:
         console.print(f"To run only what failed: posthog-assets retry-failed {job.imp.name}", soft_wrap=True)
-    lost = read_lost(instance, job, [run.day for run in ran.days])
-    too_many = {day: some for day, some in lost.items() if job.imp.rejects.judge(some) is Verdict.FAIL}
-    for words in rejected_words(lost, too_many, job.imp.name):
+    made = read_made(instance, job, [run.day for run in ran.days])
+    too_many = {day: some for day, some in made.lost.items() if job.imp.rejects.judge(some) is Verdict.FAIL}
+    for words in made_words(made, too_many, job.imp.name):
         console.print(words, soft_wrap=True)
     return FAILED if too_many and ran.exit_code == FINE else ran.exit_code
 

@@ -91,6 +91,7 @@ def test_a_day_of_wikipedia_lands_as_it_is_in_the_file(
         "every_raw_record_is_a_row": True,
         "every_staged_row_is_an_event": True,
         "few_records_are_rejected": True,
+        "events_are_near_their_day": True,
         "no_event_long_before_start": True,
         "nothing_lost": True,
         "nothing_orphaned": True,
