@@ -20,7 +20,6 @@ from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.pipeline.verify import verify_day
 from posthog_assets_tests.conftest import small_import
-from posthog_assets_tests.records.shop import DAY, invoke, write_import
 
 pytest.importorskip("matplotlib", reason="needs the extra posthog_assets[report]")
 
@@ -124,13 +123,3 @@ def test_the_same_numbers_give_the_same_page(tmp_path: Path, sandbox: Any) -> No
 def test_an_import_without_a_stored_day_has_a_page_too() -> None:
     assert "No day is stored yet." in html("small", [])
     assert whole_range([]) == []
-
-
-def test_the_command_writes_the_page(project: Path) -> None:
-    imp = write_import(project, "http://127.0.0.1:9")
-    export_day(imp, DAY)
-    result = invoke(project, "report", "shop", "--html", str(project / "report.html"))
-    assert result.exit_code == 0, result.output
-    page = Texts((project / "report.html").read_text())
-    assert "2024-03-01 to 2024-03-01" in " ".join(page.texts)
-    assert "not imported: 1" in page.texts
