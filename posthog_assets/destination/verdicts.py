@@ -32,6 +32,7 @@ from posthog_assets.core.errors import shorten
 from posthog_assets.core.http import parse_retry_after, words
 from posthog_assets.core.secrets import hidden_text
 from posthog_assets.destination.settings import Protocol
+from posthog_assets.destination.taken_uuids import all_taken
 
 
 class Verdict(StrEnum):
@@ -138,7 +139,9 @@ def _not_served(status: int, said: str) -> bool:
 
 
 def _judge_v1(status: int, body: bytes, retry_after: float | None, key: str) -> Answer:
-    if (taken := _all_taken(body)) is not None:
+    if (taken := all_taken(body)) is None:
+        taken = _all_taken(body)
+    if taken is not None:
         return Answer(Consequence.SETTLED, status, retry_after=retry_after, plain=taken)
     try:
         results = orjson.loads(body)["results"]
@@ -152,7 +155,7 @@ def _judge_v1(status: int, body: bytes, retry_after: float | None, key: str) -> 
 
 
 def _all_taken(body: bytes) -> AbstractSet[str] | None:
-    """Return the uuids of a v1 answer that says `ok` of each and nothing else; None of any other answer.
+    """Return the uuids of a v1 answer that says `ok` of each and nothing else, written in any way; None of any other.
 
     Nearly all answers are like that, and an object an event is most of the work of reading them.
     """

@@ -232,7 +232,7 @@ class _Part:
 
     @staticmethod
     def joined(parts: list[_Part]) -> _Part:
-        """Return parts of which nothing has left as one: rows are copied in a row, which is cheap, and then once more."""
+        """Return parts of which nothing has left as one, which is cheap: whole columns are copied."""
         return parts[0] if len(parts) == 1 else _Part(_one([part._batch for part in parts]))
 
 
