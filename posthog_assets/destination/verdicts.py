@@ -139,9 +139,7 @@ def _not_served(status: int, said: str) -> bool:
 
 
 def _judge_v1(status: int, body: bytes, retry_after: float | None, key: str) -> Answer:
-    if (taken := all_taken(body)) is None:
-        taken = _all_taken(body)
-    if taken is not None:
+    if (taken := _all_taken(body)) is not None:
         return Answer(Consequence.SETTLED, status, retry_after=retry_after, plain=taken)
     try:
         results = orjson.loads(body)["results"]
@@ -159,6 +157,8 @@ def _all_taken(body: bytes) -> AbstractSet[str] | None:
 
     Nearly all answers are like that, and an object an event is most of the work of reading them.
     """
+    if (taken := all_taken(body)) is not None:
+        return taken
     count = body.count(_WRITTEN_OK)
     if not count or b"true" in body:
         return None
