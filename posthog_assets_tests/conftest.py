@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,14 +36,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
+def pytest_collection_finish() -> None:
+    """Have Python look for garbage seldom: the thousands of tests that were collected are none."""
+    gc.freeze()
+    gc.set_threshold(20_000)
+
+
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name compressed bytes by their argument: they hold the time of day, and every worker must find the same names."""
     return argname if isinstance(val, bytes) and not val.isascii() else None
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Return one worker more than there are cores, for the time that tests wait for servers, disks and processes."""
-    return cores() + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return more workers than there are cores, for the time that tests wait for servers, disks and processes.
+
+    One more; two where whole files are divided among them, as is done for the tests that wait longest.
+    """
+    return cores() + (2 if config.option.dist == "loadfile" else 1)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,7 +17,7 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
-from posthog_assets.cli.status import rejected_words
+from posthog_assets.cli.status import made_words
 from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.counted import counted
 from posthog_assets.core.errors import ImportFileError
@@ -31,11 +31,11 @@ from posthog_assets.orchestration.local.day_states import (
     failures,
     reach_of,
     read_day_states,
-    read_lost,
+    read_made,
 )
 from posthog_assets.orchestration.local.instance import opened_instance, sweep
 from posthog_assets.orchestration.local.project import ImportJob, find_job
-from posthog_assets.orchestration.local.workers import DayRun, Task
+from posthog_assets.orchestration.local.workers import DayRun, Processes, Task
 from posthog_assets.pipeline.config.rejects import Verdict
 from posthog_assets.pipeline.day_state.owed import owed_events
 from posthog_assets.pipeline.import_group_types import declared_group_types
@@ -59,7 +59,7 @@ def run_backfill(
 ) -> int:
     """Run every day of a range, or with *missing* those that are not complete; returns the exit code."""
     console = open_console()
-    with _prepared(name, project, create=True) as (job, instance):
+    with Processes(jobs) as processes, _prepared(name, project, create=True) as (job, instance):
         days = job.days(first, last)
         chosen = _chosen(job, assets)
         if STEPS[0] in chosen:
@@ -82,7 +82,7 @@ def run_backfill(
         if check and not _may_begin(job, chosen, days, console):
             return FAILED
         console.print(f"{name}: {_span(days)}, {'all assets' if chosen == job.assets else ', '.join(chosen)}")
-        ran = run_days(job, instance, project, [Task(day, chosen) for day in days], jobs, "backfill", console)
+        ran = run_days(job, instance, project, [Task(day, chosen) for day in days], processes, "backfill", console)
         return _conclude(job, ran, console, instance)
 
 
@@ -98,7 +98,7 @@ def run_retry(
 ) -> int:
     """Run again what failed or owes events, with what is made from it; returns the exit code."""
     console = open_console()
-    with _prepared(name, project) as (job, instance):
+    with Processes(jobs) as processes, _prepared(name, project) as (job, instance):
         standing = read_day_states(instance, job, job.days(first, last))
         plan = standing.to_retry()
         if busy := len(standing.days_in(State.IN_PROGRESS)):
@@ -115,7 +115,7 @@ def run_retry(
         if check and not _may_begin(job, every, list(plan), console):
             return FAILED
         tasks = [Task(day, assets) for day, assets in plan.items()]
-        ran = run_days(job, instance, project, tasks, jobs, "retry-failed", console)
+        ran = run_days(job, instance, project, tasks, processes, "retry-failed", console)
         return _conclude(job, ran, console, instance)
 
 
@@ -229,9 +229,9 @@ def _conclude(job: ImportJob, ran: Ran, console: Console, instance: dg.DagsterIn
         )
     if ran.failed:
         console.print(f"To run only what failed: posthog-assets retry-failed {job.imp.name}", soft_wrap=True)
-    lost = read_lost(instance, job, [run.day for run in ran.days])
-    too_many = {day: some for day, some in lost.items() if job.imp.rejects.judge(some) is Verdict.FAIL}
-    for words in rejected_words(lost, too_many, job.imp.name):
+    made = read_made(instance, job, [run.day for run in ran.days])
+    too_many = {day: some for day, some in made.lost.items() if job.imp.rejects.judge(some) is Verdict.FAIL}
+    for words in made_words(made, too_many, job.imp.name):
         console.print(words, soft_wrap=True)
     return FAILED if too_many and ran.exit_code == FINE else ran.exit_code
 

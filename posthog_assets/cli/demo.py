@@ -26,7 +26,7 @@ from posthog_assets.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from posthog_assets.orchestration.local.backfill import Ran
-    from posthog_assets.orchestration.local.workers import DayRun
+    from posthog_assets.orchestration.local.workers import DayRun, Processes
 
 _NAME = "nycflights"
 _FIRST = date(2013, 1, 1)
@@ -56,10 +56,13 @@ def run_demo(days: int, port: int) -> int:
     data = Path(os.environ.get("POSTHOG_ASSETS_STORAGE") or "data")
     try:
         check_extra()
-        with _sandbox(data / "sandbox", port, console) as sandbox:
+        console.print("Starting Dagster …")
+        from posthog_assets.orchestration.local.workers import Processes
+
+        with Processes(_WORKERS) as processes, _sandbox(data / "sandbox", port, console) as sandbox:
             os.environ[_URL_VARIABLE] = sandbox.url
             before = sandbox.stats()["requests_by_path"]
-            ran = _run_days(days, console)
+            ran = _run_days(days, processes, console)
             rows = [_row(run) for run in ran.days]
             console.print(_table(rows))
             requests = _capture_requests(sandbox.stats()["requests_by_path"]) - _capture_requests(before)
@@ -100,8 +103,7 @@ def _capture_requests(by_path: dict[str, int]) -> int:
     return sum(count for path, count in by_path.items() if not path.startswith("/api/") and path != "/sandbox/stats")
 
 
-def _run_days(days: int, console: Console) -> Ran:
-    console.print("Starting Dagster …")
+def _run_days(days: int, processes: Processes, console: Console) -> Ran:
     from posthog_assets.orchestration.local.backfill import run_days
     from posthog_assets.orchestration.local.instance import opened_instance
     from posthog_assets.orchestration.local.project import find_job
@@ -110,7 +112,7 @@ def _run_days(days: int, console: Console) -> Ran:
     job = find_job(_NAME)
     tasks = [Task(day, job.assets) for day in job.days(_FIRST, _FIRST + timedelta(days=days - 1))]
     with opened_instance(create=True) as instance:
-        return run_days(job, instance, None, tasks, _WORKERS, "demo", console)
+        return run_days(job, instance, None, tasks, processes, "demo", console)
 
 
 def _row(run: DayRun) -> _Day:

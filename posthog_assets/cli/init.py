@@ -45,6 +45,7 @@ def run_init(
     source: str | None,
     table: str | None,
     options: dict[str, Any],
+    columns: dict[str, str],
     force: bool,
     dry_run: bool,
 ) -> int:
@@ -62,7 +63,7 @@ def run_init(
     if where:
         with console.status("looking at the data"):
             url = database_url(where)
-            draft = sniff_database(name, url, table) if url else sniff_files(name, where, options)
+            draft = sniff_database(name, url, table, columns) if url else sniff_files(name, where, options, columns)
         _show(draft, console)
     sections = None if draft else template(source or "")
     if dry_run:
@@ -145,7 +146,7 @@ def _write_schema(path: Path) -> str:
 def _next(name: str, draft: Draft | None, console: Console) -> None:
     unsure = draft.unsure if draft else []
     if unsure:
-        names = ", ".join(found.setting for found in unsure)
+        names = ", ".join(dict.fromkeys(found.setting for found in unsure))
         console.print(f"[yellow]look at what is marked UNSURE in it: {as_shown(names)}[/yellow]", soft_wrap=True)
     day = f" --day {draft.sample_day}" if draft and draft.sample_day else ""
     command = f"posthog-assets preview {name}{day}" if draft else f"posthog-assets check {name}"

@@ -77,6 +77,13 @@ def sandbox(port: int, data: Path | None, host: str, project_key: str | None, v1
     help="Write the commented template of this source instead.",
 )
 @click.option("--table", default=None, help="Of a database: this table, instead of the one that looks like events.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="ROLE=COLUMN",
+    help="Which column is event, user_id, anonymous_id, timestamp or source_id, as in user_id=who; may be repeated.",
+)
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Passed to fsspec; may be repeated.")
 @click.option("--force", is_flag=True, help="Replace an import file that exists.")
 @click.option("--dry-run", is_flag=True, help="Print the file, write nothing.")
@@ -86,6 +93,7 @@ def init(
     where: str | None,
     source: str | None,
     table: str | None,
+    columns: tuple[str, ...],
     options: tuple[str, ...],
     force: bool,
     dry_run: bool,
@@ -97,15 +105,22 @@ def init(
     project around the current folder it makes one.
     """
     from posthog_assets.cli.init import run_init
+    from posthog_assets.pipeline.sniffing.columns import ROLES
 
     if where and source:
         raise click.UsageError("--from looks at data, --source writes a template: give one of them")
     if bad := next((option for option in options if "=" not in option), None):
         raise click.BadParameter(f"{bad!r} is not NAME=VALUE", param_hint="--option")
+    roles = dict(column.partition("=")[::2] for column in columns)
+    if bad := next((role for role, column in roles.items() if role not in ROLES or not column), None):
+        raise click.BadParameter(f"{bad!r} is not ROLE=COLUMN; roles: {', '.join(ROLES)}", param_hint="--column")
+    if roles and not where:
+        raise click.UsageError("--column names columns of the data that --from points at: give both")
     chosen = dict(option.split("=", 1) for option in options)
     sys.exit(
         run_init(
-            name, project, where=where, source=source, table=table, options=chosen, force=force, dry_run=dry_run
+            name, project, where=where, source=source, table=table, options=chosen, columns=roles, force=force,
+            dry_run=dry_run,
         )
     )  # fmt: skip
 

@@ -37,6 +37,7 @@ from posthog_assets.core.uuid_sorter import UuidSorter, halves
 from posthog_assets.destination.batch_files import (
     BatchFacts,
     FileFacts,
+    codes_of,
     content_of,
     digest_of,
     facts_of,
@@ -72,6 +73,11 @@ _FURTHER: Final = (np.uint64, np.uint64, np.int8, np.int32)
 
 #: Fewer files than this stay as they are when a day is settled.
 _FOLDED_FROM: Final = 10
+
+#: So many small files, or fewer that have so many rows, are read as one table: what is done to each costs more than
+#: its rows.
+_TOGETHER: Final = 250
+_ROWS_TOGETHER: Final = 1 << 16
 
 #: How often the folder is listed again because another run has folded what was in it.
 _LISTINGS: Final = 3
@@ -184,10 +190,11 @@ class Ledger:
             tables = read(file, name)[1]
         while True:
             with self._damage_named(name):
-                piece = next(tables, None)
-            if piece is None:
+                table = next(tables, None)
+                codes = None if table is None else codes_of(table)
+            if table is None or codes is None:
                 return
-            yield _known(*piece, words)
+            yield _known(table, codes, words)
 
     @staticmethod
     def _sorted(sorter: UuidSorter, words: Words) -> Iterator[Known]:
@@ -195,18 +202,42 @@ class Ledger:
             yield Known(high, low, hashes, keys, codes, places, words.known).newest()
 
     def _tables(self, current: list[str]) -> Iterator[tuple[pa.Table, np.ndarray]]:
-        """Yield the rows of the files *current*, with the codes of their verdicts."""
+        """Yield the rows of the files *current*, with the codes of their verdicts; those of small ones together."""
         for folded, names in groupby(current, is_folded):
             if not folded:
-                for name, (facts, tables) in self._each(list(names), _whole):
-                    self._facts[name] = facts
-                    yield from tables
+                yield from map(self._together, self._by_hundreds(list(names)))
                 continue
             for name in names:
                 # Large: not all of it at once.
                 with self._store.open(self._path(name)) as file, self._damage_named(name):
-                    self._facts[name], some = read(file, name)
-                    yield from some
+                    self._facts[name], tables = read(file, name)
+                    for table in tables:
+                        yield table, codes_of(table)
+
+    def _by_hundreds(self, names: list[str]) -> Iterator[list[tuple[str, pa.Table]]]:
+        """Yield the rows of small files, and the name of each, some hundreds of files at a time."""
+        some: list[tuple[str, pa.Table]] = []
+        rows = 0
+        for name, (facts, tables) in self._each(names, read):
+            self._facts[name] = facts
+            some += ((name, table) for table in tables)
+            rows += some[-1][1].num_rows
+            if len(some) >= _TOGETHER or rows >= _ROWS_TOGETHER:
+                yield some
+                some, rows = [], 0
+        if some:
+            yield some
+
+    def _together(self, some: list[tuple[str, pa.Table]]) -> tuple[pa.Table, np.ndarray]:
+        table = pa.concat_tables([table for _, table in some])
+        try:
+            return table, codes_of(table)
+        except (ValueError, KeyError, pa.ArrowException):
+            # Of which file?
+            for name, one in some:
+                with self._damage_named(name):
+                    codes_of(one)
+            raise
 
     def _current(self) -> list[str]:
         """Return the names of the files that count: not those that a folded one replaces."""
@@ -356,8 +387,3 @@ def _known(table: pa.Table, codes: np.ndarray, words: Words) -> Known:
 def _fixed(column: pa.ChunkedArray) -> np.ndarray:
     whole = column.combine_chunks()
     return np.frombuffer(whole.buffers()[1], dtype="S16", count=len(whole), offset=whole.offset * 16)
-
-
-def _whole(file: IO[bytes], name: str) -> tuple[FileFacts, list[tuple[pa.Table, np.ndarray]]]:
-    facts, tables = read(file, name)
-    return facts, list(tables)

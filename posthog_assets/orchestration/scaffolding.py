@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.pipeline.sniffing.columns import ROLES
 from posthog_assets.pipeline.sniffing.draft import sniff_files
 from posthog_assets.pipeline.sniffing.tables import database_url, sniff_database
 from posthog_assets.pipeline.sniffing.templates import template
@@ -26,6 +27,10 @@ class ImportParams(BaseModel):
         None, alias="from", description="Look at the data there instead: a file, folder, glob, URL, or a database"
     )
     table: str | None = Field(None, description="Of a database: this table")
+    column: list[str] = Field(
+        default_factory=list,
+        description="Which column is event, user_id, anonymous_id, timestamp or source_id, as in user_id=who",
+    )
 
 
 class ImportScaffolder(dg.Scaffolder[ImportParams]):
@@ -46,7 +51,14 @@ class ImportScaffolder(dg.Scaffolder[ImportParams]):
         name, params = request.target_path.name, request.params
         if params.where:
             url = database_url(params.where)
-            draft = sniff_database(name, url, params.table) if url else sniff_files(name, params.where)
+            columns = dict(column.partition("=")[::2] for column in params.column)
+            if bad := next((role for role, column in columns.items() if role not in ROLES or not column), None):
+                raise ImportFileError(f"column {bad!r} is not ROLE=COLUMN; roles: {', '.join(ROLES)}")
+            draft = (
+                sniff_database(name, url, params.table, columns)
+                if url
+                else sniff_files(name, params.where, columns=columns)
+            )
             text = draft_text(draft)
         else:
             text = template_text(name, template(params.source))

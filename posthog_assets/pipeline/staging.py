@@ -44,8 +44,9 @@ _SIZE: Final = 2 << 20
 _ROWS: Final = 500
 #: The same of lines, of which no record outlives the next one: making a batch costs more than they take.
 _LINES: Final = 2_000
-#: Longer pieces, of which one line is a large part, are staged here; the longest line that is read is 16 MiB.
-_MOST_DIVIDED: Final = 32 << 20
+#: Longer pieces, in which one line is a large part, are staged here: each process has two of them, and each piece is in
+#: memory here and there. The longest line that is read is 16 MiB.
+_MOST_DIVIDED: Final = 8 << 20
 _SMALLEST: Final = 64 << 10
 
 #: Seconds of staging that must lie ahead before processes are started; each takes about half a second to be ready.

@@ -77,12 +77,21 @@ def test_a_dry_run_prints_nothing_but_the_file_where_it_looks_at_data(project: P
     assert "records as events" in found.stderr
 
 
+def test_columns_are_named_by_their_role(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"who": "u", "at": "2024-03-01T10:00:00Z", "kde": "x"}\n' * 3)
+    arguments = ("other", "--from", str(tmp_path / "a.jsonl"), "--project", str(project), "--dry-run")
+    found = init(*arguments, "--column", "event=kde")
+    assert yaml.safe_load(found.stdout)["attributes"]["dialect"]["event"] == {"column": "kde"}
+    assert "'name' is not ROLE=COLUMN; roles: event, user_id" in init(*arguments, "--column", "name=kde").output
+    assert "--from points at: give both" in init("other", "--source", "files", "--column", "event=kde").output
+
+
 def test_without_a_terminal_it_says_what_it_needs() -> None:
     with pytest.raises(
-        ImportFileError, match=r"--from PATH_OR_URL .* or which source it is, --source amplitude\|files\|"
+        ImportFileError, match=r"--from PATH_OR_URL .* or which source it is, --source amplitude\|dlt\|files\|"
     ):
         init("shop")
-    with pytest.raises(ImportFileError, match="no template for the source 'x'; there are: amplitude, files"):
+    with pytest.raises(ImportFileError, match="no template for the source 'x'; there are: amplitude, dlt, files"):
         init("shop", "--source", "x")
 
 

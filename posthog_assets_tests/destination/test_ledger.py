@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from posthog_assets.core import uuid_sorter
 from posthog_assets.core.errors import DamagedFile
+from posthog_assets.destination import ledger as ledger_module
 from posthog_assets.destination.entries import CODES, Entries
 from posthog_assets.destination.ledger import BatchFacts, Ledger
 from posthog_assets.destination.verdicts import Verdict
@@ -102,16 +104,6 @@ def test_what_is_taken_back_keeps_its_uuid_to_the_last_byte(tmp_path: Path) -> N
     ]
 
 
-def test_a_batch_file_holds_sixteen_bytes_a_uuid_and_the_words(tmp_path: Path) -> None:
-    ledger = Ledger(Store(str(tmp_path), "small"), "2024-03-01")
-    ledger.append(entries([(1, 7, Verdict.OK, None), (4, 8, Verdict.DROP, "too old")]), FACTS)
-    (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
-    assert pq.read_table(path).to_pylist() == [
-        {"uuid": UUIDS[1], "content_hash": 7, "key_hash": 8, "verdict": "ok", "detail": None},
-        {"uuid": UUIDS[4], "content_hash": 8, "key_hash": 9, "verdict": "drop", "detail": "too old"},
-    ]
-
-
 def test_drops_are_known_without_reading_the_events(tmp_path: Path) -> None:
     store = Store(str(tmp_path), "small")
     ledger = Ledger(store, "2024-03-01")
@@ -155,23 +147,55 @@ def test_a_flipped_bit_anywhere_in_a_batch_file_is_noticed(tmp_path: Path) -> No
     assert len(Ledger(store, "2024-03-01").load()) == len(UUIDS)
 
 
-def test_facts_that_were_altered_are_noticed_where_only_they_are_read(tmp_path: Path) -> None:
-    store = Store(str(tmp_path), "small")
-    Ledger(store, "2024-03-01").append(entries([(1, 7, Verdict.OK, None)]), FACTS)
-    (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
-    table = pq.read_table(path)
-    metadata = {**table.schema.metadata, b"posthog_assets": orjson.dumps({"dropped": 1})}
-    pq.write_table(table.replace_schema_metadata(metadata), path)
-    with pytest.raises(DamagedFile, match=r"its facts are not what was written.*Restore it from a backup"):
-        Ledger(store, "2024-03-01").may_hold_drops()
-
-
 def test_batch_files_of_release_0_1_whose_names_have_no_digest_are_read(tmp_path: Path) -> None:
     store = Store(str(tmp_path), "small")
     Ledger(store, "2024-03-01").append(entries([(1, 7, Verdict.OK, None)]), FACTS)
     (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
-    path.rename(path.with_name(path.name[:17] + ".parquet"))
+    renamed_as_release_0_1_did(path)
     assert Ledger(store, "2024-03-01").load().acknowledged.tolist() == [True]
+
+
+def renamed_as_release_0_1_did(path: Path, table: pa.Table | None = None) -> Path:
+    """Return the batch file at *path* under a name without a digest, with *table* in place of its rows."""
+    new = path.with_name(path.name[:17] + ".parquet")
+    path.rename(new)
+    if table is not None:
+        pq.write_table(table, new)
+    return new
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("verdict", pa.array(["taken"]).cast(pa.dictionary(pa.int8(), pa.string()))),
+        ("verdict", pa.array([None], pa.string()).cast(pa.dictionary(pa.int8(), pa.string()))),
+        ("key_hash", pa.array([None], pa.uint64())),
+    ],
+)
+def test_one_of_many_files_whose_rows_are_not_what_was_written_is_named(
+    tmp_path: Path, column: str, values: pa.Array
+) -> None:
+    store = Store(str(tmp_path), "small")
+    ledger = recorded(store, 5)
+    paths = sorted(tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet"))
+    table = pq.read_table(paths[3])
+    place = table.schema.get_field_index(column)
+    damaged = renamed_as_release_0_1_did(paths[3], table.set_column(place, table.schema.field(place), values))
+    ledger = Ledger(store, "2024-03-01")
+    with pytest.raises(DamagedFile, match=damaged.name):
+        ledger.load()
+    with pytest.raises(DamagedFile, match=damaged.name), ledger.sorted_entries():
+        pass
+
+
+def test_batches_are_read_the_same_however_many_files_are_read_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = recorded(Store(str(tmp_path), "small"))
+    monkeypatch.setattr(ledger_module, "_TOGETHER", 5)
+    assert content(ledger) == EXPECTED
+    monkeypatch.setattr(ledger_module, "_ROWS_TOGETHER", 1)
+    assert content(ledger) == EXPECTED
 
 
 def recorded(store: Store, batches: int = 12) -> Ledger:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from posthog_assets_tests.docs.test_pages import COMMANDS
+from posthog_assets_tests.fakes.forked_commands import ForkedCommands
 
 #: In this order a reader comes to them. `demo` and `sandbox` have tests of their own; `undo --mark` waits for PostHog,
 #: and `compare` for numbers of the source.
@@ -52,12 +52,10 @@ def test_every_command_about_the_shop_succeeds(shared_sandbox: Any, tmp_path: Pa
     }  # fmt: skip
     (tmp_path / "dagster").mkdir()
     ran = []
-    for arguments in commands():
-        done = subprocess.run(
-            [sys.executable, "-m", "posthog_assets", *arguments], cwd=tmp_path, env=environment, capture_output=True,
-            text=True, check=False, timeout=240,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
-        ran.append(arguments[0])
+    with ForkedCommands(Path(sys.executable), environment) as forked:
+        for arguments in commands():
+            code, printed = forked.run(arguments, tmp_path)
+            assert code == 0, f"{arguments}: {printed}"
+            ran.append(arguments[0])
     assert set(ran) >= {"init", "preview", "check", "backfill", "status", "retry-failed", "changes", "report", "undo"}
     assert len(shared_sandbox.query("SELECT uuid FROM events WHERE properties.$import_job_id = 'shop'")) == 60

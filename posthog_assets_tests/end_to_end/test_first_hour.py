@@ -6,14 +6,15 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from posthog_assets_tests.fakes.forked_commands import ForkedCommands
 from posthog_assets_tests.records.exports import EXPORTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,9 +38,14 @@ class Newcomer:
     command: Path
     folder: Path
     environment: dict[str, str]
+    forked: ForkedCommands | None = None
 
     def run(self, *arguments: str) -> str:
         """Run `posthog-assets` with *arguments*; returns what it prints. It must succeed."""
+        if self.forked:
+            code, printed = self.forked.run(list(arguments), self.folder)
+            assert code == 0, f"{arguments}: {printed}"
+            return printed
         done = subprocess.run(
             [self.command, *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True,
             check=False, timeout=240,
@@ -82,6 +88,13 @@ def newcomer(shared_sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> N
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def practised(newcomer: Newcomer) -> Iterator[Newcomer]:
+    """The same person, whose commands do not load the libraries again each time."""
+    with ForkedCommands(newcomer.command.with_name("python"), newcomer.environment) as forked:
+        yield replace(newcomer, forked=forked)
+
+
 def walk(newcomer: Newcomer, name: str, where: Path, dialect: str, day: str, records: int | None) -> dict[str, Any]:
     """Take one export through init, preview, check, one day and report; returns what `init` wrote."""
     shown = newcomer.run("init", name, "--from", str(where))
@@ -114,13 +127,14 @@ def walk(newcomer: Newcomer, name: str, where: Path, dialect: str, day: str, rec
 
 
 @pytest.mark.parametrize("vendor", sorted(EXPORTS))
-def test_a_vendors_files_are_in_posthog_after_five_commands(vendor: str, newcomer: Newcomer, tmp_path: Path) -> None:
-    walk(newcomer, f"of_{vendor}", EXPORTS[vendor](tmp_path), vendor, "2024-03-01", None)
+def test_a_vendors_files_are_in_posthog_after_five_commands(vendor: str, practised: Newcomer, tmp_path: Path) -> None:
+    walk(practised, f"of_{vendor}", EXPORTS[vendor](tmp_path), vendor, "2024-03-01", None)
 
 
 @pytest.mark.parametrize("name", sorted(REAL))
 def test_real_data_is_in_posthog_after_five_commands(
-    name: str, newcomer: Newcomer, real_data: Callable[[str], Path]
+    name: str, newcomer: Newcomer, practised: Newcomer, real_data: Callable[[str], Path]
 ) -> None:
     file, dialect, day, records = REAL[name]
-    walk(newcomer, name, real_data(file), dialect, day, records)
+    # One walk is a person's to the letter: each command is started from a shell.
+    walk(newcomer if name == "github" else practised, name, real_data(file), dialect, day, records)

@@ -46,15 +46,19 @@ def defs():
 """
 
 #: Settings that Dagster does not have, for tests to wait less: its daemons look every two seconds instead of every 30,
-#: the processes of runs are forked from one that has loaded the libraries, instead of loading them each, and its
-#: history is not forced to the disk after every entry (processes are killed here, the machine is not).
+#: Python does not look for garbage while it loads modules, the processes of runs are forked from one that has loaded
+#: the libraries, instead of loading them each, and its history is not forced to the disk after every entry (processes
+#: are killed here, the machine is not).
 _SITECUSTOMIZE = """
+import gc
 import multiprocessing
 import sqlite3
 import sys
 from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder
 from multiprocessing import forkserver
+
+gc.set_threshold(50_000)
 
 def look_often(module):
     init = module.IntervalDaemon.__init__

@@ -42,6 +42,15 @@ def test_data_is_looked_at(tmp_path: Path) -> None:
     assert (attributes["dialect"]["type"], attributes["start_date"]) == ("pendo", "2024-03-01")
 
 
+def test_columns_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"who": "u", "at": "2024-03-01T10:00:00Z", "kde": "x"}\n' * 3)
+    scaffold(tmp_path / "shop", **{"from": str(tmp_path / "a.jsonl")}, column=["event=kde"])
+    attributes = yaml.safe_load((tmp_path / "shop/defs.yaml").read_text())["attributes"]
+    assert attributes["dialect"]["event"] == {"column": "kde"}
+    with pytest.raises(ImportFileError, match=r"column 'name' is not ROLE=COLUMN; roles: event, user_id"):
+        scaffold(tmp_path / "again", **{"from": str(tmp_path / "a.jsonl")}, column=["name=kde"])
+
+
 def test_an_import_cannot_be_written_in_python(tmp_path: Path) -> None:
     with pytest.raises(ImportFileError, match=r"an import is a defs\.yaml"):
         scaffold(tmp_path / "shop", scaffold_format="python")

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.local.instance import BY, CALL, call_in_progress
 from posthog_assets.orchestration.local.project import ImportJob
-from posthog_assets.orchestration.local.workers import DayRun, StopRequests, Task, Workers
+from posthog_assets.orchestration.local.workers import DayRun, Processes, StopRequests, Task, Workers
 
 #: Exit codes: everything ran and succeeded, a day failed (or nothing could be begun), a person stopped it.
 FINE: Final = 0
@@ -50,11 +50,11 @@ def run_days(
     instance: dg.DagsterInstance,
     project: Path | None,
     tasks: Sequence[Task],
-    jobs: int,
+    processes: Processes,
     by: str,
     console: Console,
 ) -> Ran:
-    """Run *tasks* in *jobs* processes under a progress bar; Ctrl-C lets the days under way end."""
+    """Run *tasks* in *processes* under a progress bar; Ctrl-C lets the days under way end."""
     ran = Ran()
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
@@ -67,7 +67,7 @@ def run_days(
 
         with (
             StopRequests(finishing) as stop,
-            Workers(instance, job.imp.name, project, jobs, {BY: by, CALL: call}) as workers,
+            Workers(instance, job.imp.name, project, processes, {BY: by, CALL: call}) as workers,
         ):
             for run in workers.run(tasks, stop):
                 ran.days.append(run)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import uuid
 import warnings
@@ -19,8 +20,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
+from importlib import import_module
 from multiprocessing import get_all_start_methods, get_context, parent_process
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -43,8 +46,9 @@ _PATIENCE: Final = 10.0
 #: So many processes in a row may die before they can work; then there is no hope of the next one.
 _MOST_FAILED_STARTS: Final = 3
 
-#: What takes most of a process's start, and is the same for every import.
-_LOADED_ONCE: Final = ["posthog_assets.orchestration.local.project"]
+#: What takes most of a process's start, and is the same for every import: Dagster, the libraries of its history, those
+#: of the steps.
+_LOADED_ONCE: Final = ["posthog_assets.orchestration.local.project", "sqlalchemy", "alembic.command", "pandas"]
 
 #: Its number, where there is none of that name.
 _SIGKILL: Final = getattr(signal, "SIGKILL", 9)
@@ -70,6 +74,16 @@ class DayRun:
     run_id: str
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a process needs to know before its first day: the import, the tags of its runs, the environment as it is."""
+
+    name: str
+    project: Path | None
+    tags: dict[str, str]
+    environment: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,21 +158,67 @@ def _ctrl_c_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, old)
 
 
+class Processes:
+    """Up to *count* processes for the days of one command; use as a context manager around all that it does.
+
+    Where the system can fork safely they are forked on entering, from this process, when it has loaded Dagster and has
+    neither a thread nor anything open: loading it again takes seconds of processor time. Where it cannot, and in place
+    of a process that died, one is started when it is needed.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._ready: list[tuple[BaseProcess, Connection]] = []
+
+    def __enter__(self) -> Processes:
+        if sys.platform != "linux" or threading.active_count() > 1:
+            return self
+        for name in _LOADED_ONCE:
+            import_module(name)
+        context = get_context("fork")
+        for _ in range(self.count):
+            ours, theirs = context.Pipe()
+            # The new process has this end of every pipe too. It closes them: a pipe ends when its owner does.
+            inherited = [ours, *(connection for _, connection in self._ready)]
+            self._ready.append((_started(context, theirs, inherited), ours))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for process, connection in self._ready:
+            connection.close()
+            process.join(_PATIENCE)
+            if process.is_alive():
+                process.kill()
+                process.join()
+        self._ready.clear()
+
+    def take(self) -> tuple[BaseProcess, Connection]:
+        """Return a process that waits for an `Assignment`, and the connection to it; both are the caller's then."""
+        if self._ready:
+            return self._ready.pop(0)
+        context = _context()
+        ours, theirs = context.Pipe()
+        return _started(context, theirs, []), ours
+
+
+def _started(context: Any, theirs: Connection, inherited: list[Connection]) -> BaseProcess:
+    process: BaseProcess = context.Process(target=_work, args=(theirs, inherited), name="posthog-assets days")
+    with _ctrl_c_ignored():
+        process.start()
+    theirs.close()
+    return process
+
+
 class _Worker:
     """One process as its parent sees it."""
 
-    def __init__(self, name: str, project: Path | None, tags: dict[str, str]) -> None:
-        context = _context()
-        self.connection, theirs = context.Pipe()
-        environment = dict(os.environ)
-        self.process = context.Process(
-            target=_work, args=(theirs, name, project, tags, environment), name=f"{name} days"
-        )
-        with _ctrl_c_ignored():
-            self.process.start()
-        theirs.close()
+    def __init__(self, processes: Processes, assignment: Assignment) -> None:
+        self.process, self.connection = processes.take()
         self.ready = False
         self.order: Job | None = None
+        # A process that died just now is noticed where its answer is awaited.
+        with suppress(BrokenPipeError):
+            self.connection.send(assignment)
 
     def give(self, task: Task) -> None:
         self.order = Job(task, str(uuid.uuid4()))
@@ -202,14 +262,14 @@ class Workers:
     """A few processes that run days of one import; use as a context manager."""
 
     def __init__(
-        self, instance: dg.DagsterInstance, name: str, project: Path | None, jobs: int, tags: dict[str, str]
+        self, instance: dg.DagsterInstance, name: str, project: Path | None, processes: Processes, tags: dict[str, str]
     ) -> None:
         self._instance = instance
         self._name = name
-        self._project = project
+        self._processes = processes
         # Dagster's daemon cannot launch again what it did not launch.
-        self._tags = tags | {"dagster/max_retries": "0"}
-        self._jobs = jobs
+        self._assignment = Assignment(name, project, tags | {"dagster/max_retries": "0"}, dict(os.environ))
+        self._jobs = processes.count
         self._workers: list[_Worker] = []
         self._failed_starts = 0
 
@@ -253,7 +313,7 @@ class Workers:
 
     def _start(self, count: int) -> None:
         while len(self._workers) < count:
-            self._workers.append(_Worker(self._name, self._project, self._tags))
+            self._workers.append(_Worker(self._processes, self._assignment))
 
     def _hear(self, worker: _Worker) -> DayRun | None:
         """Take what a worker says; returns the day that ended with it."""
@@ -306,30 +366,36 @@ class Workers:
 # --- inside a worker ------------------------------------------------------------------------------------------
 
 
-def _work(
-    connection: Connection, name: str, project: Path | None, tags: dict[str, str], environment: dict[str, str]
-) -> None:
-    # It was forked from a process that may be older than what was set since.
-    os.environ.clear()
-    os.environ.update(environment)
+def _work(connection: Connection, inherited: list[Connection]) -> None:
+    for one in inherited:
+        one.close()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     # Ctrl-C in a terminal reaches every process of the session. During a run Dagster listens to it whatever was
     # ignored before, and would end the day in the middle.
     if hasattr(os, "setsid"):
         os.setsid()
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    with suppress(EOFError):
+        _run_days(connection, connection.recv())
+
+
+def _run_days(connection: Connection, assignment: Assignment) -> None:
+    """Load the import, say so, and run the days that come through *connection*; raises EOFError where it ends."""
+    # This process was forked from one that may be older than what was set since.
+    os.environ.clear()
+    os.environ.update(assignment.environment)
+    name = assignment.name
     warnings.simplefilter("ignore")
     from posthog_assets.orchestration.local.project import find_job
 
     try:
-        found = find_job(name, project)
+        found = find_job(name, assignment.project)
     except Exception as error:
         connection.send(_Loaded(f"{name} cannot be loaded: {error}"))
         return
     with opened_instance(create=True) as instance:
         connection.send(_Loaded())
-        with suppress(EOFError):
-            while (order := connection.recv()) is not None:
-                connection.send(_run(found, instance, order, tags))
+        while (order := connection.recv()) is not None:
+            connection.send(_run(found, instance, order, assignment.tags))
 
 
 def _run(found: ImportJob, instance: dg.DagsterInstance, order: Job, tags: dict[str, str]) -> JobResult:

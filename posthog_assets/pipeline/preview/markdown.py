@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from posthog_assets.core.counted import counted
+from posthog_assets.core.counted import counted, sized
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.markup import code_block, markdown_text, visible
 from posthog_assets.core.posthog_rules import BEFORE_SINCE, NOT_BEFORE_UNTIL
@@ -22,10 +22,6 @@ _MARKS: Final = {Kind.KEPT: " ", Kind.RENAMED: "→", Kind.CHANGED: "~", Kind.AD
 
 #: Characters of a value that are shown.
 _VALUE: Final = 100
-
-#: Fewer bytes are kilobytes: a day of 0.0 MB is none.
-_SMALL: Final = 100_000
-
 
 LEGEND: Final = "→ renamed   ~ changed   + added   - not imported"
 
@@ -77,9 +73,8 @@ def sentences(preview: Preview) -> Iterator[str]:
 
 
 def _sending(preview: Preview) -> str:
-    size = f"{preview.bytes / 1e6:,.1f} MB" if preview.bytes >= _SMALL else f"{preview.bytes / 1e3:,.1f} kB"
     events = f"{counted(preview.to_send, 'event')} {'is' if preview.to_send == 1 else 'are'} to be sent"
-    words = f"{events}, in about {counted(preview.requests, 'request')} ({size} before compression)"
+    words = f"{events}, in about {counted(preview.requests, 'request')} ({sized(preview.bytes)} before compression)"
     if preview.seconds_at_rate is None:
         return words + "; no rate is configured (destination.max_events_per_second)."
     return words + f", at least {preview.seconds_at_rate:,.0f} s at the configured rate."

@@ -11,6 +11,7 @@ import csv
 import re
 from collections import Counter
 from contextlib import suppress
+from itertools import islice
 from typing import IO, Any, Final
 
 import orjson
@@ -33,6 +34,26 @@ _COMPRESSIONS: Final = (
 )  # fmt: skip
 _FORMATS: Final = ((b"PAR1", Format.PARQUET), (b"Obj\x01", Format.AVRO))
 _MARKS: Final = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+#: What exports come in and is not read: how it begins, what it is, and what to do.
+_OTHERS: Final = (
+    (b"ORC", "an ORC file", "write it as Parquet"),
+    (b"ARROW1", "an Arrow (Feather) file", "write it as Parquet"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook", "save its sheet as CSV"),
+    (b"%PDF", "a PDF document", "export the data as CSV or JSON"),
+    (b"7z\xbc\xaf", "a 7z archive", "unpack it and point at the folder"),
+    (b"Rar!", "a rar archive", "unpack it and point at the folder"),
+    (b"\xfd7zXZ", "compressed with xz", "unpack it, or compress it with gzip or zstd"),
+    (b"\x04\x22\x4d\x18", "compressed with lz4", "unpack it, or compress it with gzip or zstd"),
+    (b"\x80\x04\x95", "a Python pickle", "write it as Parquet"),
+    (b"\x89HDF", "an HDF5 file", "write it as Parquet"),
+    (b"<!doctype html", "a web page", "see whether it is a login or an error page in the place of the export"),
+    (b"<html", "a web page", "see whether it is a login or an error page in the place of the export"),
+    (b"<?xml", "an XML file", "export the data as CSV or JSON"),
+)
+_TAR: Final = slice(257, 262)
+#: Files of a zip whose names are looked at.
+_MEMBERS: Final = 100
 
 _DELIMITERS: Final = (",", "\t", ";", "|")
 
@@ -57,6 +78,7 @@ def sniff_framing(name: str, file: IO[bytes]) -> tuple[dict[str, Any], list[Find
     if compression is not (by_name.compression if by_name else Compression.NONE) and not _packs_itself(by_name, magic):
         settings["compression"] = compression.value
     inner_name, head, kind = _head(name, file, compression)
+    _refuse_others(name, head)
     shape = by_name.format if by_name and by_name.format else None
     if kind is None:
         kind = _format_of(head, name)
@@ -94,10 +116,22 @@ def _head(name: str, file: IO[bytes], compression: Compression) -> tuple[str, by
     """Return the name, the first text, and the format where a magic number says it, of a file or a zip's member."""
     # The format is only passed through: a zip's members then need no telling name.
     framing = Framing(Format.PARQUET, compression)
-    for inside, stream, _ in members(file, framing, name):
-        head = _beginning(stream, inside)
-        if head:
-            return inside, head, next((kind for mark, kind in _FORMATS if head.startswith(mark)), None)
+    found: tuple[str, bytes, Format | None] | None = None
+    inside: list[str] = []
+    for path, stream, _ in islice(members(file, framing, name), _MEMBERS):
+        inside.append(path.rsplit("!", 1)[-1])
+        if found is None and (head := _beginning(stream, path)):
+            found = path, head, next((kind for mark, kind in _FORMATS if head.startswith(mark)), None)
+    if any(path.startswith("xl/") for path in inside):
+        raise ImportFileError(f"{name} is an Excel workbook, which is not read: save its sheet as CSV")
+    kinds = {_format_by_name(path): path for path in reversed(inside)}
+    if len(kinds) > 1:
+        raise ImportFileError(
+            f"{name} holds files of several kinds ({', '.join(sorted(kinds.values()))}), and all files of a zip are "
+            "read by the same rules: unpack it and point at the folder"
+        )
+    if found:
+        return found
     raise ImportFileError(f"{name} is empty: there is nothing to tell its format by; name a file that has records")
 
 
@@ -118,6 +152,16 @@ def _beginning(stream: IO[bytes], name: str) -> bytes:
     return found[:_HEAD]
 
 
+def _refuse_others(name: str, head: bytes) -> None:
+    """Raise ImportFileError for what is known and not read."""
+    begin = head.lstrip().lower()
+    for mark, what, instead in _OTHERS:
+        if head.startswith(mark) or begin.startswith(mark.lower()):
+            raise ImportFileError(f"{name} is {what}, which is not read: {instead}")
+    if head[_TAR] == b"ustar":
+        raise ImportFileError(f"{name} is a tar archive, which is not read: unpack it and point at the folder")
+
+
 def _format_of(head: bytes, name: str) -> Format:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text[:1] == b"[":
@@ -132,7 +176,7 @@ def _format_of(head: bytes, name: str) -> Format:
         return Format.JSONL
     if _share_of_objects(text) >= _LEAST_OBJECTS:
         return Format.JSONL
-    if b"\0" in head[:1024] and not any(head.startswith(mark) for mark, _ in _MARKS):
+    if b"\0" in head[:1024] and not _encoding(head).startswith("utf-16"):
         raise ImportFileError(
             f"{name} is none of the formats that can be read ({', '.join(Format)}; {', '.join(Compression)}): it "
             f"begins with {head[:8]!r}"
@@ -178,15 +222,18 @@ def _csv_options(name: str, head: bytes) -> tuple[dict[str, Any], list[Finding]]
                 "source.csv.columns", layout, Certainty.SURE, f"{len(LAYOUTS[layout].columns)} columns and no header"
             )
         ]
+    rows = _rows(lines, delimiter)
+    if quote := _quote(rows):
+        options["quote"] = quote
+        rows = _rows(lines, delimiter, quote)
     if delimiter != ("\t" if name.lower().split(".")[-1] == "tsv" or (tabs and ".tsv" in name.lower()) else ","):
         options["delimiter"] = delimiter
     findings = []
-    rows = _rows(lines, delimiter)
-    if rows and not _is_header(rows[0]):
+    if rows and not _is_header(rows):
         options["columns"] = [f"column_{number}" for number in range(1, len(rows[0]) + 1)]
         findings.append(
             Finding("source.csv.columns", f"{len(rows[0])} columns without a header", Certainty.UNSURE,
-                    "the first line holds values, no names: name the columns in their order")
+                    "the first line holds values and no names: replace these by the names, in their order")
         )  # fmt: skip
     if encoding == "cp1252":
         findings.append(
@@ -200,6 +247,10 @@ def _csv_options(name: str, head: bytes) -> tuple[dict[str, Any], list[Finding]]
 def _encoding(head: bytes) -> str:
     if found := next((name for mark, name in _MARKS if head.startswith(mark)), None):
         return found
+    # Without a mark at its beginning, UTF-16 of mostly plain letters has a zero in every second byte.
+    for name, zeros in (("utf-16-le", head[1:400:2]), ("utf-16-be", head[:400:2])):
+        if len(zeros) > 3 and zeros.count(0) > 0.8 * len(zeros):
+            return name
     with suppress(UnicodeDecodeError):
         decoder = codecs.getincrementaldecoder("utf-8")()
         is_ascii = decoder.decode(head).isascii()
@@ -229,10 +280,10 @@ def _delimiter(lines: list[str]) -> str:
     return best if score(best)[0] >= 0.5 else ","
 
 
-def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
+def _rows(lines: list[str], delimiter: str, quote: str = '"') -> list[list[str]]:
     rows = []
     with suppress(csv.Error):
-        for row in csv.reader((f"{line}\n" for line in lines), delimiter=delimiter):
+        for row in csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, quotechar=quote):
             if row:
                 rows.append(row)
     return rows
@@ -247,6 +298,20 @@ def _layout(lines: list[str]) -> str | None:
     return None
 
 
-def _is_header(row: list[str]) -> bool:
-    names = [cell.strip() for cell in row]
-    return all(names) and len(set(names)) == len(names) and not any(_VALUE.fullmatch(name) for name in names)
+def _quote(rows: list[list[str]]) -> str | None:
+    """Return the single quote where most values stand in such."""
+    cells = [cell for row in rows for cell in row if cell]
+    quoted = sum(len(cell) > 1 and cell[0] == cell[-1] == "'" for cell in cells)
+    return "'" if quoted > 0.5 * len(cells) else None
+
+
+def _is_header(rows: list[list[str]]) -> bool:
+    """Whether the first row holds names: no value is one, and none is missing or repeated without rows that differ."""
+    first = [cell.strip() for cell in rows[0]]
+    if any(_VALUE.fullmatch(name) for name in first):
+        return False
+    if all(first) and len(set(first)) == len(first):
+        return True
+    # pandas leaves the name of its index empty; a join repeats names. The rows below have values where names stand.
+    below = [row for row in rows[1:] if len(row) == len(first)]
+    return any(_VALUE.fullmatch(cell.strip()) for row in below for cell in row)

@@ -55,10 +55,21 @@ class Layout:
     left_out: tuple[str, ...] = ()
     #: The path as it stands, where one file was named.
     only: str | None = None
+    #: The day that the path of each of `files` names.
+    file_days: tuple[date, ...] = ()
 
     @property
     def names_days(self) -> bool:
         return bool(self.days)
+
+    @property
+    def other_exports(self) -> list[str]:
+        """The files of another kind that an export could be in, too."""
+        return [path for path in self.left_out if _kind(path) and not _NO_EXPORT.fullmatch(path.rsplit("/", 1)[-1])]
+
+    def day_of(self, file: Found) -> date:
+        """Return the day that the path of one of the files names."""
+        return self.file_days[self.files.index(file)]
 
 
 def find_layout(where: str, options: dict[str, Any]) -> Layout:
@@ -87,7 +98,8 @@ def find_layout(where: str, options: dict[str, Any]) -> Layout:
     is_file = len(paths) == 1 and not is_folder and (is_literal or not _GLOB.search(base))
     given = base if pattern == base and not is_literal else None
     path, days = _path_of(paths, given, base if is_folder else None)
-    return Layout(path, tuple(chosen), days, tuple(left_out), _escaped(paths[0]) if is_file else None)
+    only = _escaped(paths[0]) if is_file else None
+    return Layout(path, tuple(chosen), tuple(sorted(set(days))), tuple(left_out), only, days)
 
 
 def whole_path(layout: Layout) -> str:
@@ -155,9 +167,8 @@ def _path_of(paths: Sequence[str], given: str | None, folder: str | None = None)
             found = [day for day in days if day]
             filled = [f"{path[:start]}\0{path[end:]}" for path, (_, start, end) in zip(paths, found, strict=True)]
             written = "{day}" if form == "%Y-%m-%d" else f"{{day:{form}}}"
-            different = sorted({day for day, _, _ in found})
-            general = _other_days(_general(filled), one_day=len(different) == 1).replace("\0", written)
-            return general, tuple(different)
+            named = tuple(day for day, _, _ in found)
+            return _other_days(_general(filled), one_day=len(set(named)) == 1).replace("\0", written), named
     if given and _GLOB.search(given):
         return given, ()
     if len(paths) > 1:

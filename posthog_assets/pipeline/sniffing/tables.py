@@ -7,6 +7,7 @@ Belongs here: choosing a table, sampling it, and the draft of an import of it. D
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -18,7 +19,9 @@ from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.records import RecordChunk
 from posthog_assets.dialects import load_dialect
 from posthog_assets.pipeline.sniffing.columns import Roles, guess_roles
-from posthog_assets.pipeline.sniffing.draft import Draft, Times, of_newest_edition
+from posthog_assets.pipeline.sniffing.days import Times
+from posthog_assets.pipeline.sniffing.dialect_section import columns_of, of_newest_edition
+from posthog_assets.pipeline.sniffing.draft import Draft
 from posthog_assets.pipeline.sniffing.evidence import Certainty, Finding
 from posthog_assets.sources.sql.database import Database, Table
 
@@ -61,8 +64,10 @@ class _Candidate:
         return f"{self.table.schema}.{self.table.name}" if self.table.schema else self.table.name
 
 
-def sniff_database(name: str, url: str, table: str | None = None) -> Draft:
+def sniff_database(name: str, url: str, table: str | None = None, columns: Mapping[str, str] | None = None) -> Draft:
     """Return the draft of an import of the table at *url* that looks most like events, or of *table*.
+
+    *columns* are those that are known already, by role: `{"user_id": "who"}`.
 
     Raises:
         ImportFileError: no table has a time and somebody who did something.
@@ -71,12 +76,15 @@ def sniff_database(name: str, url: str, table: str | None = None) -> Draft:
     database = Database(url)
     with database.connect() as connection:
         tables = [database.table(connection, path) for path in ([table] if table else _names(connection))]
-        candidates = [found for one in tables if (found := _look(database, connection, one))]
-        usable = sorted((c for c in candidates if c.roles.is_usable), key=lambda c: c.points, reverse=True)
+        candidates = [found for one in tables if (found := _look(database, connection, one, columns or {}))]
+        # A database compares times as they are: those that only a pattern reads are no days to it.
+        usable = [c for c in candidates if c.roles.is_usable and not c.roles.time_format]
+        usable.sort(key=lambda c: c.points, reverse=True)
         if not usable:
             raise ImportFileError(
                 f"{database.shown}: no table of {', '.join(t.name for t in tables[:20]) or 'none'} has both a time and "
-                "a user; join them in a query: posthog-assets init NAME --source sql gives a template"
+                "a user; name them (--table TABLE --column timestamp=COLUMN --column user_id=COLUMN), or join tables "
+                "in a query: posthog-assets init NAME --source sql gives a template"
             )
         best = usable[0]
         first, last = _span(database, connection, best)
@@ -96,17 +104,17 @@ def _rows_of(table: Table) -> Any:
     return sa.table(table.name, *[sa.column(name) for name in table.columns], schema=table.schema)
 
 
-def _look(database: Database, connection: Connection, table: Table) -> _Candidate | None:
+def _look(database: Database, connection: Connection, table: Table, columns: Mapping[str, str]) -> _Candidate | None:
     import sqlalchemy as sa
 
     rows = _rows_of(table)
     names, batches = database.read(connection, sa.select(rows).limit(_ROWS), {})
     records = [dict(zip(names, row, strict=True)) for batch in batches for row in batch]
-    if not records:
+    if not records or not set(columns.values()) <= set(names):
         return None
     _, counted = database.read(connection, sa.select(sa.func.count()).select_from(rows), {})
     count = next(row[0] for batch in counted for row in batch)
-    roles = guess_roles(records)
+    roles = guess_roles(records, columns)
     return _Candidate(table, records, roles, count, _points(table, roles, count))
 
 
@@ -135,13 +143,9 @@ def _span(database: Database, connection: Connection, found: _Candidate) -> tupl
 def _dialect(found: _Candidate) -> dict[str, Any]:
     roles = found.roles
     event = {"column": roles.event} if roles.event else {"value": _snake(found.table.name)}
-    section: dict[str, Any] = {"type": "columns", "event": event}
-    for role in ("user_id", "anonymous_id"):
-        if column := getattr(roles, role):
-            section[role] = {"column": column}
+    section = {"type": "columns", "event": event} | columns_of(roles)
+    # The zone of a database's times is a setting of the source: it reads days by it.
     section["timestamp"] = {"column": roles.timestamp}
-    if roles.source_id:
-        section["source_id"] = {"column": roles.source_id}
     return section
 
 
@@ -159,7 +163,8 @@ def _draft(name: str, url: str, found: _Candidate, others: list[str], first: dat
     }
     words = f"{found.rows:,} rows" + (f"; other tables with a time and a user: {', '.join(others)}" if others else "")
     certainty = Certainty.LIKELY if others else Certainty.SURE
-    findings = [Finding("source.table", found.path, certainty, words), *found.roles.findings]
+    findings = [Finding("source.table", found.path, certainty, words)]
+    findings += [one for one in found.roles.findings if not one.setting.startswith("dialect.timestamp.")]
     if not found.roles.is_zoned:
         source["timezone"] = "UTC"
         findings.append(Finding("source.timezone", "UTC", Certainty.UNSURE, "the times do not say their zone"))

@@ -96,8 +96,8 @@ def _section(path: str, content: Mapping[str, Any], findings: list[Finding]) -> 
     for name, value in content.items():
         yield from _comments(f"{path}.{name}", findings)
         if isinstance(value, dict):
-            if f"{path}.{name}.timezone" in {found.setting for found in findings}:
-                yield from _comments(f"{path}.{name}.timezone", findings)
+            for inner in value:
+                yield from _comments(f"{path}.{name}.{inner}", findings)
             yield f"    {name}: {flow(value)}"
         else:
             yield f"    {name}: {scalar(value)}"

@@ -43,3 +43,13 @@ def test_events_that_the_mapping_leaves_out_do_not_count(tmp_path: Path) -> None
     lines = [line(n, what="heartbeat" if n else "page") for n in range(10)]
     check = checks_of(tmp_path, lines, mapping={"events": {"heartbeat": None}})["few_records_are_rejected"]
     assert check.passed
+
+
+def test_a_day_whose_events_are_all_of_other_days_has_a_warning(tmp_path: Path) -> None:
+    swapped = {"type": "columns", "event": {"column": "what"}, "user_id": {"column": "user"},
+               "timestamp": {"column": "at", "format": "%d/%m/%Y"}}  # fmt: skip
+    check = checks_of(tmp_path, [line(n, at="03/01/2024") for n in range(3)], dialect=swapped)[
+        "events_are_near_their_day"
+    ]
+    assert (check.passed, check.severity.name) == (False, "WARN")
+    assert "2024-03-01: all of its events are of 2024-01-03" in (check.description or "")

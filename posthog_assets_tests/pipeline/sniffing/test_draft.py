@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +229,7 @@ def test_a_large_file_is_sampled_at_its_beginning_middle_and_end(tmp_path: Path)
 def test_an_export_that_cannot_be_read_in_time_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [ROWS[0] | {"when": f"2024-03-0{1 + n // 600}T10:00:00Z", "n": n} for n in range(5_000)]
     whole = sniffed(tmp_path, rows).finding("source.day_column")
-    monkeypatch.setattr("posthog_assets.pipeline.sniffing.draft._READABLE", 10_000)
+    monkeypatch.setattr("posthog_assets.pipeline.sniffing.days._READABLE", 10_000)
     sampled = sniffed(tmp_path, rows).finding("source.day_column")
     assert whole is not None
     assert sampled is not None
@@ -262,3 +262,109 @@ def test_a_name_with_the_signs_of_a_pattern_is_taken_as_it_is(tmp_path: Path) ->
         source = sniff_files("shop", str(where)).attributes["source"]
         assert source["path"] == f"{tmp_path}/br[[]a]ck?x?/a.jsonl"
         assert [file.path for file in Files.model_validate(source).find(date(2024, 3, 1))] == [str(folder / "a.jsonl")]
+
+
+def words_of(draft: Draft, setting: str) -> list[str]:
+    return [found.evidence for found in draft.findings if found.setting == setting]
+
+
+def test_the_files_of_a_week_are_split_by_the_time_of_their_records(tmp_path: Path) -> None:
+    for day in ("2024-03-04", "2024-03-11"):
+        first = date.fromisoformat(day)
+        rows = [ROWS[0] | {"when": f"{first + timedelta(days=n // 4)}T10:00:00Z", "n": n} for n in range(28)]
+        (tmp_path / f"export-{day}.jsonl").write_bytes(lines(rows))
+    draft = sniff_files("shop", str(tmp_path))
+    assert draft.attributes["source"] == {"type": "files", "path": f"{tmp_path}/export-*.jsonl", "day_column": "when"}
+    assert (draft.first_day, draft.last_day) == (date(2024, 3, 4), date(2024, 3, 17))
+
+
+def test_files_of_the_day_after_their_records_are_still_a_days(tmp_path: Path) -> None:
+    for day in (2, 3):
+        rows = [ROWS[0] | {"when": f"2024-03-0{day - 1}T10:00:00Z", "n": n} for n in range(9)]
+        (tmp_path / f"2024-03-0{day}.jsonl").write_bytes(lines(rows))
+    assert sniff_files("shop", str(tmp_path)).attributes["source"]["path"] == f"{tmp_path}/{{day}}.jsonl"
+
+
+def test_days_that_cannot_be_true_do_not_stretch_the_import(tmp_path: Path) -> None:
+    odd = [ROWS[0] | {"when": "0001-01-01T00:00:00Z"}, ROWS[0] | {"when": "2099-01-01T00:00:00Z"}]
+    draft = sniffed(tmp_path, [*ROWS, *odd])
+    assert (draft.first_day, draft.last_day) == (date(2024, 3, 1), date(2024, 3, 3))
+    assert words_of(draft, "source.day_column") == [
+        "one file holds all days: 3 days, 2024-03-01 to 2024-03-03, by when",
+        "2 records of days that cannot be true (0001-01-01, 2099-01-01) will not be imported",
+    ]
+
+
+def test_files_of_several_vendors_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines(made("amplitude")))
+    (tmp_path / "b.jsonl").write_bytes(lines(made("mixpanel")))
+    with pytest.raises(
+        ImportFileError, match=r"several vendors: amplitude \(a.jsonl\), mixpanel \(b.jsonl\). Each needs .*/a.jsonl"
+    ):
+        sniff_files("shop", str(tmp_path))
+
+
+def test_files_of_another_format_are_named_as_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("uid,when\nu1,2024-03-01T10:00:00Z\n")
+    (tmp_path / "b.jsonl").write_bytes(lines(ROWS))
+    (tmp_path / "manifest.json").write_text("{}")
+    draft = sniff_files("shop", str(tmp_path))
+    assert words_of(draft, "source.path") == [
+        "left out, being files of another format: a.csv. They need an import of their own"
+    ]
+    assert [found.setting for found in draft.unsure] == ["source.path"]
+
+
+def test_a_file_without_the_time_of_an_event_is_named(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_bytes(lines(ROWS))
+    (tmp_path / "users.jsonl").write_bytes(lines([{"uid": f"u{n}", "email": "x"} for n in range(5)]))
+    assert words_of(sniff_files("shop", str(tmp_path)), "source.path") == [
+        "without the column when: users.jsonl. Name only the files that hold events"
+    ]
+
+
+def test_csv_files_of_other_tables_are_refused_with_the_file_to_name(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text("user_id,ts\nu1,2024-03-01T10:00:00Z\n" * 1)
+    (tmp_path / "users.csv").write_text("user_id,email\nu1,x@mail.example\n")
+    with pytest.raises(ImportFileError, match=r"users.csv has no column ts\. Name only .* --from .*/events.csv$"):
+        sniff_files("shop", str(tmp_path))
+
+
+def test_an_object_around_the_records_is_unfolded_where_its_file_is_a_days(tmp_path: Path) -> None:
+    rows = [{"event": "view", "user_id": f"u{n % 4}", "time": f"2024-03-01T10:00:{n:02}Z"} for n in range(30)]
+    (tmp_path / "2024-03-01.json").write_text(json.dumps({"next": None, "results": rows}))
+    draft = sniff_files("shop", str(tmp_path))
+    assert draft.attributes["source"]["unfold"] == "results"
+    assert draft.attributes["dialect"]["user_id"] == {"column": "results.user_id"}
+    assert (draft.read, len(preview_draft(draft))) == (30, 5)
+    (tmp_path / "2024-03-01.json").rename(tmp_path / "all.json")
+    with pytest.raises(ImportFileError, match=r"records are in the list 'results'.*jq -c '.results\[\]' FILE"):
+        sniff_files("shop", str(tmp_path / "all.json"))
+
+
+def test_texts_that_a_database_writes_for_nothing_are_no_values(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "event,user_id,device_id,ts\n" + "".join(f"view,\\N,d{n},2024-03-01T10:00:{n:02}Z\n" for n in range(30))
+    )
+    draft = sniff_files("shop", str(tmp_path / "a.csv"))
+    assert draft.attributes["dialect"]["nulls"] == ["", "\\N"]
+    assert [sample.after["distinct_id"][0] for sample in preview_draft(draft) if sample.after] == ["d"] * 5
+
+
+def test_a_vendors_records_in_the_columns_of_a_warehouse_are_marked(tmp_path: Path) -> None:
+    flat = [{"event": record["event"]} | record["properties"] for record in made("mixpanel")]
+    draft = sniffed(tmp_path, flat)
+    found = draft.finding("dialect.type")
+    assert found is not None
+    assert (found.value, found.certainty) == ("columns", Certainty.UNSURE)
+    assert "are columns of Mixpanel, as in a warehouse" in found.evidence
+
+
+def test_columns_are_named_where_the_guess_finds_none(tmp_path: Path) -> None:
+    rows = [{"kde": ("a", "b")[n % 2], "xyz": f"u{n % 4}", "created": f"2024-03-01T10:00:{n:02}Z"} for n in range(30)]
+    (tmp_path / "a.jsonl").write_bytes(lines(rows))
+    with pytest.raises(ImportFileError, match=r"among: kde, xyz, created.*name it: --column user_id=COLUMN"):
+        sniff_files("shop", str(tmp_path / "a.jsonl"))
+    draft = sniff_files("shop", str(tmp_path / "a.jsonl"), columns={"user_id": "xyz", "event": "kde"})
+    assert draft.attributes["dialect"]["user_id"] == {"column": "xyz"}
+    assert draft.attributes["dialect"]["event"] == {"column": "kde"}

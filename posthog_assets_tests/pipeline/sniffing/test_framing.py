@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import tarfile
 import zipfile
 from typing import Any
 
@@ -55,7 +56,11 @@ def test_only_what_the_name_does_not_show_is_a_setting(name: str, content: bytes
         ("a.tsv", "id\tname\n1\tx\n", None),
         ("a.csv", "id,name\n1,x\n", None),
         ("a.csv", "1,x@y.example\n2,z@y.example\n", {"columns": ["column_1", "column_2"]}),
-        ("a.csv", "id,id\n1,2\n", {"columns": ["column_1", "column_2"]}),
+        ("a.csv", "view,view\nbuy,view\n", {"columns": ["column_1", "column_2"]}),
+        # The reader gives a repeated and a missing name one of its own.
+        ("a.csv", "id,id\n1,2\n", None),
+        ("a.csv", ",event\n0,view\n1,buy\n", None),
+        ("a.csv", "'id','name'\n'1','a,b'\n", {"quote": "'"}),
     ],
 )
 def test_the_options_of_csv_are_told_by_its_lines(name: str, text: str, options: dict[str, Any] | None) -> None:
@@ -70,6 +75,45 @@ def test_text_that_is_not_utf_8_is_read_as_windows_wrote_it() -> None:
     assert settings("a.csv", "id,name\n1,André".encode("cp1252"))["csv"] == {"encoding": "cp1252"}
     assert settings("a.csv", "id,name\n1,Zoë\n2,Zo\u0113".encode()[:-1]) == {}
     assert settings("a.csv", "id,name\n1,Zoë\n".encode("utf-16"))["csv"] == {"encoding": "utf-16"}
+
+
+def test_utf_16_is_known_without_a_mark_at_its_beginning() -> None:
+    text = "id,name\n1,Zoë\n"
+    assert settings("a.csv", text.encode("utf-16-le"))["csv"] == {"encoding": "utf-16-le"}
+    assert settings("a.csv", text.encode("utf-16-be"))["csv"] == {"encoding": "utf-16-be"}
+
+
+def tarred(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        info = tarfile.TarInfo("a.jsonl")
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.orc", b"ORC\n\x06\x12", "a.orc is an ORC file, which is not read: write it as Parquet"),
+        ("a.xlsx", zipped("xl/workbook.xml", b"<workbook/>"), "a.xlsx is an Excel workbook, .* save its sheet as CSV"),
+        ("a.tar.gz", tarred(LINE), r"a.tar.gz is a tar archive, .* unpack it and point at the folder"),
+        ("a.json", b"<!DOCTYPE html><html>Sign in</html>", "a.json is a web page, .* a login or an error page"),
+    ],
+)
+def test_what_is_known_and_not_read_is_refused_with_what_to_do(name: str, content: bytes, words: str) -> None:
+    with pytest.raises(ImportFileError, match=words):
+        settings(name, content)
+
+
+def test_a_zip_with_files_of_several_kinds_is_refused() -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("README.txt", "An export")
+        archive.writestr("a.jsonl", LINE)
+        archive.writestr("b.jsonl", LINE)
+    with pytest.raises(ImportFileError, match=r"holds files of several kinds \(README.txt, a.jsonl\).*unpack it"):
+        settings("a.zip", file.getvalue())
 
 
 def test_an_empty_file_and_one_of_another_kind_are_refused() -> None:
