@@ -34,14 +34,30 @@ SECTIONS: Final = {
     "Reference": "reference",
 }
 
+#: Pages that come first in their folder, in the order in which a reader needs them; the others follow by name.
+FIRST: Final = {
+    "guides": (
+        "init", "before-sending", "backfill", "re-import", "report", "automation", "steps", "changed-events",
+        "sessions", "history-facts", "cut-over", "source-counts", "traces", "undo",
+    ),
+    "sources": ("files", "amplitude", "mixpanel", "posthog", "sql", "rest", "dlt"),
+    "dialects": ("index", "columns", "several-events", "editions"),
+    "concepts": ("data", "delivery", "uuids", "verification", "times", "values", "limits"),
+    "operations": ("index",),
+    "reference": ("import-file", "commands"),
+}  # fmt: skip
+
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List every page: those at the top first, then folder by folder, `index.md` before the others."""
+    """List every page: those at the top first, then folder by folder, those of `FIRST` before the others."""
     nav: list[Any] = ["index.md", "get-started.md"]
     for title, folder in SECTIONS.items():
         found = {path.relative_to(PAGES).as_posix() for path in (PAGES / folder).glob("*.md")}
         found |= {name for name in GENERATED if name.startswith(f"{folder}/")}
-        nav.append({title: sorted(found, key=lambda name: (not name.endswith("/index.md"), name))})
+        first = [f"{folder}/{name}.md" for name in FIRST[folder]]
+        if missing := set(first) - found:
+            raise LookupError(f"hooks.FIRST names pages that are not there: {', '.join(sorted(missing))}")
+        nav.append({title: [*first, *sorted(found - set(first))]})
     rest = {path.name for path in PAGES.glob("*.md")} - {"index.md", "get-started.md"}
     config.nav = [*nav, *sorted(rest)]
     return config
@@ -71,16 +87,53 @@ def _cell(text: str) -> str:
 def _import_file() -> str:
     schema = file_schema()
     sections = schema["$defs"]
+    attributes = schema["properties"]["attributes"]
     parts = [
         "# The import file\n\nEvery field of a `defs.yaml`, made from the model that validates it. "
         "`posthog-assets schema` prints the same as JSON Schema, for editors. "
         "Any value may be an expression such as `{{ env.POSTHOG_HOST }}`.\n\n## attributes\n",
-        _fields(schema["properties"]["attributes"], sections),
+        _fields(attributes, sections),
     ]
-    for name, section in sorted(sections.items()):
+    steps = sections["Mapping"]["properties"]["steps"]["else"]["items"]
+    for kind, field in (*((name, attributes["properties"][name]) for name in ("source", "dialect")), ("step", steps)):
+        chosen = {f"{kind}: {name}": _chosen(section, name, sections) for name, section in _choices(field).items()}
+        parts += _sections(chosen, sections)
+    return "\n".join([*parts, *_sections(dict(sorted(sections.items())), sections)])
+
+
+def _sections(found: dict[str, Any], sections: dict[str, Any]) -> Iterator[str]:
+    for title, given in found.items():
+        section = _resolved(given, sections)
         if section.get("properties"):
-            parts.append(f"## {name}\n\n{_text(section)}\n\n{_fields(section, sections)}")
-    return "\n".join(parts)
+            yield f"## {title}\n\n{_text(section)}\n\n{_fields(section, sections)}"
+
+
+def _choices(field: dict[str, Any]) -> dict[str, Any]:
+    """Return the sections that a field's `type` or `step` chooses from, by that."""
+    choices = field.get("else", field).get("allOf", ())
+    return {next(iter(one["if"]["properties"].values()))["const"]: one["then"] for one in choices}
+
+
+def _chosen(section: dict[str, Any], name: str, sections: dict[str, Any]) -> dict[str, Any]:
+    """Return the section that is chosen by *name*, which is then the only value of its `type` or `step`."""
+    found = _resolved(section, sections)
+    fields = {
+        field: kind | {"const": name} if field in ("type", "step") else kind
+        for field, kind in found.get("properties", {}).items()
+    }
+    return found | {"properties": fields}
+
+
+def _resolved(section: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
+    """Return what *section* refers to; of one that may be a plain value, too, the section."""
+    if "$ref" in section:
+        return _resolved(sections[section["$ref"].rpartition("/")[2]], sections)
+    for branch in ("then", "else"):
+        if "properties" not in section and branch in section:
+            found = _resolved(section[branch], sections)
+            if found.get("properties"):
+                return found
+    return section
 
 
 def _text(section: dict[str, Any]) -> str:
@@ -90,27 +143,39 @@ def _text(section: dict[str, Any]) -> str:
 def _fields(section: dict[str, Any], sections: dict[str, Any]) -> str:
     required = set(section.get("required", ()))
     rows = (
-        [f"`{name}`", _kind(field), "required" if name in required else _default(field), field.get("description", "")]
+        [
+            f"`{name}`",
+            _kind(field, sections),
+            "required" if name in required else _default(field),
+            field.get("description", ""),
+        ]
         for name, field in section["properties"].items()
     )
     return _table(["field", "type", "default", "meaning"], rows)
 
 
-def _kind(field: dict[str, Any]) -> str:
+def _kind(field: dict[str, Any], sections: dict[str, Any]) -> str:
     if "$ref" in field:
         name = field["$ref"].rpartition("/")[2]
+        if "enum" in sections[name]:
+            return _kind(sections[name], sections)
         return f"[{name}](#{name.lower()})"
+    if choices := _choices(field):
+        return f"section, by its `{'step' if 'rename' in choices else 'type'}`"
+    if "else" in field:
+        # Text, which may be an expression, or what the field is.
+        return _kind(field["else"], sections)
     if "const" in field:
         return f"`{field['const']}`"
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
     for key in ("anyOf", "oneOf", "allOf"):
         if key in field:
-            kinds = dict.fromkeys(_kind(item) for item in field[key] if item.get("type") != "null")
+            kinds = dict.fromkeys(_kind(item, sections) for item in field[key] if item.get("type") != "null")
             # Text stands for an expression in every field; where it is nothing more it need not be said.
             return " or ".join(kind for kind in kinds if kind != "string" or len(kinds) == 1)
     if field.get("type") == "array":
-        return f"list of {_kind(field.get('items', {}))}"
+        return f"list of {_kind(field.get('items', {}), sections)}"
     return field.get("format") or field.get("type") or "any"
 
 

@@ -17,21 +17,21 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
-from posthog_assets.cli.status import rejected_words
+from posthog_assets.cli.status import made_words
 from posthog_assets.cli.terminal import open_console
 from posthog_assets.core.counted import counted
 from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.markup import as_shown
 from posthog_assets.destination.preflight import OK, PROBLEM, preflight
 from posthog_assets.orchestration.failures import Failure
-from posthog_assets.orchestration.history import STEPS, State
+from posthog_assets.orchestration.history import State
 from posthog_assets.orchestration.local.backfill import FAILED, FINE, Ran, run_days
 from posthog_assets.orchestration.local.day_states import (
     Standing,
     failures,
     reach_of,
     read_day_states,
-    read_lost,
+    read_made,
 )
 from posthog_assets.orchestration.local.instance import opened_instance, sweep
 from posthog_assets.orchestration.local.project import ImportJob, find_job
@@ -62,7 +62,8 @@ def run_backfill(
     with Processes(jobs) as processes, _prepared(name, project, create=True) as (job, instance):
         days = job.days(first, last)
         chosen = _chosen(job, assets)
-        if STEPS[0] in chosen:
+        # A trial begins with its staged events.
+        if job.assets[0] in chosen:
             days = _complete(job, days, console)
             reach = reach_of(job.imp, days) if last is None else None
             if reach is not None and days and reach < days[-1]:
@@ -229,9 +230,9 @@ def _conclude(job: ImportJob, ran: Ran, console: Console, instance: dg.DagsterIn
         )
     if ran.failed:
         console.print(f"To run only what failed: posthog-assets retry-failed {job.imp.name}", soft_wrap=True)
-    lost = read_lost(instance, job, [run.day for run in ran.days])
-    too_many = {day: some for day, some in lost.items() if job.imp.rejects.judge(some) is Verdict.FAIL}
-    for words in rejected_words(lost, too_many, job.imp.name):
+    made = read_made(instance, job, [run.day for run in ran.days])
+    too_many = {day: some for day, some in made.lost.items() if job.imp.rejects.judge(some) is Verdict.FAIL}
+    for words in made_words(made, too_many, job.imp.name):
         console.print(words, soft_wrap=True)
     return FAILED if too_many and ran.exit_code == FINE else ran.exit_code
 

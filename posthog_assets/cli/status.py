@@ -21,7 +21,7 @@ from posthog_assets.core.counted import counted
 from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.failures import Failure
 from posthog_assets.orchestration.history import State
-from posthog_assets.orchestration.local.day_states import Standing, failures, read_day_states
+from posthog_assets.orchestration.local.day_states import Made, Standing, failures, read_day_states
 from posthog_assets.orchestration.local.instance import opened_instance, sweep
 from posthog_assets.orchestration.local.project import find_job
 from posthog_assets.pipeline.config.rejects import Lost
@@ -64,14 +64,15 @@ def _facts(standing: Standing, why: dict[date, Failure]) -> dict[str, Any]:
         "owed_by_day": {day.isoformat(): count for day, count in standing.owed.items() if count},
         "failed_days": [_failed(day, failure) for day, failure in why.items()],
         "oldest_failure": _failed(oldest, why[oldest]) if oldest else None,
-        "rejected": sum(lost.count for lost in standing.lost.values()),
+        "rejected": sum(lost.count for lost in standing.made.lost.values()),
         "rejected_by_day": {
             day.isoformat(): {"records": lost.records, "rejected": lost.count, "most_often": lost.reason}
-            for day, lost in standing.lost.items()
+            for day, lost in standing.made.lost.items()
             if lost.count
         },
         "too_many_rejected": [day.isoformat() for day in standing.too_many_lost],
-        "warnings": export_warnings(standing.job.imp),
+        "days_without_events": [day.isoformat() for day in standing.made.without_events],
+        "warnings": [*standing.made.doubtful.values(), *export_warnings(standing.job.imp)],
         "next": _next(standing, why),
     }
 
@@ -125,7 +126,7 @@ def _print(standing: Standing, why: dict[date, Failure], console: Console) -> No
         console.print(f"{counted(sum(owing.values()), 'event')} owed ({some}{more})")
     else:
         console.print("0 events owed")
-    for words in rejected_words(standing.lost, standing.too_many_lost, name):
+    for words in made_words(standing.made, standing.too_many_lost, name):
         console.print(words, soft_wrap=True)
     for words in export_warnings(standing.job.imp):
         console.print(f"[yellow]warning:[/yellow] {as_shown(words)}", soft_wrap=True)
@@ -134,7 +135,19 @@ def _print(standing: Standing, why: dict[date, Failure], console: Console) -> No
     console.print(f"[bold]next:[/bold] {as_shown(_next(standing, why))}", soft_wrap=True)
 
 
-def rejected_words(days: dict[date, Lost], too_many: dict[date, Lost], name: str) -> Iterator[str]:
+def made_words(made: Made, too_many: dict[date, Lost], name: str) -> Iterator[str]:
+    """Yield what a person should know of the records of days: rejected ones, days in doubt, days without events."""
+    yield from _rejected_words(made.lost, too_many, name)
+    for words in list(made.doubtful.values())[:_SHOWN]:
+        yield f"[yellow]warning:[/yellow] {as_shown(words)}"
+    if len(made.doubtful) > _SHOWN:
+        yield f"[yellow]and {len(made.doubtful) - _SHOWN:,} more days like these[/yellow]"
+    if empty := made.without_events:
+        named = ", ".join(map(str, empty[:_SHOWN])) + (", …" if len(empty) > _SHOWN else "")
+        yield f"{counted(len(empty), 'day')} without an event: {named}"
+
+
+def _rejected_words(days: dict[date, Lost], too_many: dict[date, Lost], name: str) -> Iterator[str]:
     """Yield how many records of *days* are rejected and why, and which days have too many of them."""
     records, count = sum(lost.records for lost in days.values()), sum(lost.count for lost in days.values())
     if not count:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from posthog_assets.core.field_errors import explain, is_credential, meant
 from posthog_assets.core.secrets import HIDDEN, without_credentials
@@ -165,6 +165,8 @@ def load_by_type(value: Any, known: dict[str, type[T]], base: type[T], key: str 
     """
     if isinstance(value, base):
         return value
+    if value is None:
+        raise PydanticCustomError("missing", "is required and missing")
     if not isinstance(value, dict) or not isinstance(value.get(key), str):
         raise ValueError(f"needs a {key}: one of {', '.join(known)}, or my_package.MyClass")
     name = value[key]

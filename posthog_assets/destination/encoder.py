@@ -22,12 +22,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from posthog_assets.core.arrow_columns import json_strings, offsets_of, pack
+from posthog_assets.core.arrow_columns import data_of, json_strings, offsets_of, pack
 from posthog_assets.destination.settings import Protocol
 
 #: PostHog corrects timestamps by the difference between its clock and the sender's unless a field forbids it:
 #: rust/capture/src/v1/context.rs `clock_skew`. History must stay where it was.
 _V1_OPTIONS: Final = '"options":{"disable_skew_correction":true},'
+
+#: What stands between the texts of two events of a v1 body, braces of both included.
+_BETWEEN: Final = "},{" + _V1_OPTIONS
 
 #: Properties with a place of their own in a v1 event: rust/capture/src/v1/analytics/types.rs.
 _TOP_LEVEL: Final = {"$session_id": "session_id", "$window_id": "window_id"}
@@ -63,8 +66,8 @@ class EncodedEvents:
     The hashes do not depend on the protocol.
     """
 
-    #: The event's JSON without braces and without what only v1 has (text).
-    core: pa.ChunkedArray
+    #: `_BETWEEN`, then the event's JSON without braces: one behind the other they are a v1 body as they stand.
+    texts: pa.ChunkedArray
     text_uuids: pa.StringArray
     #: The uuids as 16 bytes each (`S16`).
     uuids: np.ndarray
@@ -80,12 +83,17 @@ class EncodedEvents:
     sizes: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.core)
+        return len(self.texts)
+
+    @property
+    def core(self) -> pa.ChunkedArray:
+        """The event's JSON without braces and without what only v1 has (text)."""
+        return pc.utf8_slice_codeunits(self.texts, len(_BETWEEN))
 
     def slice(self, start: int, stop: int) -> EncodedEvents:
         """Return events *start* to *stop*, without copying."""
         return EncodedEvents(
-            self.core.slice(start, stop - start),
+            self.texts.slice(start, stop - start),
             self.text_uuids.slice(start, stop - start),
             *(column[start:stop] for column in self._columns()),
         )
@@ -95,7 +103,7 @@ class EncodedEvents:
         places = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
         where = pa.array(places)
         return EncodedEvents(
-            self.core.take(where), self.text_uuids.take(where), *(column[places] for column in self._columns())
+            self.texts.take(where), self.text_uuids.take(where), *(column[places] for column in self._columns())
         )
 
     def shared_out(self, shares: int) -> list[EncodedEvents]:
@@ -116,7 +124,7 @@ class EncodedEvents:
         if len(parts) == 1:
             return parts[0]
         return EncodedEvents(
-            pa.chunked_array([chunk for part in parts for chunk in part.core.chunks], pa.string()),
+            pa.chunked_array([chunk for part in parts for chunk in part.texts.chunks], pa.string()),
             pa.concat_arrays([part.text_uuids for part in parts]),
             *(np.concatenate(columns) for columns in zip(*(part._columns() for part in parts), strict=True)),
         )
@@ -132,14 +140,15 @@ class EncodedEvents:
             head = b'{"api_key":' + orjson.dumps(api_key) + b"," + flag + b'"batch":[{'
             return [head, *_joined(self.core, "},{"), b"}]}"]
         head = b'{"created_at":"' + created_at.isoformat().encode() + b'",' + flag + b'"batch":['
-        moved = pc.match_substring_regex(self.core, _MOVED)
+        moved = pc.match_substring_regex(self.texts, _MOVED)
         if pc.any(moved).as_py():
             events = [
                 _moved(text) if touched else f"{{{_V1_OPTIONS}{text}}}"
                 for text, touched in zip(self.core.to_pylist(), moved.to_pylist(), strict=True)
             ]
             return [head, ",".join(events).encode(), b"]}"]
-        return [head, b"{", _V1_OPTIONS.encode(), *_joined(self.core, "},{" + _V1_OPTIONS), b"}]}"]
+        first, *others = (data_of(chunk) for chunk in self.texts.chunks if len(chunk))
+        return [head, first[len("},") :], *others, b"}]}"]
 
 
 def encode(events: pa.RecordBatch, persons: np.ndarray | None = None, stamp: Stamp | None = None) -> EncodedEvents:
@@ -152,19 +161,19 @@ def encode(events: pa.RecordBatch, persons: np.ndarray | None = None, stamp: Sta
     names, ids = json_strings(events["event"]), json_strings(events["distinct_id"])
     stamps = format_timestamps(timestamps)
     properties = (events["properties"],) if stamp is None else stamp.parts(events["properties"])
-    core = _concat(
-        '"event":', names, ',"uuid":"', events["uuid"], '","distinct_id":', ids,
+    texts = _concat(
+        _BETWEEN + '"event":', names, ',"uuid":"', events["uuid"], '","distinct_id":', ids,
         ',"timestamp":"', stamps, '","properties":', *properties,
     )  # fmt: skip
     return EncodedEvents(
-        core=pa.chunked_array([core]),
+        texts=pa.chunked_array([texts]),
         text_uuids=events["uuid"],
         uuids=pack(events["uuid"]),
-        hashes=hashes_of(core, len(stamp.tail) if stamp else 1),
+        hashes=hashes_of(texts, len(stamp.tail) if stamp else 1, len(_BETWEEN)),
         keys=hashes_of(_concat(pc.utf8_slice_codeunits(stamps, 0, 10), names, ids)),
-        persons=np.zeros(len(core), dtype=np.uint64) if persons is None else persons,
+        persons=np.zeros(len(texts), dtype=np.uint64) if persons is None else persons,
         timestamps=timestamps,
-        sizes=np.diff(offsets_of(core)),
+        sizes=np.diff(offsets_of(texts)) - len(_BETWEEN),
     )
 
 
@@ -227,14 +236,14 @@ def _joined(texts: pa.ChunkedArray, separator: str) -> Iterator[Any]:
         yield pc.binary_join(pa.ListArray.from_arrays(offsets, chunk), separator)[0].as_buffer()
 
 
-def hashes_of(texts: pa.StringArray, less: int = 0) -> np.ndarray:
-    """Return the xxh3-64 of each text without its last *less* bytes."""
+def hashes_of(texts: pa.StringArray, less: int = 0, more: int = 0) -> np.ndarray:
+    """Return the xxh3-64 of each text without its last *less* and its first *more* bytes."""
     if not len(texts):
         return np.empty(0, dtype=np.uint64)
     ends = offsets_of(texts)
     digest = xxhash.xxh3_64_intdigest
-    if not less and not texts.null_count and ends[-1] - ends[0] <= _SHORT * len(texts):
+    if not less and not more and not texts.null_count and ends[-1] - ends[0] <= _SHORT * len(texts):
         return np.fromiter(map(digest, texts.view(pa.binary()).to_pylist()), dtype=np.uint64, count=len(texts))
     view = memoryview(texts.buffers()[2])
-    hashes = [digest(view[a : b - less]) for a, b in itertools.pairwise(ends.tolist())]
+    hashes = [digest(view[a + more : b - less]) for a, b in itertools.pairwise(ends.tolist())]
     return np.array(hashes, dtype=np.uint64)

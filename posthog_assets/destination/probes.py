@@ -36,7 +36,7 @@ _SEED: Final = 0
 
 def without_overwrites(events: EncodedEvents) -> np.ndarray:
     """Return which of *events* can be processed at any later time without changing a person or a group (a mask)."""
-    overwrites = pc.match_substring_regex(events.core, _OVERWRITES)
+    overwrites = pc.match_substring_regex(events.texts, _OVERWRITES)
     return ~overwrites.to_numpy(zero_copy_only=False).astype(bool)
 
 

@@ -26,6 +26,7 @@ from posthog_assets.destination.entries import CODES, NO_REASON
 from posthog_assets.destination.gate import Gate
 from posthog_assets.destination.probes import LaneProbe, Probes
 from posthog_assets.destination.settings import Destination, Protocol
+from posthog_assets.destination.taken_uuids import TakenUuids
 from posthog_assets.destination.verdicts import BILLING, Answer, Consequence, Verdict
 from posthog_assets.storage.leases import Holding
 from posthog_assets.storage.rates import Pace, Stopped
@@ -376,7 +377,9 @@ def _read(answer: Answer, batch: EncodedEvents) -> _Said:
         return _Said(answer, np.full(count, _OWED, dtype=np.int8), [None] * count)
     codes = np.full(count, CODES[Verdict.OK], dtype=np.int8)
     details: list[str | None] = [None] * count
-    uuids = [] if answer.all_ok else batch.text_uuids.to_pylist()
+    if answer.all_ok or (isinstance(answer.plain, TakenUuids) and answer.plain.are(batch.uuids)):
+        return _Said(answer, codes, details)
+    uuids = batch.text_uuids.to_pylist()
     if not answer.plain >= set(uuids):
         for index, uuid in enumerate(uuids):
             if uuid not in answer.plain:

@@ -32,6 +32,7 @@ from posthog_assets.core.errors import shorten
 from posthog_assets.core.http import parse_retry_after, words
 from posthog_assets.core.secrets import hidden_text
 from posthog_assets.destination.settings import Protocol
+from posthog_assets.destination.taken_uuids import all_taken
 
 
 class Verdict(StrEnum):
@@ -152,10 +153,12 @@ def _judge_v1(status: int, body: bytes, retry_after: float | None, key: str) -> 
 
 
 def _all_taken(body: bytes) -> AbstractSet[str] | None:
-    """Return the uuids of a v1 answer that says `ok` of each and nothing else; None of any other answer.
+    """Return the uuids of a v1 answer that says `ok` of each and nothing else, written in any way; None of any other.
 
     Nearly all answers are like that, and an object an event is most of the work of reading them.
     """
+    if (taken := all_taken(body)) is not None:
+        return taken
     count = body.count(_WRITTEN_OK)
     if not count or b"true" in body:
         return None

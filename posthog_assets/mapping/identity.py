@@ -16,7 +16,7 @@ from typing import Final, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from posthog_assets.core.posthog_rules import is_illegal
+from posthog_assets.core.posthog_rules import ILLEGAL_IDS, is_illegal
 from posthog_assets.mapping.kinds import LINKS
 
 #: Anonymous id, user id.
@@ -26,6 +26,12 @@ SharedDevices = Literal["first", "skip", "all"]
 
 
 _NAMES: Final = ["anonymous", "user", "is_link", "stamp"]
+
+#: So many pairs of single batches are put together at least.
+_TOGETHER: Final = 50_000
+
+#: An id without white space around it, all of whose letters Arrow and Python take for the same.
+_PLAIN: Final = r"^[!-~](?:[ -~]*[!-~])?$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +52,10 @@ class Identities:
     """Collects a day's pairs; memory grows with the pairs, not with the events."""
 
     def __init__(self) -> None:
-        self._seen: dict[Pair, int] = {}
+        #: The first event of each pair, by batch; of the first table the pairs are put together already.
+        self._found: list[pa.Table] = []
         self._linked: dict[Pair, int] = {}
+        self._seen: dict[Pair, int] = {}
 
     def add(self, staged: pa.RecordBatch) -> None:
         """Take the rows of a batch that carry both ids, where PostHog would link them."""
@@ -58,14 +66,25 @@ class Identities:
         stamps = staged["timestamp"].cast(pa.int64())
         rows = pa.table([staged["anonymous_id"], staged["user_id"], links, stamps], names=_NAMES).filter(both)
         # Most pairs come again and again: Arrow finds the first of each several times as fast as a loop does.
-        firsts = rows.group_by(_NAMES[:3], use_threads=False).aggregate([("stamp", "min")])
-        for anonymous, user, is_link, stamp in zip(*(column.to_pylist() for column in firsts.columns), strict=True):
-            first = self._linked if is_link else self._seen
-            known = first.get((anonymous, user))
-            if known is None:
-                _note(first, anonymous.strip(), user.strip(), stamp)
-            elif stamp < known:
-                first[anonymous, user] = stamp
+        self._found.append(_firsts(rows))
+        if sum(map(len, self._found[1:])) > max(_TOGETHER, len(self._found[0])):
+            self._found = [_firsts(pa.concat_tables(self._found))]
+
+    def _take_found(self) -> None:
+        """Note the pairs that were found as what they are to PostHog."""
+        self._seen, self._linked = {}, {}
+        if not self._found:
+            return
+        table = _firsts(pa.concat_tables(self._found))
+        self._found = [table]
+        plain = _are_plain(table)
+        for is_link, first in ((False, self._seen), (True, self._linked)):
+            mine = pc.equal(table["is_link"], is_link)
+            anonymous, users, _, stamps = (column.to_pylist() for column in table.filter(pc.and_(mine, plain)).columns)
+            first |= zip(zip(anonymous, users, strict=True), stamps, strict=True)
+            odd = table.filter(pc.and_not(mine, plain))
+            for one, user, _, stamp in zip(*(column.to_pylist() for column in odd.columns), strict=True):
+                _note(first, one.strip(), user.strip(), stamp)
 
     def links(self, shared: SharedDevices = "first") -> Links:
         """Return the pairs to link; pairs linked by a call before their first event need no other.
@@ -73,6 +92,7 @@ class Identities:
         A device that several users share that day is linked to the `first` of them, to none (`skip`), or to `all`, of
         which PostHog makes the first.
         """
+        self._take_found()
         owners, of_several = self._owners()
         wanted = {
             pair: stamp
@@ -125,6 +145,21 @@ def _refused(links: Iterable[Pair]) -> int:
                 parents[merged] = kept
         identified.add(person(user))
     return refused
+
+
+def _firsts(rows: pa.Table) -> pa.Table:
+    """Return the first event of each pair, of links and of others."""
+    return rows.group_by(_NAMES[:3], use_threads=False).aggregate([("stamp", "min")]).rename_columns(_NAMES)
+
+
+def _are_plain(pairs: pa.Table) -> pa.ChunkedArray:
+    """Return which pairs `_note` would take as they are; where it is not certain, they are not."""
+    plain = pc.not_equal(pairs["anonymous"], pairs["user"])
+    illegal = pa.array(sorted(ILLEGAL_IDS), pa.string())
+    for ids in (pairs["anonymous"], pairs["user"]):
+        taken = pc.invert(pc.is_in(pc.ascii_lower(ids), value_set=illegal))
+        plain = pc.and_(plain, pc.and_(taken, pc.match_substring_regex(ids, _PLAIN)))
+    return plain
 
 
 def _note(first: dict[Pair, int], anonymous: str, user: str, stamp: int) -> None:

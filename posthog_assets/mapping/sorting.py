@@ -91,13 +91,12 @@ def in_windows(batches: Iterable[pa.RecordBatch], floors: Floors) -> Iterator[pa
         held.append(_Part(batch))
         rows += batch.num_rows
         floor = floors.after(rows)
-        leaving = sum(part.until(floor) - part.done for part in held)
+        leaving = sum(part.until(floor) for part in held)
         # Blocks of few rows cost more a row, and what waits may be copied: so only where at least as much leaves.
         if floor != _NEVER and 2 * leaving < sum(len(part) for part in held):
             continue
-        yield from _in_order(held, floor, _LARGE_ROWS, _LARGE_BYTES)
-        held = [part.trimmed() for part in held if len(part)]
-    yield from _in_order(held, _NEVER, _LARGE_ROWS, _LARGE_BYTES)
+        yield from _leaving(held, floor, _LARGE_ROWS, _LARGE_BYTES)
+    yield from _leaving(held, _NEVER, _LARGE_ROWS, _LARGE_BYTES)
 
 
 def with_before(batches: Iterable[pa.RecordBatch], others: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -232,41 +231,55 @@ class _Part:
             return self._batch.slice(first, count)
         return self._batch.take(pa.array(self._places[first : self.done]))
 
-    def trimmed(self) -> _Part:
-        """Return the part without the memory of rows that have left, where these are most of it."""
-        return self if 2 * len(self) >= len(self.stamps) else _Part(_copied(self.cut(len(self))))
+    def rest(self) -> _Part:
+        """Return what is left, without the memory of what has left."""
+        return _Part(_copied(self.cut(len(self)))) if self.done else self
+
+    @staticmethod
+    def joined(parts: list[_Part]) -> _Part:
+        """Return parts of which nothing has left as one, which is cheap: whole columns are copied."""
+        return parts[0] if len(parts) == 1 else _Part(_one([part._batch for part in parts]))
 
 
 def _copied(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.take(pa.array(np.arange(batch.num_rows)))
 
 
+def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+
+
 def _all_in_order(batches: list[pa.RecordBatch], rows: int, size: int) -> Iterator[pa.RecordBatch]:
-    return _in_order([_Part(batch) for batch in batches], _NEVER, rows, size)
+    """Yield all rows oldest first, in blocks of so many rows and bytes; the list is empty then."""
+    parts = [_Part(batch) for batch in batches]
+    batches.clear()
+    return _leaving(parts, _NEVER, rows, size)
 
 
-def _in_order(parts: list[_Part], until: int, rows: int, size: int) -> Iterator[pa.RecordBatch]:
+def _leaving(parts: list[_Part], until: int, rows: int, size: int) -> Iterator[pa.RecordBatch]:
     """Yield the rows of *parts* that are not younger than *until*, oldest first, in blocks of so many rows and bytes.
 
-    Rows of equal timestamp stay in the order of the parts, and in their order there.
+    Nothing has left the parts before. In their place the list holds what is left, as one part. Rows of equal timestamp
+    stay in the order of the parts, and in their order there.
     """
-    counts = [part.until(until) - part.done for part in parts]
-    stamps = [part.stamps[part.done : part.done + count] for part, count in zip(parts, counts, strict=True)]
-    if not sum(counts):
+    if not parts:
         return
-    owners = np.repeat(np.arange(len(parts)), counts)[np.argsort(np.concatenate(stamps), kind="stable")]
     widest = max(part.row_bytes for part in parts)
     step = min(rows, max(1, int(size / max(widest, 1.0))))
-    for start in range(0, len(owners), step):
-        shares = np.bincount(owners[start : start + step], minlength=len(parts)).tolist()
-        yield _sorted_rows([part.cut(share) for part, share in zip(parts, shares, strict=True) if share])
+    part = _Part.joined(parts)
+    # The parts' memory is free before the first block is made.
+    parts[:] = [part]
+    end = part.until(until)
+    while part.done < end:
+        yield part.cut(min(step, end - part.done))
+    parts[:] = [part.rest()] if len(part) else []
 
 
 def _sorted_rows(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     """Return the rows of *batches* as one, oldest first."""
     if len(batches) == 1:
         return batches[0]
-    batch = pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+    batch = _one(batches)
     stamps = _stamps(batch)
     return batch if _is_sorted(stamps) else batch.take(pa.array(np.argsort(stamps, kind="stable")))
 

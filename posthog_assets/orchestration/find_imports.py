@@ -40,7 +40,7 @@ def _as_dagster_loads_them(root: Path) -> tuple[dict[str, Import], dict[str, str
     with _explained(), warnings.catch_warnings():
         # Dagster's own loader calls functions of its own that are in preview.
         warnings.simplefilter("ignore")
-        good, broken = components(root, HistoricalImport)
+        good, broken = components(root, HistoricalImport, lambda component: component.imp.name)
     return {imp.name: imp for component in good for imp in component.imports}, broken
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -37,6 +37,14 @@ _DRAWING: Final = re.compile(r"^[\s│├└─^]*$|[├└│]")
 
 #: Set by `dg check defs` (dagster/_cli/definitions.py), whose exit code says whether all can be loaded.
 _VALIDATING: Final = "DAGSTER_IS_DEFS_VALIDATION_CLI"
+
+#: What Dagster and its reader of YAML raise, and what it means to somebody who wrote the file.
+_OF_DAGSTER: Final = (
+    ("ScannerError", "defs.yaml is no valid YAML"),
+    ("ParserError", "defs.yaml is no valid YAML"),
+    ("No components found", "defs.yaml is empty (posthog-assets init writes one)"),
+    ("DagsterUnresolvableSymbolError", "its `type` is not found; that of an import is posthog_assets.HistoricalImport"),
+)
 
 logger = logging.getLogger("posthog_assets")
 
@@ -93,16 +101,31 @@ def _one_by_one(tree: dg.ComponentTree) -> dg.Definitions:
 C = TypeVar("C", bound=dg.Component)
 
 
-def components(path_within_project: Path, of_type: type[C]) -> tuple[list[C], dict[str, str]]:
-    """Return the components of a project, and for each folder that cannot be loaded, why."""
+def components(
+    path_within_project: Path, of_type: type[C], named: Callable[[C], str] = lambda component: str(id(component))
+) -> tuple[list[C], dict[str, str]]:
+    """Return the components of a project, and for each folder that cannot be loaded, why.
+
+    Of two that have the same name, as *named* says it, the second one is not loaded.
+    """
     tree = _tree(path_within_project)
     found: list[C] = []
+    places: dict[str, str] = {}
     broken: dict[str, str] = {}
     for path in units(tree.defs_module_path):
+        place = str(path.relative_to(tree.defs_module_path))
         try:
-            found += _alone(tree, path).get_all_components(of_type=of_type) if path.is_dir() else []
+            some = _alone(tree, path).get_all_components(of_type=of_type) if path.is_dir() else []
         except Exception as error:
-            broken[str(path.relative_to(tree.defs_module_path))] = explain(error)
+            broken[place] = explain(error)
+            continue
+        for component in some:
+            name = named(component)
+            if name in places:
+                broken[place] = f"the import {name} is defined by {places[name]} already; choose another name"
+            else:
+                found.append(component)
+                places[name] = place
     return found, broken
 
 
@@ -185,7 +208,8 @@ def explain(error: BaseException) -> str:
             return "defs.yaml is wrong:\n" + "\n".join(f"  - {sentence}" for sentence in sentences(cause))
     lines = [line for line in str(chain[-1]).splitlines() if not _DRAWING.search(line)]
     words = "\n".join(lines).strip() or type(chain[-1]).__name__
-    return without_credentials(_SECRET.sub(r"\1***", f"{type(chain[-1]).__name__}: {words}"))[:4000]
+    begin = next((begin for kind, begin in _OF_DAGSTER if kind in f"{type(chain[-1]).__name__}: {words}"), None)
+    return without_credentials(_SECRET.sub(r"\1***", f"{begin or type(chain[-1]).__name__}: {words}"))[:4000]
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

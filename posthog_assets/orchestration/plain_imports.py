@@ -45,7 +45,9 @@ def read_plain_imports(root: Path) -> dict[str, Import] | None:
     except Exception:
         # Dagster's way comes to the same failure, and says what is to be done.
         return None
-    return {imp.name: imp for imp in found}
+    by_name = {imp.name: imp for imp in found}
+    # Which of two files of one name is left out is said on Dagster's way.
+    return by_name if len(by_name) == len(found) else None
 
 
 def _read(folder: Path, module: str) -> list[Import]:

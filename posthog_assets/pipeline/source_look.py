@@ -1,12 +1,11 @@
 """What can be known of an import's source before its first day is exported.
 
-Belongs here: which days there are, and some records through the dialect. Does not belong here: the destination
-(`destination.preflight`), exporting (`export`), or what is printed.
+Belongs here: which days there are, and some of their records. Does not belong here: what becomes of the records
+(`records_look`), the destination (`destination.preflight`), exporting (`export`), or what is printed.
 """
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -15,16 +14,11 @@ from typing import Any, Final
 
 from posthog_assets.core.counted import counted, sized
 from posthog_assets.core.errors import NoExport, PosthogAssetsError
-from posthog_assets.core.field_errors import meant
-from posthog_assets.core.records import RecordChunk
-from posthog_assets.core.rejection import reason_head
 from posthog_assets.destination.preflight import OK, PROBLEM, WARNING, Finding
-from posthog_assets.dialects.column import ABSENT, Column
-from posthog_assets.dialects.columns import Columns
 from posthog_assets.pipeline.api_sample import sample_day
 from posthog_assets.pipeline.config.import_file import Import
-from posthog_assets.pipeline.config.rejects import Lost, Verdict
-from posthog_assets.pipeline.sniffing.sampling import flattened, read_sample
+from posthog_assets.pipeline.records_look import look_at_records
+from posthog_assets.pipeline.sniffing.sampling import read_sample
 from posthog_assets.sources.files.locations import Location
 from posthog_assets.sources.files.source import Files
 from posthog_assets.sources.formats.unfold import first_unfolded
@@ -36,7 +30,6 @@ _NAMED: Final = 5
 #: So many days of a table are asked for at once, for so many seconds: without an index, a day without rows takes long.
 _AT_ONCE: Final = 30
 _SECONDS: Final = 10.0
-_LEVELS: Final = {Verdict.FINE: OK, Verdict.WARN: WARNING, Verdict.FAIL: PROBLEM}
 
 
 def look_at_source(imp: Import) -> Iterator[Finding]:
@@ -81,7 +74,7 @@ def _of_files(imp: Import, source: Files) -> Iterator[Finding]:
     if source.day_column:
         size = sum(file.size or 0 for file in files)
         yield Finding(OK, "source", f"{counted(len(files), 'file')} of all days, {sized(size)}")
-    yield from _of_records(imp, *_sampled(location, source, files))
+    yield from look_at_records(imp, *_sampled(location, source, files), None if source.day_column else day)
 
 
 def _sampled(location: Location, source: Files, files: Sequence[Any]) -> tuple[list[dict[str, Any]], bool, list[str]]:
@@ -130,7 +123,7 @@ def _of_table(imp: Import, source: Sql) -> Iterator[Finding]:
     if reach is not None:
         words += f"; {_days_of_table(source, imp.start_date, reach)}"
     yield Finding(OK, "source", words)
-    yield from _of_records(imp, rows, False, [])
+    yield from look_at_records(imp, rows, False, [], None)
 
 
 def _days_of_table(source: Sql, first: date, last: date) -> str:
@@ -168,44 +161,8 @@ def _of_api(imp: Import) -> Iterator[Finding]:
             count = len(found.records) + len(found.flaws)
             words = f"answers; {day} has {count:,} records" if found.is_whole else f"answers; {day} has records"
             yield Finding(OK, "source", words)
-            yield from _of_records(imp, found.records, found.untyped, found.flaws)
+            yield from look_at_records(imp, found.records, found.untyped, found.flaws, day)
             return
     looked = " and ".join(map(str, dict.fromkeys(days)))
     words = f"answers, and has no record of {looked}; correct start_date, if that is not so by chance"
     yield Finding(WARNING, "source", words)
-
-
-def _of_records(imp: Import, records: list[dict[str, Any]], untyped: bool, flaws: list[str]) -> Iterator[Finding]:
-    """Yield what the dialect makes of records, and the columns it names that none of them has."""
-    if not records and not flaws:
-        yield Finding(WARNING, "records", "there is no record to look at")
-        return
-    if isinstance(imp.dialect, Columns):
-        yield from _absent(imp.dialect, records)
-    chunk = RecordChunk(range(1, len(records) + 1), copy.deepcopy(records), untyped)
-    staged = imp.dialect.stage(chunk, "sample")
-    counts: dict[str, int] = {}
-    for reason in [*flaws, *staged["reject_reason"].drop_null().to_pylist()]:
-        counts[reason_head(reason)] = counts.get(reason_head(reason), 0) + 1
-    lost = Lost.of(staged.num_rows + len(flaws), counts)
-    words = (
-        lost.words if lost.count else f"{staged.num_rows:,} records were read through the dialect {imp.dialect.type}"
-    )
-    yield Finding(_LEVELS[imp.rejects.judge(lost)], "records", words)
-
-
-def _absent(dialect: Columns, records: list[dict[str, Any]]) -> Iterator[Finding]:
-    named = {
-        f"dialect.{name}": value.column
-        for name in ("event", "user_id", "anonymous_id", "timestamp", "source_id")
-        if isinstance(value := getattr(dialect, name), Column)
-    }
-    named |= {f"dialect.groups.{kind}": column.column for kind, column in dialect.groups.items()}
-    for setting in ("person_properties", "required", "properties"):
-        value = getattr(dialect, setting)
-        named |= {f"dialect.{setting}": name for name in (value if isinstance(value, list) else ())}
-    there = list(dict.fromkeys(path for record in records[:50] for path, _ in flattened(record)))
-    for setting, column in named.items():
-        if records and all(value is ABSENT for value in Column(column=column).values(records)):
-            words = f"{setting} names the column {column}, which none of {len(records):,} records has"
-            yield Finding(WARNING, "columns", words + meant(column, there))

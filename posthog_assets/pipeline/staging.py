@@ -42,6 +42,8 @@ _MOST: Final = 4
 #: on a core they find its caches full of each other's data: with half a megabyte that cost a fifth of all the time.
 _SIZE: Final = 2 << 20
 _ROWS: Final = 500
+#: The same of lines, of which no record outlives the next one: making a batch costs more than they take.
+_LINES: Final = 2_000
 #: Longer pieces, in which one line is a large part, are staged here: each process has two of them, and each piece is in
 #: memory here and there. The longest line that is read is 16 MiB.
 _MOST_DIVIDED: Final = 8 << 20
@@ -203,6 +205,10 @@ class Stagers:
     def _timed(self, lines: Lines, part: str) -> Iterator[pa.RecordBatch]:
         """Stage lines here, and start processes where the rest of the day will take long enough."""
         batches = _staged(self._dialect, lines, part)
+        if self._most <= 1:
+            # It is decided, and a clock costs as much as some records.
+            yield from batches
+            return
         began = time.thread_time()
         for batch in batches:
             self._seconds += time.thread_time() - began
@@ -264,7 +270,7 @@ class _Places:
 
 
 def _staged(dialect: Dialect, lines: Lines, part: str) -> Iterator[pa.RecordBatch]:
-    for chunk in lines.chunks(_ROWS):
+    for chunk in lines.chunks(_LINES):
         yield from dialect.batches(chunk, part)
 
 

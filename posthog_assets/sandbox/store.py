@@ -107,6 +107,7 @@ class EventStore:
         self._session = session.Session(str(folder))
         # ClickHouse reads new rows from there; beside them, so that a killed process leaves nothing elsewhere.
         self._incoming = folder.absolute() / "incoming.parquet"
+        self._new_rows = f"file('{_escaped(str(self._incoming))}', Parquet)"
         self._last = 0
         self._run("CREATE DATABASE IF NOT EXISTS posthog")
         self._run("USE posthog")
@@ -141,7 +142,7 @@ class EventStore:
                 "INSERT INTO events SELECT toUUID(uuid), event, properties, "
                 f"fromUnixTimestamp64Micro(timestamp, 'UTC'), {_TEAM}, distinct_id, "
                 "fromUnixTimestamp64Micro(arrived, 'UTC'), historical_migration, "
-                f"fromUnixTimestamp64Micro(arrived, 'UTC') FROM file('{self._incoming}', Parquet)"
+                f"fromUnixTimestamp64Micro(arrived, 'UTC') FROM {self._new_rows}"
             )
 
     def warn(self, warnings: list[IngestionWarning]) -> None:
@@ -160,7 +161,7 @@ class EventStore:
             pq.write_table(table, self._incoming)
             self._run(
                 f"INSERT INTO ingestion_warnings SELECT {_TEAM}, 'plugin-server', type, details, "
-                f"fromUnixTimestamp64Micro(timestamp, 'UTC') FROM file('{self._incoming}', Parquet)"
+                f"fromUnixTimestamp64Micro(timestamp, 'UTC') FROM {self._new_rows}"
             )
 
     def add_group_types(self, kinds: list[str]) -> None:
@@ -171,7 +172,7 @@ class EventStore:
             if not new:
                 return
             pq.write_table(pa.table({"kind": new, "place": range(known, known + len(new))}), self._incoming)
-            self._run(f"INSERT INTO group_type_mappings SELECT kind, place FROM file('{self._incoming}', Parquet)")
+            self._run(f"INSERT INTO group_type_mappings SELECT kind, place FROM {self._new_rows}")
             self._group_types += new
 
     def query(self, sql: str) -> dict[str, Any]:
@@ -201,3 +202,8 @@ class EventStore:
             return self._session.query(sql, shape).bytes()
         except RuntimeError as error:
             raise QueryFailed(str(error)) from error
+
+
+def _escaped(text: str) -> str:
+    """Return *text* as it stands between quotes in a statement."""
+    return text.replace("\\", "\\\\").replace("'", "\\'")

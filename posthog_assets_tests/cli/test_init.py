@@ -88,10 +88,10 @@ def test_columns_are_named_by_their_role(project: Path, tmp_path: Path) -> None:
 
 def test_without_a_terminal_it_says_what_it_needs() -> None:
     with pytest.raises(
-        ImportFileError, match=r"--from PATH_OR_URL .* or which source it is, --source amplitude\|files\|"
+        ImportFileError, match=r"--from PATH_OR_URL .* or which source it is, --source amplitude\|dlt\|files\|"
     ):
         init("shop")
-    with pytest.raises(ImportFileError, match="no template for the source 'x'; there are: amplitude, files"):
+    with pytest.raises(ImportFileError, match="no template for the source 'x'; there are: amplitude, dlt, files"):
         init("shop", "--source", "x")
 
 

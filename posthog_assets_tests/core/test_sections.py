@@ -122,7 +122,7 @@ def test_a_class_of_ones_own_is_named_by_its_path() -> None:
         ({"type": 5}, "needs a type: one of cat, dog, or my_package.MyClass"),
         ({}, "needs a type"),
         ("cat", "needs a type"),
-        (None, "needs a type"),
+        (None, "is required and missing"),
     ],
 )
 def test_a_type_that_is_none_is_refused_with_what_is_allowed(value: Any, words: str) -> None:

@@ -105,16 +105,6 @@ def test_what_is_taken_back_keeps_its_uuid_to_the_last_byte(tmp_path: Path) -> N
     ]
 
 
-def test_a_batch_file_holds_sixteen_bytes_a_uuid_and_the_words(tmp_path: Path) -> None:
-    ledger = Ledger(Store(str(tmp_path), "small"), "2024-03-01")
-    ledger.append(entries([(1, 7, Verdict.OK, None), (4, 8, Verdict.DROP, "too old")]), FACTS)
-    (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
-    assert pq.read_table(path).to_pylist() == [
-        {"uuid": UUIDS[1], "content_hash": 7, "key_hash": 8, "verdict": "ok", "detail": None},
-        {"uuid": UUIDS[4], "content_hash": 8, "key_hash": 9, "verdict": "drop", "detail": "too old"},
-    ]
-
-
 def test_drops_are_known_without_reading_the_events(tmp_path: Path) -> None:
     store = Store(str(tmp_path), "small")
     ledger = Ledger(store, "2024-03-01")
@@ -156,17 +146,6 @@ def test_a_flipped_bit_anywhere_in_a_batch_file_is_noticed(tmp_path: Path) -> No
                 Ledger(store, "2024-03-01").load()
     path.write_bytes(whole)
     assert len(Ledger(store, "2024-03-01").load()) == len(UUIDS)
-
-
-def test_facts_that_were_altered_are_noticed_where_only_they_are_read(tmp_path: Path) -> None:
-    store = Store(str(tmp_path), "small")
-    Ledger(store, "2024-03-01").append(entries([(1, 7, Verdict.OK, None)]), FACTS)
-    (path,) = tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet")
-    table = pq.read_table(path)
-    metadata = {**table.schema.metadata, b"posthog_assets": orjson.dumps({"dropped": 1})}
-    pq.write_table(table.replace_schema_metadata(metadata), path)
-    with pytest.raises(DamagedFile, match=r"its facts are not what was written.*Restore it from a backup"):
-        Ledger(store, "2024-03-01").may_hold_drops()
 
 
 def test_batch_files_of_release_0_1_whose_names_have_no_digest_are_read(tmp_path: Path) -> None:

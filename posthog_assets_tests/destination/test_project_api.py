@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from posthog_assets.core.errors import LookUnavailable, VerificationError
@@ -40,25 +38,6 @@ def test_a_refused_key_names_the_scope_that_it_lacks_and_is_not_shown(status: in
         client(server.url).ask("POST", "cohorts/", "cohort:write", {"name": "a"})
     assert not isinstance(raised.value, LookUnavailable)
     assert len(server.requests) == 1
-
-
-def test_only_a_request_that_was_certainly_not_carried_out_is_repeated_unless_it_only_reads() -> None:
-    for method, reply, requests in (
-        ("POST", Reply(500), 1), ("POST", Reply(None), 1), ("POST", Reply(429), 2), ("GET", Reply(500), 2),
-        ("GET", Reply(None), 2),
-    ):  # fmt: skip
-        with CaptureServer(lambda asked, reply=reply: reply) as server:  # type: ignore[misc]
-            with pytest.raises(LookUnavailable):
-                client(server.url, tries=2).ask(method, "annotations/", "annotation:write", None)
-            assert len(server.requests) == requests, (method, reply)
-
-
-def test_there_is_no_pause_after_the_last_try() -> None:
-    with CaptureServer(lambda asked: Reply(429, b"", {"Retry-After": "40"})) as server:
-        began = time.monotonic()
-        with pytest.raises(LookUnavailable, match="HTTP 429") as raised:
-            client(server.url).ask("GET", "annotations/", "annotation:read")
-    assert (raised.value.retry_after, time.monotonic() - began < 1) == (40.0, True)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"<html>", b"1"])

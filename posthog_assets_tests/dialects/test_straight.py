@@ -13,7 +13,6 @@ from posthog_assets.dialects.base import Dialect
 from posthog_assets.dialects.rows import empty_columns
 from posthog_assets.dialects.straight import is_straight, source_of
 from posthog_assets.dialects.vendor_functions import lines_of
-from posthog_assets.sources.formats.json_lines import unparsed
 from posthog_assets_tests.dialects.test_any_object import EXAMPLES, dialect
 
 
@@ -34,20 +33,6 @@ def test_what_a_vendor_writes_is_read_in_a_straight_line(name: str, records: lis
     columns = empty_columns()
     lines(load_dialect(dialect(name)), [orjson.dumps(record) for record in records], columns, slowly)
     assert [len(column) for column in columns] == [len(records)] * 12
-
-
-def test_a_class_with_a_read_of_its_own_has_not_the_reader_of_its_parent() -> None:
-    mixpanel: Any = DIALECTS["mixpanel"]
-
-    class Own(mixpanel):  # type: ignore[misc]
-        def read(self, record: dict[str, Any]) -> Any:
-            reading = super().read(record)
-            reading.event = "renamed"
-            return reading
-
-    assert lines_of(Own, has_groups=False) is None
-    batch = Own().stage(unparsed([orjson.dumps(EXAMPLES["mixpanel"])], 1), "part")
-    assert batch["event"].to_pylist() == ["renamed"]
 
 
 @pytest.mark.parametrize(

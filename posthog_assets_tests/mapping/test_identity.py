@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.mapping.identity import Identities, Links
@@ -111,3 +113,29 @@ def test_an_id_that_is_no_persons_is_not_linked(anonymous: str | None, user: str
 def test_a_pair_that_a_call_links_in_time_needs_no_link_of_ours() -> None:
     assert minute(links((3, "identify", "dev", "ann"), (5, "event", "dev", "ann"))) == {}
     assert minute(links((5, "identify", "dev", "ann"), (3, "event", "dev", "ann"))) == {("dev", "ann"): 3}
+
+
+_IDS = st.sampled_from(["a", "A", " a ", "b\t", "user", "USER ", "", "  ", "ü", "ü\u2003", "\x1cc", "c", "x" * 30])
+_ROWS = st.lists(st.tuples(_IDS, _IDS, st.sampled_from(["event", "identify"]), st.integers(0, 50)), max_size=30)
+
+
+@given(_ROWS, st.integers(1, 4))
+def test_pairs_are_those_of_ids_without_space_each_with_its_first_event(
+    rows: list[tuple[str, str, str, int]], batches: int
+) -> None:
+    found = Identities()
+    first: dict[tuple[str, str], int] = {}
+    linked: dict[tuple[str, str], int] = {}
+    for start in range(batches):
+        some = rows[start::batches]
+        columns = {name: [item[place] for item in some] for place, name in enumerate(("anonymous_id", "user_id"))}
+        kinds, stamps = [item[2] for item in some], pa.array([item[3] for item in some], pa.int64())
+        found.add(pa.RecordBatch.from_pydict(columns | {"kind": pa.array(kinds, pa.string()), "timestamp": stamps}))
+    for anonymous, user, kind, stamp in rows:
+        pair = anonymous.strip(), user.strip()
+        if all(pair) and pair[0] != pair[1] and "user" not in (pair[0].lower(), pair[1].lower()):
+            into = linked if kind == "identify" else first
+            into[pair] = min(stamp, into.get(pair, stamp))
+    wanted = {pair: stamp for pair, stamp in first.items() if pair not in linked or stamp < linked[pair]}
+    assert found.links("all").pairs == wanted
+    assert found.links("all").pairs == wanted

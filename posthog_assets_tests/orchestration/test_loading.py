@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from posthog_assets.core.errors import ImportFileError
-from posthog_assets.orchestration.find_imports import find_import
+from posthog_assets.orchestration.find_imports import all_imports, find_import
 from posthog_assets.orchestration.loading import load_imports
 from posthog_assets_tests.orchestration.test_definitions import IMPORT, PROJECT
 
@@ -126,6 +126,30 @@ def test_a_secret_that_stands_in_a_broken_file_is_not_shown(project: Path, caplo
     description = definitions.resolve_asset_graph().get(dg.AssetKey(["broken_imports", "third"])).description or ""
     assert "start_day" in description
     assert "phc_in_the_file" not in description + caplog.text
+
+
+def test_of_two_imports_of_one_name_the_command_line_names_the_second_as_broken(project: Path) -> None:
+    add(project, SHOP, "twice")
+    found, broken = all_imports(project)
+    assert sorted(found) == ["club", "shop"]
+    assert broken == {"twice": "the import shop is defined by shop already; choose another name"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "defs.yaml is empty (posthog-assets init writes one)"),
+        ("type: a: b\n", "defs.yaml is no valid YAML: mapping values are not allowed here"),
+        ("\ttype: a\n", "defs.yaml is no valid YAML: while scanning for the next token"),
+        (SHOP.replace("HistoricalImport", "HistoricalImprt"), "that of an import is posthog_assets.HistoricalImport"),
+        (SHOP.replace("  dialect:", "  dialct:"), "is no field here; did you mean dialect?"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_a_sentence(text: str, words: str, project: Path) -> None:
+    add(project, text)
+    _, broken = all_imports(project)
+    assert words in broken["third"]
+    assert "Error: " not in broken["third"]
 
 
 def test_the_command_line_finds_an_import_beside_a_broken_one_and_says_what_is_broken(project: Path) -> None:

@@ -8,13 +8,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import orjson
 import pyarrow.parquet as pq
 import pytest
 
 from posthog_assets.core.errors import ImportFileError, MissingUpstream, PartitionLost
-from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.history_facts import find_history_facts
@@ -204,23 +202,6 @@ def test_a_look_that_was_stopped_for_long_writes_nothing_more(staged: Staged) ->
     assert (steps, imp.store.names("history_facts")) == (
         ["who was seen under which ids", "what each person did"], ["links.parquet"]
     )  # fmt: skip
-
-
-def test_dagster_materializes_the_asset_without_partitions(staged: Staged) -> None:
-    imp = staged(act(1, 1, 10, "ann"), history_facts=True)
-    definitions = build_definitions(imp)
-    key = dg.AssetKey(["small", "history_facts"])
-    asset = next(one for one in definitions.assets or () if isinstance(one, dg.AssetsDefinition) and one.key == key)
-    assert asset.partitions_def is None
-    with dg.instance_for_test() as instance:
-        result = dg.materialize([asset], instance=instance)
-    metadata = result.asset_materializations_for_node("small__history_facts")[0].metadata
-    assert (metadata["events"].value, metadata["days_that_would_change"].value) == (1, 0)
-
-
-def test_an_import_that_does_not_ask_has_no_such_asset(tmp_path: Path) -> None:
-    keys = build_definitions(small_import(tmp_path)).resolve_asset_graph().get_all_asset_keys()
-    assert dg.AssetKey(["small", "history_facts"]) not in keys
 
 
 def test_a_first_event_is_followed_by_an_event_of_its_own(staged: Staged) -> None:

@@ -11,11 +11,8 @@ from typing import Any
 import dagster as dg
 import fastavro
 import pytest
-from pydantic import SecretStr
 
-from posthog_assets.core.errors import ImportFileError
 from posthog_assets.orchestration.assets.person_profiles import build_person_profiles
-from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets_tests.conftest import small_import
 from posthog_assets_tests.fakes.capture_server import CaptureServer
@@ -73,44 +70,6 @@ def test_columns_get_the_names_persons_have(tmp_path: Path) -> None:
     with CaptureServer() as server:
         materialize(importing(tmp_path, server.url, dialect=dialect))
     assert server.stored[0]["properties"]["$set_once"] == {"full_name": "Ann"}
-
-
-@pytest.mark.parametrize(
-    ("section", "words"),
-    [
-        ({"source": {"type": "files", "path": "users-{day}.csv"}}, "people have no days"),
-        ({"dialect": {"type": "columns", "user_id": {"column": "id"}, "event": {"value": "x"}}}, "a profile has none"),
-        ({"source": {"type": "files", "path": "users.csv", "available_after_hours": 1}}, "people have no days"),
-        ({"dialect": {"type": "columns"}}, "people.dialect.user_id"),
-        ({"source": {"type": "amplitude"}}, "allowed: files"),
-        ({"source": {"type": "sql", "url": "sqlite://"}}, "needs either table or query"),
-        (
-            {"source": {"type": "sql", "url": "sqlite://", "table": "users", "day_column": "at", "late_days": 1}},
-            "people have no days: there is no day_column, late_days",
-        ),
-    ],
-)
-def test_a_wrong_section_is_explained(section: dict[str, Any], words: str, tmp_path: Path) -> None:
-    with pytest.raises(ImportFileError, match=words):
-        importing(tmp_path, "http://127.0.0.1:9", **section)
-
-
-def test_profiles_are_looked_for_where_there_is_a_key(tmp_path: Path, shared_sandbox: Any) -> None:
-    imp = importing(tmp_path, shared_sandbox.url)
-    looking = {"personal_api_key": SecretStr("phx_any"), "project_id": "1", "landing_seconds": 5.0}
-    imp = imp.model_copy(update={"destination": imp.destination.model_copy(update=looking), "name": "people_landing"})
-    assert checks(materialize(imp)) == {"no_profile_lost": True, "every_profile_has_landed": True}
-
-
-def test_profiles_are_an_asset_beside_the_days(tmp_path: Path) -> None:
-    definitions = build_definitions(importing(tmp_path, "http://127.0.0.1:9"))
-    graph = definitions.resolve_asset_graph()
-    profiles = graph.get(dg.AssetKey(["small", "person_profiles"]))
-    assert (profiles.partitions_def, profiles.parent_keys) == (None, {dg.AssetKey(["small", "imported_batches"])})
-    assert (
-        dg.AssetKey(["small", "person_profiles"])
-        not in definitions.resolve_job_def("import_small").asset_layer.executable_asset_keys
-    )
 
 
 def test_customers_of_a_database_are_told_as_they_are_in_its_table(

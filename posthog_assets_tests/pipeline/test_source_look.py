@@ -41,7 +41,7 @@ def test_one_page_of_an_api_goes_through_the_dialect(tmp_path: Path) -> None:
         assert len(api.requests) == 1
     assert found == [
         Finding("ok", "source", "answers; 2024-03-01 has records"),
-        Finding("ok", "records", "3 records were read through the dialect columns"),
+        Finding("ok", "records", "3 records were read through the dialect columns and the mapping"),
     ]
 
 
@@ -61,7 +61,7 @@ def test_an_api_that_is_read_as_a_whole_is_asked_for_one_page(tmp_path: Path) ->
         source["client"]["base_url"] = f"{api.url}/v1"
         found = look(tmp_path, source, COLUMNS)
         assert len(api.requests) == 1
-    assert found[1].words == "3 records were read through the dialect columns"
+    assert found[1].words == "3 records were read through the dialect columns and the mapping"
 
 
 def test_where_the_first_day_is_empty_the_last_one_is_asked_for(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_what_mixpanel_delivers_too_much_of_is_not_fetched_to_its_end(
     assert [finding.words.split(":")[0] for finding in found] == [
         "answers; the first part of 2024-03-01 is too large to be fetched for a look"
     ]
-    assert whole[1].words == "200 records were read through the dialect mixpanel"
+    assert whole[1].words == "200 records were read through the dialect mixpanel and the mapping"
 
 
 def table_of(tmp_path: Path, *days: str, **changes: Any) -> dict[str, Any]:

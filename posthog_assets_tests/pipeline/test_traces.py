@@ -11,7 +11,6 @@ import pytest
 import urllib3
 
 from posthog_assets.core.errors import DamagedFile, ImportFileError, MissingUpstream, VerificationError
-from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.deliver import deliver_day
 from posthog_assets.pipeline.export import export_day
@@ -144,12 +143,3 @@ def test_what_is_missing_before_a_trace_can_be_left_is_said(tmp_path: Path) -> N
     }
     with pytest.raises(MissingUpstream, match="has imported nothing yet"):
         leave_traces(small_import(tmp_path, traces={"annotation": True}, destination=destination))
-
-
-def test_the_asset_is_there_only_where_traces_are_wanted(tmp_path: Path) -> None:
-    def assets(**traces: Any) -> set[str]:
-        definitions = build_definitions(small_import(tmp_path, traces=traces))
-        return {key.path[-1] for key in definitions.resolve_asset_graph().get_all_asset_keys()}
-
-    assert "traces" not in assets()
-    assert "traces" in assets(cohort=True)

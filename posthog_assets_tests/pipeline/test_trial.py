@@ -12,7 +12,6 @@ import pytest
 
 from posthog_assets.core.errors import ImportFileError, MissingUpstream
 from posthog_assets.orchestration.build import build_definitions
-from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.pipeline.derived_imports import trial_import
 from posthog_assets.pipeline.preview.preview import preview_day
 from posthog_assets.pipeline.source_counts import compare_with_source
@@ -63,35 +62,6 @@ def test_a_trial_takes_whole_persons_and_the_import_itself_is_untouched(project:
         assert {event["properties"]["$import_job_id"] for event in test.stored} == {"shop_trial"}
         assert materialize(imp, DAYS[0], instance).success
         assert len(real.stored) == 200
-
-
-def test_a_trial_is_found_by_name_and_hangs_on_the_same_raw_export(project: Path) -> None:
-    destination = {"host": "http://127.0.0.1:9", "project_api_key": "phc_test"}
-    write_import(project, "http://127.0.0.1:9", trial={"persons": 0.5, "destination": destination})
-    trial = find_import("shop_trial", project)
-    graph = build_definitions(trial).resolve_asset_graph()
-    staged = graph.get(dg.AssetKey(["shop_trial", "staged_events"]))
-    assert staged.parent_keys == {dg.AssetKey(["shop", "raw_export"])}
-    assert dg.AssetKey(["shop_trial", "raw_export"]) not in graph.materializable_asset_keys
-
-
-def test_a_trial_that_asks_for_first_times_has_facts_of_its_own(project: Path) -> None:
-    destination = {"host": "http://127.0.0.1:9", "project_api_key": "phc_test"}
-    imp = write_import(
-        project, "http://127.0.0.1:9", trial={"persons": 0.5, "destination": destination},
-        mapping={"first_time": ["page"]},
-    )  # fmt: skip
-    keys = {
-        name: build_definitions(of).resolve_asset_graph().get(dg.AssetKey([name, "history_facts"])).parent_keys
-        for name, of in (("shop", imp), ("shop_trial", trial_import(imp)))
-    }
-    assert keys == {name: {dg.AssetKey([name, "staged_events"])} for name in ("shop", "shop_trial")}
-
-
-def test_a_trial_into_the_project_itself_is_refused(project: Path) -> None:
-    destination = {"host": "http://127.0.0.1:9", "project_api_key": "phc_any"}
-    with pytest.raises(ImportFileError, match="a trial needs a test project"):
-        write_import(project, "http://127.0.0.1:9", trial={"persons": 0.5, "destination": destination})
 
 
 def test_a_trial_never_prunes_the_raw_export_it_shares(project: Path) -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 
 import dagster as dg
 
+from posthog_assets.core.counted import counted
 from posthog_assets.destination.ingestion_warnings import reasons
 from posthog_assets.destination.landing import LandedReport
 from posthog_assets.destination.report import DeliveryReport
@@ -40,6 +41,7 @@ def build_person_profiles(imp: Import) -> dg.AssetsDefinition:
         group_name=imp.name,
         description=DESCRIPTION,
         kinds={"posthog", people.source.type},
+        owners=imp.owners,
         code_version=people.mapping_version,
         check_specs=[
             dg.AssetCheckSpec(LOST, asset=key, description="profiles - rejected = acknowledged + dropped"),
@@ -100,5 +102,6 @@ def _landed(landing: LandedReport | None) -> dg.AssetCheckResult:
 
 
 def _words(missing: int, why: str) -> str:
-    words = f"{missing:,} profiles are owed again: materialize this again to send them"
+    are, them = ("is", "it") if missing == 1 else ("are", "them")
+    words = f"{counted(missing, 'profile')} {are} owed again: materialize this again to send {them}"
     return f"{words}. {why}" if why else words

@@ -1,5 +1,6 @@
 """posthog_events: what the day's records are to be in PostHog."""
 
+from datetime import date
 from typing import Any, Final
 
 import dagster as dg
@@ -9,6 +10,7 @@ from posthog_assets.mapping import MappingReport
 from posthog_assets.mapping.version import RULES
 from posthog_assets.orchestration.assets.declaration import Progress, day_of, declare, explained
 from posthog_assets.orchestration.assets.metadata import (
+    LACKS_USERS,
     RULES_ENTRY,
     day_profile,
     location,
@@ -19,11 +21,18 @@ from posthog_assets.orchestration.assets.metadata import (
 )
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.rejects import Lost, Verdict
+from posthog_assets.pipeline.day_state.other_days import far_from_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.storage.layout import events_path
 
 #: The check that few enough records are rejected.
 REJECTS_CHECK: Final = "few_records_are_rejected"
+
+#: The check that warns where all events of a day are of other days.
+NEAR_CHECK: Final = "events_are_near_their_day"
+
+#: The check that warns where the import file names the column of the user, and no record of a day has one.
+USERS_CHECK: Final = "some_record_has_a_user"
 
 DESCRIPTION = """The day's events exactly as PostHog will get them, oldest first. Nothing has been sent yet.
 
@@ -39,6 +48,8 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
     checks = {
         "every_staged_row_is_an_event": "staged rows - rejected + derived = PostHog events",
         REJECTS_CHECK: f"at most {imp.rejects.warn:.0%} of the records are rejected, other than on purpose",
+        NEAR_CHECK: "some event lies within two days of the partition's day",
+        USERS_CHECK: "some record has a user, where the import file names the user's column",
     }
 
     @declare(
@@ -68,6 +79,7 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
                 "refused_merges": report.refused_merges,
                 **_sessions(report),
                 **_lost(lost),
+                **({LACKS_USERS: report.lacks_users} if report.lacks_users else {}),
                 **records("cautions", [{"caution": words, "events": n} for words, n in report.cautions.items()]),
                 **_history(report),
                 "mapping": imp.mapping_version,
@@ -89,6 +101,13 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
                     },
                 ),
                 _rejects_check(imp, lost),
+                _near_check(day, report),
+                dg.AssetCheckResult(
+                    passed=report.lacks_users is None,
+                    check_name=USERS_CHECK,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=report.lacks_users,
+                ),
             ],
         )
 
@@ -110,6 +129,14 @@ def _rejects_check(imp: Import, lost: Lost) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.ERROR if verdict is Verdict.FAIL else dg.AssetCheckSeverity.WARN,
         description=None if verdict is Verdict.FINE else f"{lost.words}. See: posthog-assets rejected {imp.name}",
         metadata=_lost(lost),
+    )
+
+
+def _near_check(day: date, report: MappingReport) -> dg.AssetCheckResult:
+    """Return a warning where all events are of other days, as wrongly read times are."""
+    words = far_from_day(day, report.first, report.last) if report.first and report.last else None
+    return dg.AssetCheckResult(
+        passed=words is None, check_name=NEAR_CHECK, severity=dg.AssetCheckSeverity.WARN, description=words
     )
 
 

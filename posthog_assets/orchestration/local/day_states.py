@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 import dagster as dg
 
 from posthog_assets.core.errors import PosthogAssetsError
 from posthog_assets.mapping.version import RULES
-from posthog_assets.orchestration.assets.metadata import RULES_ENTRY
+from posthog_assets.orchestration.assets.metadata import LACKS_USERS, RULES_ENTRY
 from posthog_assets.orchestration.failures import Failure, failure_of, numbers
 from posthog_assets.orchestration.history import State, read_states
 from posthog_assets.orchestration.local.project import ImportJob
@@ -24,6 +24,7 @@ from posthog_assets.pipeline.column_types import read_column_types
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.people import PEOPLE
 from posthog_assets.pipeline.config.rejects import Lost, Verdict
+from posthog_assets.pipeline.day_state.other_days import far_from_day
 from posthog_assets.pipeline.day_state.owed import owed_events, was_reopened
 
 _DELIVERY: Final = "imported_batches"
@@ -33,6 +34,21 @@ _STAGED: Final = "staged_events"
 #: Days whose ledgers are read at the same time, and most numbers in one of SQLite's questions.
 _AT_ONCE: Final = 4
 _MOST: Final = 500
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was made of the records of days, as far as a person should look at it."""
+
+    #: By day whose events are made: records that should be events and are not.
+    lost: dict[date, Lost] = field(default_factory=dict)
+    #: By day that was made of records read wrongly, as it seems: a sentence that says why.
+    doubtful: dict[date, str] = field(default_factory=dict)
+
+    @property
+    def without_events(self) -> list[date]:
+        """The days that have no record that should be an event."""
+        return [day for day, lost in self.lost.items() if not lost.records]
 
 
 @dataclass(frozen=True)
@@ -48,8 +64,7 @@ class Standing:
     owed: dict[date, int]
     #: Days whose events other settings of mapping and dialect made; those of the events' asset are behind too.
     other_mapping: frozenset[date] = frozenset()
-    #: By day whose events are made: records that should be events and are not.
-    lost: dict[date, Lost] = field(default_factory=dict)
+    made: Made = field(default_factory=Made)
     #: The last day the source has something of; None where that is not known, or the import has an end.
     reach: date | None = None
 
@@ -57,7 +72,7 @@ class Standing:
     def too_many_lost(self) -> dict[date, Lost]:
         """The days of which more records are rejected than the import allows."""
         rejects = self.job.imp.rejects
-        return {day: lost for day, lost in self.lost.items() if rejects.judge(lost) is Verdict.FAIL}
+        return {day: lost for day, lost in self.made.lost.items() if rejects.judge(lost) is Verdict.FAIL}
 
     def days_in(self, state: State) -> dict[date, list[str]]:
         """Return the days on which any asset is in *state*, and which, upstream first."""
@@ -128,7 +143,7 @@ def read_day_states(instance: dg.DagsterInstance, job: ImportJob, days: list[dat
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             counts = pool.map(lambda day: _owed(job, day, settled=day in settled), started)
             owed = {day: count for day, count in zip(started, counts, strict=True) if count is not None}
-    return Standing(job, days, states, behind, owed, other_mapping, read_lost(instance, job, days), reach)
+    return Standing(job, days, states, behind, owed, other_mapping, read_made(instance, job, days), reach)
 
 
 def reach_of(imp: Import, days: list[date]) -> date | None:
@@ -239,15 +254,24 @@ def _metadata(
                 yield date.fromisoformat(event.partition), event.metadata
 
 
-def read_lost(instance: dg.DagsterInstance, job: ImportJob, days: Iterable[date]) -> dict[date, Lost]:
-    """Return, by day whose events are made, the records that should be events and are not."""
-    found = {}
+def read_made(instance: dg.DagsterInstance, job: ImportJob, days: Iterable[date]) -> Made:
+    """Return what was made of the records of those of *days* whose events are made."""
+    lost: dict[date, Lost] = {}
+    doubtful: dict[date, str] = {}
     for day, metadata in _metadata(instance, job, _EVENTS, days) if _EVENTS in job.assets else ():
-        counts, reason = numbers(metadata), metadata.get("lost_because")
+        counts = numbers(metadata)
         if "lost" in counts:
-            words = reason.value if isinstance(reason, dg.TextMetadataValue) else None
-            found[day] = Lost(counts.get("records", 0), counts["lost"], words)
-    return dict(sorted(found.items()))
+            lost[day] = Lost(counts.get("records", 0), counts["lost"], _text(metadata, "lost_because"))
+        first, last = _text(metadata, "first_event"), _text(metadata, "last_event")
+        far = far_from_day(day, datetime.fromisoformat(first), datetime.fromisoformat(last)) if first and last else None
+        if words := [some for some in (far, _text(metadata, LACKS_USERS)) if some]:
+            doubtful[day] = ". ".join(words)
+    return Made(dict(sorted(lost.items())), dict(sorted(doubtful.items())))
+
+
+def _text(metadata: Mapping[str, Any], name: str) -> str | None:
+    value = metadata.get(name)
+    return value.value if isinstance(value, dg.TextMetadataValue) else None
 
 
 def _owed(job: ImportJob, day: date, *, settled: bool) -> int | None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,11 +22,17 @@ from posthog_assets.core.partitions import key_of
 from posthog_assets.core.rejection import reason_head
 from posthog_assets.destination.ledger import BatchFacts, Ledger
 from posthog_assets.pipeline.config.import_file import Import
+from posthog_assets.pipeline.config.rejects import Lost, Verdict
+from posthog_assets.pipeline.day_state.other_days import far_from_day
+from posthog_assets.pipeline.day_state.profile import span
 from posthog_assets.pipeline.day_state.rejected import rejections
 from posthog_assets.pipeline.upstream import events_in
 from posthog_assets.sources.manifest import RawExport
 from posthog_assets.storage.layout import events_path, landed_path, ledger_path, staged_path
 from posthog_assets.storage.parquet import read_footer, read_table
+
+#: What it rejects was taken by the import, and not by PostHog.
+_DELIVERY: Final = "imported_batches"
 
 
 class DayState(StrEnum):
@@ -33,6 +40,7 @@ class DayState(StrEnum):
 
     FAILED = "failed"
     MISSING_IN_POSTHOG = "missing in PostHog"
+    TOO_MANY_REJECTED = "too many rejected"
     OWED = "owed"
     NOT_IMPORTED = "not imported"
     ACKNOWLEDGED = "acknowledged"
@@ -61,6 +69,10 @@ class DayNumbers:
     seconds: float = 0.0
     #: Why its last run failed, as Dagster has it.
     failure: str | None = None
+    #: Of a day with more rejected records than the import allows: how many, and why most of them.
+    too_many_rejected: str | None = None
+    #: Of a day whose events are all of other days: which.
+    far: str | None = None
 
     @property
     def owed(self) -> int:
@@ -68,11 +80,18 @@ class DayNumbers:
         return max(0, self.events.total() - self.acknowledged - self.dropped) if self.has_events else 0
 
     @property
+    def why(self) -> str:
+        """What a person should know of the day; empty where there is nothing."""
+        return ". ".join(words for words in (self.failure, self.too_many_rejected, self.far) if words)
+
+    @property
     def state(self) -> DayState:
         if self.failure:
             return DayState.FAILED
         if self.missing:
             return DayState.MISSING_IN_POSTHOG
+        if self.too_many_rejected:
+            return DayState.TOO_MANY_REJECTED
         if not self.has_ledger:
             return DayState.NOT_IMPORTED
         if self.owed:
@@ -88,6 +107,8 @@ def numbers_of(imp: Import, days: Iterable[date], failures: dict[date, str] | No
         _read_events(imp, found)
         _read_ledger(imp, found)
         _read_landed(imp, found)
+        if found.has_events:
+            _judge(imp, found)
         yield found
 
 
@@ -110,6 +131,19 @@ def _read_events(imp: Import, found: DayNumbers) -> None:
             sent = batch["event"].filter(pc.is_null(batch["reject_reason"]))
             for item in pc.value_counts(sent).to_pylist():
                 found.events[item["values"]] += item["counts"]
+        file.seek(0)
+        if ends := span(file):
+            found.far = far_from_day(found.day, *ends)
+
+
+def _judge(imp: Import, found: DayNumbers) -> None:
+    """Say whether more records are rejected than the import allows."""
+    counts: Counter[str] = Counter()
+    for (asset, reason), count in found.rejected.items():
+        counts[reason] += count if asset != _DELIVERY else 0
+    lost = Lost.of(found.staged if found.staged is not None else found.events.total() + counts.total(), counts)
+    if imp.rejects.judge(lost) is Verdict.FAIL:
+        found.too_many_rejected = lost.words
 
 
 def _read_ledger(imp: Import, found: DayNumbers) -> None:

@@ -15,11 +15,14 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from posthog_assets.core.counted import sized
 from posthog_assets.core.html_page import environment
 from posthog_assets.pipeline.report.charts import check_library, compared, stacked
 from posthog_assets.pipeline.report.day_numbers import DayNumbers, DayState
 from posthog_assets.pipeline.source_counts import Comparison
 
+#: States of days that a person should look at.
+_WANTING: Final = (DayState.FAILED, DayState.MISSING_IN_POSTHOG, DayState.TOO_MANY_REJECTED, DayState.OWED)
 #: Rows of a table; a sentence says how many there are beyond them.
 _ROWS: Final = 20
 
@@ -54,7 +57,7 @@ def html(
         charts=[Markup(chart) for chart in _charts(days) if chart],
         events=_top(sum((day.events for day in days), Counter())),
         reasons=_top(sum((day.rejected for day in days), Counter())),
-        failed=[day for day in days if day.state in (DayState.FAILED, DayState.MISSING_IN_POSTHOG, DayState.OWED)],
+        failed=[day for day in days if day.state in _WANTING or day.why],
         slowest=sorted((day for day in days if day.seconds), key=lambda day: -day.seconds)[:5],
         comparison=comparison,
         rows=_ROWS,
@@ -72,7 +75,7 @@ def _totals(days: Sequence[DayNumbers]) -> dict[str, Any]:
         "owed": sum(day.owed for day in days),
         "landed": sum(landed) if landed else None,
         "requests": sum(day.requests for day in days),
-        "MB sent": round(sum(day.sent_bytes for day in days) / 1e6, 1),
+        "sent": sized(sum(day.sent_bytes for day in days)),
     }
 
 

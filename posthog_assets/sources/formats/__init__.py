@@ -13,7 +13,15 @@ from posthog_assets.core.json_text import load
 from posthog_assets.core.records import RecordChunk, Unreadable
 from posthog_assets.sources.formats import json_lines as lines
 from posthog_assets.sources.formats.avro import count_avro, read_avro
-from posthog_assets.sources.formats.compression import BLOCK, blocks, broken, members, seekable, text_blocks
+from posthog_assets.sources.formats.compression import (
+    BLOCK,
+    blocks,
+    blocks_here,
+    broken,
+    members,
+    seekable,
+    text_blocks,
+)
 from posthog_assets.sources.formats.csv_rows import count_csv, read_csv
 from posthog_assets.sources.formats.framing import SUFFIXES, Compression, Format, Framing, detect
 from posthog_assets.sources.formats.json_array import count_json, is_whole_object, read_json
@@ -112,7 +120,7 @@ def _count(stream: IO[bytes], framing: Framing, name: str) -> int:
         case Format.JSON:
             return count_json(text_blocks(blocks(stream, name), name), name)
         case _:
-            return count_lines(text_blocks(blocks(stream, name), name))
+            return count_lines(text_blocks(blocks_here(stream, name), name))
 
 
 def last_line(file: IO[bytes], framing: Framing, name: str) -> bytes:

@@ -248,6 +248,21 @@ def blocks(stream: IO[bytes], name: str, size: int = BLOCK) -> Iterator[bytes]:
             yield block
 
 
+def blocks_here(stream: IO[bytes], name: str, size: int = BLOCK) -> Iterator[bytes]:
+    """Yield what `blocks` does, decompressed on this thread.
+
+    Where little is done with a block it is still in this core's cache, and handing it over would cost more than that.
+    """
+    done = 0
+    while True:
+        with broken(name, done):
+            block = stream.read(size)
+        if not block:
+            return
+        done += len(block)
+        yield block
+
+
 def text_blocks(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
     """Yield the blocks of UTF-8 text without its byte order mark; raises BrokenPart where it is UTF-16."""
     head = b""

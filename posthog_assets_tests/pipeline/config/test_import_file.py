@@ -33,6 +33,12 @@ def test_parts_that_contradict_each_other_are_refused_with_the_reason(
     assert words in str(found.value)
 
 
+@pytest.mark.parametrize("section", ["source", "dialect"])
+def test_a_section_that_is_missing_is_named(section: str, tmp_path: Path) -> None:
+    with pytest.raises(ImportFileError, match=f"- {section}: is required and missing$"):
+        small_import(tmp_path, **{section: None})
+
+
 @pytest.mark.parametrize(("variable", "storage"), [(None, "data"), ("", "data"), ("s3://bucket/x", "s3://bucket/x")])
 def test_where_imports_are_stored_is_the_environments_choice(
     variable: str | None, storage: str, monkeypatch: pytest.MonkeyPatch

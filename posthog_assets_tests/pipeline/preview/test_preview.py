@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.pipeline.deliver import deliver_day
 from posthog_assets.pipeline.export import export_day
 from posthog_assets.pipeline.preview.markdown import markdown
@@ -16,7 +12,7 @@ from posthog_assets.pipeline.preview.preview import preview_day
 from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets_tests.fakes.capture_server import CaptureServer
-from posthog_assets_tests.records.shop import DAY, invoke, write_import
+from posthog_assets_tests.records.shop import DAY, write_import
 
 
 def test_a_preview_counts_everything_and_sends_nothing(project: Path) -> None:
@@ -68,35 +64,6 @@ def test_names_the_project_does_not_know_are_listed(project: Path, shared_sandbo
     names = preview_day(write_import(project, shared_sandbox.url, destination=looking, mapping=extra), DAY).new_names
     assert names.events == ["heartbeat"]
     assert names.properties == ["colour never seen"]
-
-
-@pytest.mark.parametrize("form", ["terminal", "markdown", "html"])
-def test_a_preview_is_shown_in_three_forms(form: str, project: Path, tmp_path: Path) -> None:
-    write_import(project, "http://127.0.0.1:9")
-    page = tmp_path / "page.html"
-    options = {"terminal": [], "markdown": ["--markdown"], "html": ["--html", str(page)]}[form]
-    result = invoke(project, "preview", "shop", "--day", "2024-03-01", *options)
-    assert result.exit_code == 0, result.output
-    text = page.read_text() if form == "html" else result.output
-    assert "5 raw records become 4 rows" in text
-    assert "5 records - 1 rejected by the dialect + 0 derived = 4 rows" in text
-    assert "timestamp cannot be read" in text
-    assert "$geoip_disable" in text
-    if form == "markdown":
-        assert "| page | 3 |" in text
-        assert json.dumps("ann") in text
-
-
-def test_the_job_of_the_ui_shows_the_same(project: Path) -> None:
-    imp = write_import(project, "http://127.0.0.1:9")
-    job = build_definitions(imp).resolve_job_def("preview_shop")
-    result = job.execute_in_process(
-        partition_key="2024-03-01", run_config={"ops": {"preview_shop_day": {"config": {"events": 2}}}}
-    )
-    text = result.output_for_node("preview_shop_day")
-    assert "5 raw records become 4 rows" in text
-    assert text.count("```diff") == 2
-    assert not (Path(imp.store.root.path) / "posthog_events").exists()
 
 
 def test_fields_that_the_dialect_does_not_know_are_counted(project: Path) -> None:

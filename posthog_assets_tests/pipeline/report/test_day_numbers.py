@@ -34,6 +34,7 @@ DONE: dict[str, Any] = {
         # Pruned events owe nothing that is known.
         (DONE | {"has_events": False, "events": Counter(), "acknowledged": 0}, DayState.ACKNOWLEDGED),
         (DONE | {"acknowledged": 1, "landed": 1, "missing": 1}, DayState.MISSING_IN_POSTHOG),
+        (DONE | {"landed": 2, "too_many_rejected": "why"}, DayState.TOO_MANY_REJECTED),
         (DONE | {"landed": 2, "missing": 1, "failure": "why"}, DayState.FAILED),
         ({"has_events": True, "events": Counter(page=3)}, DayState.NOT_IMPORTED),
     ],

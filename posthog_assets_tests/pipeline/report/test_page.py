@@ -20,7 +20,6 @@ from posthog_assets.pipeline.stage import stage_day
 from posthog_assets.pipeline.transform import transform_day
 from posthog_assets.pipeline.verify import verify_day
 from posthog_assets_tests.conftest import small_import
-from posthog_assets_tests.records.shop import DAY, invoke, write_import
 
 pytest.importorskip("matplotlib", reason="needs the extra posthog_assets[report]")
 
@@ -99,6 +98,18 @@ def test_a_failed_day_and_one_that_misses_events_need_attention(tmp_path: Path) 
     assert "raw_export: no file" in page.texts
 
 
+def test_days_of_too_many_rejected_records_and_of_events_far_away_need_attention(tmp_path: Path, sandbox: Any) -> None:
+    imp = make_days(tmp_path, sandbox, {"2024-03-01": [], "2024-03-02": ["page"], "2024-03-03": ["page"]})
+    (tmp_path / "exports/2024-03-03.jsonl").write_text('{"id": 1, "user": "a", "at": "2023-01-03", "what": "x"}\n')
+    for step in (export_day, stage_day, transform_day):
+        step(imp, date(2024, 3, 3))
+    days = report_days(imp, None)
+    assert [day.state for day in days][:2] == [DayState.TOO_MANY_REJECTED, DayState.ACKNOWLEDGED]
+    page = Texts(html("small", days))
+    assert "1 of 1 records are rejected (100.0%); most often: timestamp cannot be read" in page.texts
+    assert any(text.startswith("2024-03-03: all of its events are of 2023-01-03") for text in page.texts)
+
+
 def test_names_and_reasons_of_strangers_are_shown_as_text(tmp_path: Path, sandbox: Any) -> None:
     imp = make_days(tmp_path, sandbox, {"2024-03-01": HOSTILE})
     days = report_days(imp, None)
@@ -124,13 +135,3 @@ def test_the_same_numbers_give_the_same_page(tmp_path: Path, sandbox: Any) -> No
 def test_an_import_without_a_stored_day_has_a_page_too() -> None:
     assert "No day is stored yet." in html("small", [])
     assert whole_range([]) == []
-
-
-def test_the_command_writes_the_page(project: Path) -> None:
-    imp = write_import(project, "http://127.0.0.1:9")
-    export_day(imp, DAY)
-    result = invoke(project, "report", "shop", "--html", str(project / "report.html"))
-    assert result.exit_code == 0, result.output
-    page = Texts((project / "report.html").read_text())
-    assert "2024-03-01 to 2024-03-01" in " ".join(page.texts)
-    assert "not imported: 1" in page.texts

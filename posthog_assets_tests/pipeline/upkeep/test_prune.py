@@ -7,12 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
-import dagster as dg
 import orjson
 import pytest
 
 from posthog_assets.core.errors import ImportFileError, MissingUpstream, Refused
-from posthog_assets.orchestration.build import build_definitions
 from posthog_assets.orchestration.sensors.new_data_plan import is_pinned
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.owed import owed_events
@@ -323,24 +321,6 @@ def test_the_command_says_what_goes_and_what_stays(project: Path) -> None:
     assert said.output.splitlines()[-1] == f"shop: {size:,} bytes would be freed"
     assert done.output.splitlines()[-1] == f"shop: {size:,} bytes freed"
     assert again.output.splitlines() == ["1 day stays: not old enough: 2024-03-01", "shop: 0 bytes freed"]
-
-
-def test_the_schedule_is_stopped_until_asked_for_and_its_job_prunes(tmp_path: Path) -> None:
-    (tmp_path / "exports").mkdir()
-    (tmp_path / f"exports/{DAY}.jsonl").write_text("\n".join(LINES) + "\n")
-    assert build_definitions(small_import(tmp_path)).schedules is not None
-    assert "small_prune" not in [
-        schedule.name for schedule in build_definitions(small_import(tmp_path)).schedules or []
-    ]
-    with CaptureServer() as server:
-        destination = {"host": server.url, "project_api_key": "phc_any"}
-        imp = small_import(tmp_path, retention={"raw_export": 0}, destination=destination)
-        imported(imp)
-        definitions = build_definitions(imp)
-        schedule = definitions.resolve_schedule_def("small_prune")
-        assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
-        assert definitions.resolve_job_def("prune_small").execute_in_process().success
-    assert RawExport(imp.store, DAY).is_pruned
 
 
 def test_a_stores_own_files_are_never_taken_for_days(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from click.testing import CliRunner
 
 from posthog_assets.pipeline.day_state.owed import owed_events, was_reopened
 from posthog_assets.pipeline.day_state.settled import Settled
@@ -88,20 +87,3 @@ def test_released_events_are_owed_and_the_next_delivery_sends_exactly_them(tmp_p
         assert materialize(imp, DAY, *STEPS[:4]).success
         assert [event["event"] for asked in server.requests[before:] for event in asked.body["batch"]] == ["page"] * 2
         assert (owed_events(imp.store, day), was_reopened(imp.store, day)) == (0, False)
-
-
-def test_the_command_says_what_is_released_and_how_to_send_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from posthog_assets.cli import release
-    from posthog_assets.cli.main import cli
-
-    with CaptureServer(dropping) as server:
-        imp = small_import(tmp_path, destination={"host": server.url, "project_api_key": "phc_any"})
-        write(tmp_path, "page", "click", "other")
-        materialize(imp, DAY, *STEPS[:4])
-    monkeypatch.setattr(release, "find_import", lambda name, project: imp)
-    asked = CliRunner().invoke(cli, ["release", "small", "--day", DAY, "--reason", "enforcement"])
-    assert asked.exit_code == 0, asked.output
-    assert "1  event schema enforcement: price" in asked.output
-    assert "1 events are owed again. To send them: posthog-assets backfill small --from 2024-03-01" in asked.output
-    again = CliRunner().invoke(cli, ["release", "small", "--day", DAY, "--reason", "enforcement"])
-    assert (again.exit_code, "dropped no event" in again.output) == (1, True)
