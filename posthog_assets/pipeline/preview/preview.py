@@ -27,6 +27,7 @@ from posthog_assets.destination.query_client import QueryClient
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.rejected import rejections
 from posthog_assets.pipeline.preview.dry_run import DryRun, dry_run
+from posthog_assets.pipeline.preview.field_changes import Difference, differences
 from posthog_assets.pipeline.upstream import stored_events
 from posthog_assets.sources.formats import Unreadable, read_records
 from posthog_assets.sources.manifest import RawExport
@@ -46,6 +47,13 @@ class Sample:
     before: Any
     after: dict[str, Any] | None
     reason: str | None
+    #: The field that holds the time of the event, where the dialect names one.
+    time_column: str | None = None
+
+    @property
+    def differences(self) -> list[Difference]:
+        """What became of each field of the record; nothing where it is rejected."""
+        return differences(self.before or {}, self.after, self.time_column) if self.after else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +198,8 @@ def _group_types(imp: Import, named: list[str]) -> tuple[list[str], str]:
 def _samples(run: DryRun, wanted: int) -> list[Sample]:
     chosen = _spread(list(_candidates(run, wanted)), wanted)
     raw = _raw_records(run, {place for place, _, _ in chosen if place})
-    return [Sample(place, raw.get(place) if place else None, after, reason) for place, after, reason in chosen]
+    column = run.imp.dialect.time_column
+    return [Sample(place, raw.get(place) if place else None, after, reason, column) for place, after, reason in chosen]
 
 
 _Candidate = tuple[Place | None, dict[str, Any] | None, str | None]
