@@ -30,7 +30,7 @@ _ARROWS_MS: Final = 1_000
 
 
 #: Shorter loops have not freed much, and giving it back takes some milliseconds.
-_LONG_SECONDS: Final = 2.0
+_LONG_SECONDS: Final = 1.0
 
 
 def _limit(limits: dict[int, int]) -> None:
