@@ -24,7 +24,7 @@ from posthog_assets.core.errors import ImportFileError
 from posthog_assets.core.markup import as_shown
 from posthog_assets.destination.preflight import OK, PROBLEM, preflight
 from posthog_assets.orchestration.failures import Failure
-from posthog_assets.orchestration.history import STEPS, State
+from posthog_assets.orchestration.history import State
 from posthog_assets.orchestration.local.backfill import FAILED, FINE, Ran, run_days
 from posthog_assets.orchestration.local.day_states import (
     Standing,
@@ -62,7 +62,8 @@ def run_backfill(
     with Processes(jobs) as processes, _prepared(name, project, create=True) as (job, instance):
         days = job.days(first, last)
         chosen = _chosen(job, assets)
-        if STEPS[0] in chosen:
+        # A trial begins with its staged events.
+        if job.assets[0] in chosen:
             days = _complete(job, days, console)
             reach = reach_of(job.imp, days) if last is None else None
             if reach is not None and days and reach < days[-1]:

@@ -21,7 +21,7 @@ from posthog_assets.core.errors import shorten
 from posthog_assets.core.markup import as_shown, visible
 from posthog_assets.orchestration.find_imports import find_import
 from posthog_assets.pipeline.preview import page
-from posthog_assets.pipeline.preview.field_changes import Kind, differences
+from posthog_assets.pipeline.preview.field_changes import Kind
 from posthog_assets.pipeline.preview.markdown import LEGEND, difference_line, json_text, sample_title, sentences
 from posthog_assets.pipeline.preview.markdown import markdown as as_markdown
 from posthog_assets.pipeline.preview.preview import Preview, Sample, preview_day
@@ -86,7 +86,7 @@ def sample_lines(sample: Sample, most: int | None = None) -> RenderableType:
     """Return a record beside what it becomes, a line a field (at most *most*), or why it is rejected."""
     if sample.after is None:
         return Group(f"[red]{as_shown(sample.reason or '')}[/red]", as_shown(shorten(json_text(sample.before), 1000)))
-    found = differences(sample.before or {}, sample.after)
+    found = sample.differences
     lines = [
         f"[{_COLORS[item.kind]}]{line}[/]" if _COLORS[item.kind] else line
         for item in found[:most]

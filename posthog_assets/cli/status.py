@@ -72,7 +72,7 @@ def _facts(standing: Standing, why: dict[date, Failure]) -> dict[str, Any]:
         },
         "too_many_rejected": [day.isoformat() for day in standing.too_many_lost],
         "days_without_events": [day.isoformat() for day in standing.made.without_events],
-        "warnings": [*standing.made.far.values(), *export_warnings(standing.job.imp)],
+        "warnings": [*standing.made.doubtful.values(), *export_warnings(standing.job.imp)],
         "next": _next(standing, why),
     }
 
@@ -136,12 +136,12 @@ def _print(standing: Standing, why: dict[date, Failure], console: Console) -> No
 
 
 def made_words(made: Made, too_many: dict[date, Lost], name: str) -> Iterator[str]:
-    """Yield what a person should know of the records of days: rejected ones, times far off, days without events."""
+    """Yield what a person should know of the records of days: rejected ones, days in doubt, days without events."""
     yield from _rejected_words(made.lost, too_many, name)
-    for words in list(made.far.values())[:_SHOWN]:
+    for words in list(made.doubtful.values())[:_SHOWN]:
         yield f"[yellow]warning:[/yellow] {as_shown(words)}"
-    if len(made.far) > _SHOWN:
-        yield f"[yellow]and {len(made.far) - _SHOWN:,} more days whose events are all of other days[/yellow]"
+    if len(made.doubtful) > _SHOWN:
+        yield f"[yellow]and {len(made.doubtful) - _SHOWN:,} more days like these[/yellow]"
     if empty := made.without_events:
         named = ", ".join(map(str, empty[:_SHOWN])) + (", …" if len(empty) > _SHOWN else "")
         yield f"{counted(len(empty), 'day')} without an event: {named}"

@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 
 import numpy as np
 
-from posthog_assets.core.errors import StorageError
+from posthog_assets.core.temporary_files import writing_temporary
 
 #: Rows that are sorted in memory, and then written as one run.
 _RUN_ROWS: Final = 1 << 17
@@ -108,18 +108,13 @@ class UuidSorter:
         self._runs.append(len(order))
 
     def _write(self, columns: Iterable[np.ndarray]) -> None:
-        try:
+        with writing_temporary(self._path):
             file = self._file = self._file or self._path.open("w+b", buffering=0)
             for column in columns:
                 left = column.data.cast("B")
                 # Not `tofile`: what it cannot write of the last bytes it leaves out, and says nothing.
                 while left:
                     left = left[file.write(left) :]
-        except OSError as error:
-            raise StorageError(
-                f"{self._path} cannot be written: {error.strerror}. Make room there, or set TMPDIR to a folder on a "
-                "larger disk; then run this again"
-            ) from error
 
     def _bounds(self) -> np.ndarray:
         """Return where pieces end: the first half of the smallest uuid that comes after each but the last."""

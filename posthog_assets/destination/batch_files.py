@@ -27,6 +27,7 @@ import xxhash
 
 from posthog_assets.core.schemas import BATCH_FILE
 from posthog_assets.core.uuid_sorter import whole
+from posthog_assets.destination.batch_file_layouts import Layouts
 from posthog_assets.destination.entries import CODES, VERDICTS, Entries, Known
 
 #: Other names in the folder, such as a copy that a person or a synchronised folder made, are not the ledger's.
@@ -44,6 +45,9 @@ _WRITTEN: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 _BLOCK: Final = 4 << 20
+
+#: Files up to this size are copied to read them faster; of larger ones the copy would be what takes memory.
+_COPIED: Final = 4 << 20
 
 #: Where the footer of a Parquet file has the Arrow types of its columns: the length of the name, and the name.
 _ARROW_SCHEMA: Final = b"\x0cARROW:schema"
@@ -83,6 +87,11 @@ class FileFacts:
 
     batches: list[tuple[str, BatchFacts]]
     replaces: frozenset[str] = frozenset()
+
+
+def no_layouts() -> Layouts:
+    """Return where the layouts of files that are read may be learned."""
+    return Layouts(_FACTS, _FACTS_DIGEST)
 
 
 def is_batch_file(name: str) -> bool:
@@ -166,11 +175,13 @@ def facts_of(file: IO[bytes], name: str) -> FileFacts:
     Raises:
         ValueError, KeyError, TypeError, pa.ArrowException: it is not what was written.
     """
-    return _facts(pq.read_schema(file), name)
+    return _facts(pq.read_schema(file).metadata, name)
 
 
-def read(file: IO[bytes], name: str) -> tuple[FileFacts, Iterator[pa.Table]]:
+def read(file: IO[bytes], name: str, layouts: Layouts) -> tuple[FileFacts, Iterator[pa.Table]]:
     """Return the facts in a file, and all of its rows, for `codes_of`; those of an answered batch are one table.
+
+    *layouts* are those of files that were read before.
 
     Raises:
         ValueError, KeyError, TypeError, pa.ArrowException: it is not what was written.
@@ -179,15 +190,27 @@ def read(file: IO[bytes], name: str) -> tuple[FileFacts, Iterator[pa.Table]]:
         _check_digest(name, digest_of_file(file))
         reader = pq.ParquetFile(file, pre_buffer=False)
         _check_columns(reader.schema_arrow, BATCH_FILE)
-        return _facts(reader.schema_arrow, name), _tables(reader)
-    # At once: it is small.
+        return _facts(reader.schema_arrow.metadata, name), _tables(reader)
+    # At once: it is small, unless it is of an undo of release 0.1.
     content = file.read()
     has_digest = _check_digest(name, digest_of(content))
-    table = pq.ParquetFile(pa.BufferReader(_without_arrow_schema(content)), pre_buffer=False).read(use_threads=False)
+    if len(content) > _COPIED:
+        table = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False).read(use_threads=False)
+        _check_columns(table.schema, BATCH_FILE)
+        if not has_digest:
+            table.validate(full=True)
+        return _facts(table.schema.metadata, name), iter([table.cast(_WITHOUT_ARROW_SCHEMA)])
+    if (found := layouts.read(content)) is not None:
+        noted, table = found
+        return _facts(noted, name), iter([table])
+    reader = pq.ParquetFile(pa.BufferReader(_without_arrow_schema(content)), pre_buffer=False)
+    table = reader.read(use_threads=False)
     _check_columns(table.schema, _WITHOUT_ARROW_SCHEMA)
     if not has_digest:
         table.validate(full=True)
-    return _facts(table.schema, name), iter([table])
+    facts = _facts(table.schema.metadata, name)
+    layouts.learn(content, reader.metadata, table.replace_schema_metadata())
+    return facts, iter([table])
 
 
 def _check_digest(name: str, actual: str) -> bool:
@@ -220,8 +243,8 @@ def _tables(reader: pq.ParquetFile) -> Iterator[pa.Table]:
         yield reader.read_row_group(group, use_threads=False)
 
 
-def _facts(schema: pa.Schema, name: str) -> FileFacts:
-    noted = schema.metadata or {}
+def _facts(noted: dict[bytes, bytes] | None, name: str) -> FileFacts:
+    noted = noted or {}
     text, folded = noted[_FACTS], noted.get(_FOLDED, b"")
     if _FACTS_DIGEST in noted and noted[_FACTS_DIGEST].decode() != digest_of(text + folded):
         raise ValueError("its facts are not what was written")

@@ -106,15 +106,14 @@ class Known:
         order = np.argsort(high)
         where = np.empty(len(high), dtype=np.int64)
         where[order] = np.searchsorted(self.high, high[order])
-        # Uuids with the same first half stand one after the other.
-        open_ = np.arange(len(high))
-        while len(open_):
-            open_ = open_[where[open_] < len(self)]
-            open_ = open_[self.high[where[open_]] == high[open_]]
-            hit = self.low[where[open_]] == low[open_]
-            found[open_[hit]] = where[open_[hit]]
-            open_ = open_[~hit]
-            where[open_] += 1
+        open_ = np.flatnonzero(where < len(self))
+        open_ = open_[self.high[where[open_]] == high[open_]]
+        hit = self.low[where[open_]] == low[open_]
+        found[open_[hit]] = where[open_[hit]]
+        # Others with the same first half stand after it, in the order of their last ones; of some days these are all.
+        open_ = open_[~hit]
+        begin, end = where[open_] + 1, np.searchsorted(self.high, high[open_], side="right")
+        found[open_] = _found_between(self.low, low[open_], begin, end)
         return found
 
     def are_acknowledged(self, where: np.ndarray) -> np.ndarray:
@@ -159,6 +158,17 @@ class Known:
         """Return the entries at *where* as owed, which *why* explains."""
         uuids, codes = whole(self.high[where], self.low[where]), np.full(len(where), CODES[Verdict.OWED], dtype=np.int8)
         return Entries(uuids, self.hashes[where], self.keys[where], codes, [why] * len(where))
+
+
+def _found_between(values: np.ndarray, wanted: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Return where each *wanted* one is among the sorted *values* from its *begin* to its *end*, -1 where it is not."""
+    last = end
+    while (is_open := begin < end).any():
+        middle = (begin + end) // 2
+        is_before = is_open & (values[np.minimum(middle, len(values) - 1)] < wanted)
+        begin, end = np.where(is_before, middle + 1, begin), np.where(is_open & ~is_before, middle, end)
+    at = np.minimum(begin, len(values) - 1)
+    return np.where((begin < last) & (values[at] == wanted), at, -1)
 
 
 def _acknowledged(codes: np.ndarray) -> np.ndarray:

@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 
 from posthog_assets.core.errors import DamagedFile, shorten
 from posthog_assets.core.schemas import LEDGER
+from posthog_assets.core.temporary_files import writing_temporary
 from posthog_assets.core.threads import Threads
 from posthog_assets.core.uuid_sorter import UuidSorter, halves
 from posthog_assets.destination.batch_files import (
@@ -44,6 +45,7 @@ from posthog_assets.destination.batch_files import (
     file_name,
     is_batch_file,
     is_folded,
+    no_layouts,
     number_of,
     read,
     write_folded,
@@ -187,7 +189,7 @@ class Ledger:
         words = Words()
         file.seek(0)
         with self._damage_named(name):
-            tables = read(file, name)[1]
+            tables = read(file, name, no_layouts())[1]
         while True:
             with self._damage_named(name):
                 table = next(tables, None)
@@ -210,7 +212,7 @@ class Ledger:
             for name in names:
                 # Large: not all of it at once.
                 with self._store.open(self._path(name)) as file, self._damage_named(name):
-                    self._facts[name], tables = read(file, name)
+                    self._facts[name], tables = read(file, name, no_layouts())
                     for table in tables:
                         yield table, codes_of(table)
 
@@ -218,7 +220,8 @@ class Ledger:
         """Yield the rows of small files, and the name of each, some hundreds of files at a time."""
         some: list[tuple[str, pa.Table]] = []
         rows = 0
-        for name, (facts, tables) in self._each(names, read):
+        layouts = no_layouts()
+        for name, (facts, tables) in self._each(names, lambda file, name: read(file, name, layouts)):
             self._facts[name] = facts
             some += ((name, table) for table in tables)
             rows += some[-1][1].num_rows
@@ -280,7 +283,7 @@ class Ledger:
         """Read back what others will be deleted for; raises DamagedFile, and leaves them."""
         try:
             with self._store.open(self._path(name)) as file, self._damage_named(name):
-                read(file, name)
+                read(file, name, no_layouts())
         except DamagedFile:
             self._store.delete(self._path(name))
             raise
@@ -342,7 +345,8 @@ class Ledger:
             with ExitStack() as stack:
                 path = Path(stack.enter_context(scratch_folder())) / "folded.parquet"
                 pieces = (entries or stack.enter_context(self.sorted_entries())).pieces()
-                digest = write_folded(path, pieces, facts)
+                with writing_temporary(path):
+                    digest = write_folded(path, pieces, facts)
                 name = file_name(self._next, self._writer, digest, folded=True)
                 self.holding.confirm()
                 with self._store.atomic_write(self._path(name)) as target:

@@ -69,6 +69,8 @@ class MappingReport:
     group_types: list[str] = field(default_factory=list)
     #: What PostHog will change or not show, a sentence each, and how many events it is about (`mapping.cautions`).
     cautions: dict[str, int] = field(default_factory=dict)
+    #: Why all events are of anonymous persons, where the import file names a user's column that no record has.
+    lacks_users: str | None = None
     first: datetime | None = None
     last: datetime | None = None
     seconds: float = 0.0

@@ -20,10 +20,13 @@ is a session of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
 import numpy as np
+
+from posthog_assets.core.temporary_files import writing_temporary
 
 #: The kinds of sessions.
 STARTED: Final = 0
@@ -109,7 +112,9 @@ class SessionIndex:
 
     def __exit__(self, *exc: object) -> None:
         for file in self._files:
-            file.close()
+            # What one that found no room still holds of its last bytes is not needed.
+            with suppress(OSError):
+                file.close()
 
     def add(self, events: np.ndarray) -> None:
         """Take events (`EVENT`)."""
@@ -126,8 +131,10 @@ class SessionIndex:
         buckets = events["key"] & np.uint64(_BUCKETS - 1)
         ordered = events[np.argsort(buckets, kind="stable")]
         ends = np.cumsum(np.bincount(buckets.astype(np.int64), minlength=_BUCKETS)).tolist()
-        for file, start, end in zip(self._files, (0, *ends), ends, strict=False):
-            file.write(ordered[start:end].tobytes())
+        with writing_temporary(self._folder):
+            for file, start, end in zip(self._files, (0, *ends), ends, strict=False):
+                file.write(ordered[start:end].tobytes())
+                file.flush()
 
     def close(self) -> None:
         """Find the sessions of what was added."""

@@ -25,6 +25,7 @@ from typing import Final, Literal
 import numpy as np
 import pyarrow as pa
 
+from posthog_assets.core.temporary_files import writing_temporary
 from posthog_assets.core.threads import Threads
 
 _RUN_BYTES: Final = 32 << 20
@@ -166,7 +167,11 @@ class Sorter:
         path = self._folder / f"run-{self._number:06d}.arrow"
         self._number += 1
         first = last = 0
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, self._schema, options=_WRITE) as writer:
+        with (
+            writing_temporary(path),
+            pa.OSFile(str(path), "wb") as file,
+            pa.ipc.new_file(file, self._schema, options=_WRITE) as writer,
+        ):
             for number, batch in enumerate(batches):
                 stamps = _stamps(batch)
                 first, last = (first if number else int(stamps[0])), int(stamps[-1])

@@ -23,7 +23,7 @@ from posthog_assets.core.rejection import reason_head
 from posthog_assets.destination.preflight import OK, PROBLEM, WARNING, Finding
 from posthog_assets.dialects.column import ABSENT, Column
 from posthog_assets.dialects.columns import Columns
-from posthog_assets.mapping import EventMapper
+from posthog_assets.mapping import EventMapper, Mapping
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.rejects import Lost, Verdict
 from posthog_assets.pipeline.day_state.other_days import far_from_day
@@ -69,9 +69,11 @@ def look_at_records(
 
 def _mapped(imp: Import, good: pa.RecordBatch, day: date, now: datetime) -> pa.RecordBatch:
     ids = read_identity_map(imp.mapping.identity_map) if imp.mapping.identity_map else None
+    # Sessions need the records of a whole day, and reject none.
+    mapping = imp.mapping.model_copy(update={"sessions": Mapping.model_validate({}).sessions})
     with open_step_files() as files:
         mapper = EventMapper(
-            imp.mapping, imp.name, imp.dialect, day=day, fetched_at=now, identity_map=ids, files=files,
+            mapping, imp.name, imp.dialect, day=day, fetched_at=now, identity_map=ids, files=files,
             since=imp.since, until=imp.until,
         )  # fmt: skip
         return mapper.map(mapper.prepared(good))

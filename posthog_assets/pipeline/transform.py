@@ -26,6 +26,7 @@ from posthog_assets.core.schemas import (
     POSTHOG_EVENTS,
     STAGED_KEY,
 )
+from posthog_assets.dialects.columns import Columns
 from posthog_assets.mapping import Around, EventMapper, Floors, MappingReport, Survey, map_day
 from posthog_assets.mapping.sessions import COLUMNS as SESSION_COLUMNS
 from posthog_assets.pipeline.config.import_file import Import
@@ -38,6 +39,9 @@ from posthog_assets.storage.leases import Holding
 from posthog_assets.storage.parquet import ParquetSink, digest_of, read_batches, read_column, read_table
 from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.store import Store
+
+#: Fewer records may well have no user.
+_MANY: Final = 20
 
 
 def transform_day(
@@ -74,8 +78,24 @@ def transform_day(
                         lambda columns: read_batches(file, columns),
                     ),
                 )
+            report.lacks_users = _lacks_users(imp, day, file, reader.metadata.num_rows)
             report.knows_history = facts is not None if imp.mapping.asks_history else None
             return report
+
+
+def _lacks_users(imp: Import, day: Partition, file: IO[bytes], rows: int) -> str | None:
+    """Return a sentence where the import file names the column of the user, and no record of the day has one.
+
+    A name that is written wrong gives such days: their events would be of devices only.
+    """
+    dialect = imp.dialect
+    if not isinstance(dialect, Columns) or not dialect.links_identities or rows < _MANY:
+        return None
+    # Read only as far as a user stands in it, as a rule a few thousand rows.
+    if any(column.null_count < len(column) for column in read_column(file, "user_id")):
+        return None
+    column = dialect.user_id.column if dialect.user_id else ""
+    return f"{key_of(day)}: no record has a user in {column} (dialect.user_id), so all events are of anonymous persons"
 
 
 def _fetched_at(imp: Import, day: Partition, staged: pa.Schema) -> str:

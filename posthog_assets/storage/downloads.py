@@ -13,7 +13,9 @@ from typing import IO, Any, Final, TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
+from posthog_assets.core.errors import StorageError
 from posthog_assets.core.http import backoff
+from posthog_assets.core.temporary_files import writing_temporary
 from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.timing import Timing
 
@@ -23,8 +25,15 @@ _KEPT: Final = 2
 #: What a look into a file fetches at a time.
 _PEEK_BYTES: Final = 256 << 10
 
-#: Final answers: asking again would change nothing.
-_ANSWERS: Final = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+#: Final answers, and no room for them here: asking again would change nothing.
+_ANSWERS: Final = (
+    StorageError,
+    FileNotFoundError,
+    FileExistsError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
 
 T = TypeVar("T")
 
@@ -82,7 +91,16 @@ class Downloads:
         with self._lock:
             self._number += 1
             local = Path(self._folder.name) / str(self._number)
-        steadily(lambda: self._files.get_file(path, str(local)), self._timing)
+
+        def fetch() -> None:
+            with writing_temporary(local):
+                self._files.get_file(path, str(local))
+
+        try:
+            steadily(fetch, self._timing)
+        except BaseException:
+            local.unlink(missing_ok=True)
+            raise
         with self._lock:
             self._there[key] = local
             while len(self._there) > _KEPT:

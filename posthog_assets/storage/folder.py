@@ -21,6 +21,7 @@ from typing import IO, Any, Final, TypeVar
 from upath import UPath
 
 from posthog_assets.core.errors import ImportFileError, PosthogAssetsError, StorageError, StorageUnavailable, shorten
+from posthog_assets.core.temporary_files import writing_temporary
 from posthog_assets.storage.downloads import Downloads, create, read_small, steadily
 from posthog_assets.storage.scratch import scratch_folder
 from posthog_assets.storage.timing import DEFAULT, Timing
@@ -229,7 +230,9 @@ class Folder:
         folder = self._made(Path(target.path).parent) if self._local else Path(self._scratch().name)
         temporary = folder / f"{TEMPORARY}{uuid.uuid4().hex}-{target.name}"
         try:
-            yield temporary
+            # Elsewhere it stands on another disk than what it becomes.
+            with contextlib.nullcontext() if self._local else writing_temporary(temporary):
+                yield temporary
             if self._local:
                 if durable:
                     _sync(temporary)

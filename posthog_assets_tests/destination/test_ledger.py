@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import resource
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posthog_assets.core import uuid_sorter
-from posthog_assets.core.errors import DamagedFile
+from posthog_assets.core.errors import DamagedFile, StorageError
 from posthog_assets.destination import ledger as ledger_module
 from posthog_assets.destination.entries import CODES, Entries
 from posthog_assets.destination.ledger import BatchFacts, Ledger
@@ -332,3 +333,16 @@ def test_folding_works_on_an_object_store() -> None:
     assert len(store.names("imported_batches/2024-03-01/batches")) == 1
     assert content(Ledger(store, "2024-03-01")) == EXPECTED
     assert len(Ledger(store, "2024-03-01").facts()) == 12
+
+
+def test_a_temporary_disk_without_room_for_the_fold_is_named_and_every_file_stays(tmp_path: Path) -> None:
+    ledger = recorded(Store(str(tmp_path), "small"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
+    try:
+        with pytest.raises(StorageError, match=r"/folded.parquet cannot be written: File too large. .* set TMPDIR to"):
+            ledger.fold()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert content(Ledger(Store(str(tmp_path), "small"), "2024-03-01")) == EXPECTED
+    assert ledger.batches == 12

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from posthog_assets.core.errors import StorageError
+from posthog_assets.mapping import session_index
 from posthog_assets.mapping.session_index import COMPUTED, EVENT, NAMED, STARTED, UNKNOWN, FirstUsers, SessionIndex
 
 MINUTE = 60_000_000
@@ -80,3 +83,15 @@ def test_a_device_is_its_first_users_and_its_own_where_it_had_none() -> None:
 
 def test_without_any_user_each_device_is_its_own() -> None:
     assert FirstUsers().of(np.array([5, 6], dtype="u8")).tolist() == [5, 6]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_temporary_disk_that_is_full_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_index, "_HELD_EVENTS", 1)
+    for number in range(session_index._BUCKETS):
+        (tmp_path / f"sessions-{number:02d}").symlink_to("/dev/full")
+    with (
+        pytest.raises(StorageError, match=f"^{tmp_path} cannot be written: No space left on device. Make room there"),
+        SessionIndex(tmp_path, idle=30 * MINUTE) as index,
+    ):
+        index.add(events(COMPUTED, (1, 1, 0), (2, 2, 20)))

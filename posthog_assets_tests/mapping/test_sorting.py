@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posthog_assets.core.errors import StorageError
 from posthog_assets.mapping import sorting
 from posthog_assets.mapping.sorting import Floors, Sorter, in_windows
 from posthog_assets_tests.examples import examples
@@ -120,3 +121,16 @@ def test_rows_that_are_nearly_in_order_leave_before_the_last_one_has_come() -> N
     leaving = in_windows(coming(), Floors(stamps_of(day)))  # type: ignore[arg-type]
     next(leaving)
     assert seen < 20
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_temporary_disk_that_is_full_is_named_and_not_the_storage(tmp_path: Path) -> None:
+    run = tmp_path / "run-000000.arrow"
+    run.symlink_to("/dev/full")
+    with (
+        pytest.raises(StorageError, match=f"^{run} cannot be written: No space left on device. Make room there"),
+        Sorter(tmp_path, SCHEMA) as sorter,
+    ):
+        for batch in batches_of([[number] * 8 for number in range(20)]):
+            sorter.add(batch)
+        list(sorter.sorted_batches())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gc
 import io
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,42 @@ def test_what_a_long_loop_freed_goes_back_to_the_system(monkeypatch: pytest.Monk
         # The next batch would have it.
         assert resident_mb() > before + 40
     assert resident_mb() < before + 10
+
+
+#: Prints how many arenas there are once twelve threads have each allocated memory at the same time.
+COUNT_ARENAS = """
+import ctypes, re, sys, threading
+from posthog_assets.pipeline.hot_loop import hot_loop
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.fopen.restype = ctypes.c_void_p
+everyone = threading.Barrier(12)
+
+def allocate():
+    everyone.wait()
+    libc.malloc(1_000)
+    everyone.wait()
+
+with hot_loop():
+    threads = [threading.Thread(target=allocate) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+file = libc.fopen(sys.argv[1].encode(), b"w")
+libc.malloc_info(0, ctypes.c_void_p(file))
+libc.fclose(ctypes.c_void_p(file))
+print(len(re.findall("<heap nr=", open(sys.argv[1]).read())))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no arenas")
+def test_threads_share_the_arenas_of_the_c_library(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", COUNT_ARENAS, str(tmp_path / "malloc.xml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    # A few threads of libraries may have made one each before.
+    assert int(done.stdout) <= 5
 
 
 def test_loops_that_overlap_share_the_change_and_the_last_undoes_it() -> None:

@@ -115,6 +115,25 @@ def test_a_project_that_is_not_asked_is_named_and_the_types_of_all_days_together
             delivered(imp, NEXT)
 
 
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (Reply(401, b'{"detail": "Invalid personal API key"}'), "refused a look (HTTP 401: Invalid personal API key)"),
+        (Reply(403, b'{"detail": "API key missing required scope"}'), "the personal key needs the scope query:read"),
+        (Reply(400, b'{"detail": "unknown table"}'), "this PostHog cannot be asked for its group types"),
+    ],
+)
+def test_a_preview_says_why_the_project_was_not_asked_for_its_group_types_and_goes_on(
+    reply: Reply, words: str, tmp_path: Path
+) -> None:
+    write(tmp_path, {"company": "acme"})
+    with CaptureServer(lambda asked: reply) as server:
+        seen = preview_day(segment(tmp_path, server.url), DAY)
+    (sentence,) = (words for words in sentences(seen) if words.startswith("The group types that the project has"))
+    assert words in sentence
+    assert (seen.to_send, seen.group_types) == (1, [])
+
+
 @pytest.mark.parametrize("content", [b"", b'["a"', b"{}", b"[1]"])
 def test_a_damaged_list_of_the_types_that_were_sent_is_named_with_what_to_do(content: bytes, tmp_path: Path) -> None:
     imp = segment(tmp_path, key=False)

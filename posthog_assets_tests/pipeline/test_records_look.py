@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from posthog_assets.destination.preflight import OK, PROBLEM, WARNING
 from posthog_assets.pipeline.records_look import look_at_records
 from posthog_assets_tests.conftest import small_import
@@ -68,3 +70,26 @@ def test_an_event_of_the_mapping_that_is_spelled_wrong_is_a_warning(tmp_path: Pa
         WARNING,
         "mapping.events names the event pgae, which no record that was looked at has; did you mean page?",
     )
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        {"sessions": "auto"},
+        {"sessions": {"idle_minutes": 30}},
+        {"first_time": ["page"], "since_previous": ["page"]},
+        {"first_events": {"page": "first page"}},
+        {"repeats": "collapse"},
+        {"person_properties": "set", "identify": False},
+        {"groups": {"company": None}},
+        {
+            "steps": [
+                {"step": "hash", "key": "k" * 20, "names": ["x"], "ids": True},
+                {"step": "sample", "fraction": 0.9},
+            ]
+        },
+    ],
+)
+def test_whatever_the_mapping_asks_for_records_are_looked_at(mapping: dict[str, Any], tmp_path: Path) -> None:
+    lines = [line(n, user=f"u{n}", **{"$session_id": "s"}) for n in range(3)]
+    assert found(tmp_path, lines, mapping=mapping)[0][0] == OK

@@ -92,6 +92,7 @@ def test_a_day_of_wikipedia_lands_as_it_is_in_the_file(
         "every_staged_row_is_an_event": True,
         "few_records_are_rejected": True,
         "events_are_near_their_day": True,
+        "some_record_has_a_user": True,
         "no_event_long_before_start": True,
         "nothing_lost": True,
         "nothing_orphaned": True,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import resource
 import socket
+import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +181,29 @@ def test_a_storage_that_refuses_connections_is_said_in_a_sentence() -> None:
         port = free.getsockname()[1]
     with pytest.raises(StorageUnavailable, match=rf"ftp://127.0.0.1:{port}/data could not be reached: .*refused"):
         Store(f"ftp://127.0.0.1:{port}/data", "shop")
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """Let no file of this process grow beyond 1,000 bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("ask", ["read", "write"])
+def test_a_full_disk_of_this_machine_is_not_said_to_be_the_stores(ask: str, full_disk: None) -> None:
+    folder = Folder(f"memory://folder-{uuid.uuid4().hex}", "shop")
+    folder.write_bytes("long", b"x" * 10_000)
+    # At once: trying again would pause for seconds.
+    with pytest.raises(StorageError, match="cannot be written: File too large. .* set TMPDIR to a folder") as raised:
+        if ask == "read":
+            with folder.open("long"):
+                pass
+        else:
+            with folder.atomic_write("long") as path:
+                path.write_bytes(b"y" * 10_000)
+    assert str(raised.value).startswith(tempfile.gettempdir())
+    assert not isinstance(raised.value, StorageUnavailable)
+    assert folder.read_bytes("long") == b"x" * 10_000

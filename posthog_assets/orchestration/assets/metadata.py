@@ -26,6 +26,9 @@ from posthog_assets.destination.explore import explore_url
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.profile import Hours, first_rows, hours, span
 
+#: Where an asset's entry says why all events of a day are of anonymous persons.
+LACKS_USERS: Final = "lacks_users"
+
 #: Where an asset's entry says which rules of this package made it, beside the version of the mapping.
 RULES_ENTRY: Final = "mapping_rules"
 

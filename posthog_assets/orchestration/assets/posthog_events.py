@@ -10,6 +10,7 @@ from posthog_assets.mapping import MappingReport
 from posthog_assets.mapping.version import RULES
 from posthog_assets.orchestration.assets.declaration import Progress, day_of, declare, explained
 from posthog_assets.orchestration.assets.metadata import (
+    LACKS_USERS,
     RULES_ENTRY,
     day_profile,
     location,
@@ -30,6 +31,9 @@ REJECTS_CHECK: Final = "few_records_are_rejected"
 #: The check that warns where all events of a day are of other days.
 NEAR_CHECK: Final = "events_are_near_their_day"
 
+#: The check that warns where the import file names the column of the user, and no record of a day has one.
+USERS_CHECK: Final = "some_record_has_a_user"
+
 DESCRIPTION = """The day's events exactly as PostHog will get them, oldest first. Nothing has been sent yet.
 
 Names, properties and persons are what the import file's `mapping` says. An event's `uuid` is a function of the source's
@@ -45,6 +49,7 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
         "every_staged_row_is_an_event": "staged rows - rejected + derived = PostHog events",
         REJECTS_CHECK: f"at most {imp.rejects.warn:.0%} of the records are rejected, other than on purpose",
         NEAR_CHECK: "some event lies within two days of the partition's day",
+        USERS_CHECK: "some record has a user, where the import file names the user's column",
     }
 
     @declare(
@@ -74,6 +79,7 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
                 "refused_merges": report.refused_merges,
                 **_sessions(report),
                 **_lost(lost),
+                **({LACKS_USERS: report.lacks_users} if report.lacks_users else {}),
                 **records("cautions", [{"caution": words, "events": n} for words, n in report.cautions.items()]),
                 **_history(report),
                 "mapping": imp.mapping_version,
@@ -96,6 +102,12 @@ def build_posthog_events(imp: Import, partitions: dg.DailyPartitionsDefinition) 
                 ),
                 _rejects_check(imp, lost),
                 _near_check(day, report),
+                dg.AssetCheckResult(
+                    passed=report.lacks_users is None,
+                    check_name=USERS_CHECK,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=report.lacks_users,
+                ),
             ],
         )
 

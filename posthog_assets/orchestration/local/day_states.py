@@ -16,7 +16,7 @@ import dagster as dg
 
 from posthog_assets.core.errors import PosthogAssetsError
 from posthog_assets.mapping.version import RULES
-from posthog_assets.orchestration.assets.metadata import RULES_ENTRY
+from posthog_assets.orchestration.assets.metadata import LACKS_USERS, RULES_ENTRY
 from posthog_assets.orchestration.failures import Failure, failure_of, numbers
 from posthog_assets.orchestration.history import State, read_states
 from posthog_assets.orchestration.local.project import ImportJob
@@ -42,8 +42,8 @@ class Made:
 
     #: By day whose events are made: records that should be events and are not.
     lost: dict[date, Lost] = field(default_factory=dict)
-    #: By day whose events are all of other days: a sentence that says so.
-    far: dict[date, str] = field(default_factory=dict)
+    #: By day that was made of records read wrongly, as it seems: a sentence that says why.
+    doubtful: dict[date, str] = field(default_factory=dict)
 
     @property
     def without_events(self) -> list[date]:
@@ -257,16 +257,16 @@ def _metadata(
 def read_made(instance: dg.DagsterInstance, job: ImportJob, days: Iterable[date]) -> Made:
     """Return what was made of the records of those of *days* whose events are made."""
     lost: dict[date, Lost] = {}
-    far: dict[date, str] = {}
+    doubtful: dict[date, str] = {}
     for day, metadata in _metadata(instance, job, _EVENTS, days) if _EVENTS in job.assets else ():
         counts = numbers(metadata)
         if "lost" in counts:
             lost[day] = Lost(counts.get("records", 0), counts["lost"], _text(metadata, "lost_because"))
         first, last = _text(metadata, "first_event"), _text(metadata, "last_event")
-        if first and last:
-            words = far_from_day(day, datetime.fromisoformat(first), datetime.fromisoformat(last))
-            far |= {day: words} if words else {}
-    return Made(dict(sorted(lost.items())), dict(sorted(far.items())))
+        far = far_from_day(day, datetime.fromisoformat(first), datetime.fromisoformat(last)) if first and last else None
+        if words := [some for some in (far, _text(metadata, LACKS_USERS)) if some]:
+            doubtful[day] = ". ".join(words)
+    return Made(dict(sorted(lost.items())), dict(sorted(doubtful.items())))
 
 
 def _text(metadata: Mapping[str, Any], name: str) -> str | None:

@@ -30,8 +30,9 @@ class ImportJob:
 
     @cached_property
     def assets(self) -> tuple[str, ...]:
-        """The names of its assets, upstream first."""
-        return tuple("/".join(key.path[1:]) for key in self.job.asset_layer.asset_graph.toposorted_asset_keys)
+        """The names of its assets, upstream first; the raw export that a trial reads is none of the trial's."""
+        keys = self.job.asset_layer.asset_graph.toposorted_asset_keys
+        return tuple("/".join(key.path[1:]) for key in keys if key.path[0] == self.imp.name)
 
     def key(self, asset: str) -> dg.AssetKey:
         return dg.AssetKey([self.imp.name, *asset.split("/")])

@@ -33,10 +33,11 @@ class Difference:
     after: Any
 
 
-def differences(before: Any, after: dict[str, Any]) -> list[Difference]:
+def differences(before: Any, after: dict[str, Any], time_column: str | None = None) -> list[Difference]:
     """Return what became of the fields of *before*, a raw record, in *after*, its event: the event's order first.
 
-    A field whose value stands under another path counts as renamed.
+    A field whose value stands under another path counts as renamed, and so does *time_column*, the field that is the
+    event's timestamp however it is written.
     """
     old = dict(_leaves(before if isinstance(before, dict) else {"record": before}))
     fields = {key: value for key, value in after.items() if key != "properties"} | dict(after.get("properties") or {})
@@ -48,7 +49,10 @@ def differences(before: Any, after: dict[str, Any]) -> list[Difference]:
             kind = Kind.KEPT if _same(old[path], value) else Kind.CHANGED
             found.append(Difference(kind, path, path, old[path], value))
             continue
-        source = next((name for name, other in unused.items() if name not in fields and _same(other, value)), None)
+        if path == "timestamp" and time_column in unused and time_column not in fields:
+            source: str | None = time_column
+        else:
+            source = next((name for name, other in unused.items() if name not in fields and _same(other, value)), None)
         if source is None or value in (None, "", True, False):
             found.append(Difference(Kind.ADDED, None, path, None, value))
         else:

@@ -14,7 +14,7 @@ from posthog_assets.core.counted import counted, sized
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.markup import code_block, markdown_text, visible
 from posthog_assets.core.posthog_rules import BEFORE_SINCE, NOT_BEFORE_UNTIL
-from posthog_assets.pipeline.preview.field_changes import Difference, Kind, differences
+from posthog_assets.pipeline.preview.field_changes import Difference, Kind
 from posthog_assets.pipeline.preview.preview import NewNames, Preview, Sample
 
 _MARKS: Final = {Kind.KEPT: " ", Kind.RENAMED: "→", Kind.CHANGED: "~", Kind.ADDED: "+", Kind.DROPPED: "-"}
@@ -69,6 +69,8 @@ def sentences(preview: Preview) -> Iterator[str]:
         )
     for words in preview.group_types:
         yield f"Importing this day stops before anything is sent: {words}."
+    if preview.group_types_unseen:
+        yield f"The group types that the project has were not looked up: {preview.group_types_unseen}."
     yield from _names(preview.new_names)
 
 
@@ -134,7 +136,7 @@ def markdown(preview: Preview) -> str:
         if sample.after is None:
             lines = [f"! {sample.reason}", shorten(json_text(sample.before), 1000)]
         else:
-            lines = [difference_line(item) for item in differences(sample.before or {}, sample.after)]
+            lines = [difference_line(item) for item in sample.differences]
         parts += ["", markdown_text(sample_title(sample)), "", code_block("\n".join(map(visible, lines)), "diff")]
     return "\n".join(parts)
 

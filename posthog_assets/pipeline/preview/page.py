@@ -15,7 +15,7 @@ import orjson
 from posthog_assets.core.errors import shorten
 from posthog_assets.core.html_page import environment
 from posthog_assets.core.markup import visible, visible_lines
-from posthog_assets.pipeline.preview.field_changes import Difference, Kind, differences
+from posthog_assets.pipeline.preview.field_changes import Difference, Kind
 from posthog_assets.pipeline.preview.markdown import json_text, sample_title, sentences
 from posthog_assets.pipeline.preview.preview import Preview, Sample
 
@@ -94,7 +94,7 @@ def _shown(sample: Sample) -> _Shown:
     place = sample_title(sample)
     if sample.after is None:
         return _Shown(place, "rejected", [], sample.reason or "", _indented(sample.before))
-    found = differences(sample.before or {}, sample.after)
+    found = sample.differences
     return _Shown(place, str(sample.after["event"]), [_field(item) for item in found], None, "")
 
 

@@ -27,6 +27,7 @@ from posthog_assets.destination.query_client import QueryClient
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.day_state.rejected import rejections
 from posthog_assets.pipeline.preview.dry_run import DryRun, dry_run
+from posthog_assets.pipeline.preview.field_changes import Difference, differences
 from posthog_assets.pipeline.upstream import stored_events
 from posthog_assets.sources.formats import Unreadable, read_records
 from posthog_assets.sources.manifest import RawExport
@@ -46,6 +47,13 @@ class Sample:
     before: Any
     after: dict[str, Any] | None
     reason: str | None
+    #: The field that holds the time of the event, where the dialect names one.
+    time_column: str | None = None
+
+    @property
+    def differences(self) -> list[Difference]:
+        """What became of each field of the record; nothing where it is rejected."""
+        return differences(self.before or {}, self.after, self.time_column) if self.after else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,9 @@ class Preview:
     new_names: NewNames
     #: Why the project should not get the group types that the events name.
     group_types: list[str]
+    #: Why the project was not asked for its group types though the events name some and there is a personal key; empty
+    #: where it was.
+    group_types_unseen: str
     samples: list[Sample]
 
 
@@ -107,6 +118,7 @@ def preview_day(imp: Import, day: date, samples: int = 10) -> Preview:
         to_send = report.events - settled
         destination = imp.destination
         requests = max(math.ceil(to_send / destination.batch_events), math.ceil(size / destination.batch_bytes))
+        group_types, group_types_unseen = _group_types(imp, run.mapping.group_types)
         rejected = dict(Counter(run.staging.reject_reasons) + Counter(run.mapping.reject_reasons))
         return Preview(
             import_name=imp.name,
@@ -131,7 +143,8 @@ def preview_day(imp: Import, day: date, samples: int = 10) -> Preview:
                                      destination.max_requests_per_second),
             billable=report.recent if destination.historical_migration else to_send,
             new_names=_new_names(imp, events, properties),
-            group_types=_group_types(imp, run.mapping.group_types),
+            group_types=group_types,
+            group_types_unseen=group_types_unseen,
             samples=_samples(run, samples),
         )  # fmt: skip
 
@@ -170,19 +183,23 @@ def _new_names(imp: Import, events: set[str], properties: set[str]) -> NewNames:
     return NewNames(sorted(events - old), new[:_NAMES])
 
 
-def _group_types(imp: Import, named: list[str]) -> list[str]:
-    destination = imp.destination
-    try:
-        known = known_group_types(QueryClient(destination, TRIES)) if named and destination.verifies else None
-    except VerificationError:
-        known = None
-    return list(group_type_flaws(named, known, destination.new_group_types))
+def _group_types(imp: Import, named: list[str]) -> tuple[list[str], str]:
+    """Return why the project should not get the group types that are *named*, and why it was not asked for its own."""
+    destination, known, unseen = imp.destination, None, ""
+    if named and destination.verifies:
+        try:
+            known = known_group_types(QueryClient(destination, TRIES))
+            unseen = "" if known is not None else "this PostHog cannot be asked for its group types"
+        except VerificationError as error:
+            unseen = shorten(str(error), 400)
+    return list(group_type_flaws(named, known, destination.new_group_types)), unseen
 
 
 def _samples(run: DryRun, wanted: int) -> list[Sample]:
     chosen = _spread(list(_candidates(run, wanted)), wanted)
     raw = _raw_records(run, {place for place, _, _ in chosen if place})
-    return [Sample(place, raw.get(place) if place else None, after, reason) for place, after, reason in chosen]
+    column = run.imp.dialect.time_column
+    return [Sample(place, raw.get(place) if place else None, after, reason, column) for place, after, reason in chosen]
 
 
 _Candidate = tuple[Place | None, dict[str, Any] | None, str | None]

@@ -16,10 +16,11 @@ from posthog_assets.dialects.base import NEWEST_EDITION
 from posthog_assets.dialects.recognition import Recognition, recognize
 from posthog_assets.pipeline.sniffing.columns import Roles, guess_roles
 from posthog_assets.pipeline.sniffing.evidence import Certainty, Finding
-from posthog_assets.pipeline.sniffing.sampling import Sample, flattened
+from posthog_assets.pipeline.sniffing.sampling import Sample, flattened, table_of
 
 #: Texts that a database writes into CSV where there is no value.
 _NULLS: Final = ("\\N", "NULL", "(null)", "<null>", "<NULL>", "null")
+_DECIMAL_COMMA: Final = re.compile(r"-?\d{1,3}((\.\d{3})*|\d*),\d+")
 #: Columns that a vendor's records have in a warehouse, or in CSV, where its own dialect does not know them.
 _FLAT: Final = {
     "Mixpanel": frozenset({"$insert_id", "mp_lib", "$lib_version", "mp_country_code", "$mp_api_endpoint"}),
@@ -54,6 +55,9 @@ def dialect_section(
         section["nulls"] = ["", *nulls]
         words = f"{', '.join(nulls)} seems to stand for no value"
         findings.append(Finding("dialect.nulls", section["nulls"], Certainty.LIKELY, words))
+    if untyped and (columns := _decimal_commas(records)):
+        words = f"{', '.join(columns)}: numbers with a decimal comma, which stay text"
+        findings.append(Finding("dialect.types", None, Certainty.UNSURE, words))
     return section, findings
 
 
@@ -133,6 +137,14 @@ def _unusable(roles: Roles, records: list[dict[str, Any]]) -> str:
         f"found no column {missing} among: {shown}. If one of them is it, name it: --column {role}=COLUMN; else "
         "posthog-assets init NAME --source files gives a template to fill in"
     )
+
+
+def _decimal_commas(records: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the columns whose values are numbers as they are written in much of Europe, `1.234,5`."""
+    return [
+        path for path, values in table_of(records).items()
+        if values and all(isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value.strip()) for value in values)
+    ]  # fmt: skip
 
 
 def _nulls_in(records: Sequence[dict[str, Any]]) -> list[str]:

@@ -47,7 +47,9 @@ def preview_draft(draft: Draft, wanted: int = 5) -> list[Sample]:
         properties.pop(imp.mapping.markers.day, None)
         after |= {"timestamp": event["timestamp"].isoformat(), "properties": properties}
         reason = event["reject_reason"]
-        samples[event["raw_line"]] = Sample(None, records[event["raw_line"]], None if reason else after, reason)
+        samples[event["raw_line"]] = Sample(
+            None, records[event["raw_line"]], None if reason else after, reason, imp.dialect.time_column
+        )
     return [samples[index] for index in sorted(samples)]
 
 

@@ -142,10 +142,12 @@ def mark_undone(imp: Import, days: Iterable[date]) -> int:
                 continue
             # Before the ledger: a note that outlived its events would let pruning delete what must be sent again.
             Settled.forget(imp.store, day)
-            now, count = datetime.now(UTC).isoformat(), len(where)
-            ledger.append(
-                known.taken_back(where, WHY), BatchFacts(now, "undo", "", 0, count, 0, 0, count, 0, 0, None, None)
-            )
+            now = datetime.now(UTC).isoformat()
+            # What one file holds is read at once. After a run that was killed in between, the next one does the rest.
+            for start in range(0, len(where), _PIECE):
+                taken = known.taken_back(where[start : start + _PIECE], WHY)
+                count = len(taken)
+                ledger.append(taken, BatchFacts(now, "undo", "", 0, count, 0, 0, count, 0, 0, None, None))
             ledger.summarize()
-            marked += count
+            marked += len(where)
     return marked

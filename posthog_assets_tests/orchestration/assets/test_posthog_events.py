@@ -53,3 +53,20 @@ def test_a_day_whose_events_are_all_of_other_days_has_a_warning(tmp_path: Path) 
     ]
     assert (check.passed, check.severity.name) == (False, "WARN")
     assert "2024-03-01: all of its events are of 2024-01-03" in (check.description or "")
+
+
+def test_a_day_without_a_user_in_the_column_that_is_named_has_a_warning(tmp_path: Path) -> None:
+    dialect = {"type": "columns", "event": {"column": "what"}, "user_id": {"column": "usr"},
+               "anonymous_id": {"column": "user"}, "timestamp": {"column": "at"}}  # fmt: skip
+    check = checks_of(tmp_path, [line(n) for n in range(20)], dialect=dialect)["some_record_has_a_user"]
+    assert (check.passed, check.severity.name) == (False, "WARN")
+    assert check.description == (
+        "2024-03-01: no record has a user in usr (dialect.user_id), so all events are of anonymous persons"
+    )
+
+
+def test_a_day_with_one_user_has_none(tmp_path: Path) -> None:
+    dialect = {"type": "columns", "event": {"column": "what"}, "user_id": {"column": "usr"},
+               "anonymous_id": {"column": "user"}, "timestamp": {"column": "at"}}  # fmt: skip
+    lines = [line(n, **({"usr": "bob"} if n == 7 else {})) for n in range(20)]
+    assert checks_of(tmp_path, lines, dialect=dialect)["some_record_has_a_user"].passed

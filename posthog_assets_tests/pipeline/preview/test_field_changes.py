@@ -56,3 +56,9 @@ def test_a_text_is_kept_where_it_says_the_same_number_or_instant(one: Any, other
 
 def test_a_record_that_is_no_object_is_one_field() -> None:
     assert kinds("not json", {"event": "page"}) == [(Kind.ADDED, None, "event"), (Kind.DROPPED, "record", None)]
+
+
+@pytest.mark.parametrize("written", ["01.03.2024 08:00", 1709280000, "2024-03-01 09:00"])
+def test_the_column_of_the_time_becomes_the_timestamp_however_it_is_written(written: Any) -> None:
+    (found,) = differences({"when": written}, {"timestamp": "2024-03-01T08:00:00+00:00"}, "when")
+    assert (found.kind, found.old, found.new) == (Kind.RENAMED, "when", "timestamp")

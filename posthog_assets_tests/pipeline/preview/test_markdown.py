@@ -18,7 +18,8 @@ def preview(**changes: Any) -> Preview:
         "events_by_name": {"page": 8, "$identify": 1}, "rejected": {"timestamp is empty": 2, "distinct_id is empty": 1},
         "fields_left_out": {}, "remarks": {}, "kept_repeats": 0, "shared_devices": 0, "refused_merges": 0, "settled": 0,
         "changed": 0, "moved": 0, "to_send": 8, "requests": 1, "bytes": 1_234_567, "seconds_at_rate": None,
-        "billable": 0, "new_names": NewNames([], []), "group_types": [], "samples": [],
+        "billable": 0, "new_names": NewNames([], []), "group_types": [],
+        "group_types_unseen": "", "samples": [],
     }  # fmt: skip
     return Preview(**base | changes)
 
@@ -57,6 +58,7 @@ def test_where_a_record_becomes_several_events_there_is_no_sum() -> None:
         ),
         ({"settled": 7, "changed": 1}, "7 events are settled already and are not sent again; 1 have changed"),
         ({"seconds_at_rate": 90.4}, "1.2 MB before compression), at least 90 s at the configured rate."),
+        ({"group_types_unseen": "no key"}, "The group types that the project has were not looked up: no key."),
         ({"group_types": ["too many"]}, "Importing this day stops before anything is sent: too many."),
     ],
 )

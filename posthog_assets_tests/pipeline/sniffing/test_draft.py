@@ -17,6 +17,7 @@ from posthog_assets.core.errors import BrokenPart, ImportFileError, NoExport
 from posthog_assets.pipeline.sniffing.draft import Draft, sniff_files
 from posthog_assets.pipeline.sniffing.evidence import Certainty
 from posthog_assets.pipeline.sniffing.preview import preview_draft
+from posthog_assets.pipeline.sniffing.yaml_text import draft_text
 from posthog_assets.sources.files.source import Files
 from posthog_assets_tests.records.exports import EXPORTS, lines, made
 
@@ -295,15 +296,6 @@ def test_days_that_cannot_be_true_do_not_stretch_the_import(tmp_path: Path) -> N
     ]
 
 
-def test_files_of_several_vendors_are_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_bytes(lines(made("amplitude")))
-    (tmp_path / "b.jsonl").write_bytes(lines(made("mixpanel")))
-    with pytest.raises(
-        ImportFileError, match=r"several vendors: amplitude \(a.jsonl\), mixpanel \(b.jsonl\). Each needs .*/a.jsonl"
-    ):
-        sniff_files("shop", str(tmp_path))
-
-
 def test_files_of_another_format_are_named_as_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("uid,when\nu1,2024-03-01T10:00:00Z\n")
     (tmp_path / "b.jsonl").write_bytes(lines(ROWS))
@@ -368,3 +360,11 @@ def test_columns_are_named_where_the_guess_finds_none(tmp_path: Path) -> None:
     draft = sniff_files("shop", str(tmp_path / "a.jsonl"), columns={"user_id": "xyz", "event": "kde"})
     assert draft.attributes["dialect"]["user_id"] == {"column": "xyz"}
     assert draft.attributes["dialect"]["event"] == {"column": "kde"}
+
+
+def test_numbers_with_a_decimal_comma_are_marked_as_text(tmp_path: Path) -> None:
+    rows = "".join(f"view;u{n};2024-03-01T10:00:{n:02}Z;1.234,5{n};{n}\n" for n in range(30))
+    (tmp_path / "a.csv").write_text("event;user_id;ts;price;count\n" + rows)
+    draft = sniff_files("shop", str(tmp_path / "a.csv"))
+    assert words_of(draft, "dialect.types") == ["price: numbers with a decimal comma, which stay text"]
+    assert "    # UNSURE: types: price: numbers" in draft_text(draft)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from posthog_assets.core.errors import ImportFileError
+from posthog_assets.destination.entries import Entries
+from posthog_assets.destination.ledger import BatchFacts, Ledger
+from posthog_assets.pipeline.upkeep import undo
 from posthog_assets.pipeline.upkeep.undo import deletion_query, mark_undone, plan_undo
 from posthog_assets_tests.conftest import small_import
 
@@ -43,3 +47,20 @@ def test_a_day_that_was_never_sent_is_no_part_of_the_plan(tmp_path: Path) -> Non
     plan = plan_undo(imp, [date(2024, 3, 1)])
     assert (plan.days, plan.total) == ([], 0)
     assert mark_undone(imp, [date(2024, 3, 1)]) == 0
+
+
+def test_a_long_day_is_taken_back_in_several_files_each_event_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imp, numbers = small_import(tmp_path), np.arange(1, 6, dtype=np.uint64)
+    uuids = np.array([int(number).to_bytes(16, "big") for number in numbers], dtype="S16")
+    facts = BatchFacts("2024-03-01T10:00:00+00:00", "v1", "r", 1, 5, 5, 0, 0, 10, 5, None, None, "m")
+    taken = Entries(uuids, numbers, numbers, np.zeros(5, np.int8), [None] * 5)
+    Ledger(imp.store, "2024-03-01").append(taken, facts)
+    monkeypatch.setattr(undo, "_PIECE", 2)
+    assert (mark_undone(imp, [date(2024, 3, 1)]), mark_undone(imp, [date(2024, 3, 1)])) == (5, 0)
+    ledger = Ledger(imp.store, "2024-03-01")
+    assert [facts.owed for _, facts in ledger.batch_facts()] == [0, 2, 2, 1]
+    known = ledger.load()
+    assert (len(known), int(known.acknowledged.sum())) == (5, 0)
+    assert known.detail(4) == "taken back by posthog-assets undo"
