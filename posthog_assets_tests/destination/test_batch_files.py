@@ -22,6 +22,7 @@ from posthog_assets.destination.batch_files import (
     file_name,
     is_batch_file,
     is_folded,
+    no_layouts,
     number_of,
     read,
     write_folded,
@@ -60,14 +61,14 @@ def test_numbers_of_more_than_eight_digits_are_written_and_read() -> None:
 
 def test_a_batch_is_read_as_it_was_written_and_refused_under_another_digest() -> None:
     content = content_of(entries([(0, 2**64 - 2, Verdict.OK, None), (5, 0, Verdict.DROP, "too old")]), FACTS)
-    facts, tables = read(io.BytesIO(content), file_name(1, "0a1b2c3d", digest_of(content)))
+    facts, tables = read(io.BytesIO(content), file_name(1, "0a1b2c3d", digest_of(content)), no_layouts())
     (table,) = tables
     assert facts == FileFacts([(file_name(1, "0a1b2c3d", digest_of(content)), FACTS)])
     assert table["uuid"].to_pylist() == [bytes(16), bytes([255] * 16)]
     assert table["content_hash"].to_pylist() == [2**64 - 2, 0]
     assert codes_of(table).tolist() == [CODES[Verdict.OK], CODES[Verdict.DROP]]
     with pytest.raises(ValueError, match="its content is not that of which its name has the digest"):
-        read(io.BytesIO(content), file_name(1, "0a1b2c3d", "0" * 16))
+        read(io.BytesIO(content), file_name(1, "0a1b2c3d", "0" * 16), no_layouts())
 
 
 def test_a_folded_file_has_the_facts_of_each_batch_and_their_sums_for_release_0_1(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_a_folded_file_has_the_facts_of_each_batch_and_their_sums_for_release_0_
     digest = write_folded(tmp_path / "folded", [known], facts)
     assert digest == digest_of((tmp_path / "folded").read_bytes())
     with (tmp_path / "folded").open("rb") as file:
-        found, tables = read(file, file_name(3, "0a1b2c3d", digest, folded=True))
+        found, tables = read(file, file_name(3, "0a1b2c3d", digest, folded=True), no_layouts())
         assert found == facts_of(file, "any") == facts
         assert [row for table in tables for row in table.to_pylist()] == [
             {"uuid": UUIDS[1], "content_hash": 7, "key_hash": 9, "verdict": "drop", "detail": "too old"},

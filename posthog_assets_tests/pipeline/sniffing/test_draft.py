@@ -296,15 +296,6 @@ def test_days_that_cannot_be_true_do_not_stretch_the_import(tmp_path: Path) -> N
     ]
 
 
-def test_files_of_several_vendors_are_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_bytes(lines(made("amplitude")))
-    (tmp_path / "b.jsonl").write_bytes(lines(made("mixpanel")))
-    with pytest.raises(
-        ImportFileError, match=r"several vendors: amplitude \(a.jsonl\), mixpanel \(b.jsonl\). Each needs .*/a.jsonl"
-    ):
-        sniff_files("shop", str(tmp_path))
-
-
 def test_files_of_another_format_are_named_as_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("uid,when\nu1,2024-03-01T10:00:00Z\n")
     (tmp_path / "b.jsonl").write_bytes(lines(ROWS))
