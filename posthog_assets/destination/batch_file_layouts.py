@@ -19,6 +19,9 @@ import pyarrow.parquet as pq
 #: Of so many files it is remembered how they look; days of batches that are all different gain nothing from more.
 _MOST: Final = 256
 
+#: Most bytes of a file that are no values: where PostHog said something else of each event no other file is like it.
+_MOST_BYTES: Final = 16 << 10
+
 #: Columns whose values have one width, and stand as they are; the others have what few files differ in.
 _PLAIN: Final = {"uuid": (pa.binary(16), 16), "content_hash": (pa.uint64(), 8), "key_hash": (pa.uint64(), 8)}
 
@@ -70,6 +73,8 @@ class Layouts:
             if column.path_in_schema != name or content[end - size : end] != _bytes_of(table[name], width):
                 return
             places.append((end - size, end))
+        if len(content) - sum(end - start for start, end in places) > _MOST_BYTES:
+            return
         self._places[before] = places
         self._others[_all_but(content, places, before, after)] = [
             table[name].combine_chunks() for name in ("verdict", "detail")

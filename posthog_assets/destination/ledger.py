@@ -258,7 +258,13 @@ class Ledger:
                 return ask()
             except FileNotFoundError:
                 self._list()
-        return ask()
+        try:
+            return ask()
+        except FileNotFoundError as error:
+            raise DamagedFile(
+                f"a batch file is listed in {self._shown} but not there ({shorten(str(error))}): a link that leads "
+                "nowhere, or something that deletes files. Restore it from a backup, or remove the link"
+            ) from error
 
     def _each(self, names: list[str], read: Callable[[IO[bytes], str], T]) -> Iterator[tuple[str, T]]:
         """Yield each name with what *read* makes of that file; what comes over a network is fetched ahead."""

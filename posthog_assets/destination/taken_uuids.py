@@ -19,20 +19,20 @@ from posthog_assets.core.uuid_sorter import halves, whole
 _HEAD: Final = b'{"results":{'
 _ENTRY: Final = b'"00000000-0000-0000-0000-000000000000":{"result":"ok"},'
 _TAIL: Final = b"}}"
+_HYPHEN: Final = ord("-")
 
 _TEXT: Final = slice(1, 37)
-_HYPHENS: Final = (8, 13, 18, 23)
-_DIGITS: Final = np.array([place for place in range(36) if place not in _HYPHENS])
 
-#: What is the same in every entry: all but the digits.
-_SAME: Final = np.array([place for place in range(len(_ENTRY)) if place - 1 not in _DIGITS])
-_SAME_LETTERS: Final = np.frombuffer(_ENTRY, np.uint8)[_SAME]
+#: What an entry is where it has no digits of its own, which are 0 here and in what is held against it.
+_IS_SAME: Final = np.array([letter != ord("0") for letter in _ENTRY])
+_LETTERS: Final = np.where(_IS_SAME, np.frombuffer(_ENTRY, np.uint8), 0).astype(np.uint8)
+_MASK: Final = np.where(_IS_SAME, 255, 0).astype(np.uint8)
 
-#: Digits as PostHog writes them, by their byte.
-_IS_DIGIT: Final = np.zeros(256, bool)
+#: Digits as PostHog writes them, and what stands between them, by their byte.
+_OF_UUIDS: Final = np.zeros(256, bool)
 
 
-_IS_DIGIT[list(b"0123456789abcdef")] = True
+_OF_UUIDS[list(b"0123456789abcdef-")] = True
 
 
 class TakenUuids(Set[str]):
@@ -77,7 +77,11 @@ def all_taken(body: bytes) -> TakenUuids | None:
     # The last entry has a brace where the others have a comma.
     letters = np.frombuffer(body[len(_HEAD) : -len(_TAIL)] + b",", np.uint8).reshape(-1, len(_ENTRY))
     texts = letters[:, _TEXT]
-    if not (letters[:, _SAME] == _SAME_LETTERS).all() or not _IS_DIGIT[texts[:, _DIGITS]].all():
+    if (
+        ((letters & _MASK) != _LETTERS).any()
+        or not _OF_UUIDS[texts].all()
+        or (texts == _HYPHEN).sum() != 4 * len(texts)
+    ):
         return None
     offsets = pa.py_buffer(np.arange(len(texts) + 1, dtype=np.int32) * 36)
     flat = pa.py_buffer(np.ascontiguousarray(texts))

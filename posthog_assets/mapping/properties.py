@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from posthog_assets.core.arrow_columns import json_strings
+from posthog_assets.core.arrow_columns import json_strings, may_hold
 from posthog_assets.core.markers import GEOIP_PROPERTY, HISTORICAL_PROPERTY
 from posthog_assets.mapping.kinds import HELD
 from posthog_assets.mapping.settings import Mapping, Place
@@ -85,6 +85,8 @@ class PropertyWriter:
         carried = [name for name in ("set", "set_once", "groups") if staged[name].null_count != len(staged)]
         if carried:
             keys += ['"$set":', '"$set_once":', '"$groups":']
+        if not may_hold(texts, *(key.encode() for key in keys)):
+            return pa.repeat(pa.scalar(False), len(texts))
         # One pass of RE2 over all keys is several times faster than a fixed-string search for each.
         return pc.match_substring_regex(texts, "|".join(re.escape(key) for key in keys))
 

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import io
 import os
+import stat
 import tempfile
 import threading
 import uuid
@@ -113,7 +114,7 @@ class Folder:
             with self._answers(relative):
                 if self._local:
                     with os.scandir(path) as entries:
-                        return [(entry.name, entry.is_dir()) for entry in entries]
+                        return [(entry.name, _is_folder(entry)) for entry in entries]
                 found = self._steadily(lambda: self._files.ls(path, detail=True))
         except FileNotFoundError:
             return []
@@ -143,10 +144,15 @@ class Folder:
                     self.delete(relative)
 
     def open(self, relative: str) -> IO[bytes]:
-        """Open a file for reading, seekable; raises FileNotFoundError."""
+        """Open a file for reading, seekable.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            StorageError: it is no file, or may not be read.
+        """
         with self._answers(relative):
             if self._local:
-                return open(f"{self._folder}/{relative}", "rb")  # noqa: PTH123
+                return _regular(f"{self._folder}/{relative}")
             file = self._downloaded().open(self.path(relative).path)
         self._name(file, relative)
         return file
@@ -291,6 +297,40 @@ class Folder:
                 raise
             words = shorten(str(error) or type(error).__name__)
             raise StorageUnavailable(f"{self.path(relative)}: the store did not answer: {words}") from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link that leads to itself.
+        return False
+
+
+def _regular(path: str) -> IO[bytes]:
+    """Open a file of this machine: nothing that keeps its reader waiting, or is none."""
+    try:
+        file = open(path, "rb", opener=_at_once)  # noqa: SIM115
+    except OSError as error:
+        if error.errno not in (errno.EISDIR, errno.ELOOP):
+            raise
+        raise _no_file(path) from error
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise _no_file(path)
+
+
+def _at_once(path: str, flags: int) -> int:
+    # Of a pipe nobody may ever open the other end.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _no_file(path: str) -> StorageError:
+    return StorageError(
+        f"{path} is a folder, a pipe or a link to itself where a file should be. Move it away, restore the file from "
+        "a backup if there was one, then run this again"
+    )
 
 
 class _Peeked(io.RawIOBase):

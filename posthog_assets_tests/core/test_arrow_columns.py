@@ -30,3 +30,12 @@ def test_a_search_over_all_texts_sees_a_slice_only() -> None:
     assert not may_hold(pa.array([], pa.string()), b"key")
     assert not may_hold(pa.nulls(2, pa.string()), b"key")
     assert [count_of(texts.slice(start), b"key") for start in (0, 1, 4)] == [3, 2, 0]
+
+
+@given(
+    st.lists(st.text('a$_":.', max_size=8), max_size=5), st.lists(st.text('a$_":.', min_size=1, max_size=4), max_size=3)
+)
+def test_no_part_of_a_text_is_overlooked(texts: list[str], parts: list[str]) -> None:
+    column = pa.array(["before", *texts], pa.string()).slice(1)
+    holds = any(part in text for part in parts for text in texts)
+    assert may_hold(column, *(part.encode() for part in parts)) >= holds

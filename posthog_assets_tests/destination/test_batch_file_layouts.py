@@ -92,6 +92,14 @@ def test_a_file_that_differs_in_more_than_its_values_is_not(other: bytes) -> Non
     assert layouts.read(other) is None
 
 
+@pytest.mark.parametrize(("length", "is_learned"), [(10, True), (1_000, False)])
+def test_how_a_file_looks_is_not_remembered_where_it_is_mostly_words(length: int, is_learned: bool) -> None:
+    layouts = no_layouts()
+    content = file_of(list(range(20)), [Verdict.DROP] * 20, [f"{number:0{length}d}" for number in range(20)])
+    read(io.BytesIO(content), NAME, layouts)
+    assert (layouts.read(content) is not None) == is_learned
+
+
 def test_a_flipped_bit_is_no_value_where_it_is_none() -> None:
     layouts, whole = no_layouts(), same(3)
     read(io.BytesIO(whole), NAME, layouts)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import resource
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -187,6 +189,30 @@ def test_one_of_many_files_whose_rows_are_not_what_was_written_is_named(
         ledger.load()
     with pytest.raises(DamagedFile, match=damaged.name), ledger.sorted_entries():
         pass
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("put", "words"),
+    [
+        (lambda path: path.mkdir(), "is a folder, a pipe or a link to itself where a file should be. Move it away"),
+        (lambda path: os.mkfifo(path), "is a folder, a pipe or a link to itself where a file should be. Move it away"),
+        (lambda path: path.symlink_to(path.name), "is a folder, a pipe or a link to itself where a file should be"),
+        (lambda path: path.symlink_to("gone"), "is listed in .* but not there .*remove the link"),
+    ],
+    ids=["folder", "pipe", "loop", "leads nowhere"],
+)
+@pytest.mark.parametrize("ask", [Ledger.load, Ledger.facts, Ledger.fold])
+def test_what_is_no_file_in_the_place_of_a_batch_is_named_and_not_waited_for(
+    put: Callable[[Path], object], words: str, ask: Callable[[Ledger], object], tmp_path: Path
+) -> None:
+    recorded(Store(str(tmp_path), "small"))
+    path = sorted(tmp_path.glob("small/imported_batches/2024-03-01/batches/*.parquet"))[4]
+    path.unlink()
+    put(path)
+    with pytest.raises(StorageError, match=words) as raised:
+        ask(Ledger(Store(str(tmp_path), "small"), "2024-03-01"))
+    assert path.name in str(raised.value)
 
 
 def test_batches_are_read_the_same_however_many_files_are_read_together(
