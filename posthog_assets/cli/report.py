@@ -24,8 +24,14 @@ from posthog_assets.pipeline.source_counts import stored_comparison
 
 
 def run_report(name: str, project: Path | None, first: date | None, last: date | None, *, html: Path) -> int:
-    """Write the page about an import to *html*; returns the exit code."""
+    """Write the page about an import to *html*; returns the exit code.
+
+    Raises:
+        ImportFileError: there is no such import, or *last* lies before *first*.
+    """
     check_library()
+    if first and last and last < first:
+        raise ImportFileError(f"the last day, {last}, lies before the first, {first}")
     console = open_console()
     with console.status(f"reading the days of {as_shown(name)}"):
         job = find_job(name, project)

@@ -34,3 +34,11 @@ def test_only_the_days_of_the_range_are_on_the_page(project: Path) -> None:
     result = invoke(project, "report", "shop", "--html", str(page), "--from", "2024-03-03", "--to", "2024-03-09")
     assert result.output == f"{page}: 6 days of shop\n"
     assert "2024-03-04 to 2024-03-09" in " ".join(Texts(page.read_text()).texts)
+
+
+def test_a_range_that_ends_before_it_begins_is_refused_and_nothing_is_written(project: Path) -> None:
+    write_import(project, "http://127.0.0.1:9")
+    page = project / "report.html"
+    result = invoke(project, "report", "shop", "--html", str(page), "--from", "2024-03-09", "--to", "2024-03-03")
+    assert str(result.exception) == "the last day, 2024-03-03, lies before the first, 2024-03-09"
+    assert not page.exists()
