@@ -34,8 +34,9 @@ from posthog_assets.orchestration.local.day_states import (
     read_made,
 )
 from posthog_assets.orchestration.local.instance import opened_instance, sweep
+from posthog_assets.orchestration.local.processes import Processes, Task
 from posthog_assets.orchestration.local.project import ImportJob, find_job
-from posthog_assets.orchestration.local.workers import DayRun, Processes, Task
+from posthog_assets.orchestration.local.workers import DayRun
 from posthog_assets.pipeline.config.rejects import Verdict
 from posthog_assets.pipeline.day_state.owed import owed_events
 from posthog_assets.pipeline.import_group_types import declared_group_types

@@ -26,7 +26,8 @@ from posthog_assets.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from posthog_assets.orchestration.local.backfill import Ran
-    from posthog_assets.orchestration.local.workers import DayRun, Processes
+    from posthog_assets.orchestration.local.processes import Processes
+    from posthog_assets.orchestration.local.workers import DayRun
 
 _NAME = "nycflights"
 _FIRST = date(2013, 1, 1)
@@ -57,7 +58,7 @@ def run_demo(days: int, port: int) -> int:
     try:
         check_extra()
         console.print("Starting Dagster …")
-        from posthog_assets.orchestration.local.workers import Processes
+        from posthog_assets.orchestration.local.processes import Processes
 
         with Processes(_WORKERS) as processes, _sandbox(data / "sandbox", port, console) as sandbox:
             os.environ[_URL_VARIABLE] = sandbox.url
@@ -106,8 +107,8 @@ def _capture_requests(by_path: dict[str, int]) -> int:
 def _run_days(days: int, processes: Processes, console: Console) -> Ran:
     from posthog_assets.orchestration.local.backfill import run_days
     from posthog_assets.orchestration.local.instance import opened_instance
+    from posthog_assets.orchestration.local.processes import Task
     from posthog_assets.orchestration.local.project import find_job
-    from posthog_assets.orchestration.local.workers import Task
 
     job = find_job(_NAME)
     tasks = [Task(day, job.assets) for day in job.days(_FIRST, _FIRST + timedelta(days=days - 1))]

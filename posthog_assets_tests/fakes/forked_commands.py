@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 #: What most commands load; what the environment does not have, they miss by themselves.
 LOADED = (
-    "posthog_assets.orchestration.local.workers", "posthog_assets.cli.report", "posthog_assets.cli.preview",
+    "posthog_assets.orchestration.local.processes", "posthog_assets.cli.report", "posthog_assets.cli.preview",
     "posthog_assets.cli.check", "posthog_assets.cli.init", "sqlalchemy", "alembic.command", "pandas",
     "matplotlib.figure",
 )  # fmt: skip

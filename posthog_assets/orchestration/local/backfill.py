@@ -16,8 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from posthog_assets.core.markup import as_shown
 from posthog_assets.orchestration.local.instance import BY, CALL, call_in_progress
+from posthog_assets.orchestration.local.processes import Processes, Task
 from posthog_assets.orchestration.local.project import ImportJob
-from posthog_assets.orchestration.local.workers import DayRun, Processes, StopRequests, Task, Workers
+from posthog_assets.orchestration.local.workers import DayRun, StopRequests, Workers
 
 #: Exit codes: everything ran and succeeded, a day failed (or nothing could be begun), a person stopped it.
 FINE: Final = 0
