@@ -6,7 +6,8 @@ is written there (`traces`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -28,13 +29,15 @@ _PAGES: Final = 50
 class ProjectApi:
     """Reads and writes entries of one project."""
 
-    def __init__(self, destination: Destination, tries: int = _TRIES) -> None:
-        """Open a client that asks *tries* times at most.
+    def __init__(
+        self, destination: Destination, tries: int = _TRIES, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        """Open a client that asks *tries* times at most; *pause* waits for so many seconds.
 
         Raises:
             ImportFileError: no personal key or project id is set.
         """
-        self._requests = ProjectRequests(destination)
+        self._requests = ProjectRequests(destination, pause)
         self._base = self._requests.base
         self._tries = tries
 

@@ -63,8 +63,8 @@ class Outcome:
 class ProjectRequests:
     """Sends requests to the API of one project; `base` is its address, without a slash at the end."""
 
-    def __init__(self, destination: Destination) -> None:
-        """Open a connection.
+    def __init__(self, destination: Destination, pause: Callable[[float], None] = time.sleep) -> None:
+        """Open a connection; *pause* waits for so many seconds.
 
         Raises:
             ImportFileError: no personal key or project id is set.
@@ -73,6 +73,7 @@ class ProjectRequests:
         self.base = f"{destination.app_host()}/api/projects/{destination.project_id}"
         self._seconds = destination.timeout_seconds
         self._pool = pool(self._seconds)
+        self._pause = pause
         self._not_before = 0.0
 
     def ask(
@@ -94,7 +95,8 @@ class ProjectRequests:
         """
         outcome = Outcome(None, b"", "not asked")
         for attempt in range(tries):
-            time.sleep(max(0.0, self._not_before - time.monotonic()))
+            if (seconds := self._not_before - time.monotonic()) > 0:
+                self._pause(seconds)
             wait()
             outcome = self._outcome(method, url, content)
             if outcome.is_good or outcome.is_refusal:

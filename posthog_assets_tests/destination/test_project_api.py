@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import pytest
 
 from posthog_assets.core.errors import LookUnavailable, VerificationError
@@ -12,9 +15,9 @@ from posthog_assets_tests.fakes.capture_server import CaptureServer, Reply
 KEY = "phx_verysecretkey"
 
 
-def client(url: str, tries: int = 1) -> ProjectApi:
+def client(url: str, tries: int = 1, pause: Callable[[float], None] = time.sleep) -> ProjectApi:
     given = {"host": url, "personal_api_key": KEY, "project_id": 7, "timeout_seconds": 5}
-    return ProjectApi(Destination.model_validate(given), tries)
+    return ProjectApi(Destination.model_validate(given), tries, pause)
 
 
 def test_pages_are_read_to_the_last_one_with_the_personal_key() -> None:

@@ -65,10 +65,13 @@ def test_only_a_request_that_was_certainly_not_carried_out_is_repeated_unless_it
         ("POST", Reply(500), 1), ("POST", Reply(None), 1), ("POST", Reply(429), 2), ("GET", Reply(500), 2),
         ("GET", Reply(None), 2),
     ):  # fmt: skip
+        pauses: list[float] = []
         with CaptureServer(lambda asked, reply=reply: reply) as server:  # type: ignore[misc]
             with pytest.raises(LookUnavailable):
-                client(server.url, tries=2).ask(method, "annotations/", "annotation:write", None)
+                client(server.url, tries=2, pause=pauses.append).ask(method, "annotations/", "annotation:write", None)
             assert len(server.requests) == requests, (method, reply)
+        # A second before the second one.
+        assert [round(seconds) for seconds in pauses] == [1] * (requests - 1)
 
 
 def test_there_is_no_pause_after_the_last_try() -> None:
