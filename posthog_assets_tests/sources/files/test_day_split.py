@@ -324,6 +324,9 @@ def test_processes_that_split_at_once_get_the_same(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         arguments = [(str(tmp_path / "data"), f"{tmp_path}/all.jsonl", day) for day in range(8)]
         assert pool.starmap(_export_in_a_process, arguments, chunksize=1) == [2_500] * 8
+        # They end by themselves: leaving the block would kill them, and may then wait for ever for one of them.
+        pool.close()
+        pool.join()
 
 
 @pytest.mark.parametrize(
