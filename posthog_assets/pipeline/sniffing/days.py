@@ -136,7 +136,8 @@ def all_times(sampled: Times, layout: Layout, location: Location, probe: Files, 
             times.add(dialect, chunk)
     except BrokenPart:
         times.whole = False
-    times.days.update(sampled.days)
+    # Most of what was sampled was read once more: a day has the larger number of records, not the sum.
+    times.days |= sampled.days
     return times
 
 

@@ -368,3 +368,13 @@ def test_numbers_with_a_decimal_comma_are_marked_as_text(tmp_path: Path) -> None
     draft = sniff_files("shop", str(tmp_path / "a.csv"))
     assert words_of(draft, "dialect.types") == ["price: numbers with a decimal comma, which stay text"]
     assert "    # UNSURE: types: price: numbers" in draft_text(draft)
+
+
+def test_a_record_of_an_impossible_day_is_counted_once_though_it_is_sampled_and_read(tmp_path: Path) -> None:
+    rows = [{"event": "view", "user_id": f"u{n}", "at": f"2024-03-{1 + n % 9:02}T10:00:00Z"} for n in range(20_000)]
+    rows[3]["at"] = "0001-01-01T00:00:00Z"
+    (tmp_path / "all.jsonl").write_bytes(lines(rows))
+    assert words_of(sniff_files("shop", str(tmp_path / "all.jsonl")), "source.day_column") == [
+        "one file holds all days: 9 days, 2024-03-01 to 2024-03-09, by at",
+        "1 record of days that cannot be true (0001-01-01) will not be imported",
+    ]
