@@ -19,7 +19,7 @@ import pyarrow as pa
 from isal import igzip, isal_zlib
 
 from posthog_assets.core.errors import BrokenPart, ImportFileError, PosthogAssetsError, SourceUnavailable, shorten
-from posthog_assets.core.threads import Threads
+from posthog_assets.core.threads import ahead
 from posthog_assets.sources.formats.framing import Compression, Format, Framing, detect
 
 #: The records of one block are made, used and freed before the next: small blocks stay in the processor's caches.
@@ -235,17 +235,7 @@ class _Steady(io.RawIOBase):
 
 def blocks(stream: IO[bytes], name: str, size: int = BLOCK) -> Iterator[bytes]:
     """Yield a stream in blocks of *size* bytes, the next one decompressed on a thread while the last one is used."""
-    with Threads(1, "decompress") as pool:
-        ahead = pool.submit(stream.read, size)
-        done = 0
-        while True:
-            with broken(name, done):
-                block = ahead.result()
-            if not block:
-                return
-            done += len(block)
-            ahead = pool.submit(stream.read, size)
-            yield block
+    return ahead(blocks_here(stream, name, size), "decompress")
 
 
 def blocks_here(stream: IO[bytes], name: str, size: int = BLOCK) -> Iterator[bytes]:
