@@ -194,23 +194,19 @@ def read(file: IO[bytes], name: str, layouts: Layouts) -> tuple[FileFacts, Itera
     # At once: it is small, unless it is of an undo of release 0.1.
     content = file.read()
     has_digest = _check_digest(name, digest_of(content))
-    if len(content) > _COPIED:
-        table = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False).read(use_threads=False)
-        _check_columns(table.schema, BATCH_FILE)
-        if not has_digest:
-            table.validate(full=True)
-        return _facts(table.schema.metadata, name), iter([table.cast(_WITHOUT_ARROW_SCHEMA)])
-    if (found := layouts.read(content)) is not None:
+    is_copied = len(content) <= _COPIED
+    if is_copied and (found := layouts.read(content)) is not None:
         noted, table = found
         return _facts(noted, name), iter([table])
-    reader = pq.ParquetFile(pa.BufferReader(_without_arrow_schema(content)), pre_buffer=False)
+    reader = pq.ParquetFile(pa.BufferReader(_without_arrow_schema(content) if is_copied else content), pre_buffer=False)
     table = reader.read(use_threads=False)
-    _check_columns(table.schema, _WITHOUT_ARROW_SCHEMA)
+    _check_columns(table.schema, _WITHOUT_ARROW_SCHEMA if is_copied else BATCH_FILE)
     if not has_digest:
         table.validate(full=True)
     facts = _facts(table.schema.metadata, name)
-    layouts.learn(content, reader.metadata, table.replace_schema_metadata())
-    return facts, iter([table])
+    if is_copied:
+        layouts.learn(content, reader.metadata, table.replace_schema_metadata())
+    return facts, iter([table if is_copied else table.cast(_WITHOUT_ARROW_SCHEMA)])
 
 
 def _check_digest(name: str, actual: str) -> bool:
