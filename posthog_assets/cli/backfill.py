@@ -37,7 +37,6 @@ from posthog_assets.orchestration.local.instance import opened_instance, sweep
 from posthog_assets.orchestration.local.processes import Processes, Task
 from posthog_assets.orchestration.local.project import ImportJob, find_job
 from posthog_assets.orchestration.local.workers import DayRun
-from posthog_assets.pipeline.config.rejects import Verdict
 from posthog_assets.pipeline.day_state.owed import owed_events
 from posthog_assets.pipeline.import_group_types import declared_group_types
 from posthog_assets.pipeline.preview.impact import day_change
@@ -100,7 +99,7 @@ def run_retry(
 ) -> int:
     """Run again what failed or owes events, with what is made from it; returns the exit code."""
     console = open_console()
-    with Processes(jobs) as processes, _prepared(name, project) as (job, instance):
+    with Processes(0 if dry_run else jobs) as processes, _prepared(name, project) as (job, instance):
         standing = read_day_states(instance, job, job.days(first, last))
         plan = standing.to_retry()
         if busy := len(standing.days_in(State.IN_PROGRESS)):
@@ -232,7 +231,7 @@ def _conclude(job: ImportJob, ran: Ran, console: Console, instance: dg.DagsterIn
     if ran.failed:
         console.print(f"To run only what failed: posthog-assets retry-failed {job.imp.name}", soft_wrap=True)
     made = read_made(instance, job, [run.day for run in ran.days])
-    too_many = {day: some for day, some in made.lost.items() if job.imp.rejects.judge(some) is Verdict.FAIL}
+    too_many = made.too_many_lost(job.imp.rejects)
     for words in made_words(made, too_many, job.imp.name):
         console.print(words, soft_wrap=True)
     return FAILED if too_many and ran.exit_code == FINE else ran.exit_code

@@ -23,7 +23,7 @@ from posthog_assets.orchestration.local.project import ImportJob
 from posthog_assets.pipeline.column_types import read_column_types
 from posthog_assets.pipeline.config.import_file import Import
 from posthog_assets.pipeline.config.people import PEOPLE
-from posthog_assets.pipeline.config.rejects import Lost, Verdict
+from posthog_assets.pipeline.config.rejects import Lost, Rejects, Verdict
 from posthog_assets.pipeline.day_state.other_days import far_from_day
 from posthog_assets.pipeline.day_state.owed import owed_events, was_reopened
 
@@ -44,6 +44,10 @@ class Made:
     lost: dict[date, Lost] = field(default_factory=dict)
     #: By day that was made of records read wrongly, as it seems: a sentence that says why.
     doubtful: dict[date, str] = field(default_factory=dict)
+
+    def too_many_lost(self, rejects: Rejects) -> dict[date, Lost]:
+        """Return the days of which more records are rejected than *rejects* allows."""
+        return {day: lost for day, lost in self.lost.items() if rejects.judge(lost) is Verdict.FAIL}
 
     @property
     def without_events(self) -> list[date]:
@@ -71,8 +75,7 @@ class Standing:
     @property
     def too_many_lost(self) -> dict[date, Lost]:
         """The days of which more records are rejected than the import allows."""
-        rejects = self.job.imp.rejects
-        return {day: lost for day, lost in self.made.lost.items() if rejects.judge(lost) is Verdict.FAIL}
+        return self.made.too_many_lost(self.job.imp.rejects)
 
     def days_in(self, state: State) -> dict[date, list[str]]:
         """Return the days on which any asset is in *state*, and which, upstream first."""

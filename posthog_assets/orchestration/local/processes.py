@@ -122,7 +122,7 @@ class Processes:
         self._ready: list[tuple[BaseProcess, Connection]] = []
 
     def __enter__(self) -> Processes:
-        if sys.platform != "linux" or threading.active_count() > 1:
+        if not self.count or sys.platform != "linux" or threading.active_count() > 1:
             return self
         for name in _LOADED_ONCE:
             import_module(name)

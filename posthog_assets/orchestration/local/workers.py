@@ -140,7 +140,6 @@ class Workers:
         self._processes = processes
         # Dagster's daemon cannot launch again what it did not launch.
         self._assignment = Assignment(name, project, tags | {"dagster/max_retries": "0"}, dict(os.environ))
-        self._jobs = processes.count
         self._workers: list[_Worker] = []
         self._failed_starts = 0
 
@@ -163,7 +162,7 @@ class Workers:
             WorkerFailed: no process gets as far as a day.
         """
         queue = deque(tasks)
-        self._start(min(self._jobs, len(queue)))
+        self._start(min(self._processes.count, len(queue)))
         while True:
             for worker in self._workers:
                 if queue and not stop.count and worker.ready and not worker.order:
@@ -180,7 +179,9 @@ class Workers:
                 if ended:
                     yield ended
             if not stop.count:
-                self._start(min(self._jobs, len(queue) + sum(bool(worker.order) for worker in self._workers)))
+                self._start(
+                    min(self._processes.count, len(queue) + sum(bool(worker.order) for worker in self._workers))
+                )
 
     def _start(self, count: int) -> None:
         while len(self._workers) < count:
