@@ -105,15 +105,16 @@ def init(
     project around the current folder it makes one.
     """
     from posthog_assets.cli.init import run_init
-    from posthog_assets.pipeline.sniffing.columns import ROLES
+    from posthog_assets.pipeline.sniffing.columns import roles_of
 
     if where and source:
         raise click.UsageError("--from looks at data, --source writes a template: give one of them")
     if bad := next((option for option in options if "=" not in option), None):
         raise click.BadParameter(f"{bad!r} is not NAME=VALUE", param_hint="--option")
-    roles = dict(column.partition("=")[::2] for column in columns)
-    if bad := next((role for role, column in roles.items() if role not in ROLES or not column), None):
-        raise click.BadParameter(f"{bad!r} is not ROLE=COLUMN; roles: {', '.join(ROLES)}", param_hint="--column")
+    try:
+        roles = roles_of(columns)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--column") from None
     if roles and not where:
         raise click.UsageError("--column names columns of the data that --from points at: give both")
     chosen = dict(option.split("=", 1) for option in options)

@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field
 
 from posthog_assets.core.errors import ImportFileError
-from posthog_assets.pipeline.sniffing.columns import ROLES
+from posthog_assets.pipeline.sniffing.columns import roles_of
 from posthog_assets.pipeline.sniffing.draft import sniff_files
 from posthog_assets.pipeline.sniffing.tables import database_url, sniff_database
 from posthog_assets.pipeline.sniffing.templates import template
@@ -51,9 +51,10 @@ class ImportScaffolder(dg.Scaffolder[ImportParams]):
         name, params = request.target_path.name, request.params
         if params.where:
             url = database_url(params.where)
-            columns = dict(column.partition("=")[::2] for column in params.column)
-            if bad := next((role for role, column in columns.items() if role not in ROLES or not column), None):
-                raise ImportFileError(f"column {bad!r} is not ROLE=COLUMN; roles: {', '.join(ROLES)}")
+            try:
+                columns = roles_of(params.column)
+            except ValueError as error:
+                raise ImportFileError(f"column {error}") from None
             draft = (
                 sniff_database(name, url, params.table, columns)
                 if url

@@ -10,7 +10,7 @@ scores low is written down as unsure: a wrong guess must be cheap to see and to 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -56,6 +56,18 @@ class Roles:
     @property
     def is_usable(self) -> bool:
         return bool(self.timestamp and (self.user_id or self.anonymous_id))
+
+
+def roles_of(given: Iterable[str]) -> dict[str, str]:
+    """Return columns by role, of texts such as `user_id=who`.
+
+    Raises:
+        ValueError: one is written in another way, or names no role.
+    """
+    columns = dict(text.partition("=")[::2] for text in given)
+    if bad := next((role for role, column in columns.items() if role not in ROLES or not column), None):
+        raise ValueError(f"{bad!r} is not ROLE=COLUMN; roles: {', '.join(ROLES)}")
+    return columns
 
 
 def guess_roles(records: Sequence[dict[str, Any]], given: Mapping[str, str] | None = None) -> Roles:
