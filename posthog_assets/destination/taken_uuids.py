@@ -30,8 +30,6 @@ _MASK: Final = np.where(_IS_SAME, 255, 0).astype(np.uint8)
 
 #: Digits as PostHog writes them, and what stands between them, by their byte.
 _OF_UUIDS: Final = np.zeros(256, bool)
-
-
 _OF_UUIDS[list(b"0123456789abcdef-")] = True
 
 

@@ -19,6 +19,7 @@ from starlette.datastructures import QueryParams
 
 from posthog_assets.core.html_page import POLICY, environment
 from posthog_assets.core.markup import visible_lines
+from posthog_assets.sandbox.store import literal
 
 #: Events on a page, names in the filter, and characters of an event's properties.
 _EVENTS: Final = 100
@@ -68,11 +69,11 @@ class Filter:
 
     def condition(self) -> str:
         """Return the WHERE of ClickHouse SQL."""
-        parts = [f"event = {_text(self.event)}"] if self.event else []
-        parts += [f"distinct_id = {_text(self.person)}"] if self.person else []
-        parts += [f"timestamp > toDateTime64({_text(self.after)}, 6, 'UTC')"] if self.after else []
-        parts += [f"timestamp < toDateTime64({_text(self.before)}, 6, 'UTC')"] if self.before else []
-        parts += [f"JSONExtractString(properties, {_text(key)}) = {_text(value)}" for key, value in self.properties]
+        parts = [f"event = {literal(self.event)}"] if self.event else []
+        parts += [f"distinct_id = {literal(self.person)}"] if self.person else []
+        parts += [f"timestamp > toDateTime64({literal(self.after)}, 6, 'UTC')"] if self.after else []
+        parts += [f"timestamp < toDateTime64({literal(self.before)}, 6, 'UTC')"] if self.before else []
+        parts += [f"JSONExtractString(properties, {literal(key)}) = {literal(value)}" for key, value in self.properties]
         return " AND ".join(parts) or "1"
 
 
@@ -158,12 +159,6 @@ def _moment(text: str) -> str:
     except OverflowError:
         return ""
     return moment.replace(tzinfo=None).isoformat(sep=" ", timespec="auto") if 1900 <= moment.year < 2300 else ""
-
-
-def _text(value: str) -> str:
-    """Return a literal of ClickHouse's; half of a surrogate pair is in no stored text, and becomes a question mark."""
-    clean = value.encode("utf-8", "replace").decode()
-    return "'" + clean.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "\\0") + "'"
 
 
 # --- links to PostHog's explorer ------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from posthog_assets.sandbox.store import literal
+
 #: HogQL's default and highest LIMIT: posthog.com/docs/api/queries.
 DEFAULT_LIMIT: Final = 100
 HIGHEST_LIMIT: Final = 50_000
@@ -151,10 +153,10 @@ def _word(
 
 
 def _property(name: str) -> str:
-    quoted = name.replace("\\", "\\\\").replace("'", "\\'")
+    quoted = literal(name)
     # As PostHog reads a property: as text, null where it is missing, null or empty.
-    text, raw = (f"JSONExtract{kind}(properties, '{quoted}')" for kind in ("String", "Raw"))
-    return f"nullIf(nullIf(if(JSONType(properties, '{quoted}') = 'String', {text}, {raw}), ''), 'null')"
+    text, raw = (f"JSONExtract{kind}(properties, {quoted})" for kind in ("String", "Raw"))
+    return f"nullIf(nullIf(if(JSONType(properties, {quoted}) = 'String', {text}, {raw}), ''), 'null')"
 
 
 def _limited(output: list[str], tokens: list[tuple[str, str]], most_rows: int) -> str:

@@ -107,7 +107,7 @@ class EventStore:
         self._session = session.Session(str(folder))
         # ClickHouse reads new rows from there; beside them, so that a killed process leaves nothing elsewhere.
         self._incoming = folder.absolute() / "incoming.parquet"
-        self._new_rows = f"file('{_escaped(str(self._incoming))}', Parquet)"
+        self._new_rows = f"file({literal(str(self._incoming))}, Parquet)"
         self._last = 0
         self._run("CREATE DATABASE IF NOT EXISTS posthog")
         self._run("USE posthog")
@@ -204,6 +204,7 @@ class EventStore:
             raise QueryFailed(str(error)) from error
 
 
-def _escaped(text: str) -> str:
-    """Return *text* as it stands between quotes in a statement."""
-    return text.replace("\\", "\\\\").replace("'", "\\'")
+def literal(text: str) -> str:
+    """Return a text as ClickHouse writes it; half of a surrogate pair is in no stored one, and is a question mark."""
+    clean = text.encode("utf-8", "replace").decode()
+    return "'" + clean.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "\\0") + "'"
