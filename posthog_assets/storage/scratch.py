@@ -76,18 +76,27 @@ def scratch_folder() -> tempfile.TemporaryDirectory[str]:
 def leftovers() -> Iterator[Path]:
     """Yield the working folders, locks and small files that no process of this user needs any more."""
     now = time.time()
-    for path in sorted(private_folder().iterdir()):
+    # Every process that sorts looks here first, and there may be thousands: no path is made of what stays.
+    with os.scandir(private_folder()) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
         with suppress(FileNotFoundError):
-            age = now - path.lstat().st_mtime
-            if path.is_dir():
-                lock = path.with_name("-".join(path.name.split("-")[:2]) + ".lock")
-                is_left = age > _YOUNG and not _is_held(lock)
-            elif path.suffix == ".lock" and path.stem[:1].isdigit():
-                is_left = age > _YOUNG and not _is_held(path)
-            else:
-                is_left = age > _UNUSED
-            if is_left:
-                yield path
+            age = now - entry.stat(follow_symlinks=False).st_mtime
+            if age > (_YOUNG if _is_of_process(entry) else _UNUSED) and not _is_in_use(entry):
+                yield Path(entry.path)
+
+
+def _is_of_process(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a working folder, or the lock of a process; else it is a small file."""
+    return entry.is_dir() or (entry.name.endswith(".lock") and entry.name[0].isdigit())
+
+
+def _is_in_use(entry: os.DirEntry[str]) -> bool:
+    """Whether the process whose folder or lock it is still lives; small files are no process's."""
+    path = Path(entry.path)
+    if entry.is_dir():
+        return _is_held(path.with_name("-".join(entry.name.split("-")[:2]) + ".lock"))
+    return _is_of_process(entry) and _is_held(path)
 
 
 def delete(path: Path) -> None:
