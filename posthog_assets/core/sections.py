@@ -155,7 +155,7 @@ class Choices:
         }
 
 
-def load_by_type(value: Any, known: dict[str, type[T]], base: type[T], key: str = "type") -> T:
+def load_by_type(value: Any, known: Mapping[str, type[T]], base: type[T], key: str = "type") -> T:
     """Return the section *value* describes, an object of the class its *key* names.
 
     The class is a name in *known*, or the dotted path of a subclass of *base* in anybody's own module.
@@ -175,7 +175,7 @@ def load_by_type(value: Any, known: dict[str, type[T]], base: type[T], key: str 
     return found.model_validate(rest)
 
 
-def _by_path(name: str, known: dict[str, type[T]], base: type[T], key: str) -> type[T]:
+def _by_path(name: str, known: Mapping[str, type[T]], base: type[T], key: str) -> type[T]:
     module_name, _, class_name = name.rpartition(".")
     if not module_name:
         raise ValueError(

@@ -15,20 +15,25 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from posthog_assets.core.sections import Choices, Section, load_by_type
+from posthog_assets.core.types_by_name import TypesByName
 from posthog_assets.dialects.base import Dialect
-from posthog_assets.dialects.people import MixpanelProfiles, Profiles
 from posthog_assets.mapping.settings import PersonProperties
 from posthog_assets.sources.base import Source
-from posthog_assets.sources.people import MixpanelPeople, PeopleFiles, PeopleSql
 
 #: The partition of what has no days.
 PEOPLE: Final = "people"
 
 
-SOURCES: Final[dict[str, type[Source]]] = {"files": PeopleFiles, "mixpanel": MixpanelPeople, "sql": PeopleSql}
+_SOURCE: Final = "posthog_assets.sources.people"
+_DIALECT: Final = "posthog_assets.dialects.people"
 
+SOURCES: Final[TypesByName[Source]] = TypesByName(
+    {"files": f"{_SOURCE}:PeopleFiles", "mixpanel": f"{_SOURCE}:MixpanelPeople", "sql": f"{_SOURCE}:PeopleSql"}
+)
 
-DIALECTS: Final[dict[str, type[Dialect]]] = {"columns": Profiles, "mixpanel": MixpanelProfiles}
+DIALECTS: Final[TypesByName[Dialect]] = TypesByName(
+    {"columns": f"{_DIALECT}:Profiles", "mixpanel": f"{_DIALECT}:MixpanelProfiles"}
+)
 
 
 def _source(value: Any) -> Source:

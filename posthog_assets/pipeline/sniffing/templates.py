@@ -10,7 +10,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from posthog_assets.core.errors import ImportFileError
-from posthog_assets.sources.rest.recipes import recipes, sections
+from posthog_assets.sources.rest.recipes import recipe_named, recipes, sections
 
 
 def template_names() -> list[str]:
@@ -28,7 +28,7 @@ def template(name: str) -> str:
     if name in found:
         return found[name].read_text(encoding="utf-8")
     kind, _, resource = name.partition("/")
-    recipe = recipes().get(kind)
+    recipe = recipe_named(kind)
     if recipe is None:
         raise ImportFileError(f"there is no template for the source {name!r}; there are: {', '.join(template_names())}")
     if resource and resource not in recipe.resources:

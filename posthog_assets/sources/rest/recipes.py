@@ -17,15 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from types import new_class
+from importlib.resources.abc import Traversable
 from typing import Any, Final
 
 import yaml
-from pydantic import GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
-
-from posthog_assets.sources.rest.source import Rest
 
 #: The same as `yaml.SafeLoader`, several times as fast where libyaml is there.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -90,26 +85,33 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return both
 
 
-@cache
 def recipes() -> dict[str, Recipe]:
     """Return all recipes by name."""
-    found = {}
-    for file in sorted(files("posthog_assets.sources.recipes").iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".yaml"):
-            content = yaml.load(file.read_text(encoding="utf-8"), _LOADER)
-            name = file.name.removesuffix(".yaml")
-            common = {key: content.get(key) for key in ("source", "dialect", "mapping")}
-            found[name] = Recipe(
-                name, content["title"], content["documentation"], content["settings"], content["resources"], common
-            )
-    return found
+    return {name: found for name in _files() if (found := recipe_named(name))}
+
+
+@cache
+def recipe_named(name: str) -> Recipe | None:
+    """Return one recipe, without reading the others; None where there is none of that name."""
+    file = _files().get(name)
+    if file is None:
+        return None
+    content = yaml.load(file.read_text(encoding="utf-8"), _LOADER)
+    common = {key: content.get(key) for key in ("source", "dialect", "mapping")}
+    return Recipe(name, content["title"], content["documentation"], content["settings"], content["resources"], common)
+
+
+@cache
+def _files() -> dict[str, Traversable]:
+    found = sorted(files("posthog_assets.sources.recipes").iterdir(), key=lambda file: file.name)
+    return {file.name.removesuffix(".yaml"): file for file in found if file.name.endswith(".yaml")}
 
 
 def recipe_of(attributes: Mapping[str, Any]) -> Recipe | None:
     """Return the recipe that the import file's source names; None where it is no recipe."""
     source = attributes.get("source")
     kind = source.get("type") if isinstance(source, dict) else None
-    return recipes().get(kind) if isinstance(kind, str) else None
+    return recipe_named(kind) if isinstance(kind, str) else None
 
 
 def _filled(value: Any, settings: Mapping[str, Any], recipe: Recipe) -> Any:
@@ -143,27 +145,6 @@ def _given(name: str, settings: Mapping[str, Any], recipe: Recipe) -> Any:
     return value.rstrip("/") if isinstance(value, str) else value
 
 
-def recipe_class(recipe: Recipe) -> type[Rest]:
-    """Return the class of a recipe's sources: `Rest`, with a JSON schema of the recipe's own settings."""
-
-    def schema(cls: type[Rest], core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        own = {name: {"description": setting["about"]} for name, setting in recipe.settings.items()}
-        resources = [*recipe.resources]
-        about = "; ".join(f"{name}: {one['about']}" for name, one in recipe.resources.items())
-        return {
-            "type": "object",
-            "properties": {
-                "type": {"const": recipe.name},
-                "resource": {"enum": resources, "description": about},
-                **own,
-            },
-            "required": ["resource"] if len(resources) > 1 else [],
-        }
-
-    members = {"__module__": __name__, "__doc__": recipe.title, "__get_pydantic_json_schema__": classmethod(schema)}
-    return new_class(f"{recipe.title}Source", (Rest,), exec_body=lambda namespace: namespace.update(members))
-
-
 def sections(recipe: Recipe, resource: str) -> str:
     """Return the `source` section of an import file that uses a recipe, with what else it may say as comments."""
     lines = [f"# {recipe.documentation}", "source:", f"  type: {recipe.name}"]
@@ -182,7 +163,7 @@ def written_secrets(source: Mapping[str, Any]) -> list[str]:
     For an API these must be expressions such as `{{ env.STRIPE_API_KEY }}`: import files are shared and versioned.
     """
     kind = source.get("type")
-    recipe = recipes().get(kind) if isinstance(kind, str) else None
+    recipe = recipe_named(kind) if isinstance(kind, str) else None
     if kind != "rest" and recipe is None:
         return []
     found = {name: source.get(name) for name in (recipe.settings if recipe else {}) if _is_secret(name)}
