@@ -9,41 +9,33 @@ from typing import Any, Final
 
 from posthog_assets.core.rejection import Rejected
 from posthog_assets.core.sections import load_by_type
+from posthog_assets.core.types_by_name import TypesByName
 from posthog_assets.mapping.steps.base import Event, Files, Step
-from posthog_assets.mapping.steps.case import Case
-from posthog_assets.mapping.steps.currency import Currency
-from posthog_assets.mapping.steps.geoip import Geoip
-from posthog_assets.mapping.steps.privacy import Hash, Redact
-from posthog_assets.mapping.steps.properties import Add, Drop, Keep, Rename
-from posthog_assets.mapping.steps.sample import Sample
-from posthog_assets.mapping.steps.schema import Schema
-from posthog_assets.mapping.steps.shape import Flatten, Nulls, Unpack
-from posthog_assets.mapping.steps.types import TimestampParts, Types
-from posthog_assets.mapping.steps.url import Url
-from posthog_assets.mapping.steps.user_agent import UserAgent
 
 __all__ = ["STEPS", "Event", "Files", "Rejected", "Step", "load_step"]
 
-STEPS: Final[dict[str, type[Step]]] = {
-    "rename": Rename,
-    "drop": Drop,
-    "keep": Keep,
-    "add": Add,
-    "case": Case,
-    "flatten": Flatten,
-    "unpack": Unpack,
-    "nulls": Nulls,
-    "types": Types,
-    "schema": Schema,
-    "timestamp_parts": TimestampParts,
-    "url": Url,
-    "user_agent": UserAgent,
-    "geoip": Geoip,
-    "currency": Currency,
-    "hash": Hash,
-    "redact": Redact,
-    "sample": Sample,
-}
+STEPS: Final[TypesByName[Step]] = TypesByName(
+    {
+        "rename": f"{__name__}.properties:Rename",
+        "drop": f"{__name__}.properties:Drop",
+        "keep": f"{__name__}.properties:Keep",
+        "add": f"{__name__}.properties:Add",
+        "case": f"{__name__}.case:Case",
+        "flatten": f"{__name__}.shape:Flatten",
+        "unpack": f"{__name__}.shape:Unpack",
+        "nulls": f"{__name__}.shape:Nulls",
+        "types": f"{__name__}.types:Types",
+        "schema": f"{__name__}.schema:Schema",
+        "timestamp_parts": f"{__name__}.types:TimestampParts",
+        "url": f"{__name__}.url:Url",
+        "user_agent": f"{__name__}.user_agent:UserAgent",
+        "geoip": f"{__name__}.geoip:Geoip",
+        "currency": f"{__name__}.currency:Currency",
+        "hash": f"{__name__}.privacy:Hash",
+        "redact": f"{__name__}.privacy:Redact",
+        "sample": f"{__name__}.sample:Sample",
+    }
+)
 
 
 def load_step(value: Any) -> Step:
