@@ -66,3 +66,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = imported(places[name])
     return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

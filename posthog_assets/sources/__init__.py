@@ -75,9 +75,10 @@ def _of_recipe(name: str) -> type[Source]:
 
 def _places() -> dict[str, Place[Source]]:
     names = ("Files", "Amplitude", "Mixpanel", "PostHog", "Sql", "Rest", "Dlt")
-    recipes = (file.name for file in files(f"{__name__}.recipes").iterdir() if file.name.endswith(".yaml"))
     own: dict[str, Place[Source]] = {name.lower(): _place(name) for name in names}
-    return own | {name: partial(_of_recipe, name) for name in sorted(file.removesuffix(".yaml") for file in recipes)}
+    found = sorted(file.name for file in files(f"{__name__}.recipes").iterdir())
+    recipes = [name.removesuffix(".yaml") for name in found if name.endswith(".yaml")]
+    return own | {name: partial(_of_recipe, name) for name in recipes}
 
 
 #: What `type` may say; besides, the dotted path of anybody's own subclass of `Source`.
@@ -104,3 +105,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = imported(_place(name))
     return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
