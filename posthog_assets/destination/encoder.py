@@ -10,7 +10,6 @@ moves elsewhere are parsed.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,25 +23,10 @@ import xxhash
 
 from posthog_assets.core.arrow_columns import data_of, json_strings, offsets_of, pack
 from posthog_assets.destination.settings import Protocol
-
-#: PostHog corrects timestamps by the difference between its clock and the sender's unless a field forbids it:
-#: rust/capture/src/v1/context.rs `clock_skew`. History must stay where it was.
-_V1_OPTIONS: Final = '"options":{"disable_skew_correction":true},'
+from posthog_assets.destination.v1_places import MOVED, V1_OPTIONS, placed
 
 #: What stands between the texts of two events of a v1 body, braces of both included.
-_BETWEEN: Final = "},{" + _V1_OPTIONS
-
-#: Properties with a place of their own in a v1 event: rust/capture/src/v1/analytics/types.rs.
-_TOP_LEVEL: Final = {"$session_id": "session_id", "$window_id": "window_id"}
-_OPTION: Final = {
-    "$cookieless_mode": "cookieless_mode",
-    "$ignore_sent_at": "disable_skew_correction",
-    "$product_tour_id": "product_tour_id",
-    "$process_person_profile": "process_person_profile",
-}
-#: Begins with a rare letter, not with the quote before it: so RE2 looks at few places, and is three times as fast.
-_MOVED: Final = rf'\$(?:{"|".join(re.escape(key[1:]) for key in (*_TOP_LEVEL, *_OPTION))})":'
-
+_BETWEEN: Final = "},{" + V1_OPTIONS
 
 #: Of texts that are no longer than so many bytes, on average, copies are made sooner than views.
 _SHORT: Final = 150
@@ -140,13 +124,14 @@ class EncodedEvents:
             head = b'{"api_key":' + orjson.dumps(api_key) + b"," + flag + b'"batch":[{'
             return [head, *_joined(self.core, "},{"), b"}]}"]
         head = b'{"created_at":"' + created_at.isoformat().encode() + b'",' + flag + b'"batch":['
-        moved = pc.match_substring_regex(self.texts, _MOVED)
+        moved = pc.match_substring_regex(self.texts, MOVED)
         if pc.any(moved).as_py():
+            plain = f"{{{V1_OPTIONS}".encode()
             events = [
-                _moved(text) if touched else f"{{{_V1_OPTIONS}{text}}}"
-                for text, touched in zip(self.core.to_pylist(), moved.to_pylist(), strict=True)
+                placed(text) if touched else plain + text + b"}"
+                for text, touched in zip(self.core.cast(pa.binary()).to_pylist(), moved.to_pylist(), strict=True)
             ]
-            return [head, ",".join(events).encode(), b"]}"]
+            return [head, b",".join(events), b"]}"]
         first, *others = (data_of(chunk) for chunk in self.texts.chunks if len(chunk))
         return [head, first[len("},") :], *others, b"}]}"]
 
@@ -175,24 +160,6 @@ def encode(events: pa.RecordBatch, persons: np.ndarray | None = None, stamp: Sta
         timestamps=timestamps,
         sizes=np.diff(offsets_of(texts)) - len(_BETWEEN),
     )
-
-
-def _moved(core: str) -> str:
-    """Return one v1 event whose special properties stand where v1 wants them."""
-    event: dict[str, Any] = orjson.loads("{" + core + "}")
-    properties = event["properties"]
-    options: dict[str, Any] = {}
-    for key, name in _TOP_LEVEL.items():
-        if key in properties and isinstance(properties[key], str):
-            event[name] = properties.pop(key)
-    for key, name in _OPTION.items():
-        if key in properties:
-            value = properties.pop(key)
-            # The server drops an event whose option it cannot coerce; a value it would not take is left out.
-            if isinstance(value, str if name == "product_tour_id" else bool | int):
-                options[name] = value
-    event["options"] = options | {"disable_skew_correction": True}
-    return orjson.dumps(event).decode()
 
 
 def format_timestamps(microseconds: np.ndarray) -> pa.StringArray:
