@@ -23,7 +23,7 @@ import xxhash
 
 from posthog_assets.core.arrow_columns import data_of, json_strings, offsets_of, pack
 from posthog_assets.destination.settings import Protocol
-from posthog_assets.destination.v1_places import MOVED, V1_OPTIONS, placed
+from posthog_assets.destination.v1_places import MOVED, V1_OPTIONS, all_placed
 
 #: What stands between the texts of two events of a v1 body, braces of both included.
 _BETWEEN: Final = "},{" + V1_OPTIONS
@@ -124,14 +124,9 @@ class EncodedEvents:
             head = b'{"api_key":' + orjson.dumps(api_key) + b"," + flag + b'"batch":[{'
             return [head, *_joined(self.core, "},{"), b"}]}"]
         head = b'{"created_at":"' + created_at.isoformat().encode() + b'",' + flag + b'"batch":['
-        moved = pc.match_substring_regex(self.texts, MOVED)
-        if pc.any(moved).as_py():
-            plain = f"{{{V1_OPTIONS}".encode()
-            events = [
-                placed(text) if touched else plain + text + b"}"
-                for text, touched in zip(self.core.cast(pa.binary()).to_pylist(), moved.to_pylist(), strict=True)
-            ]
-            return [head, b",".join(events), b"]}"]
+        if pc.any(pc.match_substring_regex(self.texts, MOVED)).as_py():
+            cores = pc.binary_replace_slice(self.texts.cast(pa.binary()), 0, len(_BETWEEN), b"")
+            return [head, b",".join(all_placed(cores)), b"]}"]
         first, *others = (data_of(chunk) for chunk in self.texts.chunks if len(chunk))
         return [head, first[len("},") :], *others, b"}]}"]
 

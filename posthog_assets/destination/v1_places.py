@@ -12,6 +12,8 @@ import re
 from typing import Any, Final
 
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 #: PostHog corrects timestamps by the difference between its clock and the sender's unless a field forbids it:
 #: rust/capture/src/v1/context.rs `clock_skew`. History must stay where it was.
@@ -41,19 +43,37 @@ _TEXT: Final = re.compile(rb'"[^"\\]*"(?=[,}])')
 _BOOLEAN: Final = re.compile(rb"(?:true|false)(?=[,}])")
 
 
-def placed(core: bytes) -> bytes:
-    """Return a v1 event whose special properties are where v1 wants them; *core* is its JSON without braces."""
-    return _cut(core) or _parsed(core)
+def all_placed(cores: pa.ChunkedArray) -> list[bytes]:
+    """Return v1 events whose special properties are where v1 wants them; *cores* are their JSON without braces."""
+    counts = pc.count_substring_regex(cores, MOVED).to_pylist()
+    # Before the dollar stands the key's quote.
+    places = pc.subtract(pc.find_substring_regex(cores, MOVED), 1).to_pylist()
+    plain = f"{{{V1_OPTIONS}".encode()
+    return [
+        placed(core, [place] if count == 1 else None) if count else plain + core + b"}"
+        for core, count, place in zip(cores.to_pylist(), counts, places, strict=True)
+    ]
 
 
-def _cut(core: bytes) -> bytes | None:
+def placed(core: bytes, keys: list[int] | None = None) -> bytes:
+    """Return a v1 event whose special properties are where v1 wants them; *core* is its JSON without braces.
+
+    *keys* are the places of all that may be keys of special properties, None where they are not known.
+    """
+    if keys is None:
+        keys = [found.start() for found in _KEY.finditer(core)]
+    return _cut(core, keys) or _parsed(core)
+
+
+def _cut(core: bytes, keys: list[int]) -> bytes | None:
     """Do what `_parsed` does without parsing; None where the text alone does not show that this is right."""
     first = core.find(_PROPERTIES) + len(_PROPERTIES)
     head, kept, done = [b"{"], [], 0
     options = V1_OPTIONS.encode()
     seen: set[bytes] = set()
-    for found in _KEY.finditer(core, first):
-        key, begin, after = found[0], found.start(), found.end()
+    for begin in keys:
+        after = core.index(b":", begin) + 1
+        key = core[begin:after]
         value = (_BOOLEAN if key == _CUT_OPTION else _TEXT).match(core, after)
         if value is None or key in seen or not _is_outermost(core, first, begin):
             return None
@@ -77,18 +97,22 @@ def _cut(core: bytes) -> bytes | None:
 
 _COMMA: Final = ord(",")
 _BEFORE_KEY: Final = frozenset(b",{")
+_NEITHER_QUOTES_NOR_BRACKETS: Final = bytes(set(range(256)) - set(b'"{}[]'))
 
 
 def _is_outermost(core: bytes, first: int, key: int) -> bool:
-    """Whether a key is one of the object whose members begin at *first*: what opens between them is closed again."""
-    if core[key - 1] not in _BEFORE_KEY:
+    """Whether a key is one of the object whose members begin at *first*: what opens between is closed."""
+    if key < first or core[key - 1] not in _BEFORE_KEY:
         return False
     between = core[first:key]
     if b"\\" in between:
         between = between.replace(rb"\\", b"").replace(rb"\"", b"")
-    # Every second piece lies outside the quotes.
-    outside = b"".join(between.split(b'"')[::2])
-    return outside.count(b"{") == outside.count(b"}") and outside.count(b"[") == outside.count(b"]")
+    # The quotes of a text stand side by side then, unless it holds a bracket: that leaves a quote on either side of it.
+    brackets = between.translate(None, _NEITHER_QUOTES_NOR_BRACKETS).replace(b'""', b"")
+    if b'"' in brackets:
+        # Every second piece lies outside the quotes.
+        brackets = b"".join(between.split(b'"')[::2])
+    return brackets.count(b"{") == brackets.count(b"}") and brackets.count(b"[") == brackets.count(b"]")
 
 
 def _parsed(core: bytes) -> bytes:

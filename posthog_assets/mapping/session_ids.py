@@ -13,31 +13,34 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from posthog_assets.mapping.uuids import hyphenated
 
 #: A session ends for PostHog so many microseconds after the time in its id.
 LONGEST: Final = 86_400_000_000
 
-#: The times a UUIDv7 can hold, ms since 1970.
-_TIMES: Final = range(1 << 48)
+#: So many times can a UUIDv7 hold, ms from 1970 on.
+_TIMES: Final = 1 << 48
 
 _UUID7: Final = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
 
 
-def session_id(milliseconds: int, *names: str) -> str | None:
-    """Return the UUIDv7 (RFC 9562 §5.7) of a time and *names*, whose SHA-256 stands for its random bits.
+def session_ids(milliseconds: np.ndarray, names: list[str]) -> pa.StringArray:
+    """Return a UUIDv7 (RFC 9562 §5.7) of each time and name, whose SHA-256 stands for its random bits.
 
-    None for a time that a UUIDv7 cannot hold.
+    Null for a time that a UUIDv7 cannot hold. A name of several parts has them with `\\0` between.
     """
-    if milliseconds not in _TIMES:
-        return None
-    digest = hashlib.sha256("\0".join(names).encode()).digest()
-    raw = bytearray(milliseconds.to_bytes(6, "big") + digest[:10])
-    raw[6] = raw[6] & 0x0F | 0x70
-    raw[8] = raw[8] & 0x3F | 0x80
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    raw = np.empty((len(names), 16), np.uint8)
+    raw[:, :6] = milliseconds.astype(">i8").view(np.uint8).reshape(-1, 8)[:, 2:]
+    digests = b"".join([hashlib.sha256(name.encode()).digest()[:10] for name in names])
+    raw[:, 6:] = np.frombuffer(digests, np.uint8).reshape(-1, 10)
+    raw[:, 6] = raw[:, 6] & 0x0F | 0x70
+    raw[:, 8] = raw[:, 8] & 0x3F | 0x80
+    fits = (milliseconds >= 0) & (milliseconds < _TIMES)
+    return pc.if_else(pa.array(fits), hyphenated(raw), pa.scalar(None, pa.string()))
 
 
 def are_session_ids(texts: pa.StringArray) -> pa.BooleanArray:

@@ -25,7 +25,7 @@ import xxhash
 from posthog_assets.core.json_members import scalars, with_first, without
 from posthog_assets.dialects.base import Dialect
 from posthog_assets.mapping.kinds import ANONYMOUS
-from posthog_assets.mapping.session_ids import LONGEST, are_session_ids, session_id
+from posthog_assets.mapping.session_ids import LONGEST, are_session_ids, session_ids
 from posthog_assets.mapping.session_index import (
     COMPUTED,
     EVENT,
@@ -104,9 +104,9 @@ class SessionWriter:
         named = self._named(staged)
         if not len(named.rows):
             return staged
-        values = np.full(staged.num_rows, None, dtype=object)
-        values[named.rows] = self._ids(named)
-        ids = pa.array(values, pa.string())
+        places = np.full(staged.num_rows, -1)
+        places[named.rows] = np.arange(len(named.rows))
+        ids = self._ids(named).take(pa.array(places, mask=places < 0))
         texts = staged["properties"]
         has_one = pc.and_(pc.is_valid(ids), pc.match_substring(texts, f'"{SESSION}":'))
         added = pc.binary_join_element_wise('"', pc.if_else(has_one, pa.scalar(None, pa.string()), ids), '"', "")
@@ -145,14 +145,16 @@ class SessionWriter:
     def _events(self, some: pa.RecordBatch, owners: pa.StringArray, names: pa.StringArray) -> np.ndarray:
         events = np.zeros(some.num_rows, dtype=EVENT)
         events["at"] = _micros(some)
-        devices = _numbers(some["anonymous_id"])
-        is_device = (devices != 0) & ((_numbers(some["user_id"]) == 0) | _is(some["kind"], ANONYMOUS))
-        events["person"] = np.where(is_device, self._users.of(devices), _numbers(some["user_id"]))
+        devices, users = _numbers(some["anonymous_id"]), _numbers(some["user_id"])
+        is_device = (devices != 0) & ((users == 0) | _is(some["kind"], ANONYMOUS))
+        events["person"] = np.where(is_device, self._users.of(devices), users)
         events["start"] = self._starts(names, events["at"])
         is_named = names.is_valid().to_numpy(zero_copy_only=False)
         events["kind"] = np.where(is_named, np.where(events["start"] == UNKNOWN, NAMED, STARTED), COMPUTED)
-        keys = _numbers(pc.binary_join_element_wise(owners, pc.fill_null(names, ""), "\0"))
-        keys = np.where(is_named, keys, events["person"])
+        keys = events["person"]
+        if is_named.any():
+            named = _numbers(pc.binary_join_element_wise(owners, pc.fill_null(names, ""), "\0"))
+            keys = np.where(is_named, named, keys)
         # One name may be a time in some records and none in others.
         events["key"] = keys ^ (events["kind"].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
         return events
@@ -168,7 +170,7 @@ class SessionWriter:
         near = digits.to_numpy(zero_copy_only=False) & (np.abs(at - said) < _PLAUSIBLE)
         return np.where(near, said, starts)
 
-    def _ids(self, named: _Named) -> list[str | None]:
+    def _ids(self, named: _Named) -> pa.StringArray:
         """Return the id of each event's session."""
         assert self._index is not None
         events = named.events
@@ -182,12 +184,14 @@ class SessionWriter:
         unique, first, inverse = np.unique(asked, return_index=True, return_inverse=True)
         owners, names = named.owners.take(pa.array(first)), named.names.take(pa.array(first))
         people = events["person"][first].tolist()
-        made = []
-        for one, owner, name, person in zip(unique, owners.to_pylist(), names.to_pylist(), people, strict=True):
+        asked_for = []
+        for stranger, owner, name, person in zip(
+            unique["stranger"].tolist(), owners.to_pylist(), names.to_pylist(), people, strict=True
+        ):
             parts = [owner, name] if name else [f"{person:016x}"]
-            parts += [f"{person:016x}"] if one["stranger"] else []
-            made.append(session_id(int(one["begin"]), *parts))
-        return [made[place] for place in inverse.reshape(-1).tolist()]
+            parts += [f"{person:016x}"] if stranger else []
+            asked_for.append("\0".join(parts))
+        return session_ids(unique["begin"], asked_for).take(pa.array(inverse.reshape(-1)))
 
 
 def without_hidden(staged: pa.RecordBatch, dialect: Dialect) -> pa.RecordBatch:
@@ -214,8 +218,11 @@ def _replaced(texts: pa.StringArray, ids: pa.StringArray, rows: list[int]) -> pa
 def _numbers(texts: pa.StringArray) -> np.ndarray:
     """Return a number for each text, the same for equal ones and 0 for null or blank."""
     coded = pc.utf8_trim_whitespace(texts).dictionary_encode()
-    digest = xxhash.xxh3_64_intdigest
-    numbers = np.array([0, *(digest(text) if text else 0 for text in coded.dictionary.to_pylist())], dtype=np.uint64)
+    known = coded.dictionary.view(pa.binary()).to_pylist()
+    numbers = np.zeros(len(known) + 1, dtype=np.uint64)
+    numbers[1:] = np.fromiter(map(xxhash.xxh3_64_intdigest, known), np.uint64, len(known))
+    if b"" in known:
+        numbers[known.index(b"") + 1] = 0
     places = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return numbers[places + 1]
 

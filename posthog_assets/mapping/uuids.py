@@ -30,10 +30,11 @@ def uuids5(namespace: uuid.UUID, names: list[str]) -> pa.StringArray:
     raw = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 20)[:, :16].copy()
     raw[:, 6] = raw[:, 6] & 0x0F | 0x50
     raw[:, 8] = raw[:, 8] & 0x3F | 0x80
-    return _texts(raw)
+    return hyphenated(raw)
 
 
-def _texts(raw: np.ndarray) -> pa.StringArray:
+def hyphenated(raw: np.ndarray) -> pa.StringArray:
+    """Return uuids as text, given as rows of 16 bytes."""
     count = len(raw)
     text = np.full((count, 36), ord("-"), dtype=np.uint8)
     digits = np.empty((count, 32), dtype=np.uint8)

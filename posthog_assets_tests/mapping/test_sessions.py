@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
@@ -22,7 +23,7 @@ from posthog_assets.core.json_members import scalars, without
 from posthog_assets.core.schemas import STAGED_EVENTS
 from posthog_assets.dialects import load_dialect
 from posthog_assets.mapping import Around, EventMapper, Mapping, map_day, session_index
-from posthog_assets.mapping.session_ids import session_id
+from posthog_assets.mapping.session_ids import session_ids
 from posthog_assets.mapping.sessions import SessionWriter
 from posthog_assets.mapping.settings import Sessions
 from posthog_assets.pipeline.config.import_file import Import
@@ -108,7 +109,9 @@ def time_in(session: str) -> datetime:
 
 def test_a_session_id_is_a_version_7_uuid_of_its_start_and_the_hash_of_its_names() -> None:
     # Spelled out on purpose: sessions that were imported are known by these bytes.
-    assert session_id(1_709_251_200_000, "phone", "1709251200000") == "018df74f-8400-7e6b-a072-d60e43e2be04"
+    assert session_ids(np.array([1_709_251_200_000]), ["phone\0001709251200000"]).to_pylist() == [
+        "018df74f-8400-7e6b-a072-d60e43e2be04"
+    ]
     assert uuid.UUID("018df74f-8400-7e6b-a072-d60e43e2be04").variant == uuid.RFC_4122
 
 
