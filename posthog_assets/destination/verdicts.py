@@ -24,6 +24,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -95,6 +96,7 @@ _PLAIN_OK: Final = {"result": "ok"}
 #: The same as it stands in an answer, and what is put there to read it quickly.
 _WRITTEN_OK: Final = b':{"result":"ok"}'
 _SHORT_OK: Final = b":true"
+_NAMED_RESULT: Final = b'"result"'
 _RESULTS: Final = {"ok": Verdict.OK, "warning": Verdict.WARNING, "drop": Verdict.DROP}
 
 #: What is looked at of the details of an event, of which 200 characters are kept.
@@ -160,7 +162,7 @@ def _all_taken(body: bytes) -> AbstractSet[str] | None:
     if (taken := all_taken(body)) is not None:
         return taken
     count = body.count(_WRITTEN_OK)
-    if not count or b"true" in body:
+    if not count or body.count(_NAMED_RESULT) > count or b"true" in body:
         return None
     try:
         # Inside a text, quotes have a backslash before them: so what is replaced is a value, wherever it stands.
@@ -174,9 +176,15 @@ def _all_taken(body: bytes) -> AbstractSet[str] | None:
 
 def _verdict(result: str, details: object, key: str) -> tuple[Verdict, str]:
     # Long before it is cut to what is kept, so that no half of the key is left of it.
-    detail = shorten(hidden_text(str(details)[:_DETAIL_LOOKED_AT], key)) if details else ""
+    detail = _shown(str(details)[:_DETAIL_LOOKED_AT], key) if details else ""
     verdict = _RESULTS.get(result, Verdict.OWED)
     return (Verdict.OWED if verdict is Verdict.DROP and detail == BILLING else verdict), detail
+
+
+@lru_cache(maxsize=64)
+def _shown(details: str, key: str) -> str:
+    # Hundreds of events of an answer have the same details.
+    return shorten(hidden_text(details, key))
 
 
 def _judge_batch(status: int, body: bytes, key: str) -> Answer:
