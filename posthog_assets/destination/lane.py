@@ -1,7 +1,7 @@
 """One of the ordered streams in which a day's events leave.
 
-Belongs here: the order of one person's events, whatever PostHog answers. Does not belong here: what an answer leads to
-(`sender`), which person an event belongs to (`person_order`).
+Belongs here: when which events of a lane leave, whatever PostHog answers. Does not belong here: which of them wait for
+others (`held`), what an answer leads to (`sender`), which person an event belongs to (`person_order`).
 
 A lane has one request in flight. An event that is answered `retry` is held, and with it every later event of its
 person, until it is due; the events of everybody else go on. So a few events PostHog did not persist cost no standstill.
@@ -18,134 +18,19 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from posthog_assets.core.errors import Unavailable
 from posthog_assets.core.http import backoff
-from posthog_assets.destination.client import Origin, Request
+from posthog_assets.destination.client import Request
 from posthog_assets.destination.encoder import EncodedEvents
 from posthog_assets.destination.gate import LONGEST_WAIT
+from posthog_assets.destination.held import Held, Owed
 from posthog_assets.destination.probes import LaneProbe
 from posthog_assets.destination.sender import Outcome, Sender
 from posthog_assets.storage.rates import Stopped
 
-#: Due events wait this long for company, so that they do not leave in many small requests, seconds.
+#: Events that were held back and are free again leave with the next batch; without one they wait so long for company,
+#: seconds, so that they do not leave in many small requests.
 _COMPANY: Final = 0.5
-
-#: A lane that holds this many batches of events takes no new ones.
-_HELD_BATCHES: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """Held events that leave now: since when they were held, how often they were sent, and in which request."""
-
-    events: EncodedEvents
-    since: float
-    tries: int
-    origin: Origin | None
-
-
-class Held:
-    """Events of a lane that may not leave yet; those of one person stand in their order.
-
-    The columns are parallel: whose each event is, when it is due, since when it is held (monotonic seconds), how often
-    it was sent, and in which request. An event that was never sent is due at once, but follows others of its person.
-    """
-
-    def __init__(self) -> None:
-        self._parts: list[EncodedEvents] = []
-        self._persons = np.empty(0, dtype=np.uint64)
-        self._due = np.empty(0)
-        self._since = np.empty(0)
-        self._tries = np.empty(0, dtype=np.int64)
-        self._origins = np.empty(0, dtype=object)
-
-    def __len__(self) -> int:
-        return len(self._persons)
-
-    def seconds_left(self) -> float:
-        """Return how long it takes until more of them are due."""
-        left = self._due - time.monotonic()
-        return float(left[left > 0].min()) if bool((left > 0).any()) else 0.0
-
-    def hold(
-        self,
-        events: EncodedEvents,
-        due: float,
-        since: float,
-        tries: int,
-        *,
-        first: bool,
-        origin: Origin | None = None,
-    ) -> None:
-        """Hold events that were answered `retry` in the request *origin*, or were not sent yet.
-
-        *first* puts them before what followed them when they were held.
-        """
-
-        def joined(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-            return np.concatenate((new, old) if first else (old, new))
-
-        self._parts.insert(0 if first else len(self._parts), events)
-        self._persons = joined(self._persons, events.persons)
-        self._due = joined(self._due, np.full(len(events), due))
-        self._since = joined(self._since, np.full(len(events), since))
-        self._tries = joined(self._tries, np.full(len(events), tries))
-        self._origins = joined(self._origins, np.full(len(events), origin, dtype=object))
-
-    def hold_back_blocked(self, batch: EncodedEvents) -> EncodedEvents:
-        """Keep the events of *batch* whose person has a held event; return the others."""
-        blocked = np.isin(batch.persons, self._persons)
-        if not blocked.any():
-            return batch
-        now = time.monotonic()
-        self.hold(batch.take(blocked), now, now, 0, first=False)
-        return batch.take(~blocked)
-
-    def ready_to_send(self, limit: int, *, ending: bool) -> bool:
-        """Whether what is due should leave now: it fills half a batch of *limit* events, or has waited for company."""
-        now = time.monotonic()
-        due = self._leaving(now)
-        count = int(due.sum())
-        return count > 0 and (ending or 2 * count >= limit or now - float(self._due[due].min()) >= _COMPANY)
-
-    def take(self, limit: int) -> Taken:
-        """Remove at most *limit* of the due events that were sent in the same request, or not yet, in their order."""
-        due = self._leaving(time.monotonic())
-        origin = self._origins[np.argmax(due)]
-        due &= np.fromiter((one is origin for one in self._origins), dtype=bool, count=len(due))
-        due &= ~self._behind(~due)
-        leaves = due & (np.cumsum(due) <= limit)
-        taken, kept, start = [], [], 0
-        for part in self._parts:
-            mask = leaves[start : start + len(part)]
-            start += len(part)
-            if mask.any():
-                taken.append(part.take(mask))
-            if not mask.all():
-                kept.append(part.take(~mask) if mask.any() else part)
-        tries, since = self._tries[leaves], float(self._since[leaves].min())
-        self._parts = kept
-        self._persons, self._due = self._persons[~leaves], self._due[~leaves]
-        self._since, self._tries = self._since[~leaves], self._tries[~leaves]
-        self._origins = self._origins[~leaves]
-        least = int(tries[tries > 0].min()) if tries.any() else 0
-        return Taken(EncodedEvents.joined(taken), since, least, origin)
-
-    def _behind(self, stays: np.ndarray) -> np.ndarray:
-        """Return which events stand behind one of their person that stays."""
-        persons, firsts = np.unique(self._persons[stays], return_index=True)
-        if not len(persons):
-            return np.zeros(len(stays), dtype=bool)
-        at = np.minimum(np.searchsorted(persons, self._persons), len(persons) - 1)
-        first = np.flatnonzero(stays)[firsts][at]
-        return (persons[at] == self._persons) & (np.arange(len(stays)) > first)
-
-    def _leaving(self, now: float) -> np.ndarray:
-        """Return which events may leave: those that are due, unless another one of their person is not."""
-        late = self._due > now
-        return ~late & np.isin(self._persons, np.unique(self._persons[late]), invert=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +59,10 @@ class Lane:
         self._sender = sender
         self._recorder = recorder
         self._record = record
-        self._limit = limit
         self._queue: queue.Queue[_Queued | None] = queue.Queue(ahead)
-        self._held = Held()
+        self._held = Held(limit, sender.destination.batch_bytes)
+        #: When events that had not been sent before left last (monotonic seconds).
+        self._left_at = time.monotonic()
         self._probe = LaneProbe()
         self._recording: Future[None] | None = None
         #: What ended the lane before its time.
@@ -221,37 +107,47 @@ class Lane:
         while not ending or len(self._held):
             if self._sender.stopped.is_set():
                 raise Stopped
-            if self._held.ready_to_send(self._limit, ending=ending):
-                self._send_held()
-            elif ending or len(self._held) >= _HELD_BATCHES * self._limit:
-                self._sender.stopped.wait(self._held.seconds_left() or 0.01)
+            if (owed := self._held.take_due()) is not None:
+                self._send_again(owed)
+            elif self._need_no_batch(ending=ending) and (events := self._held.take_free()) is not None:
+                self._settle_first(events, None)
+            elif ending or self._held.full:
+                self._sender.stopped.wait(min(self._held.seconds_left() or 0.01, _COMPANY))
             else:
                 ending = self._take_one()
 
+    def _need_no_batch(self, *, ending: bool) -> bool:
+        """Whether events that were held back should leave now, though no batch is there to go with."""
+        if self._held.crowded or (ending and not self._held.owing):
+            return True
+        return time.monotonic() - self._left_at >= _COMPANY and (ending or self._queue.empty())
+
     def _take_one(self) -> bool:
-        """Send the next batch of the queue, if one comes soon; True at the end."""
+        """Send the next batch of the queue, with what may leave before it, if one comes soon; True at the end."""
         with contextlib.suppress(queue.Empty):
             queued = self._queue.get(timeout=0.05)
             if queued is None:
                 return True
-            events = self._held.hold_back_blocked(queued.events) if len(self._held) else queued.events
-            if len(events):
-                ready = queued.request.result() if queued.request and len(events) == len(queued.events) else None
-                self._settle(events, ready)
+            if (events := self._held.take_free(queued.events)) is not None:
+                ready = queued.request if events is queued.events else None
+                self._settle_first(events, ready.result() if ready else None)
         return False
 
-    def _send_held(self) -> None:
-        held = self._held.take(self._limit)
-        if held.tries and held.since + self._sender.destination.retry_seconds < time.monotonic():
+    def _settle_first(self, events: EncodedEvents, request: Request | None) -> None:
+        self._settle(events, request)
+        self._left_at = time.monotonic()
+
+    def _send_again(self, owed: Owed) -> None:
+        if owed.since + self._sender.destination.retry_seconds < time.monotonic():
             raise Unavailable(
-                f"PostHog kept answering `retry` for {len(held.events):,} events, over "
+                f"PostHog kept answering `retry` for {len(owed.events):,} events, over "
                 f"{self._sender.destination.retry_seconds:.0f} s"
                 + (f"; it refused some ({self._sender.undecided})" if self._sender.undecided else "")
             )
-        self._settle(held.events, None, held)
+        self._settle(owed.events, None, owed)
 
-    def _settle(self, events: EncodedEvents, request: Request | None, held: Taken | None = None) -> None:
-        outcome = self._sender.settle(events, request, self._probe, held.origin if held else None, self._note)
+    def _settle(self, events: EncodedEvents, request: Request | None, before: Owed | None = None) -> None:
+        outcome = self._sender.settle(events, request, self._probe, before.origin if before else None, self._note)
         owed = outcome.owed
         if outcome.failure is None and owed.any():
             if outcome.retry_after > LONGEST_WAIT:
@@ -260,11 +156,9 @@ class Lane:
                     "again: they stay owed until a later run",
                     retry_after=outcome.retry_after,
                 )
-            now, tries = time.monotonic(), held.tries if held else 0
-            self._held.hold(
-                events.take(owed), now + max(outcome.retry_after, backoff(tries)), held.since if held else now,
-                tries + 1, first=held is not None, origin=outcome.request.origin,
-            )  # fmt: skip
+            now, tries = time.monotonic(), before.tries if before else 0
+            due, since = now + max(outcome.retry_after, backoff(tries)), before.since if before else now
+            self._held.hold(Owed(events.take(owed), outcome.request.origin, due, since, tries + 1))
             outcome.retries += 1
         left = ~outcome.recorded
         if left.all():

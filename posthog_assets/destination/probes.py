@@ -28,7 +28,7 @@ _OVERWRITES: Final = r"\$(?:set|unset|group_set|groupidentify)\""
 _PICKS: Final = 3
 
 #: The last events of a batch that are looked at for one that can be sent again.
-_LOOKED_AT: Final = 500
+LOOKED_AT: Final = 500
 
 #: Picks are scattered over the batch, the same ones each time.
 _SEED: Final = 0
@@ -77,7 +77,7 @@ class Probes:
             self.last_taken = max(self.last_taken, left_at)
             self._any = self._any or lane.event
             if self.known is None:
-                last = events.slice(max(0, len(events) - _LOOKED_AT), len(events))
+                last = events.slice(max(0, len(events) - LOOKED_AT), len(events))
                 if (harmless := np.flatnonzero(without_overwrites(last))).size:
                     self.known = last.take(harmless[-1:])
 

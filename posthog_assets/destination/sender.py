@@ -24,7 +24,7 @@ from posthog_assets.destination.client import CaptureClient, Origin, Request, co
 from posthog_assets.destination.encoder import EncodedEvents
 from posthog_assets.destination.entries import CODES, NO_REASON
 from posthog_assets.destination.gate import Gate
-from posthog_assets.destination.probes import LaneProbe, Probes
+from posthog_assets.destination.probes import LOOKED_AT, LaneProbe, Probes
 from posthog_assets.destination.settings import Destination, Protocol
 from posthog_assets.destination.taken_uuids import TakenUuids
 from posthog_assets.destination.verdicts import BILLING, Answer, Consequence, Verdict
@@ -229,7 +229,9 @@ class Sender:
         answer, left_at = self._answered(batch, request, outcome)
         said = _read(answer, batch)
         if (taken := said.taken).any():
-            self.probes.taken(batch if taken.all() else batch.take(taken), left_at, outcome.lane)
+            # Copying all of a large batch for its last ones would take longer than reading the answer.
+            last = batch if taken.all() else batch.take(np.flatnonzero(taken)[-LOOKED_AT:])
+            self.probes.taken(last, left_at, outcome.lane)
         return said
 
     def _believed(self, batch: EncodedEvents, request: Request, outcome: Outcome, said: _Said) -> _Said:

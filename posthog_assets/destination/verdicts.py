@@ -24,7 +24,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 import orjson
 
@@ -139,44 +140,58 @@ def _not_served(status: int, said: str) -> bool:
 
 
 def _judge_v1(status: int, body: bytes, retry_after: float | None, key: str) -> Answer:
-    if (taken := _all_taken(body)) is not None:
+    if (taken := all_taken(body)) is not None:
         return Answer(Consequence.SETTLED, status, retry_after=retry_after, plain=taken)
     try:
-        results = orjson.loads(body)["results"]
-        others = {uuid: entry for uuid, entry in results.items() if entry != _PLAIN_OK}
+        plain, others = _plain_and_others(body)
         verdicts = {uuid: _verdict(entry["result"], entry.get("details"), key) for uuid, entry in others.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         return Answer(Consequence.RETRY, status, f"an answer that is no results map: {words(body, key)}", retry_after)
-    return Answer(
-        Consequence.SETTLED, status, retry_after=retry_after, plain=results.keys() - others.keys(), verdicts=verdicts
-    )
+    return Answer(Consequence.SETTLED, status, retry_after=retry_after, plain=plain, verdicts=verdicts)
 
 
-def _all_taken(body: bytes) -> AbstractSet[str] | None:
-    """Return the uuids of a v1 answer that says `ok` of each and nothing else, written in any way; None of any other.
+def _plain_and_others(body: bytes) -> tuple[AbstractSet[str], dict[str, Any]]:
+    """Return the uuids of which a v1 answer says `ok` and nothing else, and what it says of each of the others.
 
-    Nearly all answers are like that, and an object an event is most of the work of reading them.
+    Raises ValueError, KeyError, TypeError or AttributeError where it is no results map.
     """
-    if (taken := all_taken(body)) is not None:
-        return taken
+    if (found := _shortened(body)) is not None:
+        return found
+    results = orjson.loads(body)["results"]
+    others = {uuid: entry for uuid, entry in results.items() if entry != _PLAIN_OK}
+    return results.keys() - others.keys(), others
+
+
+def _shortened(body: bytes) -> tuple[AbstractSet[str], dict[str, Any]] | None:
+    """Return the same without making an object of each plain entry, which is most of the work of reading an answer.
+
+    None where that cannot be told for certain.
+    """
     count = body.count(_WRITTEN_OK)
     if not count or b"true" in body:
         return None
     try:
-        # Inside a text, quotes have a backslash before them: so what is replaced is a value, wherever it stands.
         results = orjson.loads(body.replace(_WRITTEN_OK, _SHORT_OK))["results"]
-        values = [value for value in results.values() if value is True]
+        others = {uuid: entry for uuid, entry in results.items() if entry is not True}
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     # Fewer than were replaced: some stand elsewhere, or a uuid came twice, of which the last one counts.
-    return results.keys() if len(values) == len(results) == count else None
+    if len(results) - len(others) != count:
+        return None
+    return results.keys() - others.keys() if others else results.keys(), others
 
 
 def _verdict(result: str, details: object, key: str) -> tuple[Verdict, str]:
     # Long before it is cut to what is kept, so that no half of the key is left of it.
-    detail = shorten(hidden_text(str(details)[:_DETAIL_LOOKED_AT], key)) if details else ""
+    detail = _shown(str(details)[:_DETAIL_LOOKED_AT], key) if details else ""
     verdict = _RESULTS.get(result, Verdict.OWED)
     return (Verdict.OWED if verdict is Verdict.DROP and detail == BILLING else verdict), detail
+
+
+@lru_cache(maxsize=64)
+def _shown(details: str, key: str) -> str:
+    # Hundreds of events of an answer have the same details.
+    return shorten(hidden_text(details, key))
 
 
 def _judge_batch(status: int, body: bytes, key: str) -> Answer:

@@ -73,12 +73,12 @@ def answering_server(faults: str, port_pipe: Any) -> None:
             elif b"/i/v1/" in head[:40]:
                 raw = igzip.decompress(body) if b"content-encoding: gzip" in head else body
                 uuids = find(raw)
-                owed = uuids[::20] if faults and len(uuids) >= 20 else []
                 answer = b'{"results":{"' + b'":{"result":"ok"},"'.join(uuids) + b'":{"result":"ok"}}}'
-                if owed:
-                    # A later entry of the same name replaces the earlier one.
-                    again = b'":{"result":"retry","details":"not_persisted"},"'.join(owed)
-                    answer = answer[:-2] + b',"' + again + b'":{"result":"retry","details":"not_persisted"}}}'
+                if faults and len(uuids) >= 20:
+                    results = [b'"' + uuid + b'":{"result":"ok"}' for uuid in uuids]
+                    again = b'":{"result":"retry","details":"not_persisted"}'
+                    results[::20] = [b'"' + uuid + again for uuid in uuids[::20]]
+                    answer = b'{"results":{' + b",".join(results) + b"}}"
                     extra = b"Retry-After: 1\r\n" if faults == "later" else b""
             else:
                 answer = b'{"status":"Ok"}'

@@ -429,13 +429,20 @@ run(sys.argv[1], Path(sys.argv[2]), events(2000), batch_events=20, concurrency=i
 """
 
 
-@pytest.mark.parametrize("concurrency", [1, 3])
+@pytest.mark.parametrize(("concurrency", "retried"), [(1, 0.0), (3, 0.0), (1, 0.02), (3, 0.02)])
 @pytest.mark.end_to_end
-def test_a_process_killed_at_any_moment_loses_nothing_and_repeats_little(concurrency: int, tmp_path: Path) -> None:
-    chance = random.Random(7)
+def test_a_process_killed_at_any_moment_loses_nothing_and_repeats_little(
+    concurrency: int, retried: float, tmp_path: Path
+) -> None:
+    chance, verdicts = random.Random(7), random.Random(8)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     kills = 6
-    with CaptureServer(lambda asked: Reply(delay=0.01)) as server:
+
+    def script(asked: Asked) -> Reply:
+        again = {uuid: {"result": "retry"} for uuid in asked.uuids if verdicts.random() < retried}
+        return Reply(delay=0.01, verdicts=again)
+
+    with CaptureServer(script) as server:
         for kill in range(kills):
             before = len(server.requests)
             # The last one comes late enough for something to be on record, however slow the machine is.

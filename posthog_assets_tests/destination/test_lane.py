@@ -20,10 +20,12 @@ from posthog_assets.core.errors import Unavailable
 from posthog_assets.core.schemas import POSTHOG_EVENTS
 from posthog_assets.destination import gate as pace
 from posthog_assets.destination import lane
-from posthog_assets.destination.client import Origin
-from posthog_assets.destination.lane import Held
+from posthog_assets.destination.delivery import deliver
+from posthog_assets.destination.ledger import Ledger
 from posthog_assets.destination.person_order import Persons, of_day
+from posthog_assets.destination.settings import Destination
 from posthog_assets.storage.rates import Pace, Stopped
+from posthog_assets.storage.store import Store
 from posthog_assets_tests.destination.test_delivery import event, run
 from posthog_assets_tests.examples import examples
 from posthog_assets_tests.fakes.capture_server import Asked, CaptureServer, Reply
@@ -191,29 +193,77 @@ def test_a_lane_that_is_refused_stops_the_others(tmp_path: Path) -> None:
         assert len(server.requests) == 1
 
 
-def test_held_events_keep_the_order_of_each_person() -> None:
-    from posthog_assets.destination.encoder import encode
+def test_what_is_sent_again_is_never_together_with_events_of_another_request(tmp_path: Path) -> None:
+    """PostHog's contract for its clients: the id of a batch stays, and only what was answered `retry` is sent again."""
+    rows, chance = crowd(400, people=60), random.Random(5)
 
-    def some(*who_and_number: tuple[int, int]) -> Any:
-        rows = [event(n) for _, n in who_and_number]
-        people = np.array([who for who, _ in who_and_number], dtype=np.uint64)
-        return encode(pa.RecordBatch.from_pylist(rows, schema=POSTHOG_EVENTS), people)
+    def script(asked: Asked) -> Reply:
+        return Reply(verdicts={uuid: {"result": "retry"} for uuid in asked.uuids if chance.random() < 0.2})
 
-    def numbers(events: Any) -> list[int]:
-        return [int(orjson.loads("{" + text + "}")["properties"]["n"]) for text in events.core.to_pylist()]
+    with CaptureServer(script) as server:
+        assert run(server.url, tmp_path, rows, concurrency=2, batch_events=40).owed == 0
+    again = 0
+    of_request: dict[str, list[set[str]]] = {}
+    for asked in server.requests:
+        before = of_request.setdefault(asked.headers["PostHog-Request-Id"], [])
+        assert asked.headers["PostHog-Attempt"] == str(len(before) + 1)
+        if before:
+            again += 1
+            assert set(asked.uuids) <= before[-1]
+        before.append(set(asked.uuids))
+    assert again > 10
 
-    held, now = Held(), time.monotonic()
-    held.hold(some((1, 10), (2, 20)), now - 1, now, 1, first=False, origin=Origin())
-    assert numbers(held.hold_back_blocked(some((1, 11), (3, 30), (2, 21)))) == [30]
-    taken = held.take(3)
-    assert (numbers(taken.events), taken.tries) == ([10, 20], 1)
-    assert numbers(held.take(1).events) == [11]
-    # 10 was answered `retry` again: 21 is free, 12 is not.
-    held.hold(some((1, 10)), now + 60, now, 2, first=True)
-    assert numbers(held.hold_back_blocked(some((1, 12), (4, 40)))) == [40]
-    assert numbers(held.take(10).events) == [21]
-    assert not held.ready_to_send(10, ending=True)
-    assert len(held) == 2
+
+def test_events_held_back_behind_an_owed_one_leave_with_the_next_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_COMPANY", 5.0)
+    rows = [event(n, distinct_id="late" if n in (0, 12, 14) else f"user-{n}") for n in range(60)]
+    first = rows[0]["uuid"]
+    seen: list[list[int]] = []
+
+    def script(asked: Asked) -> Reply | None:
+        numbers = [e["properties"]["n"] for e in asked.body["batch"]]
+        seen.append(numbers)
+        if len(seen) == 1:
+            return Reply(headers={"Retry-After": "0.2"}, verdicts={first: {"result": "retry"}})
+        # The second batch is under way when the first event is due.
+        return Reply(delay=0.3 if 11 in numbers else 0.0)
+
+    with CaptureServer(script) as server:
+        assert run(server.url, tmp_path, rows).acknowledged == 60
+    assert seen[:3] == [list(range(10)), [10, 11, 13, 15, 16, 17, 18, 19], [0]]
+    assert seen[3] == [12, 14, *range(20, 28)]
+    assert [number for numbers in seen[3:] for number in numbers] == [12, 14, *range(20, 60)]
+    assert len(seen) == 8
+
+
+def test_a_lane_takes_no_more_than_it_may_hold_while_its_only_person_is_behind_an_owed_event(tmp_path: Path) -> None:
+    taken = [0]
+    rows = [event(n, distinct_id="one") for n in range(300)]
+    at_second: list[int] = []
+
+    def stored(columns: list[str] | None, names: Any = None) -> Any:
+        taken[0] = 0
+        for start in range(0, 300, 10):
+            taken[0] += 10
+            yield pa.RecordBatch.from_pylist(rows[start : start + 10], schema=POSTHOG_EVENTS)
+
+    def script(asked: Asked) -> Reply | None:
+        if asked.headers["PostHog-Attempt"] == "2":
+            at_second.append(taken[0])
+        wait = len(server.requests) == 1
+        return Reply(headers={"Retry-After": "0.4"}, verdicts={asked.uuids[0]: {"result": "retry"}}) if wait else None
+
+    with CaptureServer(script) as server:
+        options = {"host": server.url, "project_api_key": "phc_x", "batch_events": 10, "concurrency": 1}
+        destination = Destination.model_validate(options)
+        report = deliver(destination, Ledger(Store(str(tmp_path), "small"), "2024-03-01"), stored)
+    assert (report.acknowledged, report.owed) == (300, 0)
+    # One sent, four held, two in the queue, one that waits for room in it, and one read ahead.
+    assert len(at_second) == 1
+    assert 50 <= at_second[0] <= 90
+    assert [e["properties"]["n"] for e in server.stored][-200:] == list(range(100, 300))
 
 
 @pytest.mark.parametrize("shares", [1, 3, 8])
