@@ -49,8 +49,9 @@ _LINES: Final = 2_000
 _MOST_DIVIDED: Final = 8 << 20
 _SMALLEST: Final = 64 << 10
 
-#: Seconds of staging that must lie ahead before processes are started; each takes about half a second to be ready.
-_WORTH_SECONDS: Final = 3.0
+#: Seconds of staging that must lie ahead before processes are started: each needs nearly a second of a core until it is
+#: ready, and cores that share their caches do less than twice as much together.
+_WORTH_SECONDS: Final = 6.0
 #: Seconds a record must take: sending it and its row back and forth takes some two microseconds.
 _WORTH_EACH: Final = 6e-6
 #: Seconds of staging that tell how long the rest will take.
@@ -85,6 +86,8 @@ class Stagers:
         self._left = records
         self._most = min(_MOST, cores()) if most is None else most
         self._seconds, self._staged = 0.0, 0
+        #: Whether lines were staged here: those that come first wait for libraries, and tell nothing of the others.
+        self._is_warm = False
         self._places = _Places()
         #: The processes, and their first words; None where there are none.
         self._pool: Any = None
@@ -211,11 +214,13 @@ class Stagers:
             return
         began = time.thread_time()
         for batch in batches:
-            self._seconds += time.thread_time() - began
-            self._staged += batch.num_rows
             self._left -= batch.num_rows
+            if self._is_warm:
+                self._seconds += time.thread_time() - began
+                self._staged += batch.num_rows
             yield batch
             began = time.thread_time()
+        self._is_warm = True
         if self._most > 1 and self._staged and self._seconds > _TELLING_SECONDS:
             each = self._seconds / self._staged
             if each > _WORTH_EACH and each * self._left > _WORTH_SECONDS:
