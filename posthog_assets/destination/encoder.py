@@ -3,8 +3,8 @@
 Belongs here: the JSON text of events and batches for both protocols. Does not belong here: compression,
 HTTP, or which events go into which batch.
 
-Text is assembled column-wise by Arrow; only rows whose properties hold one of the few keys that the v1 protocol
-moves elsewhere are parsed.
+Text is assembled column-wise by Arrow; only events whose properties hold one of the few keys that the v1 protocol
+wants elsewhere are looked at one by one (`v1_places`).
 """
 
 from __future__ import annotations

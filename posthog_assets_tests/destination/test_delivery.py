@@ -429,7 +429,7 @@ run(sys.argv[1], Path(sys.argv[2]), events(2000), batch_events=20, concurrency=i
 """
 
 
-@pytest.mark.parametrize(("concurrency", "retried"), [(1, 0.0), (3, 0.0), (1, 0.02), (3, 0.02)])
+@pytest.mark.parametrize(("concurrency", "retried"), [(1, 0.0), (3, 0.02)])
 @pytest.mark.end_to_end
 def test_a_process_killed_at_any_moment_loses_nothing_and_repeats_little(
     concurrency: int, retried: float, tmp_path: Path

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from posthog_assets.destination import v1_places
-from posthog_assets.destination.v1_places import placed
+from posthog_assets.destination.v1_places import all_placed, placed
 
 SPECIAL = ["$session_id", "$window_id", "$process_person_profile", "$product_tour_id", "$ignore_sent_at"]
 
@@ -48,7 +49,14 @@ def expected(told: dict[str, Any], name: str = "signed up") -> dict[str, Any]:
 @example({"a": {"b": "}"}, "c": [{"$session_id": "s"}]}, "a")
 @example({'x"$session_id': "s"}, '"properties":{"$session_id":"s"}')
 def test_what_is_moved_does_not_depend_on_how_the_text_looks(told: dict[str, Any], name: str) -> None:
-    assert orjson.loads(placed(core_of(told, name))) == expected(told, name)
+    core = core_of(told, name)
+    assert orjson.loads(placed(core)) == expected(told, name)
+    # Together the places of the keys are found by Arrow.
+    together = all_placed(pa.chunked_array([[core, b'"event":"a","properties":{"b":1}', core]], pa.binary()))
+    assert [orjson.loads(event) for event in (together[0], together[2])] == [expected(told, name)] * 2
+    assert orjson.loads(together[1]) == {
+        "options": {"disable_skew_correction": True}, "event": "a", "properties": {"b": 1},
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
